@@ -1,0 +1,98 @@
+"""The command line: a command per stage, and those that look at what the stages left behind."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datastill.errors import DatastillError
+
+app = typer.Typer(
+    help="Data distillation: better detectors from labelled images and more unlabelled ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+track = typer.Typer(help="MLflow as a mirror of the results on disk.", no_args_is_help=True)
+app.add_typer(track, name="track")
+
+Profile = Annotated[
+    str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
+]
+Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co-80.")]
+
+
+@app.command()
+def data(profile: Profile = "miniature") -> None:
+    """Write every image set as COCO JSON, with a manifest of all images."""
+    _stage("data", profile)
+
+
+@app.command()
+def train(row: Row, profile: Profile = "miniature") -> None:
+    """Train the model of a row, going on where a killed training stopped."""
+    _stage("train", profile, row)
+
+
+@app.command()
+def annotate(row: Row, profile: Profile = "miniature") -> None:
+    """Let a row's teacher annotate its unlabelled set."""
+    _stage("annotate", profile, row)
+
+
+@app.command()
+def evaluate(row: Row, profile: Profile = "miniature") -> None:
+    """Measure the AP of a row's model on val."""
+    _stage("evaluate", profile, row)
+
+
+@app.command()
+def tables(profile: Profile = "miniature") -> None:
+    """Put all results into tables beside the paper's, and print them."""
+    typer.echo(_stage("tables", profile))
+
+
+@app.command()
+def check(profile: Profile = "miniature") -> None:
+    """Compare the results with expected.yaml; exit 1 where they differ."""
+    text, ok = _stage("check", profile)
+    typer.echo(text)
+    if not ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="An image set, or a distilled row.")],
+    profile: Profile = "miniature",
+) -> None:
+    """Write one picture of an image set or of the annotations generated for a row."""
+    path: Path = _stage("show", profile, name)
+    typer.echo(path)
+
+
+@track.command()
+def sync(profile: Profile = "miniature") -> None:
+    """Rebuild the MLflow runs of every row from the files."""
+    typer.echo(_stage("track", profile))
+
+
+def _stage(name: str, profile: str, *arguments: str) -> Any:
+    """Run a stage; its modules are imported only now, so that --help is quick."""
+    place = importlib.import_module("datastill.stages.place").open_place(profile)
+    return importlib.import_module(f"datastill.stages.{name}").run(place, *arguments)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's costs one message, no traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        app()
+    except DatastillError as error:
+        typer.echo(f"datastill: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Images and annotations, on disk and in memory."""

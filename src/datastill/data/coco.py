@@ -1,0 +1,119 @@
+"""COCO JSON: the one contract between stages, read, checked and written in one place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from datastill.errors import DataError
+
+Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
+
+PERSON_KEYPOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+PERSON_SKELETON = (
+    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
+    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
+)  # fmt: skip  # 1-based pairs, as COCO writes them
+PERSON: Record = {
+    "id": 1,
+    "name": "person",
+    "supercategory": "person",
+    "keypoints": list(PERSON_KEYPOINTS),
+    "skeleton": [list(edge) for edge in PERSON_SKELETON],
+}
+
+
+@dataclass(frozen=True)
+class Coco:
+    """The content of one COCO JSON file.
+
+    images       {"id", "file_name", "width", "height"}
+    annotations  {"id", "image_id", "category_id", "bbox" (x, y, width, height), "area", "iscrowd",
+                 "keypoints" (x, y, v)*k, "num_keypoints"}; generated ones also carry "score"
+    categories   {"id", "name"(, "keypoints", "skeleton")}
+    """
+
+    images: list[Record]
+    annotations: list[Record]
+    categories: list[Record]
+
+    def by_image(self) -> dict[int, list[Record]]:
+        """Return the annotations of every image id, [] for an image without any."""
+        groups: dict[int, list[Record]] = {image["id"]: [] for image in self.images}
+        for annotation in self.annotations:
+            groups[annotation["image_id"]].append(annotation)
+        return groups
+
+    def keypoint_names(self) -> tuple[str, ...]:
+        """Return the keypoint names of the first category that has any, () when none has."""
+        named = (category["keypoints"] for category in self.categories if "keypoints" in category)
+        return tuple(next(named, ()))
+
+
+def mirror_swap(names: Sequence[str]) -> tuple[int, ...]:
+    """Return for every keypoint the one it becomes in a mirror, from `left`/`right` in its name.
+
+    Raises DataError where a sided name has no partner.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    swap = []
+    for name in names:
+        partner = name.translate(str.maketrans({})).replace("left", "\0").replace("right", "left")
+        partner = partner.replace("\0", "right")
+        if partner not in index:
+            raise DataError(f"keypoint {name!r} has no mirror partner {partner!r} in {list(names)}")
+        swap.append(index[partner])
+    return tuple(swap)
+
+
+def read_coco(path: Path) -> Coco:
+    """Read the COCO JSON file `path`.
+
+    Raises DataError, naming the file and the place, where it is absent, no JSON, lacks a section
+    or an annotation points to an image that it does not list.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; the data stage writes it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected COCO JSON, found text that is none: {error}") from None
+    missing = {"images", "annotations", "categories"} - set(
+        content if isinstance(content, dict) else ()
+    )
+    if missing:
+        raise DataError(f"{path}: expected COCO JSON, found no {', '.join(sorted(missing))}")
+    coco = Coco(content["images"], content["annotations"], content["categories"])
+    known = {image["id"] for image in coco.images}
+    lost = [a["id"] for a in coco.annotations if a["image_id"] not in known]
+    if lost:
+        raise DataError(f"{path}: annotations {lost[:5]} name images that the file does not list")
+    return coco
+
+
+def write_coco(path: Path, coco: Coco) -> None:
+    """Write `coco` to `path`: whole or not at all, the same bytes for the same content."""
+    write_text(path, json.dumps(asdict(coco), separators=(",", ":")))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    Path(partial).replace(path)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,108 @@
+"""Training examples: an annotated image, augmented, as the tensors a detector learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datastill.data.coco import Coco, Record
+from datastill.data.images import image_path, read_image, resize, unit_interval
+from datastill.data.mixing import MixedSampler
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and what is on it; `image_id` names it in its set."""
+
+    image_id: int
+    source: int
+    image: Tensor  # (3, h, w) float in [0, 1], network scale
+    target: dict[str, Tensor]  # boxes (n, 4) x1 y1 x2 y2, labels (n,), keypoints (n, k, 3)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random horizontal flip with the keypoint `swap` of a mirror, and a random scale."""
+
+    short_sides: tuple[int, int]  # drawn uniformly between the two, both included
+    long_side: int
+    swap: tuple[int, ...]
+
+    def __call__(
+        self, image: Tensor, target: dict[str, Tensor], rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return `image` (3, h, w) uint8 and its `target` changed together."""
+        if rng.random() < 0.5:
+            image, target = image.flip(-1), mirror(target, image.shape[-1], self.swap)
+        low, high = self.short_sides
+        return rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
+
+
+def mirror(target: dict[str, Tensor], width: int, swap: Sequence[int]) -> dict[str, Tensor]:
+    """Return `target` as seen in a mirror; continuous coordinates mirror to `width` - x."""
+    x1, y1, x2, y2 = target["boxes"].unbind(-1)
+    x, y, v = target["keypoints"][:, list(swap)].unbind(-1)
+    return {
+        **target,
+        "boxes": torch.stack([width - x2, y1, width - x1, y2], dim=-1),
+        "keypoints": torch.stack([torch.where(v > 0, width - x, 0), y, v], dim=-1),
+    }
+
+
+def rescale(
+    image: Tensor, target: dict[str, Tensor], short_side: int, long_side: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return image and target at that scale; x and y scale by slightly different factors."""
+    scaled = resize(image, short_side, long_side)
+    y, x = (new / old for new, old in zip(scaled.shape[-2:], image.shape[-2:], strict=True))
+    factors = torch.tensor([x, y])
+    keypoints = target["keypoints"] * torch.tensor([x, y, 1.0])
+    return scaled, {**target, "boxes": target["boxes"] * factors.repeat(2), "keypoints": keypoints}
+
+
+def as_target(annotations: Sequence[Record], keypoints: int) -> dict[str, Tensor]:
+    """Return the tensors of one image's COCO annotations; crowds teach nothing and are left out."""
+    single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
+    boxes = torch.tensor([a["bbox"] for a in single], dtype=torch.float32).reshape(-1, 4)
+    points = torch.tensor([a["keypoints"] for a in single], dtype=torch.float32)
+    return {
+        "boxes": torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1),
+        "labels": torch.ones(len(single), dtype=torch.int64),
+        "keypoints": points.reshape(-1, keypoints, 3),
+    }
+
+
+class Minibatches(Dataset[list[Example]]):
+    """Minibatch number i of a training, the same whoever asks and however often."""
+
+    def __init__(
+        self,
+        sets: Sequence[Coco],
+        root: Path,
+        sampler: MixedSampler,
+        augmentation: Augmentation,
+    ) -> None:
+        self._sets = [(coco.images, coco.by_image()) for coco in sets]
+        self._root, self._sampler, self._augmentation = root, sampler, augmentation
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __getitem__(self, iteration: int) -> list[Example]:
+        """Return the examples of minibatch `iteration`; raises DataError for a bad image file."""
+        examples = []
+        for place, draw in enumerate(self._sampler[iteration]):
+            images, annotations = self._sets[draw.source]
+            record = images[draw.index]
+            image = read_image(image_path(self._root, record["file_name"]))
+            target = as_target(annotations[record["id"]], len(self._augmentation.swap))
+            rng = np.random.default_rng([self._sampler.seed, 2, iteration, place])
+            image, target = self._augmentation(image, target, rng)
+            examples.append(Example(record["id"], draw.source, unit_interval(image), target))
+        return examples

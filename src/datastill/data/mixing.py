@@ -1,0 +1,54 @@
+"""Which images make up which minibatch: labelled and generated, 6 : 4 in expectation (section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Image `index` of set `source`: 0 is labelled, 1 is generated."""
+
+    source: int
+    index: int
+
+
+class MixedSampler:
+    """The whole training as a pure function of (seed, iteration).
+
+    Every place of a minibatch comes from set 0 with probability `share`, else from set 1; each set
+    is run through in a fresh random order per epoch. Nothing is remembered between calls, so the
+    state that a checkpoint needs is the number of the iteration, and any process can ask for any
+    minibatch.
+    """
+
+    def __init__(
+        self, sizes: tuple[int, ...], share: float, iterations: int, batch: int, seed: int
+    ) -> None:
+        self.sizes, self.batch, self.seed = sizes, batch, seed
+        chance = np.random.default_rng([seed, 0]).random((iterations, batch))
+        self._sources = (chance >= (share if len(sizes) > 1 else 1.0)).astype(np.int8)
+        # Place p of source s is the n-th draw from s: all earlier places of s, counted once here.
+        self._before = np.cumsum(self._sources.sum(axis=1)) - self._sources.sum(axis=1)
+        self._order = lru_cache(maxsize=4)(self._permutation)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, iteration: int) -> list[Draw]:
+        """Return the draws of minibatch `iteration`."""
+        generated = int(self._before[iteration])
+        counts = [iteration * self.batch - generated, generated]
+        draws = []
+        for source in self._sources[iteration].tolist():
+            epoch, place = divmod(counts[source], self.sizes[source])
+            draws.append(Draw(source, int(self._order(source, epoch)[place])))
+            counts[source] += 1
+        return draws
+
+    def _permutation(self, source: int, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, 1, source, epoch])
+        return rng.permutation(self.sizes[source])

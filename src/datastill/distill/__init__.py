@@ -1,0 +1,1 @@
+"""A teacher's predictions on unlabelled images become annotations (paper section 3)."""

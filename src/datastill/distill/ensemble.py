@@ -1,0 +1,45 @@
+"""Many heatmaps of one instance become one hard keypoint each (section 4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Return heatmaps (n, k, m, m) that sum to 1 over positions, from raw ones.
+
+    The paper averages probabilities; the authors' published code averages logits.
+    """
+    return logits.flatten(2).softmax(-1).view_as(logits)
+
+
+def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
+    """Return keypoints (n, k, 3): x, y in the frame of `boxes` (n, 4), and the peak's probability.
+
+    The peak is refined inside its bin by a parabola through the logarithms of its neighbours along
+    each axis; bins are half-open cells, so bin i of m is centred at (i + 0.5) / m of the box.
+    """
+    n, k, rows, columns = heatmaps.shape
+    peak, place = heatmaps.flatten(2).max(-1)
+    y, x = place // columns, place % columns
+    logs = heatmaps.clamp(min=torch.finfo(heatmaps.dtype).tiny).log()
+    along_x = logs.gather(2, y[..., None, None].expand(n, k, 1, columns))[:, :, 0]
+    along_y = logs.gather(3, x[..., None, None].expand(n, k, rows, 1))[..., 0]
+    u = (x + 0.5 + _offset(along_x, x)) / columns
+    v = (y + 0.5 + _offset(along_y, y)) / rows
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack(
+        [x1[:, None] + u * (x2 - x1)[:, None], y1[:, None] + v * (y2 - y1)[:, None], peak], dim=-1
+    )
+
+
+def _offset(logs: Tensor, place: Tensor) -> Tensor:
+    """Return where within +-0.5 bins of `place` a parabola peaks; 0 at the border of the map."""
+    last = logs.shape[-1] - 1
+    near = torch.stack([place - 1, place, place + 1], dim=-1).clamp(0, last)
+    left, middle, right = logs.gather(-1, near).unbind(-1)
+    curvature = 2 * middle - left - right
+    offset = (right - left) / (2 * curvature.clamp(min=1e-6))
+    inside = (place > 0) & (place < last)
+    return torch.where(inside, offset.clamp(-0.5, 0.5), 0.0)

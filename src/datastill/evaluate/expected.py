@@ -1,0 +1,99 @@
+"""Do the results still say what they said? Values with tolerances, and orders between rows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from datastill.errors import DataError
+
+Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
+ROUNDING = 1e-9  # 30.1 is within 30 ± 0.1, whatever binary fractions say
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A value and how far off, both ways, is still right."""
+
+    value: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: its name, what it wanted and found, in words, and whether that is right."""
+
+    name: str
+    expected: str
+    found: str
+    ok: bool
+
+
+def check_values(
+    expected: Mapping[str, Mapping[str, Expectation]], metrics: Metrics
+) -> list[Finding]:
+    """Compare every expected value; a row or metric that is missing or no number fails."""
+    return [
+        _check_value(row, metric, expectation, metrics)
+        for row, expectations in expected.items()
+        for metric, expectation in expectations.items()
+    ]
+
+
+def _check_value(row: str, metric: str, expectation: Expectation, metrics: Metrics) -> Finding:
+    wanted = f"{expectation.value:g} ± {expectation.tolerance:g}"
+    value = _number(metrics, row, metric)
+    if isinstance(value, str):
+        return Finding(f"{row} {metric}", wanted, value, ok=False)
+    near = abs(value - expectation.value) <= expectation.tolerance + ROUNDING
+    return Finding(f"{row} {metric}", wanted, f"{value:g}", ok=near)
+
+
+def _number(metrics: Metrics, row: str, metric: str) -> float | str:
+    """Return the finite number, or in words why there is none."""
+    if row not in metrics:
+        return f"no row {row}"
+    if metric not in metrics[row]:
+        return f"no {metric} in row {row}"
+    value = metrics[row][metric]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return f"{metric} of {row} is {value!r}"
+    return value
+
+
+def check_orders(orders: Sequence[str], metrics: Metrics, metric: str = "ap") -> list[Finding]:
+    """Check chains such as "co-35 < co-35_co-80 < co-115" on `metric`; a missing row fails.
+
+    Raises DataError on a chain that is not rows joined by < or >.
+    """
+    return [_check_order(order, metrics, metric) for order in orders]
+
+
+def _check_order(order: str, metrics: Metrics, metric: str) -> Finding:
+    rows, signs = _parse(order)
+    values = [_number(metrics, row, metric) for row in rows]
+    missing = [value for value in values if isinstance(value, str)]
+    if missing:
+        return Finding(order, f"{metric}: {order}", "; ".join(missing), ok=False)
+    numbers = [float(value) for value in values]
+    actual = [_sign(left, right) for left, right in pairwise(numbers)]
+    found = f"{numbers[0]:g}" + "".join(
+        f" {sign} {number:g}" for sign, number in zip(actual, numbers[1:], strict=True)
+    )
+    return Finding(order, f"{metric}: {order}", found, ok=actual == signs)
+
+
+def _parse(order: str) -> tuple[list[str], list[str]]:
+    parts = [part.strip() for part in re.split("([<>])", order)]
+    rows, signs = parts[::2], parts[1::2]
+    if not signs or not all(rows) or any(re.search(r"[\s=]", row) for row in rows):
+        raise DataError(f"order {order!r}: expected rows joined by < or >, as 'co-35 < co-115'")
+    return rows, signs
+
+
+def _sign(left: float, right: float) -> str:
+    return "<" if left < right else ">" if left > right else "="

@@ -1,0 +1,93 @@
+"""How right are generated annotations? Precision and recall where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datastill.data.coco import Coco
+from datastill.errors import DataError
+from datastill.evaluate.coco_ap import prepared, silence
+
+LEVELS = (0.5, 0.75)  # OKS from which an annotation counts as right
+
+
+@dataclass(frozen=True)
+class AnnotationQuality:
+    """Generated annotations against the truth, as fractions at OKS 0.5 and 0.75.
+
+    mean_oks   over the annotations that are right at OKS 0.5
+    generated  annotations, without those that match an ignored truth at OKS 0.5
+    truth      annotated instances that have keypoints and are no crowd
+    A ratio of nothing is None: nothing generated, nothing matched, or no truth.
+    """
+
+    precision50: float | None
+    recall50: float | None
+    precision75: float | None
+    recall75: float | None
+    mean_oks: float | None
+    generated: int
+    truth: int
+
+
+def judge(
+    generated: Coco, truth: Coco, *, sigmas: Sequence[float] | None = None
+) -> AnnotationQuality:
+    """Match `generated` keypoints with `truth` as COCO does: greedily by score, image by image.
+
+    An annotation without score counts as 1. Truth without keypoints, and crowds, are ignored: no
+    one has to find them and who finds them is not wrong. OKS is pycocotools', so a keypoint left
+    out (0, 0, 0) counts as missed where the truth has it.
+    Raises DataError where the images differ or a record is malformed.
+    """
+    _check_images(generated, truth)
+    results = [{"score": 1.0, **annotation} for annotation in generated.annotations]
+    evaluation = prepared(truth, results, "keypoints", sigmas=sigmas)
+    evaluation.params.iouThrs = np.array(LEVELS)
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
+    evaluation.params.maxDets = [max(1, len(results))]
+    with silence():
+        evaluation.evaluate()
+    return _quality(evaluation)
+
+
+def _check_images(generated: Coco, truth: Coco) -> None:
+    ours, theirs = ({image["id"] for image in coco.images} for coco in (generated, truth))
+    if ours != theirs:
+        some = sorted(ours ^ theirs, key=str)[:5]
+        raise DataError(f"generated and true annotations differ in their images, such as {some}")
+
+
+def _quality(evaluation: Any) -> AnnotationQuality:
+    cells = [cell for cell in evaluation.evalImgs if cell is not None]
+    right, counted = np.zeros(2, dtype=int), np.zeros(2, dtype=int)
+    for cell in cells:
+        right += ((cell["dtMatches"] > 0) & (cell["dtIgnore"] == 0)).sum(axis=1)
+        counted += (cell["dtIgnore"] == 0).sum(axis=1)
+    present = sum(int((cell["gtIgnore"] == 0).sum()) for cell in cells)
+    similarity = [oks for cell in cells for oks in _matched_oks(evaluation, cell)]
+    return AnnotationQuality(
+        precision50=_ratio(right[0], counted[0]),
+        recall50=_ratio(right[0], present),
+        precision75=_ratio(right[1], counted[1]),
+        recall75=_ratio(right[1], present),
+        mean_oks=_ratio(sum(similarity), len(similarity)),
+        generated=int(counted[0]),
+        truth=present,
+    )
+
+
+def _matched_oks(evaluation: Any, cell: dict[str, Any]) -> list[float]:
+    """Return OKS of the annotations of one image and category that are right at OKS 0.5."""
+    key = cell["image_id"], cell["category_id"]
+    column = {truth["id"]: index for index, truth in enumerate(evaluation._gts[key])}
+    rows = np.flatnonzero((cell["dtMatches"][0] > 0) & (cell["dtIgnore"][0] == 0))
+    return [evaluation.ious[key][row, column[int(cell["dtMatches"][0, row])]] for row in rows]
+
+
+def _ratio(part: float, whole: int) -> float | None:
+    return float(part / whole) if whole else None

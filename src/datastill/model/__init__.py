@@ -1,0 +1,1 @@
+"""Detectors, and their raw output as Instances."""

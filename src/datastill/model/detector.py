@@ -1,0 +1,120 @@
+"""torchvision's Keypoint R-CNN, opened where the method needs it: boxes once, heatmaps at boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import KeypointRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
+
+from datastill.instances import Instances
+from datastill.model.backbones import BackboneSpec, backbone_spec
+from datastill.model.roi import MatmulRoIAlign
+
+HEATMAP = 56  # bins per side of a keypoint heatmap, as in Mask R-CNN
+ASPECTS = (0.5, 1.0, 2.0)
+
+
+class Batch:
+    """Images and targets of one training step.
+
+    No tuple or dataclass on purpose: Fabric would look inside and round coordinates to bf16.
+    """
+
+    def __init__(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> None:
+        self.images, self.targets = images, targets
+
+
+class Detector(nn.Module):
+    """A keypoint detector. Images are (3, h, w) in [0, 1] at network scale, and so are boxes."""
+
+    def __init__(self, rcnn: KeypointRCNN) -> None:
+        super().__init__()
+        self.rcnn = rcnn
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the training losses by name; targets hold boxes, labels and keypoints."""
+        losses: dict[str, Tensor] = self.rcnn(batch.images, batch.targets)
+        return losses
+
+    def features(self, images: Sequence[Tensor]) -> tuple[ImageList, dict[str, Tensor]]:
+        """Return the normalised, padded batch and its feature pyramid."""
+        transform = self.rcnn.transform
+        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+        tensors = transform.batch_images([transform.normalize(image) for image in images])
+        return ImageList(tensors, sizes), self.rcnn.backbone(tensors)
+
+    def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:
+        """Return the final boxes of every image, after NMS, without keypoints."""
+        proposals, _ = self.rcnn.rpn(batch, features)
+        heads = self.rcnn.roi_heads
+        pooled = heads.box_head(heads.box_roi_pool(features, proposals, batch.image_sizes))
+        logits, regression = heads.box_predictor(pooled)
+        found = heads.postprocess_detections(
+            logits.float(), regression.float(), proposals, batch.image_sizes
+        )
+        return [
+            Instances(boxes, scores, labels, boxes.new_zeros(len(boxes), 0, 3))
+            for boxes, scores, labels in zip(*found, strict=True)
+        ]
+
+    def heatmaps(
+        self, batch: ImageList, features: dict[str, Tensor], boxes: list[Tensor]
+    ) -> list[Tensor]:
+        """Return per image the keypoint logits (n, k, 56, 56) inside its given `boxes` (n, 4)."""
+        heads = self.rcnn.roi_heads
+        pooled = heads.keypoint_roi_pool(features, boxes, batch.image_sizes)
+        logits = heads.keypoint_predictor(heads.keypoint_head(pooled)).float()
+        return list(logits.split([len(b) for b in boxes]))
+
+
+def build_detector(backbone: str, keypoints: int) -> Detector:
+    """Return a detector of persons with that many keypoints, with fresh weights.
+
+    Raises ParamsError when no backbone has that name.
+    """
+    spec = backbone_spec(backbone)
+    pyramid = spec.build()
+    channels = pyramid.out_channels
+    rcnn = KeypointRCNN(
+        pyramid,
+        rpn_anchor_generator=AnchorGenerator(
+            tuple((size,) for size in spec.anchor_sizes), (ASPECTS,) * len(spec.anchor_sizes)
+        ),
+        box_head=TwoMLPHead(channels * 7 * 7, spec.box_features),
+        box_predictor=FastRCNNPredictor(spec.box_features, num_classes=2),
+        keypoint_head=KeypointRCNNHeads(channels, spec.keypoint_layers),
+        keypoint_predictor=KeypointRCNNPredictor(spec.keypoint_layers[-1], keypoints),
+        **_sampling(spec),
+    )
+    # KeypointRCNN's constructor takes no pooling but its own.
+    rcnn.roi_heads.box_roi_pool = MatmulRoIAlign("0", spec.finest_stride, 7)
+    rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign("0", spec.finest_stride, 14)
+    return Detector(rcnn)
+
+
+def _sampling(spec: BackboneSpec) -> dict[str, object]:
+    train, test = spec.proposals
+    return {
+        "num_classes": None,  # given by box_predictor
+        "_skip_resize": True,  # views and augmentation own the scale of an image
+        "rpn_pre_nms_top_n_train": 2 * train,
+        "rpn_pre_nms_top_n_test": 2 * test,
+        "rpn_post_nms_top_n_train": train,
+        "rpn_post_nms_top_n_test": test,
+        "rpn_batch_size_per_image": spec.rpn_samples,
+        "box_batch_size_per_image": spec.box_samples,
+        "box_nms_thresh": 0.5,
+        "box_detections_per_img": 20,  # COCO's keypoint evaluation reads no more
+    }
+
+
+@torch.inference_mode()
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers `model` learns."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

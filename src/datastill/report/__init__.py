@@ -1,0 +1,1 @@
+"""Results become what a person looks at."""

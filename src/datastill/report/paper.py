@@ -1,0 +1,56 @@
+"""What did the paper publish? Its tables and figures as numbers, shipped with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pandas as pd
+
+from datastill.errors import DataError
+
+METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large")
+KEYS = ("labelled", "unlabelled", "backbone", "iterations")
+
+Key = tuple[str, str | None, str, int]  # the values of KEYS
+
+
+def published(name: str) -> pd.DataFrame:
+    """Return the numbers of one table or figure, such as "table1_keypoints"; AP in percent.
+
+    All are on COCO val2017, single runs. What the paper leaves blank is NaN.
+    Raises DataError, listing the names there are, for any other.
+    """
+    folder = files("datastill.report") / "paper"
+    names = sorted(entry.name.removesuffix(".csv") for entry in folder.iterdir())
+    if name not in names:
+        raise DataError(f"published numbers: expected one of {names}, found {name!r}")
+    with (folder / f"{name}.csv").open() as file:
+        return pd.read_csv(file)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The paper's METRICS by training; a backbone it has not is looked up as `substitute`."""
+
+    values: Mapping[Key, Mapping[str, float]]
+    substitute: str
+
+    def of(self, key: Key) -> Mapping[str, float]:
+        """Return the metrics of one training, {} where the paper has none."""
+        labelled, unlabelled, backbone, iterations = key
+        theirs = backbone in {backbone for _, _, backbone, _ in self.values}
+        known = backbone if theirs else self.substitute
+        return self.values.get((labelled, unlabelled, known, iterations), {})
+
+
+def numbers(table: pd.DataFrame | None, substitute: str) -> Numbers:
+    """Index a published table with the columns KEYS and METRICS; None has no numbers at all."""
+    records = [] if table is None else table.to_dict("records")
+    values = {}
+    for record in records:
+        labelled, unlabelled, backbone, iterations = (record[name] for name in KEYS)
+        key = labelled, None if pd.isna(unlabelled) else unlabelled, backbone, iterations
+        values[key] = {name: float(record[name]) for name in METRICS}
+    return Numbers(values, substitute)

@@ -1,0 +1,95 @@
+"""Contact sheets: what is in a set of images, with boxes and skeletons, at one glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datastill.data.coco import PERSON_KEYPOINTS, Record
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+Edge = tuple[int, int]
+
+CELL = (320, 240)  # width, height in pixels
+_LEFT: Colour = (255, 96, 48)
+_RIGHT: Colour = (48, 152, 255)
+_MIDDLE: Colour = (250, 220, 60)
+_BOX: Colour = (90, 235, 120)
+
+
+def contact_sheet(
+    images: Sequence[Image],
+    annotations: Sequence[Sequence[Record]],
+    skeleton: Sequence[Edge],
+    columns: int = 6,
+) -> Image:
+    """Tile RGB `images` with their `annotations` drawn over them, row by row.
+
+    Left limbs are orange, right ones blue; a keypoint that is hidden (v = 1) is a ring. `skeleton`
+    holds 1-based pairs of keypoints, as in COCO. An annotation's "score" is written at its box.
+    """
+    cells = [_cell(*pair, skeleton) for pair in zip(images, annotations, strict=True)]
+    blank = np.full((CELL[1], CELL[0], 3), 255, np.uint8)
+    cells += [blank] * (-len(cells) % columns)
+    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
+    return np.vstack(rows) if rows else blank
+
+
+def write_png(path: Path, image: Image) -> None:
+    """Write the RGB `image` to `path` atomically, making its folder."""
+    _, code = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(code.tobytes())
+    partial.replace(path)
+
+
+def _cell(image: Image, annotations: Sequence[Record], skeleton: Sequence[Edge]) -> Image:
+    """Return `image` fitted into a cell, its aspect kept, with its annotations."""
+    height, width = image.shape[:2]
+    scale = min(CELL[0] / width, CELL[1] / height)
+    size = max(round(scale * width), 1), max(round(scale * height), 1)
+    fitted = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    cell = np.full((CELL[1], CELL[0], 3), 255, np.uint8)
+    cell[: size[1], : size[0]] = fitted
+    for annotation in annotations:
+        _draw_box(cell, annotation, scale)
+        _draw_skeleton(cell, annotation, skeleton, scale)
+    return cell
+
+
+def _draw_box(cell: Image, annotation: Record, scale: float) -> None:
+    left, top, width, height = (round(scale * number) for number in annotation["bbox"])
+    cv2.rectangle(cell, (left, top), (left + width, top + height), _BOX, 1, cv2.LINE_AA)
+    if "score" in annotation:
+        spot = (left + 2, max(top + 11, 11))
+        text = f"{annotation['score']:.2f}"
+        cv2.putText(cell, text, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _BOX, 1, cv2.LINE_AA)
+
+
+def _draw_skeleton(cell: Image, annotation: Record, skeleton: Sequence[Edge], scale: float) -> None:
+    if "keypoints" not in annotation:
+        return
+    keypoints = np.reshape(annotation["keypoints"], (-1, 3))
+    spots = np.rint(scale * keypoints[:, :2]).astype(int).tolist()
+    colours = [_colour(i) for i in range(len(keypoints))]
+    for first, second in ((a - 1, b - 1) for a, b in skeleton):
+        if keypoints[first, 2] > 0 and keypoints[second, 2] > 0:
+            colour = colours[first] if colours[first] == colours[second] else _MIDDLE
+            cv2.line(cell, spots[first], spots[second], colour, 1, cv2.LINE_AA)
+    for spot, visibility, colour in zip(spots, keypoints[:, 2], colours, strict=True):
+        if visibility > 0:
+            thickness = 1 if visibility == 1 else cv2.FILLED
+            cv2.circle(cell, spot, 3, colour, thickness, cv2.LINE_AA)
+
+
+def _colour(keypoint: int) -> Colour:
+    name = PERSON_KEYPOINTS[keypoint] if keypoint < len(PERSON_KEYPOINTS) else ""
+    if name.startswith("left"):
+        return _LEFT
+    return _RIGHT if name.startswith("right") else _MIDDLE

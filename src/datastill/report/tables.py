@@ -1,0 +1,155 @@
+"""Does distillation gain? The paper's table 1 from our results, its numbers beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datastill.errors import DataError
+from datastill.evaluate.intervals import bootstrap, interval, paired_interval
+from datastill.report.comparisons import Comparison, Lines, Result, Training, gather, sections
+from datastill.report.paper import METRICS, Numbers, numbers
+
+__all__ = ["COLUMNS", "Result", "table1", "to_csv"]
+
+WORDS = ("table", "role", "labelled", "unlabelled", "backbone", "gain_verdict")
+COUNTS = ("iterations", "seeds")
+COLUMNS = (
+    "table", "role", "labelled", "unlabelled", "backbone", "iterations", "seeds",
+    "ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large",
+    "gain", "gain_low", "gain_high", "control_gain", "control_gain_low", "control_gain_high",
+    "gain_verdict", "gap_closed",
+    "paper_ap", "paper_ap50", "paper_ap75", "paper_ap_medium", "paper_ap_large",
+    "paper_gain", "paper_gap_closed",
+)  # fmt: skip
+
+Row = dict[str, Any]  # some columns of a line
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the values of a line come from."""
+
+    lines: Lines
+    paper: Numbers
+    resamples: int
+
+
+def table1(
+    results: Sequence[Result],
+    unions: Mapping[str, frozenset[str]],
+    published: pd.DataFrame | None = None,
+    *,
+    paper_backbone: str = "resnet50",
+    resamples: int = 1000,
+) -> pd.DataFrame:
+    """Compare distilled with supervised training, a section per setting (labelled, unlabelled).
+
+    A line is the mean over the seeds of one training, in percent. Intervals (95 %) are over the
+    validation images; gains are paired with the section's baseline. The upper bound is supervised
+    on the set that is labelled and unlabelled together by `unions` (name: its parts). `published`
+    has the columns of "table1_keypoints"; the paper's `paper_backbone` stands beside a backbone
+    that it does not have. What does not apply is NaN.
+    Raises DataError where a setting has no baseline or a training comes twice with one seed.
+    """
+    lines, paper = gather(results), numbers(published, paper_backbone)
+    source = _Source(lines, paper, resamples)
+    rows = [
+        {"table": f"1{chr(ord('a') + number)}", **row}
+        for number, comparisons in enumerate(sections(lines, unions, paper))
+        for comparison in comparisons
+        for row in _rows(comparison, source)
+    ]
+    kinds = {name: float for name in COLUMNS if name not in WORDS + COUNTS}
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return the table as CSV, numbers with two decimals: the same bytes for the same results."""
+    names = table.select_dtypes("float").columns
+    rounded = table.assign(**{name: table[name].round(2) + 0.0 for name in names})  # no -0.00
+    return rounded.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+
+
+def _rows(comparison: Comparison, source: _Source) -> list[Row]:
+    rows = []
+    for role, training in comparison.roles():
+        row = {**_described(role, training, source), **_published(comparison, training, source)}
+        if role != "supervised":
+            row |= _compared("gain", comparison.baseline, training, source)
+            row["gain_verdict"] = _verdict(row["gain_low"], row["gain_high"])
+        if role == "distilled":
+            row |= _compared("control_gain", comparison.control_of(training), training, source)
+        rows.append(row)
+    _close_gap(rows, "ap", "gap_closed")
+    _close_gap(rows, "paper_ap", "paper_gap_closed")
+    return rows
+
+
+def _described(role: str, training: Training, source: _Source) -> Row:
+    results = source.lines[training]
+    values = {name: [_metric(result, name) for result in results] for name in METRICS}
+    low, high = _interval(results, source.resamples)
+    return {
+        **training._asdict(),
+        "role": role,
+        "seeds": len(results),
+        **{name: _mean(several) for name, several in values.items()},
+        "ap_low": low,
+        "ap_high": high,
+        "ap_sd": float(np.std(values["ap"], ddof=1)) if len(results) > 1 else None,
+    }
+
+
+def _metric(result: Result, name: str) -> Any:
+    if name not in result.metrics:
+        raise DataError(f"row {result.row}: expected {name} among its metrics, found none")
+    return result.metrics[name]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    # a range of areas without truth has no AP, whatever the seed
+    return None if None in values else float(np.mean(np.array(values, dtype=float)))
+
+
+def _interval(results: Sequence[Result], resamples: int) -> tuple[float, float]:
+    if len(results) == 1:
+        low, high = _metric(results[0], "interval")
+        return low, high
+    # the same seed draws the same images for every result, so this is the AP of one resample
+    return interval(np.mean([bootstrap(r.matches, resamples) for r in results], axis=0))
+
+
+def _published(comparison: Comparison, training: Training, source: _Source) -> Row:
+    values = source.paper.of(training.key)
+    row: Row = {f"paper_{name}": value for name, value in values.items()}
+    before = source.paper.of(comparison.baseline.key)
+    if values and before and training != comparison.baseline:
+        row["paper_gain"] = values["ap"] - before["ap"]
+    return row
+
+
+def _compared(name: str, before: Training | None, after: Training, source: _Source) -> Row:
+    if before is None:
+        return {}
+    old, new = ([result.matches for result in source.lines[t]] for t in (before, after))
+    gain, (low, high) = paired_interval(old, new, source.resamples)
+    return {name: gain, f"{name}_low": low, f"{name}_high": high}
+
+
+def _verdict(low: float, high: float) -> str:
+    return "gain" if low > 0 else "loss" if high < 0 else "not distinguishable"
+
+
+def _close_gap(rows: list[Row], ap: str, name: str) -> None:
+    """Write the share of upper bound minus baseline that distilled gains, in percent."""
+    baseline, upper = rows[0].get(ap), rows[-1].get(ap)
+    if rows[-1]["role"] != "upper bound" or baseline is None or upper is None or upper <= baseline:
+        return
+    for row in rows:
+        if row["role"] == "distilled" and row.get(ap) is not None:
+            row[name] = 100 * (row[ap] - baseline) / (upper - baseline)

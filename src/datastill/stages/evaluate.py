@@ -1,0 +1,109 @@
+"""Stages `evaluate-supervised` and `evaluate-distilled`: the AP of one row's model on val."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+
+from datastill.data.coco import Coco, Record, digest, write_text
+from datastill.data.images import image_path, read_image
+from datastill.distill.predict import Inference, predict
+from datastill.evaluate.coco_ap import AveragePrecision, evaluate
+from datastill.evaluate.intervals import bootstrap, interval, match, paired_interval
+from datastill.instances import Instances
+from datastill.model.checkpoint import load_detector
+from datastill.model.detector import Detector
+from datastill.progress import Steps
+from datastill.stages import data
+from datastill.stages.annotate import inference
+from datastill.stages.place import Place
+from datastill.stages.provenance import code_version, environment
+from datastill.stages.records import mirror_row
+
+
+def run(place: Place, row: str) -> None:
+    """Score the model of `row` on val, with an interval; note it beside its provenance."""
+    params = place.params
+    detector, card = load_detector(place.weights(row))
+    detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    val = data.load(place, data.VAL)
+    keypoints = tuple(card["keypoints"])
+    plain = _detect(place, detector, val, inference(place, keypoints, multi=False))
+    matches = match(val, plain, params.task)
+    metrics = {
+        "row": row,
+        "task": params.task,
+        **_percent(evaluate(val, plain, params.task)),
+        "images": len(val.images),
+        "instances": len(val.annotations),
+        "interval": _rounded(interval(bootstrap(matches, params.evaluate.resamples))),
+        "provenance": {
+            "weights": digest(place.weights(row)),
+            "fingerprint": card["fingerprint"],
+            "val": digest(place.image_set(data.VAL)),
+            "precision": inference(place, keypoints, multi=False).precision,
+            "code": code_version(),
+            **environment(),
+        },
+    }
+    if row in params.evaluate.with_views:
+        many = _detect(place, detector, val, inference(place, keypoints, multi=True))
+        gain, bounds = paired_interval(
+            matches, match(val, many, params.task), params.evaluate.resamples
+        )
+        metrics["with_views"] = {
+            **_percent(evaluate(val, many, params.task)),
+            "gain": round(gain, 2),
+            "gain_interval": _rounded(bounds),
+        }
+    write_text(place.detections(row), json.dumps(plain, separators=(",", ":")))
+    write_text(place.metrics(row), json.dumps(metrics, indent=2) + "\n")
+    mirror_row(place, row)
+
+
+def _detect(place: Place, detector: Detector, val: Coco, how: Inference) -> list[Record]:
+    """Return COCO results for every image of `val`."""
+    results: list[Record] = []
+    batch = place.params.views.batch
+    with Steps(f"testing with {len(how.views)} view(s)", len(val.images)) as steps:
+        for start in range(0, len(val.images), batch):
+            records = val.images[start : start + batch]
+            pixels = [read_image(image_path(place.images, r["file_name"])) for r in records]
+            for record, found in zip(records, predict(detector, pixels, how), strict=True):
+                results += as_results(record["id"], found, val.categories[0]["id"])
+            steps.advance(len(records))
+    return results
+
+
+def as_results(image_id: int, found: Instances, category: int) -> list[Record]:
+    """Return `found` as COCO keypoint results, each point with its probability.
+
+    They carry no bbox: COCO's own format has none, and pycocotools would take areas from it.
+    """
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category,
+            "score": round(float(score), 6),
+            "keypoints": [round(value, 4) for value in points.flatten().tolist()],
+        }
+        for score, points in zip(found.scores, found.keypoints, strict=True)
+    ]
+
+
+def _percent(measured: AveragePrecision) -> dict[str, Any]:
+    named = {
+        "ap": measured.ap,
+        "ap50": measured.ap50,
+        "ap75": measured.ap75,
+        "ap_small": measured.ap_small,
+        "ap_medium": measured.ap_medium,
+        "ap_large": measured.ap_large,
+    }
+    return {name: round(value, 2) for name, value in named.items() if value is not None}
+
+
+def _rounded(bounds: tuple[float, float]) -> list[float]:
+    return [round(bound, 2) for bound in bounds]

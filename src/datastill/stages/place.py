@@ -1,0 +1,91 @@
+"""Where a profile keeps its files; every path is relative to the project's root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datastill.params import DistilledRow, Params, load_params
+
+DEFAULT_PROFILE = "miniature"
+
+
+def params_path(profile: str) -> Path:
+    """Return the params.yaml of `profile`: the root's own, or that of its folder in pipelines/."""
+    if profile == DEFAULT_PROFILE:
+        return Path("params.yaml")
+    return Path("pipelines") / profile / "params.yaml"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A profile's params and its files."""
+
+    params: Params
+
+    @property
+    def work(self) -> Path:
+        """Data sets, models and annotations: large, in DVC's hands, never in git."""
+        return Path("work") / self.params.profile
+
+    @property
+    def results(self) -> Path:
+        """Numbers and tables: small, for people, in git."""
+        return Path("results") / self.params.profile
+
+    @property
+    def images(self) -> Path:
+        """The folder that every `file_name` is relative to."""
+        return self.work / "images"
+
+    def image_set(self, name: str) -> Path:
+        """Return the COCO JSON of an image set."""
+        return self.work / "data" / f"{name}.json"
+
+    def model(self, row: str) -> Path:
+        """Return the folder of a trained model: weights, card and journal."""
+        return self.work / "models" / row
+
+    def weights(self, row: str) -> Path:
+        """Return the weights of a trained model."""
+        return self.model(row) / "weights.safetensors"
+
+    def training(self, row: str) -> Path:
+        """Return the folder of a training that is under way; neither in git nor in DVC."""
+        return self.work / "training" / row
+
+    def annotations(self, row: str) -> Path:
+        """Return the COCO JSON of the annotations generated for a distilled row."""
+        return self.work / "annotations" / f"{row}.json"
+
+    def candidates(self, row: str) -> Path:
+        """Return the Parquet table of everything the teacher saw, kept or not."""
+        return self.work / "annotations" / f"{row}.parquet"
+
+    def annotation_card(self, row: str) -> Path:
+        """Return the facts about a row's generated annotations."""
+        return self.results / "annotations" / f"{row}.json"
+
+    def detections(self, row: str) -> Path:
+        """Return the COCO results of a model on val."""
+        return self.work / "detections" / f"{row}.json"
+
+    def metrics(self, row: str) -> Path:
+        """Return the AP of a model on val."""
+        return self.results / "metrics" / f"{row}.json"
+
+    def sheet(self, name: str) -> Path:
+        """Return the picture that shows an image set or a row's generated annotations."""
+        return self.work / "sheets" / f"{name}.png"
+
+    def inputs(self, row: str) -> dict[str, Path]:
+        """Return the files a row is trained on, by what they are to it."""
+        spec = self.params.row(row)
+        if isinstance(spec, DistilledRow):
+            return {"labelled": self.image_set(spec.labelled), "generated": self.annotations(row)}
+        return {"labelled": self.image_set(spec.labelled)}
+
+
+def open_place(profile: str) -> Place:
+    """Return the place of `profile`; raises ParamsError for wrong params."""
+    return Place(load_params(params_path(profile)))

@@ -1,0 +1,41 @@
+"""Command `show`: one picture of an image set, or of the annotations generated for a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datastill.data.coco import Coco, read_coco
+from datastill.data.images import image_path, read_image
+from datastill.errors import ParamsError
+from datastill.report.sheets import contact_sheet, write_png
+from datastill.stages.place import Place
+
+_SHOWN = 24  # images of a contact sheet
+
+
+def run(place: Place, name: str) -> Path:
+    """Write the contact sheet of a set or distilled row; return its path."""
+    if name in place.params.distilled:
+        coco = read_coco(place.annotations(name))
+    elif name in (*place.params.data.sets, "val"):
+        coco = read_coco(place.image_set(name))
+    else:
+        known = ", ".join([*place.params.data.sets, "val", *place.params.distilled])
+        raise ParamsError(
+            f"{name!r} is neither an image set nor a distilled row; there are {known}"
+        )
+    draw_sheet(place, name, coco)
+    return place.sheet(name)
+
+
+def draw_sheet(place: Place, name: str, coco: Coco) -> None:
+    """Write the first images of `coco` with what is annotated on them."""
+    people = coco.by_image()
+    shown = coco.images[:_SHOWN]
+    pictures = [
+        read_image(image_path(place.images, image["file_name"])).permute(1, 2, 0).numpy()
+        for image in shown
+    ]
+    skeleton = coco.categories[0].get("skeleton", [])
+    sheet = contact_sheet(pictures, [people[image["id"]] for image in shown], skeleton)
+    write_png(place.sheet(name), sheet)

@@ -1,0 +1,22 @@
+"""The learning rate over a training (section 4): linear warm-up, then a tenth at 70 % and 90 %."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Step decay: `base_rate` times `factor` for every one of `drops` (shares) that has passed."""
+
+    iterations: int
+    base_rate: float
+    warmup: int
+    drops: tuple[float, ...] = (0.7, 0.9)
+    factor: float = 0.1
+
+    def rate(self, iteration: int) -> float:
+        """Return the learning rate of `iteration`, the first being 0."""
+        passed = sum(iteration >= round(drop * self.iterations) for drop in self.drops)
+        ramp = min(1.0, (iteration + 1) / max(1, self.warmup))
+        return self.base_rate * ramp * self.factor**passed
