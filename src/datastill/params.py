@@ -210,27 +210,32 @@ def _wording(error: Any) -> str:
 
 def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
     """Yield every name in `raw` that points to no set or row; shapes are checked elsewhere."""
-    data, supervised, distilled = (
-        _mapping(raw, "data"), _mapping(raw, "supervised"), _mapping(raw, "distilled"),
-    )  # fmt: skip
-    sets = _mapping(data, "sets")
+    sets = _mapping(_mapping(raw, "data"), "sets")
+    supervised, distilled = _mapping(raw, "supervised"), _mapping(raw, "distilled")
     for name in sets:
         for part in _mapping(sets, name).get("union") or []:
             if part not in sets:
                 yield f"data.sets.{name}.union", f"{part!r} is no set in data.sets"
-    for section, rows in (("supervised", supervised), ("distilled", distilled)):
-        for row in rows:
-            for key, known, what in (
-                ("labelled", sets, "set in data.sets"),
-                ("unlabelled", sets, "set in data.sets"),
-                ("teacher", supervised, "row in supervised"),
-            ):
-                value = _mapping(rows, row).get(key)
-                if isinstance(value, str) and value not in known:
-                    yield f"{section}.{row}.{key}", f"{value!r} is no {what}"
-    for row in _mapping(raw, "evaluate").get("with_views") or []:
-        if row not in supervised and row not in distilled:
-            yield "evaluate.with_views", f"{row!r} is no row"
+    for place, row in _rows(raw, "supervised", "distilled"):
+        yield from _dangling_in_row(place, row, {"set": sets, "row": supervised})
+    for name in _mapping(raw, "evaluate").get("with_views") or []:
+        if name not in {**supervised, **distilled}:
+            yield "evaluate.with_views", f"{name!r} is no row"
+
+
+def _rows(raw: Any, *sections: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for section in sections:
+        rows = _mapping(raw, section)
+        yield from ((f"{section}.{name}", _mapping(rows, name)) for name in rows)
+
+
+def _dangling_in_row(
+    place: str, row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    for key, kind in (("labelled", "set"), ("unlabelled", "set"), ("teacher", "row")):
+        if isinstance(row.get(key), str) and row[key] not in known[kind]:
+            where = "data.sets" if kind == "set" else "supervised"
+            yield f"{place}.{key}", f"{row[key]!r} is no {kind} in {where}"
 
 
 def _mapping(raw: Any, key: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""How far a stage is: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+"""How far a stage is: a bar with the time left on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 

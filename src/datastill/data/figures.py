@@ -26,6 +26,7 @@ from datastill.data.drawn.silhouettes import PARTS, dressed
 from datastill.errors import DataError
 
 FRAMES_IN_CLIP = 12
+_HAZE = 0.5
 _SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the time that light falls on the film, in clips
 _LEAST_AREA = (32 / 240) ** 2  # of the image height squared: COCO's border of small in 320 x 240
 _LEAST_SEEN = 0.12  # the share of somebody's silhouette below which they are left out
@@ -63,11 +64,11 @@ class Style:
 STYLES = {
     "everyday": Style(
         people=(0.07, 0.355, 0.28, 0.18, 0.115),
-        heights=((0.25, 0.36, 0.62), (0.31, 0.62, 0.98), (0.44, 0.98, 1.8)),
+        heights=((0.35, 0.55, 0.75), (0.5, 0.75, 1.0), (0.15, 1.0, 1.25)),
         scenery=everyday_scenery,
         motion=everyday_motion,
         camera=photographed,
-        obstacles=0.45,
+        obstacles=0.25,
     ),
     "sport": Style(
         people=(0.0, 0.5, 0.33, 0.17),
@@ -119,7 +120,7 @@ def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
         raise DataError(f"style {style!r}: expected one of {', '.join(STYLES)}")
     rng = _generator(name, index, seed)
     manner = STYLES[style]
-    backdrop = manner.scenery(rng, size)
+    backdrop = _hazy(manner.scenery(rng, size))
     actors = _cast(rng, manner, style, size)
     front = obstacle(rng, size, style) if rng.random() < manner.obstacles else []
     time = (int(rng.integers(FRAMES_IN_CLIP)) + 0.5) / FRAMES_IN_CLIP
@@ -133,6 +134,11 @@ def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
 def _generator(name: str, index: int, seed: int) -> np.random.Generator:
     digest = hashlib.sha256(f"{name}/{index}/{seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def _hazy(backdrop: Image) -> Image:
+    """Return a backdrop as distance fades it, so that people stand out as far as they should."""
+    return np.asarray(cv2.addWeighted(backdrop, 1 - _HAZE, np.full_like(backdrop, 168), _HAZE, 0))
 
 
 def _cast(rng: np.random.Generator, manner: Style, style: str, size: Size) -> list[Actor]:
@@ -180,11 +186,11 @@ def _ground(rng: np.random.Generator, height: float, image_height: int) -> float
 def _yaw(rng: np.random.Generator) -> float:
     """Sample a direction: half of the people face the camera, a quarter turn their back."""
     kind = rng.random()
-    if kind < 0.52:
-        return rng.normal(0, 0.35)
-    if kind < 0.77:
-        return np.pi + rng.normal(0, 0.35)
-    return rng.choice([-1, 1]) * rng.uniform(0.7, 2.4)
+    if kind < 0.6:
+        return rng.normal(0, 0.3)
+    if kind < 0.9:
+        return np.pi + rng.normal(0, 0.3)
+    return rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
 
 
 def _figure(actor: Actor, time: float, size: Size) -> Figure:

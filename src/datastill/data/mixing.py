@@ -1,4 +1,4 @@
-"""Which images make up which minibatch: labelled and generated, 6 : 4 in expectation (section 4)."""
+"""Which images make up which minibatch: labelled and generated as 6 : 4 (section 4)."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ _JPEG_QUALITY = 92
 class DrawnSet:
     """A set of drawn images; `number` keeps its ids apart from those of the other sets."""
 
-    name: str
     number: int
+    name: str
     images: int
     style: str
 
@@ -102,7 +102,7 @@ def missing_images(root: Path, coco: Coco) -> list[str]:
 
 
 def with_keypoints(coco: Coco) -> Coco:
-    """Return only the images with an annotated keypoint, as Mask R-CNN trains its keypoint model."""
+    """Return only the images with an annotated keypoint, as Mask R-CNN does to train."""
     kept = {a["image_id"] for a in coco.annotations if a["num_keypoints"] and not a.get("iscrowd")}
     return Coco(
         [image for image in coco.images if image["id"] in kept],

@@ -22,6 +22,14 @@ SHARD = 32  # images per file of candidates: what a kill can cost
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """A trained detector and how it looks at unlabelled images."""
+
+    detector: Detector
+    inference: Inference
+
+
+@dataclass(frozen=True)
 class Density:
     """How people annotate: what generated annotations are matched to.
 
@@ -59,10 +67,9 @@ def density(labelled: Coco) -> Density:
 
 
 def find_candidates(
-    detector: Detector,
+    teacher: Teacher,
     images: Sequence[Record],
     root: Path,
-    inference: Inference,
     shards: Path,
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
@@ -78,7 +85,7 @@ def find_candidates(
         path = shards / f"{start:07d}.parquet"
         if not path.is_file():
             pixels = [read_image(image_path(root, image["file_name"])) for image in chunk]
-            found = predict(detector, pixels, inference)
+            found = predict(teacher.detector, pixels, teacher.inference)
             _write_parquet(path, _rows(chunk, found))
         parts.append(pd.read_parquet(path))
         advance(len(chunk))

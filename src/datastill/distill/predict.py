@@ -1,4 +1,4 @@
-"""Multi-transform inference: boxes from one plain pass, heatmaps averaged over views (section 4)."""
+"""Multi-transform inference (section 4): boxes from one plain pass, heatmaps from all views."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from datastill.data.images import unit_interval
 from datastill.distill.ensemble import decode, probabilities
 from datastill.distill.views import View
 from datastill.instances import Instances
-from datastill.model.detector import HEATMAP, Detector
-from datastill.model.precision import inference_precision
+from datastill.model.detector import Detector
+from datastill.model.precision import Precision, inference_precision
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Inference:
     plain: View
     views: tuple[View, ...]
     swap: tuple[int, ...]  # keypoint partners in a mirror
-    precision: str = "32-true"
+    precision: Precision = "32-true"
 
 
 @torch.inference_mode()
@@ -44,10 +44,8 @@ def predict(detector: Detector, images: Sequence[Tensor], inference: Inference) 
             for i, seen in _view_heatmaps(detector, images, boxes, view).items():
                 heatmaps[i] = heatmaps[i] + view.heatmaps_back(probabilities(seen), inference.swap)
     keypoints = len(inference.swap)
-    empty = torch.zeros(0, keypoints, HEATMAP, HEATMAP)
-    means = [
-        heatmaps[i] / len(inference.views) if i in heatmaps else empty for i in range(len(images))
-    ]
+    empty = torch.zeros(0, keypoints, detector.heatmap, detector.heatmap)
+    means = [heatmaps.get(i, empty) / len(inference.views) for i in range(len(images))]
     return [
         replace(instances, keypoints=decode(mean.to(instances.boxes), instances.boxes))
         for instances, mean in zip(found, means, strict=True)

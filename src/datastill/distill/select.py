@@ -1,4 +1,4 @@
-"""Which predictions become annotations: as many as people draw, no threshold by hand (section 4)."""
+"""Which predictions become annotations (section 4): as many as people draw, by no hand."""
 
 from __future__ import annotations
 

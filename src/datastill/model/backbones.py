@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.resnet import BasicBlock
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from datastill.errors import ParamsError
 
@@ -18,10 +17,11 @@ class BackboneSpec:
     """One detector size.
 
     build              makes the feature pyramid
-    finest_stride      pixels per cell of its finest level, whose name is "0"
-    anchor_sizes       one anchor size in pixels per level, finest first
+    finest_stride      pixels per cell of its finest level, "0", which boxes are pooled from
+    anchor_sizes       one anchor size in pixels per coarser level, which propose boxes
     box_features       width of the two fully connected box layers
     keypoint_layers    channels of the 3x3 convolutions of the keypoint head
+    heatmap            bins per side of a keypoint heatmap
     proposals          RPN boxes kept per image (training, test)
     rpn_samples, box_samples   anchors and boxes per image that enter the loss
     """
@@ -31,24 +31,27 @@ class BackboneSpec:
     anchor_sizes: tuple[int, ...]
     box_features: int
     keypoint_layers: tuple[int, ...]
+    heatmap: int
     proposals: tuple[int, int]
     rpn_samples: int
     box_samples: int
 
 
 class SmallResNet(nn.Module):
-    """A ResNet of four basic blocks, a twelfth as wide as ResNet-50, trained from scratch."""
+    """A ResNet of four basic blocks, an eighth as wide as ResNet-50, trained from scratch."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
+            nn.Conv2d(3, width, 5, stride=2, padding=2, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
         )
-        widths = (width, width, width * 2, width * 4, width * 8)
-        for i in range(4):
-            setattr(self, f"layer{i + 1}", _block(widths[i], widths[i + 1]))
+        self.layer1 = BasicBlock(width, width)
+        self.layer2 = _block(width, width * 2)
+        self.layer3 = _block(width * 2, width * 4)
+        self.layer4 = _block(width * 4, width * 8)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the coarsest features; the pyramid takes each layer's own output."""
@@ -67,20 +70,22 @@ def _block(inputs: int, outputs: int) -> BasicBlock:
 
 
 def _small() -> BackboneWithFPN:
-    layers = {"layer2": "0", "layer3": "1", "layer4": "2"}
-    return BackboneWithFPN(SmallResNet(), layers, [64, 128, 256], 64, LastLevelMaxPool())
+    layers = {f"layer{i + 1}": str(i) for i in range(4)}
+    widths = [32, 64, 128, 256]
+    return BackboneWithFPN(SmallResNet(), layers, widths, 64, norm_layer=nn.BatchNorm2d)
 
 
 BACKBONES = {
     "small": BackboneSpec(
         build=_small,
-        finest_stride=8,
-        anchor_sizes=(24, 48, 80, 120),
+        finest_stride=4,
+        anchor_sizes=(24, 48, 80, 128),
         box_features=128,
-        keypoint_layers=(96,) * 4,
+        keypoint_layers=(64,) * 4,
+        heatmap=28,
         proposals=(100, 50),
-        rpn_samples=64,
-        box_samples=32,
+        rpn_samples=32,
+        box_samples=16,
     ),
 }
 

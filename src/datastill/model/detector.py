@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +11,14 @@ from torchvision.models.detection import KeypointRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
+from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from datastill.instances import Instances
 from datastill.model.backbones import BackboneSpec, backbone_spec
 from datastill.model.roi import MatmulRoIAlign
 
-HEATMAP = 56  # bins per side of a keypoint heatmap, as in Mask R-CNN
 ASPECTS = (0.5, 1.0, 2.0)
+SIZE_DIVISIBLE = 16  # a batch is padded to a multiple of this; the pyramid itself needs none
 
 
 class Batch:
@@ -33,9 +34,10 @@ class Batch:
 class Detector(nn.Module):
     """A keypoint detector. Images are (3, h, w) in [0, 1] at network scale, and so are boxes."""
 
-    def __init__(self, rcnn: KeypointRCNN) -> None:
+    def __init__(self, rcnn: KeypointRCNN, heatmap: int) -> None:
         super().__init__()
         self.rcnn = rcnn
+        self.heatmap = heatmap  # bins per side
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the training losses by name; targets hold boxes, labels and keypoints."""
@@ -66,11 +68,30 @@ class Detector(nn.Module):
     def heatmaps(
         self, batch: ImageList, features: dict[str, Tensor], boxes: list[Tensor]
     ) -> list[Tensor]:
-        """Return per image the keypoint logits (n, k, 56, 56) inside its given `boxes` (n, 4)."""
+        """Return per image the keypoint logits (n, k, m, m) inside its given `boxes` (n, 4)."""
         heads = self.rcnn.roi_heads
         pooled = heads.keypoint_roi_pool(features, boxes, batch.image_sizes)
         logits = heads.keypoint_predictor(heads.keypoint_head(pooled)).float()
         return list(logits.split([len(b) for b in boxes]))
+
+
+class CoarseProposals(nn.Module):
+    """An RPN that leaves out the finest level: people are too large to be proposed there."""
+
+    def __init__(self, rpn: RegionProposalNetwork) -> None:
+        super().__init__()
+        self.rpn = rpn
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the proposals of every image and, in training, the losses."""
+        coarse = {name: level for name, level in features.items() if name != "0"}
+        found: tuple[list[Tensor], dict[str, Tensor]] = self.rpn(images, coarse, targets)
+        return found
 
 
 def build_detector(backbone: str, keypoints: int) -> Detector:
@@ -88,20 +109,34 @@ def build_detector(backbone: str, keypoints: int) -> Detector:
         ),
         box_head=TwoMLPHead(channels * 7 * 7, spec.box_features),
         box_predictor=FastRCNNPredictor(spec.box_features, num_classes=2),
-        keypoint_head=KeypointRCNNHeads(channels, spec.keypoint_layers),
-        keypoint_predictor=KeypointRCNNPredictor(spec.keypoint_layers[-1], keypoints),
+        keypoint_head=_keypoint_head(channels, spec.keypoint_layers),
+        keypoint_predictor=nn.ConvTranspose2d(spec.keypoint_layers[-1], keypoints, 4, 2, 1),
         **_sampling(spec),
     )
+    rcnn.rpn = CoarseProposals(rcnn.rpn)
     # KeypointRCNN's constructor takes no pooling but its own.
     rcnn.roi_heads.box_roi_pool = MatmulRoIAlign("0", spec.finest_stride, 7)
-    rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign("0", spec.finest_stride, 14)
-    return Detector(rcnn)
+    rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign("0", spec.finest_stride, spec.heatmap // 2)
+    return Detector(rcnn, spec.heatmap)
+
+
+def _keypoint_head(channels: int, layers: Sequence[int]) -> nn.Sequential:
+    """Return Mask R-CNN's head, its layers normalised: without, 500 steps teach it little."""
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise((channels, *layers)):
+        modules += [
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*modules)
 
 
 def _sampling(spec: BackboneSpec) -> dict[str, object]:
     train, test = spec.proposals
     return {
         "num_classes": None,  # given by box_predictor
+        "size_divisible": SIZE_DIVISIBLE,
         "_skip_resize": True,  # views and augmentation own the scale of an image
         "rpn_pre_nms_top_n_train": 2 * train,
         "rpn_pre_nms_top_n_test": 2 * test,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Literal
 
 import torch
 
-AUTO = "auto"
-PRECISIONS = (AUTO, "32-true", "bf16-mixed", "16-mixed")  # Fabric's names
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # Fabric's names
+Choice = Precision | Literal["auto"]
 
 
-def resolve_precision(name: str) -> str:
+def resolve_precision(name: Choice) -> Precision:
     """Return what `auto` means here: bf16 where the hardware multiplies it, else fp32.
 
     That is every GPU since Ampere and every CPU with AMX or AVX512-BF16. Others emulate it, slowly.
     """
-    if name != AUTO:
+    if name != "auto":
         return name
     if torch.cuda.is_available():
         return (
@@ -25,7 +26,7 @@ def resolve_precision(name: str) -> str:
     return "bf16-mixed" if able else "32-true"
 
 
-def inference_precision(name: str, device: torch.device) -> AbstractContextManager[object]:
+def inference_precision(name: Choice, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which a detector predicts on `device`."""
     types = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     resolved = resolve_precision(name)

@@ -27,7 +27,7 @@ class MatmulRoIAlign(nn.Module):
     ) -> Tensor:
         """Return (n, c, output, output) for all `boxes` (n_i, 4) of all images in their order."""
         maps = features[self.level]
-        pooled = [self._pool(one, box.to(maps)) for one, box in zip(maps, boxes, strict=True)]
+        pooled = [self._pool(one, box) for one, box in zip(maps, boxes, strict=True)]
         return torch.cat(pooled)
 
     def _pool(self, feature: Tensor, boxes: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class MatmulRoIAlign(nn.Module):
         columns = self._interpolation(x1, x2, width).to(feature.dtype)
         rows = self._interpolation(y1, y2, height).to(feature.dtype)
         across = feature.reshape(channels * height, width) @ columns.reshape(-1, width).T
-        across = across.view(channels, height, len(boxes), -1).permute(2, 0, 1, 3)
+        across = across.view(channels, height, len(boxes), self.output_size[1]).permute(2, 0, 1, 3)
         return rows[:, None] @ across
 
     def _interpolation(self, start: Tensor, end: Tensor, length: int) -> Tensor:

@@ -12,7 +12,14 @@ import pandas as pd
 import torch
 
 from datastill.data.coco import Coco, digest, mirror_swap, read_coco, write_coco, write_text
-from datastill.distill.annotate import Selection, density, find_candidates, generate, select
+from datastill.distill.annotate import (
+    Selection,
+    Teacher,
+    density,
+    find_candidates,
+    generate,
+    select,
+)
 from datastill.distill.predict import Inference
 from datastill.distill.views import View, all_views
 from datastill.errors import ParamsError
@@ -74,10 +81,9 @@ def _candidates(place: Place, row: str, unlabelled: Coco) -> pd.DataFrame:
     how = inference(place, tuple(card["keypoints"]), multi=True)
     key = fingerprint([digest(weights), asdict(how), digest(place.image_set(spec.unlabelled))])
     shards = place.work / "shards" / f"{row}-{key[:16]}"
+    teacher = Teacher(detector.to(device), how)
     with Steps(f"annotating {spec.unlabelled}", len(unlabelled.images)) as steps:
-        return find_candidates(
-            detector.to(device), unlabelled.images, place.images, how, shards, steps.advance
-        )
+        return find_candidates(teacher, unlabelled.images, place.images, shards, steps.advance)
 
 
 def _warnings(row: str, selection: Selection) -> list[str]:

@@ -35,7 +35,7 @@ def drawn_sets(place: Place) -> list[DrawnSet]:
         if isinstance(spec, DrawnImages)
     ]
     specs.append((VAL, data.val.images, data.val.style))
-    return [DrawnSet(name, number, *rest) for number, (name, *rest) in enumerate(specs, start=1)]
+    return [DrawnSet(number, *spec) for number, spec in enumerate(specs, start=1)]
 
 
 def load(place: Place, name: str) -> Coco:

@@ -17,7 +17,7 @@ from datastill.data.examples import Example, Minibatches
 from datastill.errors import TrainingError
 from datastill.model.checkpoint import load_state, save_state
 from datastill.model.detector import Batch, Detector
-from datastill.model.precision import resolve_precision
+from datastill.model.precision import Choice, resolve_precision
 from datastill.train.journal import Journal
 from datastill.train.schedule import Schedule
 
@@ -38,7 +38,7 @@ class Settings:
     folder: Path
     fingerprint: str
     seed: int
-    precision: str
+    precision: Choice
     momentum: float
     weight_decay: float
     checkpoint_every: int

@@ -13,9 +13,9 @@ def photographed(image: Image, rng: np.random.Generator) -> Image:
     gain, offset = rng.uniform(0.75, 1.2), rng.normal(0, 12)
     tint = gain * rng.normal(1, 0.035, 3)
     lit = _levels(image, tint, np.full(3, offset))
-    if rng.random() < 0.5:
+    if rng.random() < 0.3:
         lit = _blurred(lit, rng.uniform(0.4, 1.0))
-    return compressed(_grainy(lit, rng, rng.uniform(2, 12)), int(rng.integers(60, 96)))
+    return compressed(_grainy(lit, rng, rng.uniform(2, 6)), int(rng.integers(60, 96)))
 
 
 def filmed(image: Image, rng: np.random.Generator) -> Image:

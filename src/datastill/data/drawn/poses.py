@@ -47,7 +47,7 @@ _LEGS: dict[str, tuple[Angles, Angles]] = {
     "sit": ((82, 9, 84, 0), (84, 9, 80, 0)),
     "crouch": ((88, 14, 122, 0), (64, 14, 112, 0)),
 }
-_LEG_SHARES = (0.2, 0.14, 0.12, 0.14, 0.14, 0.06, 0.13, 0.07)
+_LEG_SHARES = (0.26, 0.18, 0.18, 0.18, 0.12, 0.04, 0.04, 0.0)
 
 # Whole-body key poses: trunk, left arm, right arm, left leg, right leg.
 _SPORTS: dict[str, list[tuple[Angles, Angles, Angles, Angles, Angles]]] = {
@@ -115,7 +115,7 @@ def everyday_motion(rng: np.random.Generator) -> Motion:
     pose[LEFT_LEG], pose[RIGHT_LEG] = _LEGS[names[rng.choice(len(names), p=_LEG_SHARES)]]
     pose[LEFT_ARM], pose[RIGHT_ARM] = _arm_pair(rng)
     pose[TRUNK] = (rng.normal(3, 5), 0, 0, rng.normal(3, 9), rng.normal(0, 18), 0)
-    if rng.random() < 0.12:
+    if rng.random() < 0.03:
         _bend_down(pose, rng.uniform(28, 75))
     return _vary(pose[None], rng)
 
