@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from datastill.errors import ParamsError
+from datastill.model.backbones import BACKBONES
+from datastill.params import Backbone, load_params
+
+ROOT = Path(__file__).parent.parent
+PROFILES = [ROOT, *sorted((ROOT / "pipelines").glob("*"))]
+
+
+@pytest.mark.parametrize("folder", PROFILES, ids=lambda folder: folder.name)
+def test_the_params_of_every_profile_are_valid(folder):
+    params = load_params(folder / "params.yaml")
+    assert (ROOT / params.params_file) == folder / "params.yaml"
+    assert (folder / params.root).resolve() == ROOT
+
+
+@pytest.mark.parametrize("folder", PROFILES[1:], ids=lambda folder: folder.name)
+def test_every_profile_runs_the_same_stages(folder):
+    assert (folder / "dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+
+
+def test_params_name_every_backbone_there_is():
+    assert set(get_args(Backbone)) == set(BACKBONES)
+
+
+def test_sets_and_iterations_are_the_papers_at_the_scale():
+    params = load_params(ROOT / "params.yaml")
+    images = {name: spec.images for name, spec in params.data.sets.items() if name != "co-115"}
+    assert images == {"co-35": 35504, "co-80": 82783, "un-120": 123403, "s1m-180": 180000}
+    assert {row.iterations for row in params.supervised.values()} == {130000}
+    assert {row.iterations for row in params.distilled.values()} == {360000}
+
+
+def test_all_wrong_keys_are_named_at_once(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["scale"] = -250
+    raw["train"]["batch"] = "many"
+    raw["train"]["epochs"] = 3
+    raw["supervised"]["co-35"]["labelled"] = "co-53"
+    raw["distilled"]["co-35_co-80"]["teacher"] = "nobody"
+    raw["data"]["sets"]["co-115"]["union"] = ["co-35", "co-08"]
+    raw["evaluate"]["with_views"] = ["co-1"]
+    del raw["views"]["flip"]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError) as error:
+        load_params(path)
+    for key in (
+        "scale: ",
+        "train.batch: ",
+        "train.epochs: unknown key",
+        "supervised.co-35.labelled: 'co-53' is no set",
+        "distilled.co-35_co-80.teacher: 'nobody' is no row",
+        "data.sets.co-115.union: 'co-08' is no set",
+        "evaluate.with_views: 'co-1' is no row",
+        "views.flip: missing",
+    ):
+        assert key in str(error.value)
+
+
+def test_a_set_that_rows_need_and_nobody_defines_is_named(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    del raw["data"]["sets"]["un-120"]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError, match=r"distilled\.co-115_un-120\.unlabelled: 'un-120'"):
+        load_params(path)
+
+
+def test_text_that_is_no_yaml_is_said_to_be_none(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("scale: [1\n")
+    with pytest.raises(ParamsError, match="is no YAML"):
+        load_params(path)
+
+
+def test_a_profile_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(ParamsError, match="no such file"):
+        load_params(tmp_path / "pipelines" / "nowhere" / "params.yaml")
