@@ -67,8 +67,7 @@ def mirror_swap(names: Sequence[str]) -> tuple[int, ...]:
     index = {name: i for i, name in enumerate(names)}
     swap = []
     for name in names:
-        partner = name.translate(str.maketrans({})).replace("left", "\0").replace("right", "left")
-        partner = partner.replace("\0", "right")
+        partner = name.replace("left", "\0").replace("right", "left").replace("\0", "right")
         if partner not in index:
             raise DataError(f"keypoint {name!r} has no mirror partner {partner!r} in {list(names)}")
         swap.append(index[partner])
@@ -82,17 +81,20 @@ def read_coco(path: Path) -> Coco:
     or an annotation points to an image that it does not list.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; the data stage writes it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: expected COCO JSON, found text that is none: {error}") from None
-    missing = {"images", "annotations", "categories"} - set(
-        content if isinstance(content, dict) else ()
-    )
+    sections = content if isinstance(content, dict) else {}
+    names = ("images", "annotations", "categories")
+    missing = [name for name in names if not isinstance(sections.get(name), list)]
     if missing:
-        raise DataError(f"{path}: expected COCO JSON, found no {', '.join(sorted(missing))}")
-    coco = Coco(content["images"], content["annotations"], content["categories"])
+        raise DataError(f"{path}: expected COCO JSON, found no list of {', '.join(missing)}")
+    coco = Coco(*(sections[name] for name in names))
+    for name in names:
+        if any(not isinstance(record, dict) or "id" not in record for record in sections[name]):
+            raise DataError(f"{path}: expected an id in all {name}, found some without")
     known = {image["id"] for image in coco.images}
     lost = [a["id"] for a in coco.annotations if a["image_id"] not in known]
     if lost:
@@ -109,7 +111,7 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     Path(partial).replace(path)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MixedSampler:
         self._sources = (chance >= (share if len(sizes) > 1 else 1.0)).astype(np.int8)
         # Place p of source s is the n-th draw from s: all earlier places of s, counted once here.
         self._before = np.cumsum(self._sources.sum(axis=1)) - self._sources.sum(axis=1)
-        self._order = lru_cache(maxsize=4)(self._permutation)
+        self._orders: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -49,6 +49,12 @@ class MixedSampler:
             counts[source] += 1
         return draws
 
-    def _permutation(self, source: int, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, 1, source, epoch])
-        return rng.permutation(self.sizes[source])
+    def _order(self, source: int, epoch: int) -> NDArray[np.int64]:
+        """Return the order of an epoch; the last few are kept, for minibatches that span two."""
+        key = (source, epoch)
+        if key not in self._orders:
+            if len(self._orders) >= 2 * len(self.sizes):
+                self._orders.pop(next(iter(self._orders)))
+            rng = np.random.default_rng([self.seed, 1, source, epoch])
+            self._orders[key] = rng.permutation(self.sizes[source])
+        return self._orders[key]

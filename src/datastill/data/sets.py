@@ -47,6 +47,7 @@ def draw_set(drawn: DrawnSet, studio: Studio, advance: Callable[[int], None]) ->
     (studio.root / drawn.name).mkdir(parents=True, exist_ok=True)
     images: list[Record] = []
     annotations: list[Record] = []
+    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         job = partial(_draw_image, drawn, studio)
         for image, people in pool.map(job, range(drawn.images), chunksize=8):
@@ -59,7 +60,6 @@ def draw_set(drawn: DrawnSet, studio: Studio, advance: Callable[[int], None]) ->
 
 
 def _draw_image(drawn: DrawnSet, studio: Studio, index: int) -> tuple[Record, list[Record]]:
-    cv2.setNumThreads(1)  # the pool already uses every core
     drawing = draw(drawn.name, index, studio.seed, drawn.style, studio.size)
     file_name = f"{drawn.name}/{index:06d}.jpg"
     pixels = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)

@@ -82,7 +82,7 @@ def find_candidates(
     parts = []
     for start in range(0, len(images), SHARD):
         chunk = images[start : start + SHARD]
-        path = shards / f"{start:07d}.parquet"
+        path = shards / f"{start:07d}+{len(chunk)}.parquet"
         if not path.is_file():
             pixels = [read_image(image_path(root, image["file_name"])) for image in chunk]
             found = predict(teacher.detector, pixels, teacher.inference)

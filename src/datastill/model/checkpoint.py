@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from datastill.errors import DataError
+from datastill.errors import DataError, ParamsError
 from datastill.model.detector import Detector, build_detector
 
 _KEY = "card"  # safetensors orders several metadata keys at random; one JSON string is stable
@@ -38,7 +39,7 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         detector = build_detector(card["backbone"], len(card["keypoints"]))
         detector.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError) as error:
+    except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, ParamsError) as error:
         raise DataError(f"{path}: no model of datastill: {error}") from None
     return detector.eval(), card
 
@@ -52,6 +53,13 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return the state at `path`; data only, nothing in it is ever executed."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """Return the state at `path`; data only, nothing in it is ever executed.
+
+    Raises DataError where it is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, LookupError, RuntimeError, ValueError, UnpicklingError):
+        # PyTorch's own text advises to load code; nobody should.
+        raise DataError(f"{path}: no state of a training; delete it to start again") from None
     return state

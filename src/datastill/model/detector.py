@@ -48,7 +48,8 @@ class Detector(nn.Module):
         """Return the normalised, padded batch and its feature pyramid."""
         transform = self.rcnn.transform
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        tensors = transform.batch_images([transform.normalize(image) for image in images])
+        normal = [transform.normalize(image) for image in images]
+        tensors = transform.batch_images(normal, SIZE_DIVISIBLE)
         return ImageList(tensors, sizes), self.rcnn.backbone(tensors)
 
     def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:

@@ -17,7 +17,7 @@ def update_block(path: Path, name: str, content: str) -> bool:
     Returns whether the file changed; a file without such a block stays as it is.
     Raises DataError where the block is opened and not closed.
     """
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if _found(path, name, text) is None:
         return False
     block = f"{_opening(name)}\n{content.strip()}\n{CLOSING}"
@@ -32,7 +32,7 @@ def read_block(path: Path, name: str) -> str:
 
     Raises DataError where the file has no such block.
     """
-    found = _found(path, name, path.read_text())
+    found = _found(path, name, path.read_text(encoding="utf-8"))
     if found is None:
         raise DataError(f"{path}: expected a block {_opening(name)} ... {CLOSING}, found none")
     return found[1].strip()

@@ -6,14 +6,15 @@ import json
 import time
 from pathlib import Path
 
+from datastill.data.coco import write_text
+
 
 class Journal:
     """Lines of JSON, one per logged step; steps that a resumed training repeats are taken back."""
 
     def __init__(self, path: Path, resume_at: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [entry for entry in read_journal(path) if entry["step"] < resume_at]
-        path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = path.open("a")
 
     def write(self, step: int, values: dict[str, float]) -> None:

@@ -68,6 +68,7 @@ def train(
     )
     start = resume_at(settings)
     if start:
+        _log.warning("resuming at iteration %d", start)
         state = load_state(_state_path(settings))
         detector.load_state_dict(state["detector"])
         optimizer.load_state_dict(state["optimizer"])
