@@ -34,6 +34,15 @@ def data(profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def pretrain(
+    backbone: Annotated[str, typer.Argument(help="A backbone trained on drawn things: small.")],
+    profile: Profile = "miniature",
+) -> None:
+    """Make a backbone's initial weights anew; they are kept in git, so nobody has to."""
+    typer.echo(_stage("pretrain", profile, backbone))
+
+
+@app.command()
 def train(row: Row, profile: Profile = "miniature") -> None:
     """Train the model of a row, going on where a killed training stopped."""
     _stage("train", profile, row)

@@ -47,9 +47,23 @@ class Data(Section):
     val: DrawnImages
 
 
+class Initial(Section):
+    """How `datastill pretrain` makes the initial weights, from drawn things of `side` pixels."""
+
+    pictures: Positive
+    held_out: Positive
+    side: Positive
+    epochs: Positive
+    batch: Positive
+    base_rate: Annotated[float, Field(gt=0)]
+    warmup: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class Train(Section):
     """How teacher and student are trained; iterations stand with each row."""
 
+    start: Literal["initial", "random"]
     batch: Positive
     labelled_share: Share
     base_rate: Annotated[float, Field(gt=0)]
@@ -115,6 +129,7 @@ class Params(Section):
     task: Literal["keypoints"]
     scale: Annotated[float, Field(gt=0)]
     data: Data
+    initial: Initial
     train: Train
     views: Views
     supervised: dict[str, SupervisedRow]

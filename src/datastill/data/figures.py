@@ -19,14 +19,14 @@ from datastill.data.drawn.camera import filmed, photographed
 from datastill.data.drawn.distractors import obstacle
 from datastill.data.drawn.outfits import Outfit, everyday_outfit, sport_outfit
 from datastill.data.drawn.poses import Motion, everyday_motion, pose_at, sport_motion
-from datastill.data.drawn.scenery import everyday_scenery, sport_scenery
+from datastill.data.drawn.scenery import everyday_scenery, hazy, sport_scenery
 from datastill.data.drawn.shapes import Image, Shape, Size, paint, random_colour, stamp
 from datastill.data.drawn.sightings import annotated, keypoints_inside, visible_area
 from datastill.data.drawn.silhouettes import PARTS, dressed
+from datastill.data.drawn.stances import random_yaw
 from datastill.errors import DataError
 
 FRAMES_IN_CLIP = 12
-_HAZE = 0.5
 _SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the time that light falls on the film, in clips
 _LEAST_AREA = (32 / 240) ** 2  # of the image height squared: COCO's border of small in 320 x 240
 _LEAST_SEEN = 0.12  # the share of somebody's silhouette below which they are left out
@@ -120,7 +120,7 @@ def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
         raise DataError(f"style {style!r}: expected one of {', '.join(STYLES)}")
     rng = _generator(name, index, seed)
     manner = STYLES[style]
-    backdrop = _hazy(manner.scenery(rng, size))
+    backdrop = hazy(manner.scenery(rng, size))
     actors = _cast(rng, manner, style, size)
     front = obstacle(rng, size, style) if rng.random() < manner.obstacles else []
     time = (int(rng.integers(FRAMES_IN_CLIP)) + 0.5) / FRAMES_IN_CLIP
@@ -134,11 +134,6 @@ def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
 def _generator(name: str, index: int, seed: int) -> np.random.Generator:
     digest = hashlib.sha256(f"{name}/{index}/{seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
-
-
-def _hazy(backdrop: Image) -> Image:
-    """Return a backdrop as distance fades it, so that people stand out as far as they should."""
-    return np.asarray(cv2.addWeighted(backdrop, 1 - _HAZE, np.full_like(backdrop, 168), _HAZE, 0))
 
 
 def _cast(rng: np.random.Generator, manner: Style, style: str, size: Size) -> list[Actor]:
@@ -171,7 +166,7 @@ def _stand(
     places = rng.uniform(0.04, 0.96, 3) * size[0]
     room = [min([abs(x - other.x) for other in others], default=0.0) for x in places]
     x = float(places[int(np.argmax(room))])
-    return Stand(x, _ground(rng, height, size[1]), height, _yaw(rng), pitch)
+    return Stand(x, _ground(rng, height, size[1]), height, random_yaw(rng), pitch)
 
 
 def _ground(rng: np.random.Generator, height: float, image_height: int) -> float:
@@ -181,16 +176,6 @@ def _ground(rng: np.random.Generator, height: float, image_height: int) -> float
     if rng.random() < 0.15:
         return image_height + rng.uniform(0.05, 0.35) * height
     return rng.uniform(max(height, 0.6 * image_height), 1.02 * image_height)
-
-
-def _yaw(rng: np.random.Generator) -> float:
-    """Sample a direction: half of the people face the camera, a quarter turn their back."""
-    kind = rng.random()
-    if kind < 0.6:
-        return rng.normal(0, 0.3)
-    if kind < 0.9:
-        return np.pi + rng.normal(0, 0.3)
-    return rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
 
 
 def _figure(actor: Actor, time: float, size: Size) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +110,7 @@ def build_detector(backbone: str, keypoints: int) -> Detector:
         box_head=TwoMLPHead(channels * 7 * 7, spec.box_features),
         box_predictor=FastRCNNPredictor(spec.box_features, num_classes=2),
         keypoint_head=_keypoint_head(channels, spec.keypoint_layers),
-        keypoint_predictor=nn.ConvTranspose2d(spec.keypoint_layers[-1], keypoints, 4, 2, 1),
+        keypoint_predictor=nn.ConvTranspose2d(spec.keypoint_layers[-1][0], keypoints, 4, 2, 1),
         **_sampling(spec),
     )
     rcnn.rpn = CoarseProposals(rcnn.rpn)
@@ -121,15 +120,16 @@ def build_detector(backbone: str, keypoints: int) -> Detector:
     return Detector(rcnn, spec.heatmap)
 
 
-def _keypoint_head(channels: int, layers: Sequence[int]) -> nn.Sequential:
-    """Return Mask R-CNN's head, its layers normalised: without, 500 steps teach it little."""
+def _keypoint_head(channels: int, layers: Sequence[tuple[int, int]]) -> nn.Sequential:
+    """Return Mask R-CNN's head with normalised layers, each of (channels, dilation)."""
     modules: list[nn.Module] = []
-    for inputs, outputs in pairwise((channels, *layers)):
+    for outputs, dilation in layers:
         modules += [
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.Conv2d(channels, outputs, 3, padding=dilation, dilation=dilation, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         ]
+        channels = outputs
     return nn.Sequential(*modules)
 
 
@@ -145,6 +145,7 @@ def _sampling(spec: BackboneSpec) -> dict[str, object]:
         "rpn_post_nms_top_n_test": test,
         "rpn_batch_size_per_image": spec.rpn_samples,
         "box_batch_size_per_image": spec.box_samples,
+        "box_positive_fraction": spec.positive_share,
         "box_nms_thresh": 0.5,
         "box_detections_per_img": 20,  # COCO's keypoint evaluation reads no more
     }

@@ -14,7 +14,8 @@ Choice = Precision | Literal["auto"]
 def resolve_precision(name: Choice) -> Precision:
     """Return what `auto` means here: bf16 where the hardware multiplies it, else fp32.
 
-    That is every GPU since Ampere and every CPU with AMX or AVX512-BF16. Others emulate it, slowly.
+    That is every GPU since Ampere and every CPU with AMX. Others are slower in bf16 than in fp32,
+    those with AVX512-BF16 alone among them.
     """
     if name != "auto":
         return name
@@ -22,8 +23,7 @@ def resolve_precision(name: Choice) -> Precision:
         return (
             "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
         )
-    able = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bf16-mixed" if able else "32-true"
+    return "bf16-mixed" if torch.cpu._is_amx_tile_supported() else "32-true"
 
 
 def inference_precision(name: Choice, device: torch.device) -> AbstractContextManager[object]:

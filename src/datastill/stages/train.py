@@ -18,7 +18,8 @@ from datastill.data.mixing import MixedSampler
 from datastill.data.sets import with_keypoints
 from datastill.errors import DataError
 from datastill.model.checkpoint import save_weights
-from datastill.model.detector import build_detector, count_parameters
+from datastill.model.detector import Detector, build_detector, count_parameters
+from datastill.model.initial import initial_weights, start_from
 from datastill.model.precision import resolve_precision
 from datastill.params import DistilledRow
 from datastill.progress import Steps
@@ -43,11 +44,13 @@ def run(place: Place, row: str) -> None:
     """Train `row`, going on where a killed training stopped."""
     spec, params = place.params.row(row), place.params
     materials = _materials(place, row)
+    detector, initial = _fresh_detector(place, row, len(materials.names))
     facts = {
         "row": spec.model_dump(),
         "train": params.train.model_dump(),
         "iterations": params.scaled(spec.iterations),
         "inputs": materials.digests,
+        "initial": initial,
         "precision": resolve_precision(params.train.precision),
     }
     settings = _settings(place, row, fingerprint(facts))
@@ -57,8 +60,6 @@ def run(place: Place, row: str) -> None:
         params.train.warmup,
         tuple(params.train.drops),
     )
-    torch.manual_seed(spec.seed)
-    detector = build_detector(spec.backbone, len(materials.names))
     card = {
         **facts,
         "name": row,
@@ -106,6 +107,16 @@ def _materials(place: Place, row: str) -> Materials:
             raise DataError(f"{path}: no image to train on")
     digests = {name: digest(path) for name, path in paths.items()}
     return Materials(tuple(sets), labelled.keypoint_names(), digests)
+
+
+def _fresh_detector(place: Place, row: str, keypoints: int) -> tuple[Detector, str]:
+    """Return the untrained detector of `row` and the digest of its initial weights, or "random"."""
+    spec = place.params.row(row)
+    torch.manual_seed(spec.seed)
+    detector = build_detector(spec.backbone, keypoints)
+    if place.params.train.start == "random":
+        return detector, "random"
+    return detector, start_from(initial_weights(spec.backbone), detector)
 
 
 def _minibatches(place: Place, materials: Materials, iterations: int, seed: int) -> Minibatches:

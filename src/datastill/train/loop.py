@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from torch.optim import SGD, Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from datastill.data.examples import Example, Minibatches
+from datastill.data.examples import Example
 from datastill.errors import TrainingError
 from datastill.model.checkpoint import load_state, save_state
-from datastill.model.detector import Batch, Detector
+from datastill.model.detector import Batch
 from datastill.model.precision import Choice, resolve_precision
 from datastill.train.journal import Journal
 from datastill.train.schedule import Schedule
@@ -47,15 +48,15 @@ class Settings:
 
 
 def train(
-    detector: Detector,
-    minibatches: Minibatches,
+    detector: nn.Module,
+    minibatches: Dataset[list[Example]],
     schedule: Schedule,
     settings: Settings,
     advance: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Train `detector` in place, going on from the state in `settings.folder` if there is one.
+    """Train `detector` in place, a minibatch per iteration of the schedule.
 
-    A killed and resumed training ends with the bits of an undisturbed one on the same machine.
+    It goes on from the state in `settings.folder` if there is one: a killed and resumed training ends with the bits of an undisturbed one on the same machine.
     `advance` hears the iteration and its losses. Raises TrainingError, naming the images, where a
     loss is no finite number.
     """
@@ -74,7 +75,9 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
     model, optimizer = fabric.setup(detector.train(), optimizer)
     journal = Journal(settings.folder / "journal.jsonl", resume_at=start)
-    for iteration, examples in _load(minibatches, start, settings.workers):
+    for iteration, examples in _load(
+        minibatches, range(start, schedule.iterations), settings.workers
+    ):
         losses = _step(fabric, (model, optimizer), examples, (schedule, settings.seed, iteration))
         if iteration % settings.log_every == 0 or iteration == schedule.iterations - 1:
             journal.write(iteration, losses)
@@ -114,12 +117,10 @@ def _step(
 
 
 def _load(
-    minibatches: Minibatches, start: int, workers: int
+    minibatches: Dataset[list[Example]], which: range, workers: int
 ) -> Iterator[tuple[int, list[Example]]]:
-    loader = DataLoader(
-        minibatches, batch_size=None, sampler=range(start, len(minibatches)), num_workers=workers
-    )
-    return enumerate(loader, start=start)
+    loader = DataLoader(minibatches, batch_size=None, sampler=which, num_workers=workers)
+    return zip(which, loader, strict=True)
 
 
 def _state_path(settings: Settings) -> Path:
@@ -139,7 +140,7 @@ def resume_at(settings: Settings) -> int:
 
 
 def _checkpoint(
-    settings: Settings, detector: Detector, optimizer: Optimizer, iteration: int
+    settings: Settings, detector: nn.Module, optimizer: Optimizer, iteration: int
 ) -> None:
     state = {
         "fingerprint": settings.fingerprint,

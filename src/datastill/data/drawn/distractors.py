@@ -29,6 +29,11 @@ def distractor(rng: np.random.Generator, size: Size) -> Iterator[Shape]:
     return kinds[rng.integers(len(kinds))](rng, size)
 
 
+def thing(kind: str, rng: np.random.Generator, size: Size) -> Iterator[Shape]:
+    """Sample a thing of this kind, one of KINDS."""
+    return _BY_NAME[kind](rng, size)
+
+
 def obstacle(rng: np.random.Generator, size: Size, style: str) -> list[Shape]:
     """Sample a thing that stands before people and hides what is behind it."""
     kinds = (ball, post) if style == "sport" else (post, table, bush, crate, ball, dog)
@@ -165,3 +170,9 @@ def table(rng: np.random.Generator, size: Size) -> Iterator[Shape]:
 def _spot(rng: np.random.Generator, size: Size, highest: float) -> np.ndarray:
     """Sample a point of the picture that is not above `highest`, a share of the height."""
     return rng.uniform((0, highest), (1, 1.02)) * size
+
+
+_BY_NAME = {
+    kind.__name__: kind for kind in (ball, post, lamp, blob, dog, coat, bush, crate, limb, table)
+}
+KINDS = tuple(_BY_NAME)

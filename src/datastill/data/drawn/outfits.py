@@ -15,6 +15,8 @@ HAIRS: tuple[Colour, ...] = (
     (28, 22, 20), (60, 40, 28), (106, 72, 42), (170, 124, 66), (222, 188, 120), (150, 64, 34),
     (170, 168, 166),
 )  # fmt: skip
+HAIRDOS = ("short", "long", "bun", "bald", "cap")
+PATTERNS = ("plain", "bands", "stripes", "logo", "open", "buttons", "bag")
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,8 @@ def everyday_outfit(rng: np.random.Generator) -> Outfit:
         accent=random_colour(rng, (0.05, 0.9), (0.1, 1.0)),
         trousers=random_colour(rng, (0.05, 0.7), (0.12, 0.85)),
         shoes=random_colour(rng, (0.0, 0.8), (0.08, 0.95)),
-        hairdo=str(rng.choice(["short", "short", "long", "long", "bun", "bald", "cap"])),
-        pattern=str(
-            rng.choice(["plain", "plain", "bands", "stripes", "logo", "open", "buttons", "bag"])
-        ),
+        hairdo=str(rng.choice(["short", "long", *HAIRDOS])),
+        pattern=str(rng.choice(["plain", *PATTERNS])),
         sleeves=float(rng.choice([0.0, 0.35, 0.5, 1.0, 2.0, 2.0, 2.0])),
         legs=float(rng.choice([0.55, 0.8, 2.0, 2.0, 2.0, 2.0])) if not skirt else 0.0,
         skirt=skirt,

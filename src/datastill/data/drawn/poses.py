@@ -23,7 +23,7 @@ _MIRROR = np.array([0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 6, 7, 8, 9, 18, 19, 20, 21
 _MIRROR_SIGN = np.array([1, -1, -1, 1, -1, 1] + [1] * 16)
 _JITTER = np.array([4, 4, 7, 7, 14, 0] + [13, 7, 14, 18] * 2 + [7, 3, 7, 3] * 2, dtype=float)
 
-_ARMS: dict[str, Angles] = {
+ARMS: dict[str, Angles] = {
     "hang": (2, 8, 12, 20),
     "loose": (-12, 12, 28, 10),
     "forward": (45, 8, 45, 10),
@@ -37,7 +37,7 @@ _ARMS: dict[str, Angles] = {
     "aside": (5, 68, 22, -20),
     "pocket": (-16, 20, 46, 45),
 }
-_LEGS: dict[str, tuple[Angles, Angles]] = {
+LEGS: dict[str, tuple[Angles, Angles]] = {
     "stand": ((1, 4, 3, 0), (-1, 4, 3, 0)),
     "rest": ((0, 3, 1, 0), (10, 11, 20, 0)),
     "apart": ((2, 14, 3, 0), (-2, 14, 3, 0)),
@@ -47,7 +47,7 @@ _LEGS: dict[str, tuple[Angles, Angles]] = {
     "sit": ((82, 9, 84, 0), (84, 9, 80, 0)),
     "crouch": ((88, 14, 122, 0), (64, 14, 112, 0)),
 }
-_LEG_SHARES = (0.26, 0.18, 0.18, 0.18, 0.12, 0.04, 0.04, 0.0)
+LEG_SHARES = (0.26, 0.18, 0.18, 0.18, 0.12, 0.04, 0.04, 0.0)
 
 # Whole-body key poses: trunk, left arm, right arm, left leg, right leg.
 _SPORTS: dict[str, list[tuple[Angles, Angles, Angles, Angles, Angles]]] = {
@@ -110,21 +110,32 @@ _SPORTS: dict[str, list[tuple[Angles, Angles, Angles, Angles, Angles]]] = {
 
 def everyday_motion(rng: np.random.Generator) -> Motion:
     """Sample somebody who stands, walks, sits, crouches or bends, as one still pose."""
-    pose = np.zeros(22)
-    names = list(_LEGS)
-    pose[LEFT_LEG], pose[RIGHT_LEG] = _LEGS[names[rng.choice(len(names), p=_LEG_SHARES)]]
-    pose[LEFT_ARM], pose[RIGHT_ARM] = _arm_pair(rng)
-    pose[TRUNK] = (rng.normal(3, 5), 0, 0, rng.normal(3, 9), rng.normal(0, 18), 0)
+    legs = str(rng.choice(list(LEGS), p=LEG_SHARES))
+    pose = _held(legs, *_arm_pair(rng), rng)
     if rng.random() < 0.03:
         _bend_down(pose, rng.uniform(28, 75))
-    return _vary(pose[None], rng)
+    return _either_way(_jittered(pose[None], rng), rng)
+
+
+def still(legs: str, left_arm: str, right_arm: str, rng: np.random.Generator) -> Motion:
+    """Sample somebody who holds legs and arms as these keys of LEGS and ARMS say."""
+    return _jittered(_held(legs, left_arm, right_arm, rng)[None], rng)
+
+
+def _held(legs: str, left_arm: str, right_arm: str, rng: np.random.Generator) -> Pose:
+    """Return the pose of these limbs below a head that looks somewhere."""
+    pose = np.zeros(22)
+    pose[LEFT_LEG], pose[RIGHT_LEG] = LEGS[legs]
+    pose[LEFT_ARM], pose[RIGHT_ARM] = ARMS[left_arm], ARMS[right_arm]
+    pose[TRUNK] = (rng.normal(3, 5), 0, 0, rng.normal(3, 9), rng.normal(0, 18), 0)
+    return pose
 
 
 def sport_motion(rng: np.random.Generator) -> Motion:
     """Sample a movement of a sport as its key poses."""
     names = list(_SPORTS)
     keys = _SPORTS[names[rng.integers(len(names))]]
-    return _vary(np.array([np.concatenate(key) for key in keys]), rng)
+    return _either_way(_jittered(np.array([np.concatenate(key) for key in keys]), rng), rng)
 
 
 def pose_at(motion: Motion, time: float) -> Pose:
@@ -135,13 +146,12 @@ def pose_at(motion: Motion, time: float) -> Pose:
     return motion[before] + (place - before) * (motion[after] - motion[before])
 
 
-def _arm_pair(rng: np.random.Generator) -> tuple[Angles, Angles]:
-    names = list(_ARMS)
-    first, second = (_ARMS[names[i]] for i in rng.integers(len(names), size=2))
+def _arm_pair(rng: np.random.Generator) -> tuple[str, str]:
+    first, second = map(str, rng.choice(list(ARMS), size=2))
     if rng.random() < 0.35:
         return first, first
     if rng.random() < 0.4:
-        return first, _ARMS["hang"]
+        return first, "hang"
     return first, second
 
 
@@ -153,11 +163,13 @@ def _bend_down(pose: Pose, lean: float) -> None:
         pose[arm.start] += 0.8 * lean
 
 
-def _vary(motion: Motion, rng: np.random.Generator) -> Motion:
+def _jittered(motion: Motion, rng: np.random.Generator) -> Motion:
     varied = motion + rng.normal(0, 1, 22) * _JITTER
     for limb in (LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG):
         bend = limb.start + 2
         varied[:, bend] = np.clip(varied[:, bend], 1, 145)
-    if rng.random() < 0.5:
-        return varied[:, _MIRROR] * _MIRROR_SIGN
     return varied
+
+
+def _either_way(motion: Motion, rng: np.random.Generator) -> Motion:
+    return motion[:, _MIRROR] * _MIRROR_SIGN if rng.random() < 0.5 else motion

@@ -27,6 +27,7 @@ from datastill.data.drawn.shapes import (
 )
 
 _CLOTH = ((0.05, 0.9), (0.2, 1.0))
+_HAZE = 0.5
 
 
 def everyday_scenery(rng: np.random.Generator, size: Size) -> Image:
@@ -44,6 +45,11 @@ def sport_scenery(rng: np.random.Generator, size: Size) -> Image:
     for _ in range(rng.integers(0, 4)):
         paint(image, post(rng, size) if rng.random() < 0.6 else ball(rng, size))
     return _grained(image, rng, 5.0)
+
+
+def hazy(backdrop: Image) -> Image:
+    """Return a backdrop as distance fades it, so that people stand out as far as they should."""
+    return np.asarray(cv2.addWeighted(backdrop, 1 - _HAZE, np.full_like(backdrop, 168), _HAZE, 0))
 
 
 def _grained(image: Image, rng: np.random.Generator, strength: float) -> Image:

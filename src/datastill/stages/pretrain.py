@@ -1,0 +1,88 @@
+"""Command `pretrain`: a backbone's initial weights, learned on drawn things and kept in git."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from datastill.data.mixing import MixedSampler
+from datastill.data.things import QUESTIONS, ThingMinibatches, draw_things
+from datastill.model.classifier import Classifier
+from datastill.model.initial import accuracies, initial_weights, save_initial
+from datastill.params import Initial
+from datastill.progress import Steps
+from datastill.stages.place import Place
+from datastill.stages.provenance import code_version, environment, fingerprint
+from datastill.train.loop import Settings, resume_at, train
+from datastill.train.schedule import Schedule
+
+_NAME = "initial"  # of the training's folder
+
+
+def run(place: Place, backbone: str, target: Path | None = None) -> str:
+    """Train the body of `backbone` on drawn things; return how well it tells new ones apart.
+
+    The weights go into the package unless a `target` is named. A killed training goes on where it
+    was.
+    """
+    how = place.params.initial
+    classifier = Classifier(backbone, {name: len(words) for name, words in QUESTIONS.items()})
+    total = how.pictures + how.held_out
+    with Steps("drawing things", total) as steps:
+        pictures, answers = draw_things(total, how.side, how.seed, steps.advance)
+    began = time.monotonic()
+    _train(place, how, classifier, (pictures[: how.pictures], answers[: how.pictures]))
+    right = _right(classifier, pictures[how.pictures :], answers[how.pictures :])
+    path = target or initial_weights(backbone)
+    card = {
+        "backbone": backbone,
+        "initial": how.model_dump(),
+        "accuracies": right,
+        "seconds": round(time.monotonic() - began),
+        "code": code_version(),
+        **environment(),
+    }
+    save_initial(path, classifier, card)
+    shutil.rmtree(place.training(_NAME))
+    lines = [
+        f"{question}: {100 * share:.0f} % right, {100 / len(QUESTIONS[question]):.0f} % by chance"
+        for question, share in right.items()
+    ]
+    return "\n".join([*lines, str(path)])
+
+
+def _train(
+    place: Place, how: Initial, classifier: Classifier, drawn: tuple[NDArray[Any], NDArray[Any]]
+) -> None:
+    iterations = how.epochs * how.pictures // how.batch
+    sampler = MixedSampler((how.pictures,), 1.0, iterations, how.batch, how.seed)
+    settings = Settings(
+        folder=place.training(_NAME),
+        fingerprint=fingerprint(how.model_dump()),
+        seed=how.seed,
+        precision=place.params.train.precision,
+        momentum=place.params.train.momentum,
+        weight_decay=place.params.train.weight_decay,
+        checkpoint_every=place.params.train.checkpoint_every,
+        log_every=place.params.train.log_every,
+        workers=0,
+    )
+    schedule = Schedule(iterations, how.base_rate, how.warmup, tuple(place.params.train.drops))
+    with Steps("learning what they are", iterations) as steps:
+        steps.start_at(resume_at(settings))
+        train(
+            classifier, ThingMinibatches(*drawn, sampler), schedule, settings,
+            lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
+        )  # fmt: skip
+
+
+def _right(
+    classifier: Classifier, pictures: NDArray[Any], answers: NDArray[Any]
+) -> dict[str, float]:
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    return accuracies(classifier.eval(), images, torch.from_numpy(answers))
