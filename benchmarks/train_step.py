@@ -25,7 +25,7 @@ from datastill.data.images import unit_interval
 from datastill.model.detector import Batch, Detector, build_detector
 from datastill.model.precision import resolve_precision
 
-BATCH = 12
+BATCH = 16
 SIZE = (320, 240)
 
 

@@ -15,7 +15,7 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["data", "train", "annotate", "evaluate", "tables", "check", "show", "track"],
+    ["data", "pretrain", "train", "annotate", "evaluate", "tables", "check", "show", "track"],
 )
 def test_help_names_every_command(command):
     assert command in datastill("--help", cwd=ROOT).stdout

@@ -35,11 +35,14 @@ def data(profile: Profile = "miniature") -> None:
 
 @app.command()
 def pretrain(
-    backbone: Annotated[str, typer.Argument(help="A backbone trained on drawn things: small.")],
+    backbone: Annotated[str, typer.Argument(help="A backbone, such as small.")],
+    to: Annotated[
+        Path | None, typer.Option(help="Where to write them, instead of into the package.")
+    ] = None,
     profile: Profile = "miniature",
 ) -> None:
-    """Make a backbone's initial weights anew; they are kept in git, so nobody has to."""
-    typer.echo(_stage("pretrain", profile, backbone))
+    """Make initial weights from drawn things; those in the package were made so."""
+    typer.echo(_stage("pretrain", profile, backbone, to))
 
 
 @app.command()
@@ -91,7 +94,7 @@ def sync(profile: Profile = "miniature") -> None:
     typer.echo(_stage("track", profile))
 
 
-def _stage(name: str, profile: str, *arguments: str) -> Any:
+def _stage(name: str, profile: str, *arguments: str | Path | None) -> Any:
     """Run a stage; its modules are imported only now, so that --help is quick."""
     place = importlib.import_module("datastill.stages.place").open_place(profile)
     return importlib.import_module(f"datastill.stages.{name}").run(place, *arguments)

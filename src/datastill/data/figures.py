@@ -63,7 +63,7 @@ class Style:
 
 STYLES = {
     "everyday": Style(
-        people=(0.07, 0.355, 0.28, 0.18, 0.115),
+        people=(0.46, 0.20, 0.16, 0.11, 0.07),  # COCO: people on 54 % of the images
         heights=((0.35, 0.55, 0.75), (0.5, 0.75, 1.0), (0.15, 1.0, 1.25)),
         scenery=everyday_scenery,
         motion=everyday_motion,
@@ -71,7 +71,7 @@ STYLES = {
         obstacles=0.25,
     ),
     "sport": Style(
-        people=(0.0, 0.5, 0.33, 0.17),
+        people=(0.10, 0.45, 0.30, 0.15),
         heights=((0.12, 0.45, 0.7), (0.4, 0.7, 1.05), (0.48, 1.05, 1.8)),
         scenery=sport_scenery,
         motion=sport_motion,

@@ -56,9 +56,9 @@ def train(
 ) -> None:
     """Train `detector` in place, a minibatch per iteration of the schedule.
 
-    It goes on from the state in `settings.folder` if there is one: a killed and resumed training ends with the bits of an undisturbed one on the same machine.
-    `advance` hears the iteration and its losses. Raises TrainingError, naming the images, where a
-    loss is no finite number.
+    It goes on from the state in `settings.folder` if there is one: killed and resumed, it ends with
+    the bits of an undisturbed training on the same machine. `advance` hears the iteration and its
+    losses. Raises TrainingError, naming the images, where a loss is no finite number.
     """
     fabric = Fabric(devices=1, precision=resolve_precision(settings.precision))
     optimizer = SGD(

@@ -1,0 +1,85 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from datastill.data.coco import digest
+from datastill.errors import DataError
+from datastill.model.classifier import Classifier
+from datastill.model.detector import build_detector
+from datastill.model.initial import (
+    accuracies,
+    initial_weights,
+    read_card,
+    save_initial,
+    start_from,
+)
+
+
+@pytest.fixture
+def classifier():
+    torch.manual_seed(1)
+    return Classifier("small", {"what": 3, "hair": 2})
+
+
+@pytest.fixture
+def saved(tmp_path, classifier):
+    path = tmp_path / "initial.safetensors"
+    save_initial(path, classifier, {"seed": 7})
+    return path
+
+
+def test_a_detector_starts_from_the_body_and_keeps_its_other_fresh_weights(
+    saved, classifier, detector
+):
+    fresh = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+    assert start_from(saved, detector) == digest(saved)
+    learned = classifier.body.state_dict()
+    for name, tensor in detector.state_dict().items():
+        _, _, own = name.partition("backbone.body.")
+        expected = learned[own].half().to(tensor.dtype) if own else fresh[name]
+        assert torch.equal(tensor, expected), name
+
+
+def test_the_card_comes_back(saved):
+    assert read_card(saved) == {"seed": 7}
+
+
+def test_no_initial_weights_is_an_error_that_says_how_to_do_without(tmp_path, detector):
+    with pytest.raises(DataError, match=r"absent.safetensors: .* `train.start: random`"):
+        start_from(tmp_path / "absent.safetensors", detector)
+
+
+@pytest.mark.parametrize("damage", ["text", "other"])
+def test_weights_of_something_else_are_refused(tmp_path, detector, damage):
+    path = tmp_path / "initial.safetensors"
+    if damage == "text":
+        path.write_text("not at all")
+    else:
+        save_file({"stem.0.weight": torch.zeros(2)}, path)
+    with pytest.raises(DataError, match=r"initial.safetensors: no initial weights"):
+        start_from(path, detector)
+
+
+def test_accuracy_counts_the_asked_alone(classifier, images):
+    pictures = (torch.stack(images((32, 32), (32, 32), (32, 32))) * 255).byte()
+    guesses = classifier.eval().logits(list(pictures.float() / 255))
+    what, hair = (guesses[name].argmax(1) for name in ("what", "hair"))
+    wrong = (what[1] + 1) % 3
+    answers = torch.stack(
+        [
+            torch.stack([what[0], wrong, what[2]]),
+            torch.stack([hair[0], torch.tensor(-1), torch.tensor(-1)]),
+        ],
+        dim=1,
+    )
+    assert accuracies(classifier, pictures, answers) == {"what": 0.667, "hair": 1.0}
+
+
+def test_the_weights_in_the_package_fit_their_backbone_and_tell_things_apart():
+    path = initial_weights("small")
+    start_from(path, build_detector("small", 17))
+    card = read_card(path)
+    assert card["backbone"] == "small"
+    assert "+changes" not in card["code"]
+    assert card["accuracies"]["what"] > 0.8
+    assert path.stat().st_size < 2 * 2**20
