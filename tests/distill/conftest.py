@@ -19,7 +19,7 @@ def detector():
     detector.rcnn.roi_heads.score_thresh = 0.0
     detector.rcnn.roi_heads.detections_per_img = 4
     # Untrained heatmaps are nearly flat; steeper ones have a peak worth comparing.
-    detector.rcnn.roi_heads.keypoint_predictor.weight.data *= 400
+    detector.rcnn.roi_heads.keypoint_predictor.weight.data *= 1200
     return detector
 
 
