@@ -10,6 +10,8 @@ import time
 import pytest
 from pycocotools.coco import COCO
 
+from datastill.stages import show
+from datastill.stages.place import open_place
 from datastill.tracking import Store, runs
 
 ROWS = ("co-35", "co-115", "co-35_co-80")
@@ -144,10 +146,11 @@ def test_drawn_images_that_a_clone_lacks_are_drawn_again(reproduced):
     assert picture.read_bytes() == before
 
 
-def test_show_writes_a_picture_of_a_set_and_of_generated_annotations(reproduced):
-    for name in ("s1m-180", "co-35_co-80"):
-        answer = reproduced.run("datastill", "show", name)
-        assert (reproduced.root / answer.stdout.strip()).read_bytes()[:4] == b"\x89PNG"
+def test_show_writes_a_picture_of_generated_annotations_or_of_a_set(reproduced, monkeypatch):
+    answer = reproduced.run("datastill", "show", "co-35_co-80")
+    assert (reproduced.root / answer.stdout.strip()).read_bytes()[:4] == b"\x89PNG"
+    monkeypatch.chdir(reproduced.root)
+    assert show.run(open_place("miniature"), "s1m-180").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_dead_tracking_server_costs_a_warning_and_no_result(project):

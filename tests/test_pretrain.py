@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import pytest
+import torch
 
 from datastill.model.detector import build_detector
 from datastill.model.initial import read_card, start_from
@@ -19,35 +20,36 @@ def small(project):
     return project
 
 
-def test_it_writes_weights_that_a_training_starts_from_and_says_what_they_know(small):
-    answer = small.run("datastill", "pretrain", "small", "--to", "initial.safetensors")
+def test_killed_and_resumed_it_learns_the_same_weights_and_says_what_they_know(small):
+    command = ["datastill", "pretrain", "small", "--to"]
+    answer = small.run(*command, "whole.safetensors")
     assert answer.returncode == 0, answer.stderr[-2000:]
     assert "seen from: " in answer.stdout
-    path = small.root / "initial.safetensors"
-    start_from(path, build_detector("small", 17))
-    card = read_card(path)
+    card = read_card(small.root / "whole.safetensors")
     assert card["initial"]["pictures"] == 64
     assert 0 <= card["accuracies"]["what"] <= 1
-
-
-def test_a_killed_one_goes_on_to_the_same_weights(small):
-    command = ["datastill", "pretrain", "small", "--to"]
-    assert small.run(*command, "whole.safetensors").returncode == 0
-    state = small.root / "work/miniature/training/initial/state.pt"
-    killed = subprocess.Popen(
-        [*command, "resumed.safetensors"],
-        cwd=small.root, env=small.environment, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not state.is_file() and time.monotonic() < deadline and killed.poll() is None:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert state.is_file(), "the training was to be killed after its first state"
+    kill_after_its_first_state(small, [*command, "resumed.safetensors"])
     answer = small.run(*command, "resumed.safetensors")
     assert "resuming" in answer.stderr
-    whole, resumed = (build_detector("small", 17) for _ in range(2))
-    for detector, name in ((whole, "whole"), (resumed, "resumed")):
-        start_from(small.root / f"{name}.safetensors", detector)
-    ours, theirs = (d.rcnn.backbone.body.state_dict() for d in (whole, resumed))
-    assert all((ours[name] == theirs[name]).all() for name in ours)
+    whole, resumed = (body(small.root / f"{name}.safetensors") for name in ("whole", "resumed"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def kill_after_its_first_state(project, command):
+    state = project.root / "work/miniature/training/initial/state.pt"
+    training = subprocess.Popen(
+        command, cwd=project.root, env=project.environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not state.is_file() and time.monotonic() < deadline and training.poll() is None:
+        time.sleep(0.01)
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+    assert state.is_file(), "the training was to be killed after its first state"
+
+
+def body(path):
+    """The backbone of a detector that starts from these weights."""
+    detector = build_detector("small", 17)
+    start_from(path, detector)
+    return detector.rcnn.backbone.body.state_dict()

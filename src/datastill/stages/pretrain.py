@@ -31,6 +31,7 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
     was.
     """
     how = place.params.initial
+    torch.manual_seed(how.seed)
     classifier = Classifier(backbone, {name: len(words) for name, words in QUESTIONS.items()})
     total = how.pictures + how.held_out
     with Steps("drawing things", total) as steps:
