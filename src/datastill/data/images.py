@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ from torchvision.transforms.v2 import functional as transforms
 
 from datastill.data.coco import Record
 from datastill.errors import DataError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that a set goes on without, and why."""
+
+    file_name: str
+    reason: str
 
 
 def image_path(root: Path, file_name: str) -> Path:
