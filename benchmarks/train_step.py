@@ -38,7 +38,7 @@ def examples(number: int) -> list[Example]:
         image = torch.from_numpy(drawing.image).permute(2, 0, 1)
         target = as_target(drawing.annotations, len(PERSON_KEYPOINTS))
         image, target = augment(image, target, np.random.default_rng(index))
-        made.append(Example(index, 0, unit_interval(image), target))
+        made.append(Example(index, 0, image, target))
     return made
 
 
@@ -51,7 +51,7 @@ def our_step(batches: list[list[Example]]) -> Callable[[int], None]:
 
     def step(number: int) -> None:
         batch = batches[number % len(batches)]
-        losses = model(Batch([e.image for e in batch], [e.target for e in batch]))
+        losses = model(Batch([unit_interval(e.image) for e in batch], [e.target for e in batch]))
         optimizer.zero_grad()
         fabric.backward(sum(losses.values()))
         optimizer.step()
@@ -67,7 +67,7 @@ def peer_step(batches: list[list[Example]]) -> Callable[[int], None]:
 
     def step(number: int) -> None:
         batch = batches[number % len(batches)]
-        losses = detector.rcnn([e.image for e in batch], [e.target for e in batch])
+        losses = detector.rcnn([unit_interval(e.image) for e in batch], [e.target for e in batch])
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()

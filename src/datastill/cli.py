@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 track = typer.Typer(help="MLflow as a mirror of the results on disk.", no_args_is_help=True)
 app.add_typer(track, name="track")
+fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
+app.add_typer(fetch, name="fetch")
 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
@@ -70,6 +72,23 @@ def tables(profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def plan(
+    profile: Annotated[
+        str, typer.Argument(help="miniature, or the name of a folder in pipelines/.")
+    ] = "miniature",
+    pixels: Annotated[bool, typer.Option(help="Open all images, compare them with val's.")] = True,
+    probe_seconds: Annotated[
+        float, typer.Option(help="Time backbones as long as this lasts; 0 times none.")
+    ] = 15.0,
+) -> None:
+    """Say what a profile will do and cost; exit 1 where something is wrong."""
+    text, ok = _stage("plan", profile, pixels, probe_seconds)
+    typer.echo(text)
+    if not ok:
+        raise typer.Exit(1)
+
+
+@app.command()
 def check(profile: Profile = "miniature") -> None:
     """Compare the results with expected.yaml; exit 1 where they differ."""
     text, ok = _stage("check", profile)
@@ -94,7 +113,24 @@ def sync(profile: Profile = "miniature") -> None:
     typer.echo(_stage("track", profile))
 
 
-def _stage(name: str, profile: str, *arguments: str | Path | None) -> Any:
+@fetch.command()
+def coco(
+    to: Annotated[Path, typer.Option(help="The folder they are unpacked in.")] = Path("coco"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="An archive, such as val2017, instead of all; may be given repeatedly."),
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Keep the archives once they are unpacked.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="A mirror of images.cocodataset.org; verified all the same.")
+    ] = None,
+) -> None:
+    """Download, verify and unpack COCO (41 GB), going on where a killed run stopped."""
+    run = importlib.import_module("datastill.stages.fetch").run
+    typer.echo(run(to, only or [], keep, base_url))
+
+
+def _stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage; its modules are imported only now, so that --help is quick."""
     place = importlib.import_module("datastill.stages.place").open_place(profile)
     return importlib.import_module(f"datastill.stages.{name}").run(place, *arguments)

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 from datastill.data.images import (
-    fingerprints,
+    image_id,
     image_path,
+    load_image,
     read_image,
     resize,
     scaled_size,
@@ -59,12 +60,30 @@ def test_the_root_may_be_relative_or_a_link_itself(root, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["../a.jpg", "set/../../a.jpg", "../images-too/a.jpg", "/etc/passwd", "out/a.jpg"]
+    "name",
+    [
+        "../a.jpg",
+        "set/../../a.jpg",
+        "../images-too/a.jpg",
+        "/etc/passwd",
+        "out/../a.jpg",
+        "out/../../a.jpg",
+        "out/far/a.jpg",
+        "set/deep/a.jpg",
+        "./../a.jpg",
+    ],
 )
 def test_a_file_name_that_leaves_the_root_is_refused(root, tmp_path, name):
     (root / "out").symlink_to(tmp_path / "images-too")
+    (tmp_path / "images-too" / "far").symlink_to("/etc")
+    (root / "set" / "deep").symlink_to("/etc")
     with pytest.raises(DataError, match=f"{re.escape(repr(name))} leaves .*{root}"):
         image_path(root, name)
+
+
+def test_a_folder_of_the_root_may_be_a_link_to_where_its_images_lie(root, tmp_path):
+    (root / "out").symlink_to(tmp_path / "images-too")
+    assert image_path(root, "out/deep/a.jpg") == root / "out/deep/a.jpg"
 
 
 def test_a_link_to_a_file_outside_the_root_is_refused(root, tmp_path):
@@ -190,6 +209,45 @@ def test_bytes_become_the_unit_interval():
     assert image.tolist() == [0, 51, 255]
 
 
-def test_a_fingerprint_outside_the_root_is_refused(root):
-    with pytest.raises(DataError, match="leaves the image folder"):
-        fingerprints(root, [{"file_name": "../a.jpg"}])
+def test_the_id_of_an_image_follows_from_its_name_and_fits_json_and_numpy():
+    names = [f"set/{number}.jpg" for number in range(1000)]
+    ids = {image_id(name) for name in names}
+    assert len(ids) == 1000
+    assert image_id("set/7.jpg") in ids
+    assert 0 < min(ids) <= max(ids) < 2**53
+
+
+def record(name, width, height):
+    return {"id": 1, "file_name": name, "width": width, "height": height}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_an_image_is_read_in_the_frame_that_its_annotations_are_for(root, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(TURNS[orientation](picture()))
+    Image.fromarray(stored).save(root / "a.png", exif=exif)
+    upright = load_image(root, record("a.png", 9, 6)).permute(1, 2, 0)
+    assert np.array_equal(upright, picture())
+    if stored.shape != picture().shape:  # annotated on what is stored, the orientation unknown
+        assert np.array_equal(load_image(root, record("a.png", 6, 9)).permute(1, 2, 0), stored)
+
+
+def test_an_image_of_another_size_than_its_annotations_is_refused(root):
+    Image.fromarray(picture()).save(root / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: the image is 9 x 6, its annotations .* 9 x 7"):
+        load_image(root, record("a.png", 9, 7))
+
+
+def test_a_file_of_no_bytes_is_said_to_be_empty(root):
+    (root / "a.jpg").touch()
+    with pytest.raises(DataError, match=r"a\.jpg: no readable image: the file is empty"):
+        read_image(root / "a.jpg")
+
+
+def test_sixteen_bits_of_grey_keep_their_contrast(root):
+    grey = np.linspace(0, 65535, 54).astype(np.uint16).reshape(6, 9)
+    Image.fromarray(grey).save(root / "a.png")
+    image = read_image(root / "a.png")
+    assert np.array_equal(image[0], grey // 257)
+    assert torch.equal(image[0], image[2])

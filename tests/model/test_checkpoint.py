@@ -10,7 +10,7 @@ from datastill.model.checkpoint import load_detector, load_state, save_state, sa
 from datastill.model.detector import build_detector
 
 NAMES = ["nose", "left_eye", "right_eye", "left_ear", "right_ear"]
-CARD = {"backbone": "small", "keypoints": NAMES, "score": 1 / 3, "note": "é"}
+CARD = {"backbone": "small", "start": "initial", "keypoints": NAMES, "score": 1 / 3, "note": "é"}
 
 
 class Bomb:
@@ -115,8 +115,8 @@ def test_a_model_with_a_damaged_head_is_named(tmp_path, detector):
         None,
         {"format": "pt"},
         {"card": "{}"},
-        {"card": '{"backbone": "small"}'},
-        {"card": '{"backbone": "small", "keypoints": ["nose"]}'},
+        {"card": '{"backbone": "small", "start": "initial"}'},
+        {"card": '{"backbone": "small", "start": "initial", "keypoints": ["nose"]}'},
     ],
 )
 def test_safetensors_of_something_else_are_named(tmp_path, metadata):
@@ -164,7 +164,9 @@ def test_code_in_a_state_is_refused_and_not_executed(tmp_path):
     assert mark.exists()
 
 
-@pytest.mark.parametrize("card", ["not json", "[]", '{"backbone": "vast", "keypoints": ["a"]}'])
+@pytest.mark.parametrize(
+    "card", ["not json", "[]", '{"backbone": "vast", "start": "random", "keypoints": ["a"]}']
+)
 def test_a_card_that_is_none_of_ours_is_named(tmp_path, card):
     path = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(3)}, path, metadata={"card": card})

@@ -12,6 +12,7 @@ from datastill.data.examples import Augmentation, Minibatches
 from datastill.data.mixing import MixedSampler
 from datastill.model.detector import build_detector
 from datastill.train.loop import Settings
+from datastill.train.processes import launch
 from datastill.train.schedule import Schedule
 
 WIDTH, HEIGHT = 96, 72
@@ -45,19 +46,21 @@ def draw_set(root, first_id, images, shift=0.0):
     return Coco(records, annotations, [PERSON])
 
 
-def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, base_rate=0.01, **changes):
-    """The arguments of `train`: `sets` are those of `draw_set`, `initial` seeds the weights.
+def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, batch=2, **changes):
+    """What `train` needs: `sets` are those of `draw_set`, `initial` seeds the weights.
 
     State and journal go to `folder`, images to its `images`; `changes` go to the settings.
     """
     root = folder / "images"
     content = [draw_set(root, *span) for span in sets]
+    fabric = launch("32-true")
     settings = Settings(
         **{
+            "schedule": Schedule(iterations, changes.pop("base_rate", 0.01), warmup=3),
             "folder": folder,
             "fingerprint": "this one",
             "seed": 5,
-            "precision": "32-true",
+            "images_per_pass": 2,
             "momentum": 0.9,
             "weight_decay": 1e-4,
             "checkpoint_every": 3,
@@ -67,13 +70,14 @@ def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, base_rate=
         }
     )
     sizes = tuple(len(coco.images) for coco in content)
-    sampler = MixedSampler(sizes, 0.6, iterations, 2, settings.seed)
+    sampler = MixedSampler(sizes, 0.6, iterations, batch, settings.seed)
+    sampler = sampler.part(fabric.global_rank, fabric.world_size)
     augmentation = Augmentation((60, 80), 120, mirror_swap(PERSON_KEYPOINTS))
     torch.manual_seed(initial)
     return SimpleNamespace(
+        fabric=fabric,
         detector=build_detector("small", 17),
         minibatches=Minibatches(content, root, sampler, augmentation),
-        schedule=Schedule(iterations, base_rate, warmup=3),
         settings=settings,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def read_coco(path: Path) -> Coco:
 
 def write_coco(path: Path, coco: Coco) -> None:
     """Write `coco` to `path`: whole or not at all, the same bytes for the same content."""
-    write_text(path, json.dumps(asdict(coco), separators=(",", ":")))
+    write_text(path, json.dumps(vars(coco), separators=(",", ":")))
 
 
 def write_text(path: Path, text: str) -> None:

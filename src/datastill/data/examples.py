@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datastill.data.coco import Coco, Record
-from datastill.data.images import image_path, read_image, resize, unit_interval
+from datastill.data.images import load_image, resize
 from datastill.data.mixing import MixedSampler
 
 
@@ -22,7 +23,7 @@ class Example:
 
     image_id: int
     source: int
-    image: Tensor  # (3, h, w) float in [0, 1], network scale
+    image: Tensor  # (3, h, w) uint8, network scale
     target: dict[str, Tensor]  # boxes (n, 4) x1 y1 x2 y2, labels (n,), keypoints (n, k, 3)
 
 
@@ -78,6 +79,23 @@ def as_target(annotations: Sequence[Record], keypoints: int) -> dict[str, Tensor
     }
 
 
+class _Packed:
+    """The targets of a set in four arrays: small, and shared by the processes that load images."""
+
+    def __init__(self, coco: Coco, keypoints: int) -> None:
+        people = coco.by_image()
+        self.images = coco.images
+        targets = [as_target(people[image["id"]], keypoints) for image in coco.images]
+        self._counts = [len(target["labels"]) for target in targets]
+        self._ends = list(accumulate(self._counts))
+        self._arrays = {name: torch.cat([t[name] for t in targets]) for name in targets[0]}
+
+    def target(self, index: int) -> dict[str, Tensor]:
+        end = self._ends[index]
+        mine = slice(end - self._counts[index], end)
+        return {name: array[mine].clone() for name, array in self._arrays.items()}
+
+
 class Minibatches(Dataset[list[Example]]):
     """Minibatch number i of a training, the same whoever asks and however often."""
 
@@ -88,7 +106,7 @@ class Minibatches(Dataset[list[Example]]):
         sampler: MixedSampler,
         augmentation: Augmentation,
     ) -> None:
-        self._sets = [(coco.images, coco.by_image()) for coco in sets]
+        self._sets = [_Packed(coco, len(augmentation.swap)) for coco in sets]
         self._root, self._sampler, self._augmentation = root, sampler, augmentation
 
     def __len__(self) -> int:
@@ -97,12 +115,11 @@ class Minibatches(Dataset[list[Example]]):
     def __getitem__(self, iteration: int) -> list[Example]:
         """Return the examples of minibatch `iteration`; raises DataError for a bad image file."""
         examples = []
-        for place, draw in enumerate(self._sampler[iteration]):
-            images, annotations = self._sets[draw.source]
-            record = images[draw.index]
-            image = read_image(image_path(self._root, record["file_name"]))
-            target = as_target(annotations[record["id"]], len(self._augmentation.swap))
-            rng = np.random.default_rng([self._sampler.seed, 2, iteration, place])
-            image, target = self._augmentation(image, target, rng)
-            examples.append(Example(record["id"], draw.source, unit_interval(image), target))
+        for draw in self._sampler[iteration]:
+            packed = self._sets[draw.source]
+            record = packed.images[draw.index]
+            image = load_image(self._root, record)
+            rng = np.random.default_rng([self._sampler.seed, 2, iteration, draw.place])
+            image, target = self._augmentation(image, packed.target(draw.index), rng)
+            examples.append(Example(record["id"], draw.source, image, target))
         return examples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from torchvision.transforms.v2 import functional as transforms
 from datastill.data.coco import Record
 from datastill.errors import DataError
 
+_ORIENTATION = 0x0112  # the EXIF tag
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -25,27 +28,78 @@ class Refusal:
     reason: str
 
 
+def image_id(file_name: str) -> int:
+    """Return an id that follows from the name alone: adding files to a folder renumbers none."""
+    return int(hashlib.sha256(file_name.encode()).hexdigest()[:13], 16)
+
+
 def image_path(root: Path, file_name: str) -> Path:
-    """Return the path of `file_name` below `root`; raises DataError where it would leave `root`."""
+    """Return the path of `file_name` below `root`; raises DataError where it would leave `root`.
+
+    A folder in `root` may be a link to where its images really lie; then they stay below that.
+    """
     path = root / file_name
-    if not path.resolve().is_relative_to(root.resolve()):
+    first, *rest = Path(file_name).parts or ("",)
+    linked = rest and first != ".." and (root / first).is_symlink()
+    within = root / first if linked else root
+    if not path.resolve().is_relative_to(within.resolve()):
         raise DataError(f"file_name {file_name!r} leaves the image folder {root}")
     return path
 
 
-def read_image(path: Path) -> Tensor:
-    """Read an image as RGB (3, h, w) uint8, turned as its EXIF orientation says.
+def load_image(root: Path, record: Record) -> Tensor:
+    """Read the image of a COCO record as RGB (3, h, w) uint8, in the frame of its annotations.
 
-    Raises DataError where the file is absent or no image.
+    Raises DataError where the file is absent, outside `root`, no image or of another size.
     """
+    return read_image(image_path(root, record["file_name"]), (record["width"], record["height"]))
+
+
+def read_image(path: Path, size: tuple[int, int] | None = None) -> Tensor:
+    """Read an image file as `decode_image` does; raises DataError naming it and what is wrong."""
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        return decode_image(path.read_bytes(), size)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such image; `datastill data` writes the drawn ones") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: no such image; `datastill data` makes the image sets") from None
+    except OSError as error:
         raise DataError(f"{path}: no readable image: {error}") from None
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
+    """Return an image file's pixels as RGB (3, h, w) uint8.
+
+    It is turned as its EXIF orientation says, unless only the unturned one has the `size` (width,
+    height) that its annotations are for. Raises DataError where `content` is no whole image, or of
+    another size.
+    """
+    if not content:
+        raise DataError("no readable image: the file is empty")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if size and image.size != size != upright_size(image):
+                found, wanted = ("{} x {}".format(*each) for each in (upright_size(image), size))
+                raise DataError(f"the image is {found}, its annotations are for {wanted}")
+            if size is None or upright_size(image) == size:
+                ImageOps.exif_transpose(image, in_place=True)
+            pixels = np.array(_rgb(image))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"no readable image: {error}") from None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) after turning `image` as its EXIF orientation says."""
+    sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    return image.size[::-1] if sideways else image.size
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow's own conversion would clip
+        grey = np.asarray(image).astype(np.uint32) // 257
+        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
 
 
 def scaled_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
@@ -63,18 +117,3 @@ def resize(image: Tensor, short_side: int, long_side: int) -> Tensor:
 def unit_interval(image: Tensor) -> Tensor:
     """Return `image` uint8 as float32 in [0, 1]."""
     return image.float().div_(255)
-
-
-def fingerprints(root: Path, images: list[Record]) -> list[Record]:
-    """Return {"file_name", "size", "digest"} of every image file below `root`."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda image: _fingerprint(root, image["file_name"]), images))
-
-
-def _fingerprint(root: Path, file_name: str) -> Record:
-    content = image_path(root, file_name).read_bytes()
-    return {
-        "file_name": file_name,
-        "size": len(content),
-        "digest": hashlib.sha256(content).hexdigest(),
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Draw:
-    """Image `index` of set `source`: 0 is labelled, 1 is generated."""
+    """Image `index` of set `source`, 0 labelled, 1 generated, for one `place` of a minibatch."""
 
+    place: int
     source: int
     index: int
 
@@ -22,13 +24,14 @@ class MixedSampler:
     Every place of a minibatch comes from set 0 with probability `share`, else from set 1; each set
     is run through in a fresh random order per epoch. Nothing is remembered between calls, so the
     state that a checkpoint needs is the number of the iteration, and any process can ask for any
-    minibatch.
+    minibatch, or, of several processes that train together, the `part` it is given.
     """
 
     def __init__(
         self, sizes: tuple[int, ...], share: float, iterations: int, batch: int, seed: int
     ) -> None:
         self.sizes, self.batch, self.seed = sizes, batch, seed
+        self.places = range(batch)
         chance = np.random.default_rng([seed, 0]).random((iterations, batch))
         self._sources = (chance >= (share if len(sizes) > 1 else 1.0)).astype(np.int8)
         # Place p of source s is the n-th draw from s: all earlier places of s, counted once here.
@@ -38,14 +41,22 @@ class MixedSampler:
     def __len__(self) -> int:
         return len(self._sources)
 
+    def part(self, number: int, parts: int) -> MixedSampler:
+        """Return the same sampler for the places of part `number`; parts are equally large."""
+        size = self.batch // parts
+        mine = copy(self)
+        mine.places = range(number * size, (number + 1) * size)
+        return mine
+
     def __getitem__(self, iteration: int) -> list[Draw]:
-        """Return the draws of minibatch `iteration`."""
+        """Return the draws of minibatch `iteration` in their places."""
         generated = int(self._before[iteration])
         counts = [iteration * self.batch - generated, generated]
         draws = []
-        for source in self._sources[iteration].tolist():
-            epoch, place = divmod(counts[source], self.sizes[source])
-            draws.append(Draw(source, int(self._order(source, epoch)[place])))
+        for place, source in enumerate(self._sources[iteration].tolist()):
+            if place in self.places:
+                epoch, turn = divmod(counts[source], self.sizes[source])
+                draws.append(Draw(place, source, int(self._order(source, epoch)[turn])))
             counts[source] += 1
         return draws
 

@@ -1,78 +1,114 @@
-"""Image sets under the paper's names (section 5.1): drawn here, written as one COCO JSON each."""
+"""Image sets under the paper's names (section 5.1): which images and whose annotations."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import cv2
-import pandas as pd
+from PIL import Image
 
-from datastill.data.coco import PERSON, Coco, Record, write_coco, write_text
-from datastill.data.figures import draw
-from datastill.data.images import fingerprints
+from datastill.data.coco import Coco, Record
+from datastill.data.images import Refusal, image_id, upright_size
+from datastill.errors import DataError
 
-_IDS = 1_000_000  # ids of one set: more than any set has images or annotations
-_JPEG_QUALITY = 92
+IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017
 
 
 @dataclass(frozen=True)
-class DrawnSet:
-    """A set of drawn images; `number` keeps its ids apart from those of the other sets."""
+class Folder:
+    """A folder of images: where it lies, and the name under which a profile links to it."""
 
-    number: int
+    path: Path
     name: str
-    images: int
-    style: str
+
+    def listing(self) -> set[str]:
+        """Return the files in it, by name relative to it; raises DataError where it is absent."""
+        if not self.path.is_dir():
+            raise DataError(f"{self.path}: no such folder of images")
+        return set(_files(self.path))
 
 
-@dataclass(frozen=True)
-class Studio:
-    """Where and how sets are drawn: `size` is (width, height) of every image in pixels."""
-
-    root: Path
-    size: tuple[int, int]
-    seed: int
+def _files(folder: Path) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        yield from ((inside / name).as_posix() for name in names)
 
 
-def draw_set(drawn: DrawnSet, studio: Studio, advance: Callable[[int], None]) -> Coco:
-    """Draw all images of a set below `studio.root`; the result is independent of the workers.
+def located(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
+    """Return `coco` with every `file_name` as "<name of its folder>/<file>", and what is nowhere.
 
-    `advance` hears of every image.
+    An image lies in the first of `folders` that has it, under its own name or, for COCO's images,
+    under that of 2014 or 2017; folders that are absent are passed over.
+    Raises DataError where a name leaves its folder or no image at all is found.
     """
-    (studio.root / drawn.name).mkdir(parents=True, exist_ok=True)
-    images: list[Record] = []
-    annotations: list[Record] = []
-    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        job = partial(_draw_image, drawn, studio)
-        for image, people in pool.map(job, range(drawn.images), chunksize=8):
-            images.append(image)
-            for person in people:
-                number = drawn.number * _IDS + len(annotations) + 1
-                annotations.append({"id": number, "image_id": image["id"], **person})
-            advance(1)
-    return Coco(images, annotations, [PERSON])
+    listings = [(folder, folder.listing()) for folder in folders if folder.path.is_dir()]
+    found, refused = [], []
+    for image in coco.images:
+        _stay_inside(image["file_name"])
+        if place := _place(image["file_name"], listings):
+            found.append({**image, "file_name": place})
+        else:
+            tried = ", ".join(str(folder.path) for folder in folders)
+            refused.append(Refusal(image["file_name"], f"no such file in {tried}"))
+    if refused and not found:
+        raise DataError(f"none of {len(refused)} images is there: {refused[0].reason}")
+    return only(coco, found), refused
 
 
-def _draw_image(drawn: DrawnSet, studio: Studio, index: int) -> tuple[Record, list[Record]]:
-    drawing = draw(drawn.name, index, studio.seed, drawn.style, studio.size)
-    file_name = f"{drawn.name}/{index:06d}.jpg"
-    pixels = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    (studio.root / file_name).write_bytes(content.tobytes())
-    height, width = drawing.image.shape[:2]
-    record = {
-        "id": drawn.number * _IDS + index + 1,
-        "file_name": file_name,
-        "width": width,
-        "height": height,
-    }
-    return record, drawing.annotations
+def _stay_inside(file_name: str) -> None:
+    path = PurePosixPath(file_name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"file_name {file_name!r} leaves the image folder")
+
+
+def _place(file_name: str, listings: Sequence[tuple[Folder, set[str]]]) -> str | None:
+    for folder, names in listings:
+        for name in _names(file_name, folder.path.name):
+            if name in names:
+                return f"{folder.name}/{name}"
+    return None
+
+
+def _names(file_name: str, folder: str) -> Iterator[str]:
+    yield file_name
+    if match := _COCO_NAME.fullmatch(PurePosixPath(file_name).name):
+        yield match[1]
+        yield f"COCO_{folder}_{match[1]}"
+
+
+def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
+    """Return a record of every image file in `folder`, sorted, and the files that are no image."""
+    records: list[Record] = []
+    refused: list[Refusal] = []
+    names = [n for n in folder.listing() if PurePosixPath(n).suffix.lower() in IMAGE_KINDS]
+    for name in sorted(names):
+        file_name = f"{folder.name}/{name}"
+        try:
+            with Image.open(folder.path / name) as image:
+                width, height = upright_size(image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            refused.append(Refusal(file_name, f"no readable image: {error}"))
+            continue
+        identity = {"id": image_id(file_name), "file_name": file_name}
+        records.append({**identity, "width": width, "height": height})
+    return records, refused
+
+
+def without(coco: Coco, ids: Iterable[int]) -> Coco:
+    """Return `coco` less the images of these `ids`: val2014 without minival's, say."""
+    left_out = set(ids)
+    return only(coco, [image for image in coco.images if image["id"] not in left_out])
+
+
+def only(coco: Coco, images: Sequence[Record]) -> Coco:
+    """Return `coco` with these of its `images` alone, and what is annotated on them."""
+    kept = {image["id"] for image in images}
+    annotations = [a for a in coco.annotations if a["image_id"] in kept]
+    return Coco(list(images), annotations, coco.categories)
 
 
 def union(parts: Sequence[Coco]) -> Coco:
@@ -84,18 +120,6 @@ def union(parts: Sequence[Coco]) -> Coco:
     )
 
 
-def write_sets(folder: Path, root: Path, sets: Mapping[str, Coco]) -> None:
-    """Write <name>.json for every set, and one manifest of all image files below `root`.
-
-    manifest.csv has a line per image file, each once: file_name, size in bytes, SHA-256 digest.
-    """
-    for name, coco in sets.items():
-        write_coco(folder / f"{name}.json", coco)
-    files = {image["file_name"]: image for coco in sets.values() for image in coco.images}
-    lines = pd.DataFrame(fingerprints(root, list(files.values())))
-    write_text(folder / "manifest.csv", lines.to_csv(index=False))
-
-
 def missing_images(root: Path, coco: Coco) -> list[str]:
     """Return the file names of the set's images that are not below `root`."""
     return [i["file_name"] for i in coco.images if not (root / i["file_name"]).is_file()]
@@ -104,8 +128,4 @@ def missing_images(root: Path, coco: Coco) -> list[str]:
 def with_keypoints(coco: Coco) -> Coco:
     """Return only the images with an annotated keypoint, as Mask R-CNN does to train."""
     kept = {a["image_id"] for a in coco.annotations if a["num_keypoints"] and not a.get("iscrowd")}
-    return Coco(
-        [image for image in coco.images if image["id"] in kept],
-        [annotation for annotation in coco.annotations if annotation["image_id"] in kept],
-        coco.categories,
-    )
+    return only(coco, [image for image in coco.images if image["id"] in kept])

@@ -27,7 +27,6 @@ from datastill.data.drawn.shapes import Image, paint
 from datastill.data.drawn.silhouettes import dressed
 from datastill.data.drawn.stances import random_yaw, side_shown
 from datastill.data.examples import Example
-from datastill.data.images import unit_interval
 from datastill.data.mixing import MixedSampler
 
 SIDES = ("front", "back", "left", "right")
@@ -68,7 +67,7 @@ class ThingMinibatches(Dataset[list[Example]]):
             Example(
                 draw.index,
                 draw.source,
-                unit_interval(self._pictures[draw.index]),
+                self._pictures[draw.index],
                 {"answers": self._answers[draw.index]},
             )
             for draw in self._sampler[iteration]

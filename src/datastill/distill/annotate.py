@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datastill.data.coco import Coco, Record
-from datastill.data.images import image_path, read_image
+from datastill.data.images import load_image
 from datastill.distill.predict import Inference, predict
 from datastill.distill.select import Threshold, matching_threshold
 from datastill.errors import DataError
@@ -84,7 +84,7 @@ def find_candidates(
         chunk = images[start : start + SHARD]
         path = shards / f"{start:07d}+{len(chunk)}.parquet"
         if not path.is_file():
-            pixels = [read_image(image_path(root, image["file_name"])) for image in chunk]
+            pixels = [load_image(root, image) for image in chunk]
             found = predict(teacher.detector, pixels, teacher.inference)
             _write_parquet(path, _rows(chunk, found))
         parts.append(pd.read_parquet(path))

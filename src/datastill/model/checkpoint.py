@@ -37,7 +37,9 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             card = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        detector = build_detector(card["backbone"], len(card["keypoints"]))
+        detector = build_detector(
+            card["backbone"], len(card["keypoints"]), thawed=card["start"] == "random"
+        )
         detector.load_state_dict(tensors)
     except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, ParamsError) as error:
         raise DataError(f"{path}: no model of datastill: {error}") from None
@@ -61,5 +63,8 @@ def load_state(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, LookupError, RuntimeError, ValueError, UnpicklingError):
         # PyTorch's own text advises to load code; nobody should.
-        raise DataError(f"{path}: no state of a training; delete it to start again") from None
+        raise DataError(
+            f"{path}: damaged, or no plain data of PyTorch; a training's state can be deleted to "
+            "start again"
+        ) from None
     return state

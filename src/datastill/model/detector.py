@@ -10,13 +10,16 @@ from torchvision.models.detection import KeypointRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from datastill.instances import Instances
-from datastill.model.backbones import BackboneSpec, backbone_spec
+from datastill.model.backbones import backbone_spec
 from datastill.model.roi import MatmulRoIAlign
+from datastill.model.spec import KEYPOINT_BINS, BackboneSpec
 
 ASPECTS = (0.5, 1.0, 2.0)
+BOX_BINS = 7  # per side of a box, as pooled for the box head
 SIZE_DIVISIBLE = 16  # a batch is padded to a multiple of this; the pyramid itself needs none
 
 
@@ -94,12 +97,14 @@ class CoarseProposals(nn.Module):
         return found
 
 
-def build_detector(backbone: str, keypoints: int) -> Detector:
+def build_detector(backbone: str, keypoints: int, *, thawed: bool = False) -> Detector:
     """Return a detector of persons with that many keypoints, with fresh weights.
 
+    It keeps the layers that its backbone freezes unless it is `thawed`, to learn from nothing.
     Raises ParamsError when no backbone has that name.
     """
     spec = backbone_spec(backbone)
+    spec = spec.thawed() if thawed else spec
     pyramid = spec.build()
     channels = pyramid.out_channels
     rcnn = KeypointRCNN(
@@ -107,23 +112,26 @@ def build_detector(backbone: str, keypoints: int) -> Detector:
         rpn_anchor_generator=AnchorGenerator(
             tuple((size,) for size in spec.anchor_sizes), (ASPECTS,) * len(spec.anchor_sizes)
         ),
-        box_head=TwoMLPHead(channels * 7 * 7, spec.box_features),
+        box_head=TwoMLPHead(channels * BOX_BINS * BOX_BINS, spec.box_features),
         box_predictor=FastRCNNPredictor(spec.box_features, num_classes=2),
-        keypoint_head=_keypoint_head(channels, spec.keypoint_layers),
-        keypoint_predictor=nn.ConvTranspose2d(spec.keypoint_layers[-1][0], keypoints, 4, 2, 1),
+        keypoint_head=_keypoint_head(channels, spec),
+        keypoint_predictor=_keypoint_predictor(spec, keypoints),
         **_sampling(spec),
     )
-    rcnn.rpn = CoarseProposals(rcnn.rpn)
-    # KeypointRCNN's constructor takes no pooling but its own.
-    rcnn.roi_heads.box_roi_pool = MatmulRoIAlign("0", spec.finest_stride, 7)
-    rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign("0", spec.finest_stride, spec.heatmap // 2)
+    if spec.finest_stride:
+        rcnn.rpn = CoarseProposals(rcnn.rpn)
+        # KeypointRCNN's constructor takes no pooling but its own.
+        rcnn.roi_heads.box_roi_pool = MatmulRoIAlign("0", spec.finest_stride, BOX_BINS)
+        rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign("0", spec.finest_stride, KEYPOINT_BINS)
     return Detector(rcnn, spec.heatmap)
 
 
-def _keypoint_head(channels: int, layers: Sequence[tuple[int, int]]) -> nn.Sequential:
-    """Return Mask R-CNN's head with normalised layers, each of (channels, dilation)."""
+def _keypoint_head(channels: int, spec: BackboneSpec) -> nn.Sequential:
+    """Return Mask R-CNN's head, or one with normalised and dilated layers."""
+    if not spec.normalised:
+        return KeypointRCNNHeads(channels, [width for width, _ in spec.keypoint_layers])
     modules: list[nn.Module] = []
-    for outputs, dilation in layers:
+    for outputs, dilation in spec.keypoint_layers:
         modules += [
             nn.Conv2d(channels, outputs, 3, padding=dilation, dilation=dilation, bias=False),
             nn.BatchNorm2d(outputs),
@@ -133,14 +141,23 @@ def _keypoint_head(channels: int, layers: Sequence[tuple[int, int]]) -> nn.Seque
     return nn.Sequential(*modules)
 
 
+def _keypoint_predictor(spec: BackboneSpec, keypoints: int) -> nn.Module:
+    channels = spec.keypoint_layers[-1][0]
+    if spec.heatmap > 2 * KEYPOINT_BINS:
+        return KeypointRCNNPredictor(channels, keypoints)
+    return nn.ConvTranspose2d(channels, keypoints, 4, 2, 1)
+
+
 def _sampling(spec: BackboneSpec) -> dict[str, object]:
     train, test = spec.proposals
+    # Detectron looks at as many before NMS, on every level; on four small levels twice as many do.
+    before = 2 if spec.finest_stride else 1
     return {
         "num_classes": None,  # given by box_predictor
         "size_divisible": SIZE_DIVISIBLE,
         "_skip_resize": True,  # views and augmentation own the scale of an image
-        "rpn_pre_nms_top_n_train": 2 * train,
-        "rpn_pre_nms_top_n_test": 2 * test,
+        "rpn_pre_nms_top_n_train": before * train,
+        "rpn_pre_nms_top_n_test": before * test,
         "rpn_post_nms_top_n_train": train,
         "rpn_post_nms_top_n_test": test,
         "rpn_batch_size_per_image": spec.rpn_samples,

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
     views = place.params.views
-    plain = View(views.plain_short_side, views.long_side)
+    plain = View(views.plain_short_side, views.plain_long_side)
     many = all_views(views.short_sides, views.long_side, views.flip)
     precision = resolve_precision(views.precision)
     return Inference(plain, many if multi else (plain,), mirror_swap(keypoints), precision)

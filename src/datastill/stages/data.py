@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import logging
 
+import pandas as pd
+
 from datastill.data.coco import Coco, read_coco
-from datastill.data.sets import DrawnSet, Studio, draw_set, missing_images, union, write_sets
-from datastill.params import DrawnImages, Union
+from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
+from datastill.data.images import Refusal
+from datastill.data.leaks import Leak, find_leaks
+from datastill.data.manifest import examine, write_sets
+from datastill.data.sets import missing_images, only, union
+from datastill.errors import DataError
+from datastill.params import DrawnData, DrawnImages, FileData, Union
 from datastill.progress import Steps
+from datastill.stages import gather
 from datastill.stages.place import Place
 from datastill.stages.show import draw_sheet
 
@@ -16,19 +24,77 @@ VAL = "val"
 
 
 def run(place: Place) -> None:
-    """Draw all sets and write them."""
+    """Draw or gather all sets, look at every image and write the sets of those that are whole."""
+    data = place.params.data
     sets = {drawn.name: _draw(place, drawn) for drawn in drawn_sets(place)}
-    for name, spec in place.params.data.sets.items():
+    refused: gather.Refused = []
+    if isinstance(data, FileData):
+        sets, refused = gather.all_sets(place)
+    manifest, broken = _examine(place, sets)
+    refused += _left_out(sets, broken)
+    refused += _left_out(sets, _leaked(place, sets, manifest))
+    for name, spec in data.sets.items():
         if isinstance(spec, Union):
             sets[name] = union([sets[part] for part in spec.union])
     for name, coco in sets.items():
         draw_sheet(place, name, coco)
-    write_sets(place.work / "data", place.images, sets)
+    write_sets(place.work / "data", sets, manifest, refused)
+    _report(place, refused)
+
+
+def _examine(place: Place, sets: dict[str, Coco]) -> tuple[pd.DataFrame, list[Refusal]]:
+    images = [image for coco in sets.values() for image in coco.images]
+    files = {image["file_name"]: image for image in images}
+    with Steps("looking at every image", len(files)) as steps:
+        return examine(place.images, list(files.values()), steps.advance)
+
+
+def _left_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str, Refusal]]:
+    """Take the refused images out of all `sets`; return which set lost what."""
+    reasons = {refusal.file_name: refusal for refusal in refusals}
+    lost = []
+    for name, coco in sets.items():
+        whole = [image for image in coco.images if image["file_name"] not in reasons]
+        lost += [(name, reasons[i["file_name"]]) for i in coco.images if i["file_name"] in reasons]
+        if not whole:
+            raise DataError(f"{name}: no image is left; the first: {lost[-1][1]}")
+        sets[name] = only(coco, whole)
+    return lost
+
+
+def _leaked(place: Place, sets: dict[str, Coco], manifest: pd.DataFrame) -> list[Refusal]:
+    """Return what of other sets is also in val, to be dropped; or refuse to go on."""
+    others = {name: coco for name, coco in sets.items() if name != VAL}
+    leaks = find_leaks(sets[VAL], others, manifest)
+    data = place.params.data
+    if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
+        raise DataError(leak_text(leaks))
+    return [Refusal(leak.file_name, leak.reason) for leak in leaks]
+
+
+def leak_text(leaks: list[Leak]) -> str:
+    """Return what to say about images that must not be where they are."""
+    shown = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks[:5]]
+    more = [f"and {len(leaks) - 5} more"] if len(leaks) > 5 else []
+    what = f"{len(leaks)} images of other sets are also in val; an AP on them would mean nothing"
+    advice = "take them out, or write `data.leaks: drop` to have them left out"
+    return "\n  ".join([what, *shown, *more, advice])
+
+
+def _report(place: Place, refused: list[tuple[str, Refusal]]) -> None:
+    for name, count in pd.Series([name for name, _ in refused]).value_counts().items():
+        first = next(refusal for of, refusal in refused if of == name)
+        _log.warning(
+            "%s: goes on without %d images, such as %s: %s; all are in %s",
+            name, count, first.file_name, first.reason, place.work / "data" / "refused.csv",
+        )  # fmt: skip
 
 
 def drawn_sets(place: Place) -> list[DrawnSet]:
-    """Return what is to be drawn; `val` alone is not scaled down."""
+    """Return what is to be drawn, if anything; `val` alone is not scaled down."""
     data, scaled = place.params.data, place.params.scaled
+    if not isinstance(data, DrawnData):
+        return []
     specs = [
         (name, scaled(spec.images), spec.style)
         for name, spec in data.sets.items()
@@ -41,20 +107,27 @@ def drawn_sets(place: Place) -> list[DrawnSet]:
 def load(place: Place, name: str) -> Coco:
     """Return an image set whose images are all there.
 
-    DVC restores the JSON files of a clone, not the images: drawn ones are drawn again.
+    DVC restores the JSON files of a clone, not the images: drawn ones are drawn again, links and
+    frames of videos made again. Raises DataError where that does not bring them back.
     """
     coco = read_coco(place.image_set(name))
-    if missing_images(place.images, coco):
-        _log.warning("images of %s are missing: drawing them again", name)
-        folders = {image["file_name"].split("/")[0] for image in coco.images}
-        for drawn in drawn_sets(place):
-            if drawn.name in folders:
-                _draw(place, drawn)
+    if not missing_images(place.images, coco):
+        return coco
+    _log.warning("images of %s are missing: making them again", name)
+    folders = {image["file_name"].split("/")[0] for image in coco.images}
+    for drawn in drawn_sets(place):
+        if drawn.name in folders:
+            _draw(place, drawn)
+    if isinstance(place.params.data, FileData):
+        gather.restore(place, folders)
+    if missing := missing_images(place.images, coco):
+        raise DataError(f"{name}: {len(missing)} images are gone, such as {missing[0]}")
     return coco
 
 
 def _draw(place: Place, drawn: DrawnSet) -> Coco:
     data = place.params.data
+    assert isinstance(data, DrawnData)
     studio = Studio(place.images, (data.width, data.height), data.seed)
     with Steps(f"drawing {drawn.name}", drawn.images) as steps:
         return draw_set(drawn, studio, steps.advance)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from datastill.data.coco import Coco, Record, digest, write_text
-from datastill.data.images import image_path, read_image
+from datastill.data.images import load_image
 from datastill.distill.predict import Inference, predict
 from datastill.evaluate.coco_ap import AveragePrecision, evaluate
 from datastill.evaluate.intervals import bootstrap, interval, match, paired_interval
@@ -70,7 +70,7 @@ def _detect(place: Place, detector: Detector, val: Coco, how: Inference) -> list
     with Steps(f"testing with {len(how.views)} view(s)", len(val.images)) as steps:
         for start in range(0, len(val.images), batch):
             records = val.images[start : start + batch]
-            pixels = [read_image(image_path(place.images, r["file_name"])) for r in records]
+            pixels = [load_image(place.images, r) for r in records]
             for record, found in zip(records, predict(detector, pixels, how), strict=True):
                 results += as_results(record["id"], found, val.categories[0]["id"])
             steps.advance(len(records))

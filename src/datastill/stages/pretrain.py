@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datastill.data.mixing import MixedSampler
 from datastill.data.things import QUESTIONS, ThingMinibatches, draw_things
+from datastill.errors import ParamsError
 from datastill.model.classifier import Classifier
 from datastill.model.initial import accuracies, initial_weights, save_initial
 from datastill.params import Initial
@@ -19,6 +20,7 @@ from datastill.progress import Steps
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
 from datastill.train.loop import Settings, resume_at, train
+from datastill.train.processes import launch
 from datastill.train.schedule import Schedule
 
 _NAME = "initial"  # of the training's folder
@@ -31,6 +33,8 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
     was.
     """
     how = place.params.initial
+    if how is None:
+        raise ParamsError(f"{place.params.params_file}: section `initial` is null: nothing to do")
     torch.manual_seed(how.seed)
     classifier = Classifier(backbone, {name: len(words) for name, words in QUESTIONS.items()})
     total = how.pictures + how.held_out
@@ -62,22 +66,24 @@ def _train(
 ) -> None:
     iterations = how.epochs * how.pictures // how.batch
     sampler = MixedSampler((how.pictures,), 1.0, iterations, how.batch, how.seed)
+    drops = tuple(place.params.train.drops)
     settings = Settings(
+        schedule=Schedule(iterations, how.base_rate, how.warmup, drops),
         folder=place.training(_NAME),
         fingerprint=fingerprint(how.model_dump()),
         seed=how.seed,
-        precision=place.params.train.precision,
+        images_per_pass=how.batch,
         momentum=place.params.train.momentum,
         weight_decay=place.params.train.weight_decay,
         checkpoint_every=place.params.train.checkpoint_every,
         log_every=place.params.train.log_every,
         workers=0,
     )
-    schedule = Schedule(iterations, how.base_rate, how.warmup, tuple(place.params.train.drops))
     with Steps("learning what they are", iterations) as steps:
         steps.start_at(resume_at(settings))
         train(
-            classifier, ThingMinibatches(*drawn, sampler), schedule, settings,
+            launch(place.params.train.precision),
+            classifier, ThingMinibatches(*drawn, sampler), settings,
             lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datastill.data.coco import Coco, read_coco
-from datastill.data.images import image_path, read_image
+from datastill.data.images import load_image
 from datastill.errors import ParamsError
 from datastill.report.sheets import contact_sheet, write_png
 from datastill.stages.place import Place
@@ -32,10 +32,7 @@ def draw_sheet(place: Place, name: str, coco: Coco) -> None:
     """Write the first images of `coco` with what is annotated on them."""
     people = coco.by_image()
     shown = coco.images[:_SHOWN]
-    pictures = [
-        read_image(image_path(place.images, image["file_name"])).permute(1, 2, 0).numpy()
-        for image in shown
-    ]
+    pictures = [load_image(place.images, image).permute(1, 2, 0).numpy() for image in shown]
     skeleton = coco.categories[0].get("skeleton", [])
     sheet = contact_sheet(pictures, [people[image["id"]] for image in shown], skeleton)
     write_png(place.sheet(name), sheet)

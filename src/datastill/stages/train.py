@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -11,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from datastill.data.coco import Coco, digest, mirror_swap, read_coco, write_text
 from datastill.data.examples import Augmentation, Minibatches
 from datastill.data.mixing import MixedSampler
 from datastill.data.sets import with_keypoints
-from datastill.errors import DataError
+from datastill.errors import DataError, TrainingError
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
-from datastill.model.initial import initial_weights, start_from
+from datastill.model.initial import find_initial, start_from
 from datastill.model.precision import resolve_precision
 from datastill.params import DistilledRow
 from datastill.progress import Steps
@@ -28,6 +32,7 @@ from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
 from datastill.stages.records import follower, mirror_row
 from datastill.train.loop import Settings, resume_at, train
+from datastill.train.processes import check_shares, launch
 from datastill.train.schedule import Schedule
 
 
@@ -41,57 +46,94 @@ class Materials:
 
 
 def run(place: Place, row: str) -> None:
-    """Train `row`, going on where a killed training stopped."""
+    """Train `row`, going on where a killed training stopped, on as many devices as asked for."""
+    place.params.row(row)
+    processes = count_processes(place)
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        _run_together(place, row, processes)
+    else:
+        _run_here(place, row, launch(place.params.train.precision))
+
+
+def count_processes(place: Place) -> int:
+    """Return how many processes train together on this machine."""
+    asked = place.params.machine.processes
+    return max(1, torch.cuda.device_count()) if asked == "auto" else asked
+
+
+def _run_together(place: Place, row: str, processes: int) -> None:
+    """Let torchrun start this very command that many times; raises TrainingError if one fails."""
+    share = ("--standalone", "--nproc-per-node", str(processes))
+    command = ("-m", "datastill", "train", row, "--profile", place.params.profile)
+    answer = subprocess.run([sys.executable, "-m", "torch.distributed.run", *share, *command])
+    if answer.returncode:
+        raise TrainingError(f"{row}: one of {processes} processes failed; its message is above")
+
+
+def _run_here(place: Place, row: str, fabric: Fabric) -> None:
     spec, params = place.params.row(row), place.params
-    materials = _materials(place, row)
-    detector, initial = _fresh_detector(place, row, len(materials.names))
+    check_shares(params.train.batch, params.train.images_per_pass, fabric.world_size)
+    with fabric.rank_zero_first():
+        materials = _materials(place, row)
+        detector, initial = _fresh_detector(place, row, len(materials.names))
     facts = {
         "row": spec.model_dump(),
-        "train": params.train.model_dump(),
+        "train": params.train.model_dump(exclude={"initial_files"}),
         "iterations": params.scaled(spec.iterations),
         "inputs": materials.digests,
         "initial": initial,
         "precision": resolve_precision(params.train.precision),
     }
     settings = _settings(place, row, fingerprint(facts))
-    schedule = Schedule(
-        params.scaled(spec.iterations),
-        params.train.base_rate,
-        params.train.warmup,
-        tuple(params.train.drops),
-    )
     card = {
         **facts,
         "name": row,
         "fingerprint": settings.fingerprint,
         "attempt": _attempt(settings),
         "parameters": count_parameters(detector),
+        "processes": fabric.world_size,
         "keypoints": materials.names,
         "code": code_version(),
         **environment(),
     }
-    write_text(settings.folder / "card.json", json.dumps(card, indent=2))
-    minibatches = _minibatches(place, materials, schedule.iterations, spec.seed)
+    if fabric.is_global_zero:
+        write_text(settings.folder / "card.json", json.dumps(card, indent=2))
     began = time.monotonic()
-    with (
-        follower(place, row),
-        Steps(f"training {row}", schedule.iterations) as steps,
-    ):
+    _train(place, row, fabric, (detector, materials, settings))
+    if fabric.is_global_zero:
+        card["seconds"] = round(time.monotonic() - began, 1)
+        stable = {
+            "row": row,
+            "backbone": spec.backbone,
+            "start": params.train.start,
+            "keypoints": materials.names,
+            "fingerprint": settings.fingerprint,
+        }
+        save_weights(place.weights(row), detector, stable)
+        _finish(place, row, settings.folder, card)
+        mirror_row(place, row)
+
+
+def _train(
+    place: Place, row: str, fabric: Fabric, what: tuple[Detector, Materials, Settings]
+) -> None:
+    detector, materials, settings = what
+    how, iterations = place.params.train, settings.schedule.iterations
+    sampler = _sampler(place, materials, settings)
+    augmentation = Augmentation(
+        (how.short_sides[0], how.short_sides[1]), how.long_side, mirror_swap(materials.names)
+    )
+    mine = sampler.part(fabric.global_rank, fabric.world_size)
+    minibatches = Minibatches(materials.sets, place.images, mine, augmentation)
+    if not fabric.is_global_zero:
+        train(fabric, detector, minibatches, settings, lambda *_: None)
+        return
+    with follower(place, row), Steps(f"training {row}", iterations) as steps:
         steps.start_at(resume_at(settings))
         train(
-            detector, minibatches, schedule, settings,
+            fabric, detector, minibatches, settings,
             lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
         )  # fmt: skip
-    card["seconds"] = round(time.monotonic() - began, 1)
-    stable = {
-        "row": row,
-        "backbone": spec.backbone,
-        "keypoints": materials.names,
-        "fingerprint": settings.fingerprint,
-    }
-    save_weights(place.weights(row), detector, stable)
-    _finish(place, row, settings.folder, card)
-    mirror_row(place, row)
 
 
 def _materials(place: Place, row: str) -> Materials:
@@ -111,38 +153,34 @@ def _materials(place: Place, row: str) -> Materials:
 
 def _fresh_detector(place: Place, row: str, keypoints: int) -> tuple[Detector, str]:
     """Return the untrained detector of `row` and the digest of its initial weights, or "random"."""
-    spec = place.params.row(row)
+    spec, how = place.params.row(row), place.params.train
     torch.manual_seed(spec.seed)
-    detector = build_detector(spec.backbone, keypoints)
-    if place.params.train.start == "random":
+    detector = build_detector(spec.backbone, keypoints, thawed=how.start == "random")
+    if how.start == "random":
         return detector, "random"
-    return detector, start_from(initial_weights(spec.backbone), detector)
+    return detector, start_from(find_initial(spec.backbone, how.initial_files), detector)
 
 
-def _minibatches(place: Place, materials: Materials, iterations: int, seed: int) -> Minibatches:
-    train = place.params.train
+def _sampler(place: Place, materials: Materials, settings: Settings) -> MixedSampler:
+    how, iterations = place.params.train, settings.schedule.iterations
     sizes = tuple(len(coco.images) for coco in materials.sets)
-    low, high = train.short_sides
-    return Minibatches(
-        materials.sets,
-        place.images,
-        MixedSampler(sizes, train.labelled_share, iterations, train.batch, seed),
-        Augmentation((low, high), train.long_side, mirror_swap(materials.names)),
-    )
+    return MixedSampler(sizes, how.labelled_share, iterations, how.batch, settings.seed)
 
 
 def _settings(place: Place, row: str, fingerprint: str) -> Settings:
-    train = place.params.train
+    how, spec = place.params.train, place.params.row(row)
+    iterations = place.params.scaled(spec.iterations)
     return Settings(
+        schedule=Schedule(iterations, how.base_rate, how.warmup, tuple(how.drops)),
         folder=place.training(row),
         fingerprint=fingerprint,
-        seed=place.params.row(row).seed,
-        precision=train.precision,
-        momentum=train.momentum,
-        weight_decay=train.weight_decay,
-        checkpoint_every=train.checkpoint_every,
-        log_every=train.log_every,
-        workers=train.workers,
+        seed=spec.seed,
+        images_per_pass=how.images_per_pass,
+        momentum=how.momentum,
+        weight_decay=how.weight_decay,
+        checkpoint_every=how.checkpoint_every,
+        log_every=how.log_every,
+        workers=place.params.machine.workers,
     )
 
 

@@ -1,0 +1,70 @@
+"""What an image set holds on disk: every file looked at once, and a line kept of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from datastill.data.coco import Coco, Record, write_coco, write_text
+from datastill.data.images import Refusal, decode_image, image_path
+from datastill.data.likeness import likeness
+from datastill.errors import DataError
+
+COLUMNS = ("file_name", "size", "digest", "likeness")
+
+
+def examine(
+    root: Path, images: Sequence[Record], advance: Callable[[int], None]
+) -> tuple[pd.DataFrame, list[Refusal]]:
+    """Open every image and return the manifest of those that are whole, and the others.
+
+    The manifest has a line per image: file_name, size in bytes, SHA-256 digest, likeness. `advance`
+    hears of every image. Raises DataError where a file name leaves `root`.
+    """
+    lines: list[Record] = []
+    refused: list[Refusal] = []
+    with ThreadPoolExecutor() as pool:
+        for found in pool.map(partial(_examine_one, root), images):
+            (refused if isinstance(found, Refusal) else lines).append(found)  # type: ignore[arg-type]
+            advance(1)
+    return pd.DataFrame(lines, columns=list(COLUMNS)), refused
+
+
+def _examine_one(root: Path, image: Record) -> Record | Refusal:
+    path = image_path(root, image["file_name"])
+    try:
+        content = path.read_bytes()
+        pixels = decode_image(content, (image["width"], image["height"]))
+    except OSError as error:
+        return Refusal(image["file_name"], f"no readable file: {error.strerror}")
+    except DataError as error:
+        return Refusal(image["file_name"], str(error))
+    return {
+        "file_name": image["file_name"],
+        "size": len(content),
+        "digest": hashlib.sha256(content).hexdigest(),
+        "likeness": likeness(pixels.permute(1, 2, 0).numpy()),
+    }
+
+
+def write_sets(
+    folder: Path,
+    sets: Mapping[str, Coco],
+    manifest: pd.DataFrame,
+    refused: Iterable[tuple[str, Refusal]] = (),
+) -> None:
+    """Write <name>.json for every set, manifest.csv, and refused.csv: what they go on without.
+
+    `refused` are (name of the set, refusal).
+    """
+    for name, coco in sets.items():
+        write_coco(folder / f"{name}.json", coco)
+    write_text(folder / "manifest.csv", manifest.to_csv(index=False))
+    lines = [(name, refusal.file_name, refusal.reason) for name, refusal in refused]
+    table = pd.DataFrame(lines, columns=["set", "file_name", "reason"])
+    write_text(folder / "refused.csv", table.to_csv(index=False))

@@ -1,0 +1,30 @@
+"""params.yaml, checked: one frozen section per stage, no unknown keys, no defaults."""
+
+from datastill.params.data import (
+    AnnotatedImages,
+    DrawnData,
+    DrawnImages,
+    FileData,
+    ImageFolder,
+    Union,
+    Videos,
+)
+from datastill.params.loading import load_expected, load_params
+from datastill.params.sections import Backbone, DistilledRow, Initial, Params, SupervisedRow
+
+__all__ = [
+    "AnnotatedImages",
+    "Backbone",
+    "DistilledRow",
+    "DrawnData",
+    "DrawnImages",
+    "FileData",
+    "ImageFolder",
+    "Initial",
+    "Params",
+    "SupervisedRow",
+    "Union",
+    "Videos",
+    "load_expected",
+    "load_params",
+]

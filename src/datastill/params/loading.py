@@ -1,0 +1,110 @@
+"""params.yaml and expected.yaml, read and checked: every wrong key is named, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from datastill.errors import ParamsError
+from datastill.params.sections import Expected, Params
+
+
+def load_params(path: Path) -> Params:
+    """Read and check `path`; raises ParamsError naming every wrong key by its path."""
+    raw = _read_yaml(path)
+    problems = _invalid(Params, raw) + [f"{place}: {text}" for place, text in _dangling(raw)]
+    if problems:
+        raise _refusal(path, problems)
+    return Params.model_validate(raw)
+
+
+def load_expected(path: Path) -> Expected:
+    """Read and check `path`; raises ParamsError naming every wrong key by its path."""
+    raw = _read_yaml(path)
+    if problems := _invalid(Expected, raw):
+        raise _refusal(path, problems)
+    return Expected.model_validate(raw)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run datastill in the project's root") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is no YAML: {error}") from None
+
+
+def _refusal(path: Path, problems: list[str]) -> ParamsError:
+    count = "1 wrong key" if len(problems) == 1 else f"{len(problems)} wrong keys"
+    return ParamsError(f"{path} has {count}\n  " + "\n  ".join(problems))
+
+
+def _invalid(model: type[BaseModel], raw: Any) -> list[str]:
+    try:
+        model.model_validate(raw)
+    except ValidationError as error:
+        return [f"{_path(raw, e) or 'the file'}: {_wording(e)}" for e in error.errors()]
+    return []
+
+
+def _path(raw: Any, error: Any) -> str:
+    """Return where in the file an error is: pydantic also names which kind of section it tried."""
+    parts: list[Any] = []
+    place = raw
+    for part in error["loc"]:
+        if isinstance(place, Mapping | list) and _has(place, part):
+            parts, place = [*parts, part], place[part]
+    absent = error["loc"][-1:] if error["type"] == "missing" else ()
+    return ".".join(map(str, [*parts, *absent]))
+
+
+def _has(place: Mapping[str, Any] | list[Any], part: Any) -> bool:
+    return part in place if isinstance(place, Mapping) else isinstance(part, int)
+
+
+def _wording(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    if error["type"] == "missing":
+        return "missing"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {error['input']!r}"
+
+
+def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
+    """Yield every name in `raw` that points to no set or row; shapes are checked elsewhere."""
+    sets = _mapping(_mapping(raw, "data"), "sets")
+    supervised, distilled = _mapping(raw, "supervised"), _mapping(raw, "distilled")
+    for name in sets:
+        for part in _mapping(sets, name).get("union") or []:
+            if part not in sets:
+                yield f"data.sets.{name}.union", f"{part!r} is no set in data.sets"
+    for place, row in _rows(raw, "supervised", "distilled"):
+        yield from _dangling_in_row(place, row, {"set": sets, "row": supervised})
+    for name in _mapping(raw, "evaluate").get("with_views") or []:
+        if name not in {**supervised, **distilled}:
+            yield "evaluate.with_views", f"{name!r} is no row"
+
+
+def _rows(raw: Any, *sections: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for section in sections:
+        rows = _mapping(raw, section)
+        yield from ((f"{section}.{name}", _mapping(rows, name)) for name in rows)
+
+
+def _dangling_in_row(
+    place: str, row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    for key, kind in (("labelled", "set"), ("unlabelled", "set"), ("teacher", "row")):
+        if isinstance(row.get(key), str) and row[key] not in known[kind]:
+            where = "data.sets" if kind == "set" else "supervised"
+            yield f"{place}.{key}", f"{row[key]!r} is no {kind} in {where}"
+
+
+def _mapping(raw: Any, key: str) -> Mapping[str, Any]:
+    value = raw.get(key) if isinstance(raw, Mapping) else None
+    return value if isinstance(value, Mapping) else {}

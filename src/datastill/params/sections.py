@@ -1,0 +1,159 @@
+"""The sections of params.yaml, one per stage, and the whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from datastill.errors import ParamsError
+from datastill.evaluate.expected import Expectation
+from datastill.params.data import Data
+from datastill.params.section import Natural, Positive, Section, Share
+
+Backbone = Literal["small", "resnet50", "resnet101", "resnext101_32x4d", "resnext101_64x4d"]
+
+
+class Initial(Section):
+    """How `datastill pretrain` makes the initial weights, from drawn things of `side` pixels."""
+
+    pictures: Positive
+    held_out: Positive
+    side: Positive
+    epochs: Positive
+    batch: Positive
+    base_rate: Annotated[float, Field(gt=0)]
+    warmup: Natural
+    seed: Natural
+
+
+class Train(Section):
+    """How teacher and student are trained; iterations stand with each row.
+
+    initial_files    backbone: its initial weights, where they are not in the package or torchvision
+    images_per_pass  of a batch, that pass the network together: their losses are averaged
+    """
+
+    start: Literal["initial", "random"]
+    initial_files: dict[str, str]
+    batch: Positive
+    images_per_pass: Positive
+    labelled_share: Share
+    base_rate: Annotated[float, Field(gt=0)]
+    warmup: Natural
+    drops: list[Share]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    long_side: Positive
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    checkpoint_every: Positive
+    log_every: Positive
+
+
+class Views(Section):
+    """The plain view of every test, and the scales of multi-transform inference."""
+
+    plain_short_side: Positive
+    plain_long_side: Positive
+    short_sides: Annotated[list[Positive], Field(min_length=1)]
+    long_side: Positive
+    flip: bool
+    batch: Positive
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+
+class SupervisedRow(Section):
+    """A model trained on human labels; `iterations` is the paper's number, divided by `scale`."""
+
+    labelled: str
+    backbone: Backbone
+    iterations: Positive
+    seed: Natural
+
+
+class DistilledRow(SupervisedRow):
+    """A model trained on human labels and on those that `teacher` generated."""
+
+    unlabelled: str
+    teacher: str
+
+
+class Evaluate(Section):
+    """What evaluation is asked beside AP; rows in `with_views` are also tested with all views."""
+
+    resamples: Positive
+    with_views: list[str]
+
+
+class Machine(Section):
+    """What the present machine offers; nothing that decides a result, so no stage depends on it.
+
+    processes  that train together, one per device; auto is one per GPU
+    workers    processes that load images for each of them; 0 loads between steps
+    """
+
+    processes: Positive | Literal["auto"]
+    workers: Natural
+
+
+class Tracking(Section):
+    """Where MLflow keeps its runs, and how long a stage waits for it at its end."""
+
+    uri: str
+    patience_seconds: Annotated[float, Field(gt=0)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    profile: str
+    root: str
+    params_file: str
+    task: Literal["keypoints"]
+    scale: Annotated[float, Field(gt=0)]
+    data: Data
+    initial: Initial | None
+    train: Train
+    views: Views
+    supervised: dict[str, SupervisedRow]
+    distilled: dict[str, DistilledRow]
+    evaluate: Evaluate
+    machine: Machine
+    tracking: Tracking
+
+    def rows(self) -> dict[str, SupervisedRow]:
+        """Return all rows, supervised ones first."""
+        return {**self.supervised, **self.distilled}
+
+    def row(self, name: str) -> SupervisedRow:
+        """Return the row called `name`; raises ParamsError listing those there are."""
+        if name not in self.rows():
+            raise ParamsError(
+                f"{self.params_file}: no row {name!r}; there are {', '.join(self.rows())}"
+            )
+        return self.rows()[name]
+
+    def scaled(self, number: int) -> int:
+        """Return a number of images or iterations of the paper at this profile's scale."""
+        return max(1, round(number / self.scale))
+
+
+class Expected(Section):
+    """expected.yaml: values with tolerances by row and metric, and orders between rows."""
+
+    class Value(Section):
+        """A number and how far off it may be."""
+
+        value: float
+        tolerance: Annotated[float, Field(gt=0)]
+
+    values: dict[str, dict[str, Value]]
+    orders: list[str]
+
+    def expectations(self) -> dict[str, dict[str, Expectation]]:
+        """Return the values as the evaluation layer reads them."""
+        return {
+            row: {name: Expectation(v.value, v.tolerance) for name, v in metrics.items()}
+            for row, metrics in self.values.items()
+        }

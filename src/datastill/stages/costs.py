@@ -1,0 +1,116 @@
+"""What will the rows of a profile cost here? Hours and disk, from a short timed probe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from datastill.data.coco import PERSON_KEYPOINTS
+from datastill.distill.views import View
+from datastill.params import DistilledRow, SupervisedRow
+from datastill.stages.annotate import inference
+from datastill.stages.place import Place
+from datastill.stages.probe import Speed, probe
+from datastill.stages.train import count_processes
+
+_GB = 1e9
+_CANDIDATES = 20  # per image, at most
+_CANDIDATE = 17 * 3 * 8 + 80  # bytes, before compression
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds and bytes of a profile, as far as they are known.
+
+    images  of every set, with keypoints and in all
+    speeds  of every backbone that was timed
+    """
+
+    place: Place
+    images: Mapping[str, tuple[int, int]]
+    speeds: Mapping[str, Speed]
+
+    def epochs(self, row: SupervisedRow) -> float | None:
+        """Return how often `row` sees each of its labelled images."""
+        if row.labelled not in self.images:
+            return None
+        how, students = self.place.params.train, isinstance(row, DistilledRow)
+        share = how.labelled_share if students else 1.0
+        seen = self.place.params.scaled(row.iterations) * how.batch * share
+        return seen / max(1, self.images[row.labelled][0])
+
+    def training(self, row: SupervisedRow) -> float | None:
+        """Return the seconds that `row` trains."""
+        how = self.place.params.train
+        if row.backbone not in self.speeds:
+            return None
+        passes = how.batch / how.images_per_pass / count_processes(self.place)
+        pass_seconds = self.speeds[row.backbone].train_pass
+        return self.place.params.scaled(row.iterations) * passes * pass_seconds
+
+    def annotating(self, row: SupervisedRow) -> float | None:
+        """Return the seconds that the teacher of `row` looks at its unlabelled set, if it has."""
+        if not isinstance(row, DistilledRow):
+            return 0.0
+        if row.backbone not in self.speeds or row.unlabelled not in self.images:
+            return None
+        images = self.images[row.unlabelled][1]
+        return images * self.speeds[row.backbone].plain_image * (1 + self._views())
+
+    def testing(self, name: str, row: SupervisedRow) -> float | None:
+        """Return the seconds that row `name` is tested on val."""
+        if row.backbone not in self.speeds or "val" not in self.images:
+            return None
+        many = name in self.place.params.evaluate.with_views
+        work = 2 + self._views() if many else 1
+        return self.images["val"][1] * self.speeds[row.backbone].plain_image * work
+
+    def _views(self) -> float:
+        """Return how many times the pixels of the plain view all views have, on a 4 : 3 image."""
+        image = torch.empty(3, 480, 640)
+        how = inference(self.place, PERSON_KEYPOINTS, multi=True)
+        return sum(map(_pixels, how.views, [image] * len(how.views))) / _pixels(how.plain, image)
+
+    def disk(self) -> Iterator[str]:
+        """Yield a line per kind of file that takes room."""
+        rows = [row for row in self.place.params.rows().values() if row.backbone in self.speeds]
+        if rows:
+            sizes = [4 * self.speeds[row.backbone].parameters / _GB for row in rows]
+            yield f"models of {len(rows)} rows: {2 * sum(sizes):.1f} GB, with DVC's copies"
+            yield f"a training under way: {2 * max(sizes):.1f} GB"
+        unlabelled = {row.unlabelled for row in self.place.params.distilled.values()}
+        images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
+        most = images * _CANDIDATES * _CANDIDATE / _GB
+        yield f"candidates on {images:,} unlabelled images: at most {most:.1f} GB a teacher"
+
+
+def _pixels(view: View, image: torch.Tensor) -> int:
+    height, width = view.size(image)
+    return height * width
+
+
+def mix(place: Place, row: SupervisedRow) -> str:
+    """Return what a minibatch of `row` is made of, in expectation."""
+    how = place.params.train
+    if not isinstance(row, DistilledRow):
+        return f"{how.batch} labelled"
+    labelled = how.batch * how.labelled_share
+    return f"{labelled:g} labelled + {how.batch - labelled:g} generated"
+
+
+def timed(place: Place, seconds: float) -> dict[str, Speed]:
+    """Time one backbone of the rows after the other until `seconds` are over."""
+    how = place.params.train
+    short = sum(how.short_sides) // 2
+    size = short, min(how.long_side, round(short * 4 / 3))
+    began, speeds = time.monotonic(), dict[str, Speed]()
+    for backbone in dict.fromkeys(row.backbone for row in place.params.rows().values()):
+        if time.monotonic() - began >= seconds:
+            break
+        speeds[backbone] = probe(
+            backbone, len(PERSON_KEYPOINTS), how.images_per_pass, size, how.precision
+        )
+    return speeds

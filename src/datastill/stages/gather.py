@@ -1,0 +1,177 @@
+"""The image sets of a profile whose data are files: COCO's own, folders of images, videos."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from datastill.data.coco import Coco, Record, read_coco
+from datastill.data.frames import extract_frames, find_videos
+from datastill.data.images import Refusal, read_image
+from datastill.data.likeness import likeness, repeats
+from datastill.data.sets import Folder, folder_images, located, without
+from datastill.data.tidy import keypoint_category, tidy
+from datastill.errors import DataError, ParamsError
+from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
+from datastill.progress import Steps
+from datastill.stages.place import Place
+
+_SAME_FRAME = 8  # bits: thins a static clip, keeps what moves
+_log = logging.getLogger(__name__)
+
+Refused = list[tuple[str, Refusal]]
+
+
+def all_sets(place: Place) -> tuple[dict[str, Coco], Refused]:
+    """Return val and all sets but unions, image files linked below `place.images`, and what is
+    nowhere or cannot be read.
+
+    Raises DataError where a set has another number of images than its `count`.
+    """
+    data = _files(place)
+    sets: dict[str, Coco] = {}
+    refused: Refused = []
+    for name, spec in {"val": data.val, **data.sets}.items():
+        if not isinstance(spec, Union):
+            sets[name], lost = one_set(place, name)
+            refused += [(name, refusal) for refusal in lost]
+    return sets, refused
+
+
+def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
+    """Return one set that is no union, and what of it is nowhere or cannot be read."""
+    spec, category = _spec(place, name), val_category(place)
+    if isinstance(spec, AnnotatedImages):
+        return located(members(place, name), [_linked(place, folder) for folder in spec.images])
+    if isinstance(spec, ImageFolder):
+        images, refused = folder_images(_linked(place, spec.folder))
+        _check_count(name, spec.count, len(images) + len(refused), f"{spec.folder} holds as many")
+    else:
+        count_videos(place, name, spec)
+        images, refused = _frames(place, name, spec)
+    return Coco(images, [], [category]), refused
+
+
+def count_videos(place: Place, name: str, spec: Videos) -> int:
+    """Return how many videos a set takes frames of; raises DataError where that is not `count`."""
+    _, videos = find_videos(_below(place, spec.videos))
+    _check_count(name, spec.count, len(videos), f"{spec.videos} has as many videos")
+    return len(videos)
+
+
+def _spec(place: Place, name: str) -> AnnotatedImages | ImageFolder | Videos:
+    data = _files(place)
+    spec = data.val if name == "val" else data.sets[name]
+    if isinstance(spec, Union):
+        raise ParamsError(f"data.sets.{name} is a union, made of other sets")
+    return spec
+
+
+def val_category(place: Place) -> Record:
+    """Return the category with keypoints, which val's annotations define for all sets."""
+    path = _below(place, _files(place).val.annotations)
+    try:
+        return keypoint_category(read_coco(path))
+    except DataError as error:
+        raise DataError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
+
+
+def members(place: Place, name: str) -> Coco:
+    """Return the members of an annotated set and their annotations, from the files alone.
+
+    Raises DataError where a file is malformed or the number of members is not the expected one.
+    """
+    spec, category = _spec(place, name), val_category(place)
+    if not isinstance(spec, AnnotatedImages):
+        raise ParamsError(f"data.sets.{name} has no annotations")
+    path = _below(place, spec.annotations)
+    listed = read_coco(path)
+    try:
+        tidied, flat = tidy(listed, category)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    if flat:
+        _log.warning("%s: %d annotations have boxes without extent and are left out", path, flat)
+    left_out = [
+        image["id"] for other in spec.without for image in read_coco(_below(place, other)).images
+    ]
+    kept = without(tidied, left_out)
+    gone = len(tidied.images) - len(kept.images)
+    story = f"{spec.annotations} lists {len(tidied.images):,}"
+    if spec.without:
+        story += f", {gone:,} of them are in {' or '.join(spec.without)}"
+    _check_count(name, spec.count, len(kept.images), story)
+    return kept
+
+
+def _check_count(name: str, expected: int | None, found: int, story: str) -> None:
+    if expected is not None and found != expected:
+        raise DataError(
+            f"data.sets.{name}: expected {expected:,} images, found {found:,}: {story}. Another or "
+            f"a partial file? If it is as you want it, write `count: {found}`"
+        )
+
+
+def _frames(place: Place, name: str, spec: Videos) -> tuple[list[Record], list[Refusal]]:
+    source = _below(place, spec.videos)
+    with Steps(f"one frame per video of {name}", len(find_videos(source)[1])) as steps:
+        images, refused = extract_frames(source, place.images / name, spec.seed, steps.advance)
+    if spec.repeats == "drop":
+        hashes = [likeness(_pixels(place, image)) for image in images]
+        first = repeats(hashes, _SAME_FRAME)
+        refused += [
+            Refusal(image["file_name"], f"shows the same as {images[earlier]['file_name']}")
+            for image, earlier in zip(images, first, strict=True)
+            if earlier >= 0
+        ]
+        images = [image for image, earlier in zip(images, first, strict=True) if earlier < 0]
+    kept = ("id", "file_name", "width", "height", "video", "frame")
+    return [{key: image[key] for key in kept} for image in images], refused
+
+
+def _pixels(place: Place, image: Record):  # type: ignore[no-untyped-def]
+    return read_image(place.images / image["file_name"]).permute(1, 2, 0).numpy()
+
+
+def restore(place: Place, folders: Collection[str]) -> None:
+    """Make the links and frames again that sets with files in these `folders` need."""
+    data = _files(place)
+    for name, spec in {"val": data.val, **data.sets}.items():
+        for folder in _sources(spec):
+            if _link_name(folder) in folders:
+                _linked(place, folder)
+        if isinstance(spec, Videos) and name in folders:
+            _frames(place, name, spec)
+
+
+def _sources(spec: AnnotatedImages | ImageFolder | Videos | Union) -> Sequence[str]:
+    if isinstance(spec, AnnotatedImages):
+        return spec.images
+    return [spec.folder] if isinstance(spec, ImageFolder) else []
+
+
+def _linked(place: Place, folder: str) -> Folder:
+    """Return a folder of images, linked below `place.images` if it is there."""
+    path = _below(place, folder).resolve()
+    link = place.images / _link_name(folder)
+    if path.is_dir() and not (link.is_symlink() and link.resolve() == path):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path, target_is_directory=True)
+    return Folder(path, link.name)
+
+
+def _link_name(folder: str) -> str:
+    return "-".join(part for part in Path(folder).parts if part not in ("/", ".", ".."))
+
+
+def _below(place: Place, name: str) -> Path:
+    return Path(_files(place).root).expanduser() / name
+
+
+def _files(place: Place) -> FileData:
+    data = place.params.data
+    if not isinstance(data, FileData):
+        raise DataError(f"profile {place.params.profile} has no files to gather its sets from")
+    return data

@@ -1,0 +1,193 @@
+"""Command `plan`: what a profile is going to do and cost, and what would go wrong on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+
+from datastill.data.coco import Coco
+from datastill.data.faults import find_faults
+from datastill.data.leaks import find_leaks
+from datastill.data.manifest import examine
+from datastill.data.sets import with_keypoints
+from datastill.errors import DatastillError
+from datastill.params import AnnotatedImages, FileData, Union, Videos
+from datastill.progress import Steps
+from datastill.stages import data, gather
+from datastill.stages.costs import Costs, mix, timed
+from datastill.stages.place import Place
+from datastill.stages.probe import Speed
+from datastill.stages.train import count_processes
+from datastill.train.processes import check_shares
+
+
+@dataclass
+class Findings:
+    """What is known of the sets before anything runs, and every fault on the way."""
+
+    sets: dict[str, Coco] = field(default_factory=dict)
+    videos: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def attempt(self, work: Any, *arguments: Any) -> Any:
+        """Return what `work` returns; what it refuses is a fault, told once."""
+        try:
+            return work(*arguments)
+        except DatastillError as error:
+            if str(error) not in self.faults:
+                self.faults.append(str(error))
+            return None
+
+
+def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
+    """Return the plan as text, and whether nothing is wrong.
+
+    `pixels` opens every image too. Backbones are timed one after the other as long as
+    `probe_seconds` last.
+    """
+    found = Findings()
+    how = place.params.train
+    found.attempt(check_shares, how.batch, how.images_per_pass, count_processes(place))
+    if isinstance(place.params.data, FileData):
+        _look(place, place.params.data, found)
+        _compare_with_val(place, found, pixels)
+    else:
+        _drawn(place, found)
+    speeds = timed(place, probe_seconds)
+    parts = {
+        "Image sets": _sets_table(found),
+        "Rows": _rows_table(place, Costs(place, _images(found), speeds)),
+        f"Timed on {_device()}": _speeds_table(speeds),
+        "Views": _views(place),
+        "Disk": "\n".join(Costs(place, _images(found), speeds).disk()),
+        "Notes": "\n".join(found.notes),
+        "Wrong": "\n".join(found.faults),
+    }
+    text = "\n\n".join(f"{name}\n{part}" for name, part in parts.items() if part)
+    verdict = f"{len(found.faults)} things are wrong" if found.faults else "nothing is wrong"
+    return f"{text}\n\n{verdict}", not found.faults
+
+
+def _drawn(place: Place, found: Findings) -> None:
+    paths = sorted((place.work / "data").glob("*.json"))
+    found.sets = {path.stem: data.load(place, path.stem) for path in paths}
+    if not paths:
+        found.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
+
+
+def _look(place: Place, files: FileData, found: Findings) -> None:
+    for name, spec in {data.VAL: files.val, **files.sets}.items():
+        if isinstance(spec, Union):
+            continue
+        if isinstance(spec, Videos):
+            found.videos[name] = found.attempt(gather.count_videos, place, name, spec) or 0
+            continue
+        coco, refused = found.attempt(gather.one_set, place, name) or (None, [])
+        if coco is None and isinstance(spec, AnnotatedImages):
+            coco = found.attempt(gather.members, place, name)
+        found.faults += [f"{name}: {refusal.file_name}: {refusal.reason}" for refusal in refused]
+        if coco is not None:
+            found.sets[name] = coco
+            found.faults += [f"{name}: {fault}" for fault in find_faults(coco)]
+
+
+def _compare_with_val(place: Place, found: Findings, pixels: bool) -> None:
+    """Look for val's images among the others, and with `pixels` for images that do not open."""
+    if data.VAL not in found.sets:
+        return
+    manifest = None
+    if pixels:
+        files = {i["file_name"]: i for coco in found.sets.values() for i in coco.images}
+        with Steps("looking at every image", len(files)) as steps:
+            manifest, refused = examine(place.images, list(files.values()), steps.advance)
+        found.faults += [f"{refusal.file_name}: {refusal.reason}" for refusal in refused]
+    others = {name: coco for name, coco in found.sets.items() if name != data.VAL}
+    leaks = find_leaks(found.sets[data.VAL], others, manifest)
+    drops = isinstance(place.params.data, FileData) and place.params.data.leaks == "drop"
+    where = found.notes if drops else found.faults
+    where += [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
+
+
+def _images(found: Findings) -> dict[str, tuple[int, int]]:
+    """Return how many images of each set have keypoints, and how many there are."""
+    known = {
+        name: (len(with_keypoints(coco).images), len(coco.images))
+        for name, coco in found.sets.items()
+    }
+    return known | {name: (0, count) for name, count in found.videos.items()}
+
+
+def _sets_table(found: Findings) -> str:
+    lines = [{"set": name, **_contents(coco)} for name, coco in found.sets.items()]
+    lines += [{"set": name, "images": f"{n:,} videos"} for name, n in found.videos.items()]
+    return _table(lines)
+
+
+def _contents(coco: Coco) -> dict[str, str]:
+    people = [a for a in coco.annotations if not a["iscrowd"]]
+    return {
+        "images": f"{len(coco.images):,}",
+        "with keypoints": f"{len(with_keypoints(coco).images):,}",
+        "instances": f"{len(people):,}",
+        "crowds": f"{len(coco.annotations) - len(people):,}",
+        "keypoints": f"{sum(a['num_keypoints'] for a in people):,}",
+        "category": ", ".join(f"{c['id']} {c['name']}" for c in coco.categories),
+    }
+
+
+def _rows_table(place: Place, costs: Costs) -> str:
+    return _table(
+        [
+            {
+                "row": name,
+                "backbone": row.backbone,
+                "iterations": f"{place.params.scaled(row.iterations):,}",
+                "per batch": mix(place, row),
+                "epochs": _number(costs.epochs(row), 1),
+                "training h": _number(costs.training(row), 3600),
+                "annotating h": _number(costs.annotating(row), 3600),
+                "testing h": _number(costs.testing(name, row), 3600),
+            }
+            for name, row in place.params.rows().items()
+        ]
+    )
+
+
+def _number(value: float | None, unit: float) -> str:
+    return "?" if value is None else f"{value / unit:,.2f}"
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"a CPU with {torch.get_num_threads()} threads"
+
+
+def _speeds_table(speeds: dict[str, Speed]) -> str:
+    return _table(
+        [
+            {
+                "backbone": name,
+                "parameters": f"{speed.parameters:,}",
+                "s per training pass": f"{speed.train_pass:.3f}",
+                "s per image, plain": f"{speed.plain_image:.3f}",
+                "memory GB": _number(speed.memory, 1e9),
+            }
+            for name, speed in speeds.items()
+        ]
+    )
+
+
+def _views(place: Place) -> str:
+    views = place.params.views
+    sides = ", ".join(map(str, views.short_sides))
+    flips = " x {plain, mirrored}" if views.flip else ""
+    return f"short side {{{sides}}}{flips}; boxes from one at {views.plain_short_side}"
+
+
+def _table(lines: list[dict[str, str]]) -> str:
+    return pd.DataFrame(lines).fillna("").to_string(index=False) if lines else ""

@@ -1,0 +1,80 @@
+"""How long does a detector take here? A few passes on made-up images, timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datastill.model.detector import Batch, build_detector, count_parameters
+from datastill.model.precision import Choice, inference_precision
+
+_PEOPLE = 4  # on every made-up image: about COCO's mean where there are any
+_PATIENCE = 5.0  # seconds: warming up is a small part of what takes longer
+_TIMES = 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds on the present device, peak memory there in bytes (None on a CPU), parameters."""
+
+    train_pass: float
+    plain_image: float
+    memory: int | None
+    parameters: int
+
+
+def probe(
+    backbone: str, keypoints: int, images: int, size: tuple[int, int], precision: Choice
+) -> Speed:
+    """Time training passes of that many `images` of `size` (height, width), and plain inference.
+
+    The first pass warms up, unless it takes so long that it has to do.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    detector = build_detector(backbone, keypoints).to(device)
+    pixels = [torch.rand(3, *size, device=device) for _ in range(images)]
+    batch = Batch(pixels, [_people(keypoints, size, device) for _ in pixels])
+
+    def learn() -> None:
+        with inference_precision(precision, device):
+            total = sum(detector.train()(batch).values())
+        total.backward()
+
+    def look() -> None:
+        with torch.inference_mode(), inference_precision(precision, device):
+            detector.boxes(*detector.features(pixels[:1]))
+
+    train_pass = _seconds(learn, device)
+    detector.eval()
+    plain_image = _seconds(look, device)
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
+    return Speed(train_pass, plain_image, memory, count_parameters(detector))
+
+
+def _people(keypoints: int, size: tuple[int, int], device: torch.device) -> dict[str, Tensor]:
+    height, width = size
+    corners = torch.rand(_PEOPLE, 2, device=device) * torch.tensor([width, height], device=device)
+    boxes = torch.cat([corners / 2, corners / 2 + torch.tensor([width, height]).to(device) / 3], 1)
+    points = boxes[:, None, :2].expand(-1, keypoints, -1) + 1
+    seen = torch.ones(_PEOPLE, keypoints, 1, device=device)
+    labels = torch.ones(_PEOPLE, dtype=torch.int64, device=device)
+    return {"boxes": boxes, "labels": labels, "keypoints": torch.cat([points, seen], 2)}
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    """Return how long `work` takes once it is warm; what takes long is not done again."""
+    first = _timed(work, 1, device)
+    return first if first > _PATIENCE else _timed(work, _TIMES, device)
+
+
+def _timed(work: Callable[[], None], times: int, device: torch.device) -> float:
+    began = time.perf_counter()
+    for _ in range(times):
+        work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / times

@@ -1,0 +1,36 @@
+"""Who trains: one process, or several that `torchrun` started, one per device."""
+
+from __future__ import annotations
+
+import os
+
+from lightning_fabric import Fabric
+
+from datastill.errors import TrainingError
+from datastill.model.precision import Choice, resolve_precision
+
+
+def launch(precision: Choice) -> Fabric:
+    """Return the Fabric of this process, connected with the others of its training, if any.
+
+    The loss of a batch is the same whatever their number; batch normalisation, where a backbone
+    has it, keeps the running statistics of the first process.
+    """
+    world, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    fabric = Fabric(
+        devices=here,
+        num_nodes=world // here,
+        strategy="ddp" if world > 1 else "auto",
+        precision=resolve_precision(precision),
+    )
+    fabric.launch()
+    return fabric
+
+
+def check_shares(batch: int, images_per_pass: int, processes: int) -> None:
+    """Raise TrainingError unless every process makes equally many whole passes of a batch."""
+    if batch % (images_per_pass * processes):
+        raise TrainingError(
+            f"a batch of {batch} images makes no equal passes of {images_per_pass} for {processes} "
+            "processes: change train.batch, train.images_per_pass or machine.processes"
+        )
