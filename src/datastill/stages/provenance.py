@@ -15,7 +15,8 @@ import torchvision
 def code_version() -> str:
     """Return the git commit, marked `+changes` where the source differs from it."""
     commit = _git("rev-parse", "HEAD") or "unknown"
-    changed = _git("status", "--porcelain", "--", "src", "params.yaml", "pipelines")
+    # dvc.lock changes with every stage that runs; it decides nothing.
+    changed = _git("status", "--porcelain", "--", "src", "params.yaml", "pipelines", ":!*.lock")
     return f"{commit}+changes" if changed else commit
 
 
