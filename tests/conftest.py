@@ -46,7 +46,7 @@ def make_project(root: Path) -> Project:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["scale"] = 3000
     params["data"]["val"]["images"] = 16
-    params["train"] |= {"batch": 4, "checkpoint_every": 5, "log_every": 2}
+    params["train"] |= {"batch": 4, "images_per_pass": 4, "checkpoint_every": 5, "log_every": 2}
     params["views"]["short_sides"] = [96, 128]
     params["evaluate"] |= {"resamples": 50, "with_views": []}
     params["distilled"] = {"co-35_co-80": params["distilled"]["co-35_co-80"]}

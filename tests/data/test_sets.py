@@ -1,101 +1,165 @@
-import csv
-import hashlib
-import os
+import io
+import re
 
-import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from datastill.data.coco import PERSON, read_coco
-from datastill.data.figures import draw
+from datastill.data.images import Refusal, image_id
 from datastill.data.sets import (
-    DrawnSet,
-    Studio,
-    draw_set,
+    Folder,
+    folder_images,
+    located,
     missing_images,
+    only,
     union,
     with_keypoints,
-    write_sets,
+    without,
 )
 from datastill.errors import DataError
 
-SIZE = (128, 96)
-IMAGES = 20  # more than two workers take at once
-
-
-@pytest.fixture(autouse=True)
-def _still():
-    """Stop OpenCV's threads, which other tests start: a worker forked beside them would hang."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield
-    cv2.setNumThreads(threads)
-
 
 @pytest.fixture
-def drawn(tmp_path, monkeypatch):
-    """A set drawn below `tmp_path`/folder by so many workers, and what `advance` heard."""
+def folder(tmp_path):
+    """A folder called `name` with empty files, linked to as `link`."""
 
-    def build(name="co-35", number=1, workers=2, folder="images", style="everyday"):
-        monkeypatch.setattr(os, "cpu_count", lambda: workers)
-        heard = []
-        studio = Studio(tmp_path / folder, SIZE, seed=5)
-        content = draw_set(DrawnSet(number, name, IMAGES, style), studio, heard.append)
-        return content, heard
+    def build(name, files=(), link=None):
+        for file in files:
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).touch()
+        return Folder(tmp_path / name, link or name)
 
     return build
 
 
-def files(root):
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+@pytest.fixture
+def listing(coco, person):
+    """A set that lists images under these names, each with one person."""
+
+    def build(*names):
+        numbers = range(1, len(names) + 1)
+        content = coco(numbers, [person(n, 10 * n) for n in numbers])
+        for image, name in zip(content.images, names, strict=True):
+            image["file_name"] = name
+        return content
+
+    return build
 
 
-def test_a_set_is_the_same_however_many_workers_draw_it(drawn, tmp_path):
-    (alone, _), (shared, _) = drawn(workers=1, folder="a"), drawn(workers=3, folder="b")
-    assert alone == shared
-    assert len(files(tmp_path / "a")) == IMAGES
-    assert files(tmp_path / "a") == files(tmp_path / "b")
+def names(content):
+    return [image["file_name"] for image in content.images]
 
 
-def test_a_set_lists_its_images_in_order_with_their_people(drawn, tmp_path):
-    content, heard = drawn()
-    assert sum(heard) == IMAGES
-    assert content.categories == [PERSON]
-    groups = content.by_image()
-    for index, image in enumerate(content.images):
-        picture = draw("co-35", index, 5, "everyday", SIZE)
-        assert image["file_name"] == f"co-35/{index:06d}.jpg"
-        assert (image["width"], image["height"]) == SIZE
-        people = [
-            {k: v for k, v in a.items() if k not in ("id", "image_id")} for a in groups[image["id"]]
-        ]
-        assert people == picture.annotations
-        stored = cv2.imread(str(tmp_path / "images" / image["file_name"]))[..., ::-1]
-        assert np.abs(stored.astype(int) - picture.image).mean() < 6
-    assert {len(group) for group in groups.values()} >= {0, 1}
+def test_an_image_is_named_by_the_first_folder_that_has_it(folder, listing):
+    first, second = folder("x", ["a.jpg", "sub/b.jpg"], "one"), folder("y", ["a.jpg", "c.jpg"])
+    content = listing("a.jpg", "c.jpg", "sub/b.jpg")
+    found, refused = located(content, [first, second])
+    assert names(found) == ["one/a.jpg", "y/c.jpg", "one/sub/b.jpg"]
+    assert refused == []
+    assert found.annotations == content.annotations
+    assert names(content) == ["a.jpg", "c.jpg", "sub/b.jpg"], "the given set stays as it is"
 
 
-def test_a_set_depends_on_its_name_and_style(drawn, tmp_path):
-    (everyday, _), (sport, _) = drawn("one"), drawn("one", style="sport", folder="sport")
-    other, _ = drawn("other")
-    assert sport.annotations != everyday.annotations != other.annotations
-    first, second = (files(tmp_path / "images" / name) for name in ("one", "other"))
-    assert first.keys() == second.keys()
-    assert not any(first[name] == second[name] for name in first)
+@pytest.mark.parametrize(
+    "listed",
+    ["000000000007.jpg", "COCO_train2014_000000000007.jpg", "train2017/000000000007.jpg"],
+)
+@pytest.mark.parametrize(
+    "stored",
+    ["000000000007.jpg", "COCO_train2014_000000000007.jpg", "COCO_val2014_000000000007.jpg"],
+)
+def test_coco_images_are_found_under_the_names_of_2014_and_2017(folder, listing, listed, stored):
+    found, refused = located(listing(listed), [folder("of any name", [stored], "link")])
+    assert names(found) == [f"link/{stored}"]
+    assert refused == []
 
 
-def test_ids_are_unique_across_sets(drawn):
-    contents = [drawn(f"set-{number}", number)[0] for number in range(3)]
-    for section in ("images", "annotations"):
-        ids = [record["id"] for content in contents for record in getattr(content, section)]
-        assert len(ids) >= 3 * (IMAGES if section == "images" else 1)
-        assert len(set(ids)) == len(ids)
-        assert min(ids) > 0
+def test_an_image_of_the_very_name_comes_before_one_of_another_year(folder, listing):
+    both = folder("x", ["000000000007.jpg", "COCO_val2014_000000000007.jpg"])
+    content = listing("COCO_val2014_000000000007.jpg", "000000000007.jpg")
+    assert names(located(content, [both])[0]) == [
+        "x/COCO_val2014_000000000007.jpg",
+        "x/000000000007.jpg",
+    ]
 
 
-def test_an_unknown_style_is_refused(drawn):
-    with pytest.raises(DataError, match="baroque"):
-        drawn(style="baroque")
+def test_other_names_with_numbers_are_only_themselves(folder, listing):
+    one = folder("x", ["a.jpg", "COCO_val2014_7.jpg", "000000000007.png"])
+    others = ["7.jpg", "000000000007.jpg", "sub/a.jpg"]
+    found, refused = located(listing("a.jpg", *others), [one])
+    assert names(found) == ["x/a.jpg"]
+    assert [refusal.file_name for refusal in refused] == others
+
+
+def test_what_is_nowhere_is_refused_with_its_people_and_the_folders_it_was_sought_in(
+    folder, listing, tmp_path
+):
+    one, other, absent = folder("x", ["a.jpg"]), folder("y", ["b.jpg"]), folder("z")
+    content = listing("a.jpg", "gone.jpg", "b.jpg")
+    found, refused = located(content, [one, other, absent])
+    assert names(found) == ["x/a.jpg", "y/b.jpg"]
+    assert [a["image_id"] for a in found.annotations] == [1, 3]
+    sought = f"{tmp_path}/x, {tmp_path}/y, {tmp_path}/z"
+    assert refused == [Refusal("gone.jpg", f"no such file in {sought}")]
+
+
+@pytest.mark.parametrize("existing", [["other.jpg"], []], ids=["empty-handed", "absent"])
+def test_a_set_of_which_nothing_is_there_is_an_error(folder, listing, existing):
+    with pytest.raises(DataError, match=r"none of 2 images is there: no such file in .*/x$"):
+        located(listing("a.jpg", "b.jpg"), [folder("x", existing)])
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "x/../../a.jpg", "/etc/a.jpg", "..\\a.jpg"])
+def test_a_name_that_leaves_its_folder_is_an_error_even_where_the_file_exists(
+    folder, listing, tmp_path, name
+):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(DataError, match=re.escape(f"{name!r} leaves the image folder")):
+        located(listing("fine.jpg", name), [folder("x", ["fine.jpg"])])
+
+
+def encoded(kind, size=(40, 30), **options):
+    stream = io.BytesIO()
+    Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def test_a_folder_lists_its_images_sorted_upright_and_those_that_are_none(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = {
+        "b.JPG": encoded("JPEG"),
+        "a/c.png": encoded("PNG", (8, 9)),
+        "phone.jpeg": encoded("JPEG", (50, 20), exif=exif),
+        "notes.txt": b"not looked at",
+        "text.jpg": b"no image",
+        "empty.png": b"",
+    }
+    for name, content in files.items():
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_bytes(content)
+    records, refused = folder_images(Folder(tmp_path / "x", "mine"))
+    sizes = {"mine/a/c.png": (8, 9), "mine/b.JPG": (40, 30), "mine/phone.jpeg": (20, 50)}
+    assert records == [
+        {"id": image_id(name), "file_name": name, "width": width, "height": height}
+        for name, (width, height) in sizes.items()
+    ]
+    assert [refusal.file_name for refusal in refused] == ["mine/empty.png", "mine/text.jpg"]
+    assert all(refusal.reason.startswith("no readable image: ") for refusal in refused)
+
+
+def test_a_folder_that_is_absent_is_named(tmp_path):
+    with pytest.raises(DataError, match=rf"{tmp_path}/x: no such folder of images"):
+        folder_images(Folder(tmp_path / "x", "x"))
+
+
+def test_what_is_taken_out_takes_its_annotations_along(coco, person):
+    people = [person(1, 1), person(2, 2), person(2, 3), person(3, 4)]
+    content = coco([3, 1, 2], people)
+    assert without(content, [2, 99]) == coco([3, 1], [people[0], people[3]])
+    assert without(content, []) == content
+    assert only(content, content.images[2:]) == coco([2], people[1:3])
+    assert only(content, []) == coco([])
 
 
 def test_a_union_has_everything_of_its_parts(coco, person):
@@ -105,23 +169,13 @@ def test_a_union_has_everything_of_its_parts(coco, person):
     assert len(one.images) == 2
 
 
-def test_the_manifest_lists_every_file_once_with_its_digest(tmp_path, coco, person, write_images):
-    one, other = coco([1, 2], [person(2)], "one"), coco([3], folder="other")
-    root, folder = tmp_path / "images", tmp_path / "sets"
-    for content in (one, other):
-        write_images(root, content)
-    sets = {"one": one, "other": other, "both": union([one, other])}
-    write_sets(folder, root, sets)
-    with (folder / "manifest.csv").open() as file:
-        lines = list(csv.DictReader(file))
-    stored = files(root)
-    assert [line["file_name"] for line in lines] == ["one/1.png", "one/2.png", "other/3.png"]
-    assert {line["file_name"]: line["digest"] for line in lines} == {
-        name: hashlib.sha256(content).hexdigest() for name, content in stored.items()
-    }
-    assert [int(line["size"]) for line in lines] == [len(stored[x["file_name"]]) for x in lines]
-    assert {name: read_coco(folder / f"{name}.json") for name in sets} == sets
-    assert len(list(folder.iterdir())) == 4
+def test_parts_of_a_union_that_share_ids_are_refused(coco, person):
+    with pytest.raises(DataError, match="two images of a union have the id 2"):
+        union([coco([1, 2]), coco([2, 3])])
+    with pytest.raises(DataError, match="two annotations of a union have the id 5"):
+        union([coco([1], [person(1, 5)]), coco([2], [person(2, 5)])])
+    twice = coco([1], [person(1, 5), person(1, 5)])
+    assert union([twice, coco([2])]).annotations == twice.annotations, "no fault of the union"
 
 
 def test_missing_images_are_named(tmp_path, coco, write_images):

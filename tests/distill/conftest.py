@@ -1,5 +1,7 @@
 """A small detector with random but decided weights, and images that it finds something in."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -34,3 +36,55 @@ def noise():
         return torch.nn.functional.interpolate(coarse, size, mode="bilinear")[0].to(torch.uint8)
 
     return build
+
+
+@pytest.fixture
+def listed():
+    """The records of so many images of 40 x 30 pixels, with ids from 100 on."""
+
+    def build(count):
+        return [
+            {"id": 100 + i, "file_name": f"{i}.png", "width": 40, "height": 30}
+            for i in range(count)
+        ]
+
+    return build
+
+
+@pytest.fixture
+def table():
+    """Candidates (image_id, score, box, probabilities(, agreeing)), keypoint i at (10+i, 20+i)."""
+
+    def build(rows):
+        return pd.DataFrame(
+            [
+                {
+                    "image_id": image_id,
+                    "score": score,
+                    "box": np.array(box, dtype=float),
+                    "keypoints": np.array(
+                        [[10.0 + i, 20.0 + i, p] for i, p in enumerate(points)]
+                    ).ravel(),
+                    "spread": np.zeros(len(points), np.float32),
+                    "agreeing": np.array(*agreeing or [[18] * len(points)], dtype=np.int16),
+                }
+                for image_id, score, box, points, *agreeing in rows
+            ]
+        )
+
+    return build
+
+
+class InMemory:
+    """Candidates as `select` reads them, without files."""
+
+    def __init__(self, *tables):
+        self._tables = tables
+
+    def tables(self, *columns):
+        return (table[list(columns)] if columns else table for table in self._tables)
+
+
+@pytest.fixture
+def in_memory():
+    return InMemory

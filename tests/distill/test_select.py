@@ -1,8 +1,35 @@
 import numpy as np
 import pytest
 
-from datastill.distill.select import Threshold, matching_threshold
+from datastill.data.coco import PERSON, Coco
+from datastill.distill.select import (
+    Density,
+    Rules,
+    Selection,
+    Threshold,
+    density,
+    matching_threshold,
+    select,
+)
 from datastill.errors import DataError
+
+BOX = [0, 0, 10, 10]
+
+
+def person(image_id, box, area, marked, iscrowd=0):
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "bbox": box,
+        "area": area,
+        "iscrowd": iscrowd,
+        "keypoints": [1, 1, 2] * marked + [0, 0, 0] * (17 - marked),
+        "num_keypoints": marked,
+    }
+
+
+def wanted(instances, keypoints, shares=(0.5, 0.5)):
+    return Density(instances, keypoints, shares, 0.5)
 
 
 @pytest.mark.parametrize("wanted", [1, 137, 999, 1000])
@@ -46,3 +73,103 @@ def test_the_scores_stay_as_they_were():
 def test_nothing_to_choose_or_to_choose_from_is_an_error_with_both_counts(scores, wanted, message):
     with pytest.raises(DataError, match=message):
         matching_threshold(np.array(scores), wanted)
+
+
+def test_density_counts_people_with_keypoints_who_are_no_crowd(listed):
+    labelled = Coco(
+        listed(4),
+        [
+            person(100, [0, 0, 10, 20], 100, 10),
+            person(100, [5, 5, 10, 10], 80, 5),
+            person(101, [0, 0, 40, 30], 1200, 17, iscrowd=1),
+            person(102, [0, 0, 5, 5], 25, 0),
+        ],
+        [PERSON],
+    )
+    shares = (1.0,) * 5 + (0.5,) * 5 + (0.0,) * 7
+    assert density(labelled) == Density(2 / 4, 7.5, shares, pytest.approx((0.5 + 0.8) / 2))
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [[], [person(100, [0, 0, 5, 5], 25, 0)], [person(100, [0, 0, 5, 5], 25, 9, iscrowd=1)]],
+)
+def test_a_set_without_people_to_count_is_an_error(annotations, listed):
+    with pytest.raises(DataError, match="no instance with keypoints"):
+        density(Coco(listed(2), annotations, [PERSON]))
+
+
+@pytest.fixture
+def five(table, in_memory):
+    """Five candidates on four images, two keypoints each, in two tables and an empty one."""
+    rows = [
+        (100, 0.9, BOX, [0.9, 0.1], [12, 3]),
+        (100, 0.2, BOX, [0.99, 0.98], [18, 18]),
+        (101, 0.6, BOX, [0.5, 0.4], [9, 9]),
+        (103, 0.7, BOX, [0.3, 0.8], [2, 17]),
+        (103, 0.5, BOX, [0.97, 0.96], [16, 16]),
+    ]
+    return in_memory(table(rows[:2]), table(rows[:1]).iloc[:0], table(rows[2:]))
+
+
+def test_instances_match_per_image_and_keypoints_per_kept_instance(five):
+    # 0.75 * 4 images are 3 instances: 0.9, 0.7, 0.6; 4 / 3 * 3 are 4 of their 6 keypoints.
+    assert select(five, 4, wanted(0.75, 4 / 3), Rules()) == Selection(
+        Threshold(0.6, 3, 3, exhausted=False), Threshold(0.4, 4, 4, exhausted=False)
+    )
+
+
+def test_a_prior_takes_the_place_of_the_labelled_mean(five):
+    rules = Rules(instances="prior", per_image=0.5)
+    assert select(five, 4, wanted(0.75, 1.0), rules).instance == Threshold(0.7, 2, 2, False)
+
+
+def test_a_fixed_score_and_a_fixed_probability_keep_what_reaches_them(five):
+    rules = Rules("fixed", "fixed", least_score=0.55, least_probability=0.8)
+    assert select(five, 4, wanted(9.0, 9.0), rules) == Selection(
+        Threshold(0.55, 3, 3, False), Threshold(0.8, 2, 2, False)
+    )
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(instances="fixed", least_score=0.95),
+        Rules(keypoints="fixed", least_probability=0.999),
+    ],
+)
+def test_a_fixed_value_that_nothing_reaches_is_an_error_with_the_best(five, rules):
+    with pytest.raises(DataError, match=r"no prediction reaches 0\.9.*the best is 0\.9"):
+        select(five, 4, wanted(0.75, 1.0), rules)
+
+
+def test_every_keypoint_matches_its_own_share_by_type(five):
+    # of the instances 0.9, 0.7 and 0.6, one has the first keypoint marked and two the second
+    rules = Rules(keypoints="match_by_type")
+    found = select(five, 4, wanted(0.75, 1.0, (1 / 3, 2 / 3)), rules)
+    assert found.keypoint is None
+    assert [each.value for each in found.by_type] == [0.9, 0.4]
+    kept = found.keeps_keypoints(np.array([[0.9, 0.1], [0.5, 0.4]]), np.zeros((2, 2), np.int16))
+    assert kept.tolist() == [[True, False], [False, True]]
+
+
+def test_keypoints_stay_by_the_views_that_agree_on_them(five):
+    found = select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=9))
+    agreeing = np.array([[12, 3], [9, 8]], np.int16)
+    assert found.keeps_keypoints(np.zeros((2, 2)), agreeing).tolist() == [
+        [True, False],
+        [True, False],
+    ]
+
+
+def test_candidates_too_few_for_the_density_are_all_kept_and_it_is_said(table, in_memory):
+    candidates = in_memory(table([(100, 0.1, [0, 0, 9, 9], [0.9, 0.2])]))
+    assert select(candidates, 4, wanted(0.75, 2.0), Rules()) == Selection(
+        Threshold(0.1, 3, 1, exhausted=True), Threshold(0.2, 2, 2, exhausted=False)
+    )
+
+
+def test_finding_nothing_at_all_is_an_error_that_says_in_how_many_images(table, in_memory):
+    nothing = table([(100, 0.1, BOX, [0.9, 0.2])]).iloc[:0]
+    with pytest.raises(DataError, match="nothing in 3 images"):
+        select(in_memory(nothing), 3, wanted(1.0, 9.0), Rules())

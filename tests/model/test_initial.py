@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -8,6 +10,7 @@ from datastill.model.classifier import Classifier
 from datastill.model.detector import build_detector
 from datastill.model.initial import (
     accuracies,
+    find_initial,
     initial_weights,
     read_card,
     save_initial,
@@ -38,6 +41,66 @@ def test_a_detector_starts_from_the_body_and_keeps_its_other_fresh_weights(
         _, _, own = name.partition("backbone.body.")
         expected = learned[own].half().to(tensor.dtype) if own else fresh[name]
         assert torch.equal(tensor, expected), name
+
+
+def test_a_state_dict_of_pytorch_gives_its_body_and_leaves_its_classifier(tmp_path, classifier):
+    learned = classifier.body.state_dict()
+    torch.save({**learned, "fc.weight": torch.ones(3, 128)}, tmp_path / "imagenet.pth")
+    detector = build_detector("small", 17)
+    start_from(tmp_path / "imagenet.pth", detector)
+    body = detector.rcnn.backbone.body.state_dict()
+    assert all(torch.equal(body[name], tensor) for name, tensor in learned.items())
+
+
+class Intruder:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_file_of_weights_is_never_run(tmp_path, detector):
+    torch.save({"stem": Intruder(tmp_path / "harm")}, tmp_path / "imagenet.pth")
+    with pytest.raises(DataError, match=r"imagenet\.pth: damaged, or no plain data"):
+        start_from(tmp_path / "imagenet.pth", detector)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_file_of_ones_own_comes_before_the_package_and_torchvision():
+    mine = {"small": "mine.safetensors", "resnet50": "~/mine.pth"}
+    assert find_initial("small", mine) == Path("mine.safetensors")
+    assert find_initial("resnet50", mine) == Path.home() / "mine.pth"
+    assert find_initial("small", {}) == initial_weights("small")
+
+
+def test_a_backbone_without_published_weights_asks_for_a_file(detector):
+    with pytest.raises(DataError, match=r"resnext101_32x4d.*train\.initial_files.*start: random"):
+        start_from(find_initial("resnext101_32x4d", {}), detector)
+
+
+def test_torchvisions_weights_are_downloaded_once_and_checked(tmp_path, monkeypatch):
+    asked = []
+
+    def download(url, path, hash_prefix):
+        asked.append((url, hash_prefix))
+        Path(path).write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    paths = {find_initial("resnet50", {}) for _ in range(2)}
+    assert paths == {tmp_path / "checkpoints" / "resnet50-0676ba61.pth"}
+    assert asked == [("https://download.pytorch.org/models/resnet50-0676ba61.pth", "0676ba61")]
+
+
+def test_weights_that_cannot_be_downloaded_say_where_to_put_them(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(DataError, match=rf"no route.*{tmp_path}.*initial_files\.resnet101"):
+        find_initial("resnet101", {})
 
 
 def test_the_card_comes_back(saved):

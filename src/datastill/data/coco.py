@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,28 @@ def read_coco(path: Path) -> Coco:
 def write_coco(path: Path, coco: Coco) -> None:
     """Write `coco` to `path`: whole or not at all, the same bytes for the same content."""
     write_text(path, json.dumps(vars(coco), separators=(",", ":")))
+
+
+def stream_coco(
+    path: Path,
+    images: Sequence[Record],
+    annotations: Iterable[Record],
+    categories: Sequence[Record],
+) -> None:
+    """Write what `write_coco` would, annotation by annotation: none is held in memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for head, records in (
+            ('{"images":[', images),
+            ('],"annotations":[', annotations),
+            ('],"categories":[', categories),
+        ):
+            file.write(head)
+            for number, record in enumerate(records):
+                file.write("," * (number > 0) + json.dumps(record, separators=(",", ":")))
+        file.write("]}")
+    Path(partial).replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

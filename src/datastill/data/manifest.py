@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from datastill.data.likeness import likeness
 from datastill.errors import DataError
 
 COLUMNS = ("file_name", "size", "digest", "likeness")
+_ADDRESS = re.compile(r" <_io\.BytesIO object at \w+>")  # in what Pillow says: new in every run
 
 
 def examine(
@@ -43,13 +45,21 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
     except OSError as error:
         return Refusal(image["file_name"], f"no readable file: {error.strerror}")
     except DataError as error:
-        return Refusal(image["file_name"], str(error))
+        return Refusal(image["file_name"], _ADDRESS.sub("", str(error)))
     return {
         "file_name": image["file_name"],
         "size": len(content),
         "digest": hashlib.sha256(content).hexdigest(),
         "likeness": likeness(pixels.permute(1, 2, 0).numpy()),
     }
+
+
+def read_digests(path: Path) -> dict[str, str]:
+    """Return the digest of every image file that the manifest at `path` lists, by file name."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the data stage writes it")
+    lines = pd.read_csv(path, usecols=["file_name", "digest"], dtype=str)
+    return dict(zip(lines["file_name"], lines["digest"], strict=True))
 
 
 def write_sets(

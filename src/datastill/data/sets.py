@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -45,7 +46,7 @@ def located(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]
     under that of 2014 or 2017; folders that are absent are passed over.
     Raises DataError where a name leaves its folder or no image at all is found.
     """
-    listings = [(folder, folder.listing()) for folder in folders if folder.path.is_dir()]
+    listings = [(f, _by_name(f.listing())) for f in folders if f.path.is_dir()]
     found, refused = [], []
     for image in coco.images:
         _stay_inside(image["file_name"])
@@ -65,19 +66,25 @@ def _stay_inside(file_name: str) -> None:
         raise DataError(f"file_name {file_name!r} leaves the image folder")
 
 
-def _place(file_name: str, listings: Sequence[tuple[Folder, set[str]]]) -> str | None:
-    for folder, names in listings:
-        for name in _names(file_name, folder.path.name):
-            if name in names:
-                return f"{folder.name}/{name}"
-    return None
+def plain_name(file_name: str) -> str:
+    """Return the name without its folders and, for COCO's images, without that of 2014's set."""
+    name = PurePosixPath(file_name).name
+    match = _COCO_NAME.fullmatch(name)
+    return match[1] if match else name
 
 
-def _names(file_name: str, folder: str) -> Iterator[str]:
-    yield file_name
-    if match := _COCO_NAME.fullmatch(PurePosixPath(file_name).name):
-        yield match[1]
-        yield f"COCO_{folder}_{match[1]}"
+def _by_name(files: Iterable[str]) -> dict[str, str]:
+    """Return every file by its own name, and COCO's images also by their plain one."""
+    names = sorted(files)
+    plain = {plain_name(name): name for name in names if _COCO_NAME.fullmatch(name)}
+    return plain | {name: name for name in names}
+
+
+def _place(file_name: str, listings: Sequence[tuple[Folder, Mapping[str, str]]]) -> str | None:
+    plain = plain_name(file_name)
+    wanted = [file_name, plain] if _COCO_NAME.fullmatch(plain) else [file_name]
+    found = (f"{f.name}/{files[n]}" for f, files in listings for n in wanted if n in files)
+    return next(found, None)
 
 
 def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
@@ -112,12 +119,23 @@ def only(coco: Coco, images: Sequence[Record]) -> Coco:
 
 
 def union(parts: Sequence[Coco]) -> Coco:
-    """Return the images and annotations of all `parts`, whose ids differ."""
-    return Coco(
-        [image for part in parts for image in part.images],
-        [annotation for part in parts for annotation in part.annotations],
-        parts[0].categories,
-    )
+    """Return the images and annotations of all `parts`; raises DataError where they share ids."""
+    images = [part.images for part in parts]
+    annotations = [part.annotations for part in parts]
+    for what, sections in (("images", images), ("annotations", annotations)):
+        _ids_apart(what, sections)
+    return Coco(list(chain(*images)), list(chain(*annotations)), parts[0].categories)
+
+
+def _ids_apart(what: str, sections: Sequence[Sequence[Record]]) -> None:
+    seen: set[int] = set()
+    for section in sections:
+        ids = {record["id"] for record in section}
+        if shared := seen & ids:
+            raise DataError(
+                f"two {what} of a union have the id {min(shared)}; renumber one of its sets"
+            )
+        seen |= ids
 
 
 def missing_images(root: Path, coco: Coco) -> list[str]:

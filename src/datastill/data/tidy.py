@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pycocotools import mask as masks
@@ -11,11 +15,36 @@ from datastill.data.coco import Coco, Record
 from datastill.errors import DataError
 
 
+def read_published(path: Path) -> Coco:
+    """Read COCO JSON of others, which has no `annotations` where it lists images alone.
+
+    Raises DataError, naming the file, where it is absent or no COCO JSON.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; correct its name or fetch it") from None
+    except OSError as error:
+        raise DataError(f"{path}: no readable file: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: expected COCO JSON, found text that is none: {error}") from None
+    given = content if isinstance(content, dict) else {}
+    sections = {"annotations": [], **given}
+    for name in ("images", "annotations", "categories"):
+        if not _records(sections.get(name)):
+            raise DataError(f"{path}: expected a list of {name} that all have an id, found none")
+    return Coco(sections["images"], sections["annotations"], sections["categories"])
+
+
+def _records(section: Any) -> bool:
+    return isinstance(section, list) and all(isinstance(r, dict) and "id" in r for r in section)
+
+
 def keypoint_category(coco: Coco) -> Record:
     """Return the one category with keypoints; raises DataError where there is none or several."""
     named = [category for category in coco.categories if category.get("keypoints")]
     if len(named) != 1:
-        names = ", ".join(str(category["name"]) for category in named) or "none"
+        names = ", ".join(str(category.get("name")) for category in named) or "none"
         raise DataError(f"expected one category with keypoints, found {names}")
     return named[0]
 
@@ -26,54 +55,64 @@ def tidy(coco: Coco, category: Record) -> tuple[Coco, int]:
     What is missing is worked out: `keypoints` none marked, `num_keypoints` counted from v,
     `iscrowd` 0, `area` that of the mask (polygons or RLE) or else of the box. Boxes without extent
     are left out. Raises DataError naming the image or annotation that is malformed, and where the
-    file has other keypoints for `category`.
+    file means something else by `category`.
     """
-    _same_keypoints(coco, category)
-    sizes = {image["id"]: _size(image) for image in coco.images}
-    if len(sizes) != len(coco.images):
-        raise DataError("two images have one id")
+    _same_category(coco, category)
     images = [_image(image) for image in coco.images]
-    mine = [a for a in coco.annotations if a.get("category_id") == category["id"]]
-    annotations = [_annotation(a, category, sizes[a["image_id"]]) for a in mine]
+    sizes = {image["id"]: (image["width"], image["height"]) for image in images}
+    if len(sizes) < len(images):
+        (number, _), *_ = Counter(image["id"] for image in images).most_common(1)
+        raise DataError(f"image {number}: expected an id of its own, found it more than once")
+    for annotation in coco.annotations:
+        if "category_id" not in annotation:
+            raise DataError(f"annotation {annotation['id']}: expected a category_id, found none")
+    mine = [a for a in coco.annotations if a["category_id"] == category["id"]]
+    annotations = [_annotation(a, category, sizes) for a in mine]
     kept = [a for a in annotations if a["bbox"][2] > 0 and a["bbox"][3] > 0]
     return Coco(images, kept, [category]), len(annotations) - len(kept)
 
 
-def _same_keypoints(coco: Coco, category: Record) -> None:
-    for theirs in coco.categories:
-        names = theirs.get("keypoints")
-        if theirs["id"] == category["id"] and names and names != category["keypoints"]:
-            raise DataError(
-                f"category {theirs['name']!r}: expected val's keypoints {category['keypoints']}, "
-                f"found {names}"
-            )
-
-
-def _size(image: Record) -> tuple[int, int]:
-    size = image.get("width"), image.get("height")
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        raise DataError(f"image {image['id']}: expected width and height in pixels, found {size}")
-    return size  # type: ignore[return-value]
+def _same_category(coco: Coco, category: Record) -> None:
+    theirs = next((other for other in coco.categories if other["id"] == category["id"]), None)
+    if theirs is None and not coco.annotations:
+        return
+    name, keypoints = category["name"], category["keypoints"]
+    if theirs is None or theirs.get("name") != name:
+        found = f"{theirs.get('name')!r} under it" if theirs else "no such id"
+        raise DataError(f"category {category['id']}: expected {name!r} as in val, found {found}")
+    if theirs.get("keypoints") and theirs["keypoints"] != keypoints:
+        raise DataError(
+            f"category {name!r}: expected val's keypoints {keypoints}, found {theirs['keypoints']}"
+        )
 
 
 def _image(image: Record) -> Record:
     if not isinstance(image.get("file_name"), str):
         raise DataError(f"image {image['id']}: expected a file_name, found none")
+    size = image.get("width"), image.get("height")
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise DataError(f"image {image['id']}: expected width and height in pixels, found {size}")
     return {key: image[key] for key in ("id", "file_name", "width", "height")}
 
 
-def _annotation(annotation: Record, category: Record, size: tuple[int, int]) -> Record:
-    length = 3 * len(category["keypoints"])
+def _annotation(
+    annotation: Record, category: Record, sizes: Mapping[int, tuple[int, int]]
+) -> Record:
+    who, length = f"annotation {annotation['id']}", 3 * len(category["keypoints"])
+    size = sizes.get(annotation.get("image_id", 0))
     keypoints = annotation.get("keypoints") or [0] * length
-    bbox = annotation.get("bbox")
+    bbox, area = annotation.get("bbox"), annotation.get("area")
+    if size is None:
+        raise DataError(f"{who}: expected the id of an image, found {annotation.get('image_id')}")
     if not _numbers(bbox, 4):
-        raise DataError(f"annotation {annotation['id']}: expected bbox (x, y, w, h), found {bbox}")
+        raise DataError(f"{who}: expected bbox (x, y, w, h), found {bbox}")
     if not _numbers(keypoints, length):
         raise DataError(
-            f"annotation {annotation['id']}: expected {length} numbers for the keypoints of "
-            f"{category['name']!r}, found {keypoints}"
+            f"{who}: expected {length} numbers for the keypoints of {category['name']!r}, "
+            f"found {keypoints}"
         )
-    area = annotation.get("area")
+    if area is not None and not _numbers([area], 1):
+        raise DataError(f"{who}: expected an area in square pixels, found {area}")
     return {
         "id": annotation["id"],
         "image_id": annotation["image_id"],
@@ -87,20 +126,28 @@ def _annotation(annotation: Record, category: Record, size: tuple[int, int]) -> 
 
 
 def _numbers(values: Any, count: int) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(isinstance(value, int | float) for value in values)
-    )
+    try:
+        return isinstance(values, list) and len(values) == count and all(map(math.isfinite, values))
+    except TypeError:
+        return False
 
 
 def _area(annotation: Mapping[str, Any], size: tuple[int, int]) -> float:
     shape = annotation.get("segmentation")
-    width, height = size
+    if not shape:
+        return float(annotation["bbox"][2] * annotation["bbox"][3])
+    try:
+        return float(masks.area(_encoded(shape, *size)))
+    except Exception as error:  # pycocotools raises it bare
+        raise DataError(
+            f"annotation {annotation['id']}: expected polygons or RLE as its segmentation, "
+            f"found what pycocotools cannot read: {error}"
+        ) from None
+
+
+def _encoded(shape: Any, width: int, height: int) -> Any:
+    """Return the RLE of polygons, or of an RLE whose counts are plain numbers."""
     if isinstance(shape, dict):
         plain = isinstance(shape["counts"], list)
-        code = masks.frPyObjects(shape, height, width) if plain else shape
-        return float(masks.area(code))
-    if shape:
-        return float(masks.area(masks.merge(masks.frPyObjects(shape, height, width))))
-    return float(annotation["bbox"][2] * annotation["bbox"][3])
+        return masks.frPyObjects(shape, height, width) if plain else shape
+    return masks.merge(masks.frPyObjects(shape, height, width))

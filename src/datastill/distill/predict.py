@@ -11,6 +11,7 @@ from torch import Tensor
 
 from datastill.data.images import unit_interval
 from datastill.distill.ensemble import decode, probabilities
+from datastill.distill.evidence import Evidence, weigh
 from datastill.distill.views import View
 from datastill.instances import Instances
 from datastill.model.detector import Detector
@@ -27,29 +28,62 @@ class Inference:
     precision: Precision = "32-true"
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Found:
+    """The instances of one image, and how its views agree about them."""
+
+    instances: Instances
+    evidence: Evidence
+
+
 def predict(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Instances]:
     """Return the detections of every image (3, h, w) uint8, in its own frame.
 
     Scores are those of the plain pass; a keypoint's score is its peak's mean probability. An image
     in which the plain pass finds nothing costs no further view.
     """
+    return [found.instances for found in look(detector, images, inference)]
+
+
+@torch.inference_mode()
+def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Found]:
+    """Return what `predict` does, with the evidence of the views."""
     device = next(detector.parameters()).device
     with inference_precision(inference.precision, device):
-        found = _plain_boxes(detector, images, inference.plain)
-        busy = [i for i, instances in enumerate(found) if len(instances)]
-        heatmaps = {i: torch.zeros(()) for i in busy}
+        plain = _plain_boxes(detector, images, inference.plain)
+        sums = {i: _Sum(boxes) for i, boxes in enumerate(plain) if len(boxes)}
         for view in inference.views:
-            boxes = {i: view.boxes(found[i].boxes, images[i]) for i in busy}
+            boxes = {i: view.boxes(plain[i].boxes, images[i]) for i in sums}
             for i, seen in _view_heatmaps(detector, images, boxes, view).items():
-                heatmaps[i] = heatmaps[i] + view.heatmaps_back(probabilities(seen), inference.swap)
-    keypoints = len(inference.swap)
-    empty = torch.zeros(0, keypoints, detector.heatmap, detector.heatmap)
-    means = [heatmaps.get(i, empty) / len(inference.views) for i in range(len(images))]
+                sums[i].add(view.heatmaps_back(probabilities(seen), inference.swap))
+    nothing = torch.zeros(0, len(inference.swap), detector.heatmap, detector.heatmap)
     return [
-        replace(instances, keypoints=decode(mean.to(instances.boxes), instances.boxes))
-        for instances, mean in zip(found, means, strict=True)
+        sums[i].found(len(inference.views)) if i in sums else _Sum(boxes, nothing).found(1)
+        for i, boxes in enumerate(plain)
     ]
+
+
+class _Sum:
+    """The heatmaps of one image's instances over the views so far, and each view's own peaks."""
+
+    def __init__(self, instances: Instances, heatmaps: Tensor | None = None) -> None:
+        self._instances, self._peaks = instances, list[Tensor]()
+        self._total = torch.zeros(()) if heatmaps is None else heatmaps
+
+    def add(self, heatmaps: Tensor) -> None:
+        self._total = self._total + heatmaps
+        self._peaks.append(decode(heatmaps.to(self._boxes), self._boxes)[..., :2])
+
+    def found(self, views: int) -> Found:
+        """Return the mean's keypoints."""
+        mean = (self._total / views).to(self._boxes)
+        keypoints = decode(mean, self._boxes)
+        evidence = weigh(self._boxes, keypoints[..., :2], self._peaks)
+        return Found(replace(self._instances, keypoints=keypoints), evidence)
+
+    @property
+    def _boxes(self) -> Tensor:
+        return self._instances.boxes
 
 
 def _plain_boxes(detector: Detector, images: Sequence[Tensor], plain: View) -> list[Instances]:

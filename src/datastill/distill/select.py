@@ -1,13 +1,22 @@
-"""Which predictions become annotations (section 4): as many as people draw, by no hand."""
+"""Which predictions become annotations (section 4): as many as people draw, by no hand.
+
+The paper's rule is `match`, for instances and for keypoints; the others are choices of one's own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from datastill.data.coco import Coco
 from datastill.errors import DataError
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,88 @@ class Threshold:
     exhausted: bool
 
 
+@dataclass(frozen=True)
+class Density:
+    """How people annotate: what generated annotations are matched to.
+
+    instances_per_image, keypoints_per_instance   means over a labelled set
+    keypoint_shares                               of its instances, by keypoint: who has it marked
+    area_share                                    mean of annotated area over box area
+    """
+
+    instances_per_image: float
+    keypoints_per_instance: float
+    keypoint_shares: tuple[float, ...]
+    area_share: float
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to choose.
+
+    instances  match: as many per image as in the labelled set; prior: `per_image` instead;
+               fixed: those that score `least_score`
+    keypoints  match: as many per instance as in the labelled set; match_by_type: that for every
+               keypoint by itself; fixed: those of `least_probability`; agreement: those that
+               `least_views` views agree on
+    """
+
+    instances: Literal["match", "prior", "fixed"] = "match"
+    keypoints: Literal["match", "match_by_type", "fixed", "agreement"] = "match"
+    per_image: float | None = None
+    least_score: float | None = None
+    least_probability: float | None = None
+    least_views: int | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the rules come to: a threshold on scores, and one on each keypoint's probability.
+
+    keypoint  of all keypoints together; None where each has its own or views decide
+    by_type   of every keypoint
+    views     that must agree on a keypoint, 0 where that does not matter
+    """
+
+    instance: Threshold
+    keypoint: Threshold | None
+    by_type: tuple[Threshold, ...] = ()
+    views: int = 0
+
+    def keeps(self, scores: NDArray[np.float64]) -> Flags:
+        """Return which instances stay."""
+        return scores >= self.instance.value
+
+    def keeps_keypoints(
+        self, probabilities: NDArray[np.float64], agreeing: NDArray[np.int16]
+    ) -> Flags:
+        """Return which keypoints (n, k) of instances stay."""
+        kept = agreeing >= self.views
+        if self.keypoint:
+            kept &= probabilities >= self.keypoint.value
+        if self.by_type:
+            kept &= probabilities >= np.array([each.value for each in self.by_type])
+        return kept
+
+
+def density(labelled: Coco) -> Density:
+    """Return the densities of a labelled set; crowds and people without keypoints do not count.
+
+    Raises DataError where nothing is annotated.
+    """
+    people = [a for a in labelled.annotations if a["num_keypoints"] and not a.get("iscrowd")]
+    if not people:
+        raise DataError("the labelled set has no instance with keypoints to match")
+    shares = [a["area"] / (a["bbox"][2] * a["bbox"][3]) for a in people]
+    marked = np.mean([[v > 0 for v in a["keypoints"][2::3]] for a in people], axis=0)
+    return Density(
+        instances_per_image=len(people) / len(labelled.images),
+        keypoints_per_instance=float(np.mean([a["num_keypoints"] for a in people])),
+        keypoint_shares=tuple(marked.tolist()),
+        area_share=float(np.mean(shares)),
+    )
+
+
 def matching_threshold(scores: NDArray[np.float64], wanted: int) -> Threshold:
     """Return the threshold that keeps `wanted` of all `scores`.
 
@@ -35,3 +126,66 @@ def matching_threshold(scores: NDArray[np.float64], wanted: int) -> Threshold:
         return Threshold(float(scores.min()), wanted, len(scores), exhausted=True)
     value = float(np.partition(scores, len(scores) - wanted)[len(scores) - wanted])
     return Threshold(value, wanted, int((scores >= value).sum()), exhausted=False)
+
+
+def fixed_threshold(scores: NDArray[np.float64], value: float) -> Threshold:
+    """Return a threshold chosen by hand; raises DataError where nothing reaches it."""
+    kept = int((scores >= value).sum())
+    if not kept:
+        best = f"the best is {scores.max():.3f}" if len(scores) else "there is none"
+        raise DataError(f"no prediction reaches {value}: {best}; lower it or train longer")
+    return Threshold(value, kept, kept, exhausted=False)
+
+
+class Tables(Protocol):
+    """Candidates that can be read again and again, a table at a time."""
+
+    def tables(self, *columns: str) -> Iterable[pd.DataFrame]: ...
+
+
+def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Selection:
+    """Return the thresholds for the `candidates` of that many `images`.
+
+    Keypoints are counted over the instances that the first threshold keeps. Raises DataError where
+    there is no candidate at all, or none that a rule keeps.
+    """
+    scores = np.concatenate([table["score"].to_numpy() for table in candidates.tables("score")])
+    if not len(scores):
+        raise DataError(
+            f"the teacher found nothing in {images} images; train it longer or check the images"
+        )
+    instance = _instances(scores, images, wanted, rules)
+    if rules.keypoints == "agreement":
+        return Selection(instance, None, views=int(rules.least_views or 0))
+    probabilities = _probabilities(candidates, instance.value)
+    if rules.keypoints == "match_by_type":
+        counts = [max(1, round(share * len(probabilities))) for share in wanted.keypoint_shares]
+        columns = zip(probabilities.T, counts, strict=True)
+        return Selection(instance, None, tuple(matching_threshold(p, n) for p, n in columns))
+    if rules.keypoints == "fixed":
+        least = float(rules.least_probability or 0)
+        return Selection(instance, fixed_threshold(probabilities.ravel(), least))
+    count = round(wanted.keypoints_per_instance * len(probabilities))
+    return Selection(instance, matching_threshold(probabilities.ravel(), count))
+
+
+def _probabilities(candidates: Tables, threshold: float) -> NDArray[np.float64]:
+    """Return (n, k) of the instances that reach `threshold`."""
+    tables = (
+        table[table["score"] >= threshold] for table in candidates.tables("score", "keypoints")
+    )
+    return np.concatenate([keypoint_array(table)[..., 2] for table in tables if len(table)])
+
+
+def _instances(
+    scores: NDArray[np.float64], images: int, wanted: Density, rules: Rules
+) -> Threshold:
+    if rules.instances == "fixed":
+        return fixed_threshold(scores, float(rules.least_score or 0))
+    per_image = wanted.instances_per_image if rules.instances == "match" else rules.per_image
+    return matching_threshold(scores, round(float(per_image or 0) * images))
+
+
+def keypoint_array(candidates: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the keypoints of `candidates`, one at least, as (n, k, 3): x, y, probability."""
+    return np.stack(candidates["keypoints"].to_list()).reshape(len(candidates), -1, 3)

@@ -79,15 +79,24 @@ def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
     """Yield every name in `raw` that points to no set or row; shapes are checked elsewhere."""
     sets = _mapping(_mapping(raw, "data"), "sets")
     supervised, distilled = _mapping(raw, "supervised"), _mapping(raw, "distilled")
+    if "val" in sets:
+        yield "data.sets.val", "val has a section of its own, data.val"
     for name in sets:
-        for part in _mapping(sets, name).get("union") or []:
-            if part not in sets:
-                yield f"data.sets.{name}.union", f"{part!r} is no set in data.sets"
+        yield from _dangling_in_union(name, sets)
     for place, row in _rows(raw, "supervised", "distilled"):
         yield from _dangling_in_row(place, row, {"set": sets, "row": supervised})
     for name in _mapping(raw, "evaluate").get("with_views") or []:
         if name not in {**supervised, **distilled}:
             yield "evaluate.with_views", f"{name!r} is no row"
+
+
+def _dangling_in_union(name: str, sets: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    parts = _mapping(sets, name).get("union")
+    for part in parts if isinstance(parts, list) else []:
+        if part not in sets:
+            yield f"data.sets.{name}.union", f"{part!r} is no set in data.sets"
+        elif "union" in _mapping(sets, part):
+            yield f"data.sets.{name}.union", f"{part!r} is a union itself; name its parts"
 
 
 def _rows(raw: Any, *sections: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from datastill.errors import ParamsError
 from datastill.evaluate.expected import Expectation
@@ -63,6 +63,35 @@ class Views(Section):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
+class Select(Section):
+    """Which candidates become annotations; see distill/select.py for the rules.
+
+    images_without  images without annotations: kept as background (the paper), or dropped
+    most_refused    share of the images that may be unreadable before the stage fails
+    """
+
+    instances: Literal["match", "prior", "fixed"]
+    keypoints: Literal["match", "match_by_type", "fixed", "agreement"]
+    per_image: Annotated[float, Field(gt=0)] | None
+    least_score: Share | None
+    least_probability: Share | None
+    least_views: Positive | None
+    images_without: Literal["keep", "drop"]
+    most_refused: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _rules_have_their_values(self) -> Select:
+        needs = {
+            "instances": {"prior": "per_image", "fixed": "least_score"},
+            "keypoints": {"fixed": "least_probability", "agreement": "least_views"},
+        }
+        for of, values in needs.items():
+            value = values.get(getattr(self, of))
+            if value and getattr(self, value) is None:
+                raise ValueError(f"{of}: {getattr(self, of)} needs a value for {value}")
+        return self
+
+
 class SupervisedRow(Section):
     """A model trained on human labels; `iterations` is the paper's number, divided by `scale`."""
 
@@ -116,6 +145,7 @@ class Params(Section):
     initial: Initial | None
     train: Train
     views: Views
+    select: Select
     supervised: dict[str, SupervisedRow]
     distilled: dict[str, DistilledRow]
     evaluate: Evaluate

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 
-from datastill.data.coco import Coco, digest, mirror_swap, read_coco, write_coco, write_text
-from datastill.distill.annotate import (
-    Selection,
-    Teacher,
-    density,
-    find_candidates,
-    generate,
-    select,
+from datastill.data.coco import (
+    Coco,
+    Record,
+    digest,
+    mirror_swap,
+    read_coco,
+    stream_coco,
+    write_text,
 )
+from datastill.data.images import Refusal
+from datastill.data.manifest import read_digests
+from datastill.data.sets import only
+from datastill.distill.annotate import Teacher, find_candidates
+from datastill.distill.generate import EvidenceFile, generate, with_verdicts
 from datastill.distill.predict import Inference
+from datastill.distill.select import Density, Rules, Selection, density, select
+from datastill.distill.shards import Candidates, Shard, cut
 from datastill.distill.views import View, all_views
-from datastill.errors import ParamsError
+from datastill.errors import DataError, ParamsError
 from datastill.evaluate.truth import judge
 from datastill.model.checkpoint import load_detector
 from datastill.model.precision import resolve_precision
@@ -31,9 +38,29 @@ from datastill.progress import Steps
 from datastill.stages import data
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
-from datastill.stages.show import draw_sheet
+from datastill.stages.show import SHOWN, draw_sheet
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tally:
+    """What was generated, counted on its way to the file; `shown` is for the contact sheet."""
+
+    instances: int = 0
+    keypoints: int = 0
+    images: set[int] = field(default_factory=set)
+    shown: list[Record] = field(default_factory=list)
+
+    def counted(self, records: Iterator[Record], shown: set[int]) -> Iterator[Record]:
+        """Yield `records`; remember those on images of `shown`."""
+        for record in records:
+            self.instances += 1
+            self.keypoints += record["num_keypoints"]
+            self.images.add(record["image_id"])
+            if record["image_id"] in shown:
+                self.shown.append(record)
+            yield record
 
 
 def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inference:
@@ -47,25 +74,36 @@ def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inferenc
 
 def run(place: Place, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
-    spec = _distilled(place, row)
+    spec = distilled(place, row)
     wanted = density(read_coco(place.image_set(spec.labelled)))
     unlabelled = data.load(place, spec.unlabelled)
-    candidates = _candidates(place, row, Coco(unlabelled.images, [], unlabelled.categories))
-    selection = select(candidates, len(unlabelled.images), wanted)
-    generated = generate(candidates, selection, unlabelled, wanted.area_share)
-    warnings = list(_warnings(row, selection))
+    candidates = find(place, row, unlabelled.images)
+    refused = _refused(place, row, candidates, len(unlabelled.images))
+    lost = {refusal.file_name for refusal in refused}
+    readable = [image for image in unlabelled.images if image["file_name"] not in lost]
+    selection = select(candidates, len(readable), wanted, _rules(place))
+    images = _kept_images(place, readable, candidates, selection)
+    tally = _write(place, row, (images, unlabelled.categories), (candidates, selection, wanted))
+    warnings = list(_warnings(row, selection, refused))
     for warning in warnings:
         _log.warning(warning)
-    write_coco(place.annotations(row), generated)
-    candidates.to_parquet(place.candidates(row), index=False)
-    draw_sheet(place, row, generated)
-    card = _card(place, row, wanted, selection, generated, unlabelled)
-    write_text(
-        place.annotation_card(row), json.dumps({**card, "warnings": warnings}, indent=2) + "\n"
-    )
+    sheet = Coco(images[:SHOWN], tally.shown, unlabelled.categories)
+    draw_sheet(place, row, sheet)
+    facts = {
+        **_counts(tally, images, len(readable)),
+        "images_refused": [asdict(refusal) for refusal in refused],
+        "labelled": _rounded(asdict(wanted)),
+        "rules": place.params.select.model_dump(),
+        "thresholds": _thresholds(selection, unlabelled),
+        "quality": _quality(place, row, unlabelled, images),
+    }
+    card = {"row": row, "teacher": spec.teacher, **facts, "provenance": _provenance(place, row)}
+    text = json.dumps({**card, "warnings": warnings}, indent=2) + "\n"
+    write_text(place.annotation_card(row), text)
 
 
-def _distilled(place: Place, row: str) -> DistilledRow:
+def distilled(place: Place, row: str) -> DistilledRow:
+    """Return the distilled row called `row`; raises ParamsError where it is none."""
     spec = place.params.row(row)
     if not isinstance(spec, DistilledRow):
         names = ", ".join(place.params.distilled)
@@ -73,59 +111,135 @@ def _distilled(place: Place, row: str) -> DistilledRow:
     return spec
 
 
-def _candidates(place: Place, row: str, unlabelled: Coco) -> pd.DataFrame:
-    spec = _distilled(place, row)
+def find(place: Place, row: str, images: list[Record]) -> Candidates:
+    """Return what the teacher of `row` finds in `images`; it looks only where it has not yet."""
+    spec = distilled(place, row)
+    shards = _shards(place, row, images)
+    if not all(shard.is_done for shard in shards):
+        detector, card = load_detector(place.weights(spec.teacher))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        how = inference(place, tuple(card["keypoints"]), multi=True)
+        teacher = Teacher(detector.to(device), how)
+        with Steps(f"annotating {spec.unlabelled}", len(images)) as steps:
+            steps.start_at(sum(len(shard.images) for shard in shards if shard.is_done))
+            find_candidates(teacher, shards, place.images, steps.advance)
+    return Candidates(shards)
+
+
+def _shards(place: Place, row: str, images: list[Record]) -> list[Shard]:
+    spec = distilled(place, row)
     weights = place.weights(spec.teacher)
-    detector, card = load_detector(weights)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    how = inference(place, tuple(card["keypoints"]), multi=True)
-    key = fingerprint([digest(weights), asdict(how), digest(place.image_set(spec.unlabelled))])
-    shards = place.work / "shards" / f"{row}-{key[:16]}"
-    teacher = Teacher(detector.to(device), how)
-    with Steps(f"annotating {spec.unlabelled}", len(unlabelled.images)) as steps:
-        return find_candidates(teacher, unlabelled.images, place.images, shards, steps.advance)
+    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
+    how = asdict(inference(place, names, multi=True))
+    key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
+    digests = read_digests(place.work / "data" / "manifest.csv")
+    return list(cut(images, digests, place.work / "shards" / key))
 
 
-def _warnings(row: str, selection: Selection) -> list[str]:
-    return [
-        f"{row}: wanted {threshold.wanted} {what} to match the labelled set, the teacher predicts "
-        f"only {threshold.kept}; all are kept, whatever their score"
-        for what, threshold in (
-            ("instances", selection.instance),
-            ("keypoints", selection.keypoint),
+def _refused(place: Place, row: str, candidates: Candidates, images: int) -> list[Refusal]:
+    refused = candidates.refused()
+    if len(refused) > place.params.select.most_refused * images:
+        first = refused[0]
+        raise DataError(
+            f"{row}: {len(refused)} of {images} images cannot be read, such as {first.file_name} "
+            f"({first.reason}); select.most_refused allows {place.params.select.most_refused:.0%}"
         )
-        if threshold.exhausted
-    ]
+    return refused
 
 
-def _card(place: Place, row: str, *found: Any) -> dict[str, Any]:
-    wanted, selection, generated, unlabelled = found
-    people = generated.annotations
-    truth = unlabelled.annotations
+def _rules(place: Place) -> Rules:
+    return Rules(**place.params.select.model_dump(exclude={"images_without", "most_refused"}))
+
+
+def _kept_images(
+    place: Place, images: list[Record], candidates: Candidates, selection: Selection
+) -> list[Record]:
+    if place.params.select.images_without == "keep":
+        return images
+    busy: set[int] = set()
+    for table in candidates.tables("image_id", "score"):
+        busy |= set(table["image_id"][selection.keeps(table["score"].to_numpy())])
+    return [image for image in images if image["id"] in busy]
+
+
+def _write(
+    place: Place,
+    row: str,
+    where: tuple[list[Record], list[Record]],
+    what: tuple[Candidates, Selection, Density],
+) -> Tally:
+    """Write annotations and evidence, both in one go over the shards."""
+    (images, categories), (candidates, selection, wanted) = where, what
+    evidence, tally = EvidenceFile(place.candidates(row)), Tally()
+
+    def judged() -> Iterator[pd.DataFrame]:
+        for table in candidates.tables():
+            verdicts = with_verdicts(table, selection)
+            evidence.add(verdicts)
+            yield verdicts
+
+    records = generate(judged(), categories[0]["id"], wanted.area_share)
+    shown = {image["id"] for image in images[:SHOWN]}
+    stream_coco(place.annotations(row), images, tally.counted(records, shown), categories)
+    evidence.close()
+    return tally
+
+
+def _warnings(row: str, selection: Selection, refused: list[Refusal]) -> Iterator[str]:
+    for what, threshold in (("instances", selection.instance), ("keypoints", selection.keypoint)):
+        if threshold and threshold.exhausted:
+            yield (
+                f"{row}: wanted {threshold.wanted} {what} to match the labelled set, the teacher "
+                f"predicts only {threshold.kept}; all are kept, whatever their score"
+            )
+    if refused:
+        yield f"{row}: {len(refused)} images cannot be read, such as {refused[0].file_name}"
+
+
+def _counts(tally: Tally, images: list[Record], readable: int) -> dict[str, Any]:
     return {
-        "row": row,
-        "teacher": _distilled(place, row).teacher,
-        "images": len(generated.images),
-        "images_without_annotations": len(generated.images)
-        - len({person["image_id"] for person in people}),
-        "instances": len(people),
-        "instances_per_image": round(len(people) / len(generated.images), 4),
-        "keypoints_per_instance": round(float(np.mean([p["num_keypoints"] for p in people])), 4),
-        "labelled": _rounded(asdict(wanted)),
-        "thresholds": {
-            "instance": asdict(selection.instance),
-            "keypoint": asdict(selection.keypoint),
-        },
-        "quality": _rounded(asdict(judge(generated, unlabelled))) if truth else None,
-        "provenance": {
-            "annotations": digest(place.annotations(row)),
-            "teacher_weights": digest(place.weights(_distilled(place, row).teacher)),
-            "views": len(inference(place, generated.keypoint_names(), multi=True).views),
-            "code": code_version(),
-            **environment(),
-        },
+        "images": len(images),
+        "images_without_annotations": readable - len(tally.images),
+        "instances": tally.instances,
+        "instances_per_image": round(tally.instances / readable, 4),
+        "keypoints_per_instance": round(tally.keypoints / max(1, tally.instances), 4),
+    }
+
+
+def _thresholds(selection: Selection, unlabelled: Coco) -> dict[str, Any]:
+    names = unlabelled.keypoint_names()
+    by_type = {n: asdict(each) for n, each in zip(names, selection.by_type, strict=False)}
+    return {
+        "instance": asdict(selection.instance),
+        "keypoint": asdict(selection.keypoint) if selection.keypoint else None,
+        **({"keypoint_by_type": by_type} if by_type else {}),
+        **({"views": selection.views} if selection.views else {}),
+    }
+
+
+def _quality(
+    place: Place, row: str, unlabelled: Coco, images: list[Record]
+) -> dict[str, Any] | None:
+    """Return how right the annotations are, where the truth of the unlabelled set is known."""
+    if not unlabelled.annotations:
+        return None
+    generated = read_coco(place.annotations(row))
+    truth = unlabelled if len(images) == len(unlabelled.images) else only(unlabelled, images)
+    return _rounded(asdict(judge(generated, truth)))
+
+
+def _provenance(place: Place, row: str) -> dict[str, Any]:
+    spec = distilled(place, row)
+    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
+    return {
+        "annotations": digest(place.annotations(row)),
+        "teacher_weights": digest(place.weights(spec.teacher)),
+        "views": len(inference(place, names, multi=True).views),
+        "code": code_version(),
+        **environment(),
     }
 
 
 def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: round(v, 4) if isinstance(v, float) else v for name, v in facts.items()}
+    plain = {name: [round(x, 4) for x in v] for name, v in facts.items() if isinstance(v, tuple)}
+    return {name: round(v, 4) if isinstance(v, float) else v for name, v in facts.items()} | plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from datastill.stages.show import draw_sheet
 
 _log = logging.getLogger(__name__)
 VAL = "val"
+_NAMED = 5  # of what is wrong in many places
 
 
 def run(place: Place) -> None:
@@ -32,7 +34,9 @@ def run(place: Place) -> None:
         sets, refused = gather.all_sets(place)
     manifest, broken = _examine(place, sets)
     refused += _left_out(sets, broken)
-    refused += _left_out(sets, _leaked(place, sets, manifest))
+    others = {name: coco for name, coco in sets.items() if name != VAL}
+    refused += _left_out(others, _leaked(place, sets[VAL], others, manifest))
+    sets |= others
     for name, spec in data.sets.items():
         if isinstance(spec, Union):
             sets[name] = union([sets[part] for part in spec.union])
@@ -55,17 +59,20 @@ def _left_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str,
     lost = []
     for name, coco in sets.items():
         whole = [image for image in coco.images if image["file_name"] not in reasons]
-        lost += [(name, reasons[i["file_name"]]) for i in coco.images if i["file_name"] in reasons]
-        if not whole:
-            raise DataError(f"{name}: no image is left; the first: {lost[-1][1]}")
+        mine = [reasons[i["file_name"]] for i in coco.images if i["file_name"] in reasons]
+        if mine and not whole:
+            first = f"{mine[0].file_name}: {mine[0].reason}"
+            raise DataError(f"{name}: none of {len(mine)} images is left, such as {first}")
         sets[name] = only(coco, whole)
+        lost += [(name, refusal) for refusal in mine]
     return lost
 
 
-def _leaked(place: Place, sets: dict[str, Coco], manifest: pd.DataFrame) -> list[Refusal]:
+def _leaked(
+    place: Place, val: Coco, others: dict[str, Coco], manifest: pd.DataFrame
+) -> list[Refusal]:
     """Return what of other sets is also in val, to be dropped; or refuse to go on."""
-    others = {name: coco for name, coco in sets.items() if name != VAL}
-    leaks = find_leaks(sets[VAL], others, manifest)
+    leaks = find_leaks(val, others, manifest)
     data = place.params.data
     if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
         raise DataError(leak_text(leaks))
@@ -74,11 +81,15 @@ def _leaked(place: Place, sets: dict[str, Coco], manifest: pd.DataFrame) -> list
 
 def leak_text(leaks: list[Leak]) -> str:
     """Return what to say about images that must not be where they are."""
-    shown = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks[:5]]
-    more = [f"and {len(leaks) - 5} more"] if len(leaks) > 5 else []
     what = f"{len(leaks)} images of other sets are also in val; an AP on them would mean nothing"
-    advice = "take them out, or write `data.leaks: drop` to have them left out"
-    return "\n  ".join([what, *shown, *more, advice])
+    advice = "\n  take them out, or write `data.leaks: drop` to have them left out"
+    return many(what, [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]) + advice
+
+
+def many(what: str, places: Sequence[str]) -> str:
+    """Return `what` and, below it, the first few of its `places` and how many more there are."""
+    more = [f"and {len(places) - _NAMED} more"] if len(places) > _NAMED else []
+    return "\n  ".join([what, *places[:_NAMED], *more])
 
 
 def _report(place: Place, refused: list[tuple[str, Refusal]]) -> None:

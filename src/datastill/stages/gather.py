@@ -6,12 +6,12 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from datastill.data.coco import Coco, Record, read_coco
+from datastill.data.coco import Coco, Record
 from datastill.data.frames import extract_frames, find_videos
 from datastill.data.images import Refusal, read_image
 from datastill.data.likeness import likeness, repeats
 from datastill.data.sets import Folder, folder_images, located, without
-from datastill.data.tidy import keypoint_category, tidy
+from datastill.data.tidy import keypoint_category, read_published, tidy
 from datastill.errors import DataError, ParamsError
 from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
 from datastill.progress import Steps
@@ -40,17 +40,39 @@ def all_sets(place: Place) -> tuple[dict[str, Coco], Refused]:
 
 
 def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
-    """Return one set that is no union, and what of it is nowhere or cannot be read."""
-    spec, category = _spec(place, name), val_category(place)
+    """Return one set that is no union, and what of it is nowhere or cannot be read.
+
+    Raises DataError where nothing of it can be read.
+    """
+    spec = _spec(place, name)
     if isinstance(spec, AnnotatedImages):
-        return located(members(place, name), [_linked(place, folder) for folder in spec.images])
-    if isinstance(spec, ImageFolder):
-        images, refused = folder_images(_linked(place, spec.folder))
-        _check_count(name, spec.count, len(images) + len(refused), f"{spec.folder} holds as many")
+        coco, refused = _found(place, name, spec)
     else:
+        images, refused = _unlabelled(place, name, spec)
+        coco = Coco(images, [], [val_category(place)])
+    if not coco.images:
+        first = f", {refused[0].file_name}: {refused[0].reason}" if refused else ""
+        raise DataError(f"{_key(name)}: expected images, found none{first}")
+    return coco, refused
+
+
+def _found(place: Place, name: str, spec: AnnotatedImages) -> tuple[Coco, list[Refusal]]:
+    listed = members(place, name)
+    try:
+        return located(listed, [_linked(place, folder) for folder in spec.images])
+    except DataError as error:
+        raise DataError(f"{_key(name)}: {error}") from None
+
+
+def _unlabelled(
+    place: Place, name: str, spec: ImageFolder | Videos
+) -> tuple[list[Record], list[Refusal]]:
+    if isinstance(spec, Videos):
         count_videos(place, name, spec)
-        images, refused = _frames(place, name, spec)
-    return Coco(images, [], [category]), refused
+        return _frames(place, name, spec)
+    images, refused = folder_images(_linked(place, spec.folder))
+    _check_count(name, spec.count, len(images) + len(refused), f"{spec.folder} holds as many")
+    return images, refused
 
 
 def count_videos(place: Place, name: str, spec: Videos) -> int:
@@ -72,7 +94,7 @@ def val_category(place: Place) -> Record:
     """Return the category with keypoints, which val's annotations define for all sets."""
     path = _below(place, _files(place).val.annotations)
     try:
-        return keypoint_category(read_coco(path))
+        return keypoint_category(read_published(path))
     except DataError as error:
         raise DataError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
 
@@ -86,17 +108,15 @@ def members(place: Place, name: str) -> Coco:
     if not isinstance(spec, AnnotatedImages):
         raise ParamsError(f"data.sets.{name} has no annotations")
     path = _below(place, spec.annotations)
-    listed = read_coco(path)
+    listed = read_published(path)
     try:
         tidied, flat = tidy(listed, category)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     if flat:
         _log.warning("%s: %d annotations have boxes without extent and are left out", path, flat)
-    left_out = [
-        image["id"] for other in spec.without for image in read_coco(_below(place, other)).images
-    ]
-    kept = without(tidied, left_out)
+    others = [read_published(_below(place, other)) for other in spec.without]
+    kept = without(tidied, [image["id"] for other in others for image in other.images])
     gone = len(tidied.images) - len(kept.images)
     story = f"{spec.annotations} lists {len(tidied.images):,}"
     if spec.without:
@@ -108,9 +128,14 @@ def members(place: Place, name: str) -> Coco:
 def _check_count(name: str, expected: int | None, found: int, story: str) -> None:
     if expected is not None and found != expected:
         raise DataError(
-            f"data.sets.{name}: expected {expected:,} images, found {found:,}: {story}. Another or "
-            f"a partial file? If it is as you want it, write `count: {found}`"
+            f"{_key(name)}: expected {expected:,} images, found {found:,}: {story}. Another or a "
+            f"partial file? If it is as you want it, write `count: {found}`"
         )
+
+
+def _key(name: str) -> str:
+    """Return where in params.yaml a set stands."""
+    return "data.val" if name == "val" else f"data.sets.{name}"
 
 
 def _frames(place: Place, name: str, spec: Videos) -> tuple[list[Record], list[Refusal]]:
@@ -153,17 +178,35 @@ def _sources(spec: AnnotatedImages | ImageFolder | Videos | Union) -> Sequence[s
 
 def _linked(place: Place, folder: str) -> Folder:
     """Return a folder of images, linked below `place.images` if it is there."""
-    path = _below(place, folder).resolve()
-    link = place.images / _link_name(folder)
-    if path.is_dir() and not (link.is_symlink() and link.resolve() == path):
+    _check_links(_files(place))
+    path, link = _below(place, folder), place.images / _link_name(folder)
+    target = path.resolve()
+    if path.is_dir() and not (link.is_symlink() and link.resolve() == target):
+        if link.is_dir() and not link.is_symlink():
+            raise DataError(f"{link}: expected a link to {path}, found a folder; move it away")
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        link.symlink_to(path, target_is_directory=True)
+        link.symlink_to(target, target_is_directory=True)
     return Folder(path, link.name)
 
 
+def _check_links(data: FileData) -> None:
+    """Raise DataError where one name below `place.images` would mean two folders."""
+    videos = [name for name, spec in data.sets.items() if isinstance(spec, Videos)]
+    taken = {name: f"the frames of {name}" for name in videos}
+    for spec in (data.val, *data.sets.values()):
+        for folder in map(str, map(Path, _sources(spec))):
+            name = _link_name(folder)
+            if (other := taken.setdefault(name, folder)) != folder:
+                raise DataError(
+                    f"data.sets: {other} and the images of {folder} would both be found as "
+                    f"{name!r}; rename one of them"
+                )
+
+
 def _link_name(folder: str) -> str:
-    return "-".join(part for part in Path(folder).parts if part not in ("/", ".", ".."))
+    parts = [part for part in Path(folder).parts if part not in ("/", ".", "..")]
+    return "-".join(parts) or "root"
 
 
 def _below(place: Place, name: str) -> Path:

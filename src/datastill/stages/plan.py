@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from datastill.data.coco import Coco
+from datastill.data.coco import Coco, Record
 from datastill.data.faults import find_faults
+from datastill.data.images import Refusal
 from datastill.data.leaks import find_leaks
 from datastill.data.manifest import examine
-from datastill.data.sets import with_keypoints
+from datastill.data.sets import union, with_keypoints
 from datastill.errors import DatastillError
 from datastill.params import AnnotatedImages, FileData, Union, Videos
 from datastill.progress import Steps
@@ -42,6 +43,12 @@ class Findings:
                 self.faults.append(str(error))
             return None
 
+    def refuse(self, what: str, refused: list[Refusal]) -> None:
+        """Note as one fault what is wrong with all these files."""
+        if refused:
+            lines = [f"{refusal.file_name}: {refusal.reason}" for refusal in refused]
+            self.faults.append(data.many(f"{what}: {len(refused)}", lines))
+
 
 def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
     """Return the plan as text, and whether nothing is wrong.
@@ -53,8 +60,9 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
     how = place.params.train
     found.attempt(check_shares, how.batch, how.images_per_pass, count_processes(place))
     if isinstance(place.params.data, FileData):
-        _look(place, place.params.data, found)
-        _compare_with_val(place, found, pixels)
+        images = _look(place, place.params.data, found)
+        _compare_with_val(place, found, images if pixels else [])
+        _unite(place.params.data, found)
     else:
         _drawn(place, found)
     speeds = timed(place, probe_seconds)
@@ -68,18 +76,21 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
         "Wrong": "\n".join(found.faults),
     }
     text = "\n\n".join(f"{name}\n{part}" for name, part in parts.items() if part)
-    verdict = f"{len(found.faults)} things are wrong" if found.faults else "nothing is wrong"
+    verdict = f"wrong: {len(found.faults)}" if found.faults else "nothing is wrong"
     return f"{text}\n\n{verdict}", not found.faults
 
 
 def _drawn(place: Place, found: Findings) -> None:
     paths = sorted((place.work / "data").glob("*.json"))
-    found.sets = {path.stem: data.load(place, path.stem) for path in paths}
+    loaded = {path.stem: found.attempt(data.load, place, path.stem) for path in paths}
+    found.sets = {name: coco for name, coco in loaded.items() if coco}
     if not paths:
         found.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
 
 
-def _look(place: Place, files: FileData, found: Findings) -> None:
+def _look(place: Place, files: FileData, found: Findings) -> list[Record]:
+    """Gather the sets as stage `data` would; return the images that are where they must be."""
+    there: list[Record] = []
     for name, spec in {data.VAL: files.val, **files.sets}.items():
         if isinstance(spec, Union):
             continue
@@ -87,29 +98,40 @@ def _look(place: Place, files: FileData, found: Findings) -> None:
             found.videos[name] = found.attempt(gather.count_videos, place, name, spec) or 0
             continue
         coco, refused = found.attempt(gather.one_set, place, name) or (None, [])
+        there += coco.images if coco else []
         if coco is None and isinstance(spec, AnnotatedImages):
             coco = found.attempt(gather.members, place, name)
-        found.faults += [f"{name}: {refusal.file_name}: {refusal.reason}" for refusal in refused]
+        found.refuse(f"{name}: images that are missing or unreadable", refused)
         if coco is not None:
             found.sets[name] = coco
             found.faults += [f"{name}: {fault}" for fault in find_faults(coco)]
+    return there
 
 
-def _compare_with_val(place: Place, found: Findings, pixels: bool) -> None:
-    """Look for val's images among the others, and with `pixels` for images that do not open."""
-    if data.VAL not in found.sets:
-        return
+def _compare_with_val(place: Place, found: Findings, images: list[Record]) -> None:
+    """Open all `images`, and look for val's among those of the other sets."""
     manifest = None
-    if pixels:
-        files = {i["file_name"]: i for coco in found.sets.values() for i in coco.images}
+    if images:
+        files = {image["file_name"]: image for image in images}
         with Steps("looking at every image", len(files)) as steps:
-            manifest, refused = examine(place.images, list(files.values()), steps.advance)
-        found.faults += [f"{refusal.file_name}: {refusal.reason}" for refusal in refused]
+            seen = found.attempt(examine, place.images, list(files.values()), steps.advance)
+        manifest, refused = seen or (None, [])
+        found.refuse("images that do not open", refused)
     others = {name: coco for name, coco in found.sets.items() if name != data.VAL}
-    leaks = find_leaks(found.sets[data.VAL], others, manifest)
+    leaks = find_leaks(found.sets[data.VAL], others, manifest) if data.VAL in found.sets else []
     drops = isinstance(place.params.data, FileData) and place.params.data.leaks == "drop"
-    where = found.notes if drops else found.faults
-    where += [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
+    if leaks and drops:
+        lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
+        found.notes.append(data.many(f"{len(leaks)} images are in val and will be left out", lines))
+    elif leaks:
+        found.faults.append(data.leak_text(leaks))
+
+
+def _unite(files: FileData, found: Findings) -> None:
+    for name, spec in files.sets.items():
+        if isinstance(spec, Union) and found.sets.keys() >= set(spec.union):
+            united = found.attempt(union, [found.sets[part] for part in spec.union])
+            found.sets |= {name: united} if united else {}
 
 
 def _images(found: Findings) -> dict[str, tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ _TIMES = 3
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds on the present device, peak memory there in bytes (None on a CPU), parameters."""
+    """Seconds on the present device, the most memory that was in use in bytes, parameters."""
 
     train_pass: float
     plain_image: float
-    memory: int | None
+    memory: int
     parameters: int
 
 
@@ -51,8 +52,14 @@ def probe(
     train_pass = _seconds(learn, device)
     detector.eval()
     plain_image = _seconds(look, device)
-    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-    return Speed(train_pass, plain_image, memory, count_parameters(detector))
+    return Speed(train_pass, plain_image, _memory(device), count_parameters(detector))
+
+
+def _memory(device: torch.device) -> int:
+    """Return the peak so far: of a GPU what PyTorch took, of a CPU all of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _people(keypoints: int, size: tuple[int, int], device: torch.device) -> dict[str, Tensor]:

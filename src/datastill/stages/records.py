@@ -98,9 +98,10 @@ def _annotation_metrics(place: Place, row: str) -> dict[str, float]:
     card = _read(place.annotation_card(row))
     if not card:
         return {}
+    keypoint = card["thresholds"]["keypoint"] or {}
     facts = {
         "instance threshold": card["thresholds"]["instance"]["value"],
-        "keypoint threshold": card["thresholds"]["keypoint"]["value"],
+        "keypoint threshold": keypoint.get("value"),
         **{k: card[k] for k in ("instances", "instances_per_image", "keypoints_per_instance")},
         **(card["quality"] or {}),
     }

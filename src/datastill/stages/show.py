@@ -10,7 +10,7 @@ from datastill.errors import ParamsError
 from datastill.report.sheets import contact_sheet, write_png
 from datastill.stages.place import Place
 
-_SHOWN = 24  # images of a contact sheet
+SHOWN = 24  # images of a contact sheet
 
 
 def run(place: Place, name: str) -> Path:
@@ -31,7 +31,7 @@ def run(place: Place, name: str) -> Path:
 def draw_sheet(place: Place, name: str, coco: Coco) -> None:
     """Write the first images of `coco` with what is annotated on them."""
     people = coco.by_image()
-    shown = coco.images[:_SHOWN]
+    shown = coco.images[:SHOWN]
     pictures = [load_image(place.images, image).permute(1, 2, 0).numpy() for image in shown]
     skeleton = coco.categories[0].get("skeleton", [])
     sheet = contact_sheet(pictures, [people[image["id"]] for image in shown], skeleton)

@@ -63,6 +63,9 @@ def count_processes(place: Place) -> int:
 
 def _run_together(place: Place, row: str, processes: int) -> None:
     """Let torchrun start this very command that many times; raises TrainingError if one fails."""
+    how = place.params.train
+    check_shares(how.batch, how.images_per_pass, processes)
+    _fresh_detector(place, row, len(_materials(place, row).names))  # or it fails here, once
     share = ("--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", place.params.profile)
     answer = subprocess.run([sys.executable, "-m", "torch.distributed.run", *share, *command])

@@ -1,0 +1,106 @@
+"""Candidates on disk: unlabelled images cut into shards, each written whole and never twice.
+
+A shard is named for its images and for everything that decides what is found in them: weights,
+views and the content of the images. Interrupted, distributed or repeated, the same shards come out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datastill.data.coco import Record
+from datastill.data.images import Refusal
+from datastill.errors import DataError
+
+SIZE = 32  # images: what a kill can cost
+_REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unreadable images
+
+SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.int64()),
+        pa.field("score", pa.float64()),  # of the box, from the plain pass
+        pa.field("box", pa.list_(pa.float64())),  # x1, y1, x2, y2 in pixels of the image
+        pa.field("keypoints", pa.list_(pa.float64())),  # (x, y, mean probability of the peak) * k
+        pa.field("spread", pa.list_(pa.float32())),  # k: how far apart the views place it
+        pa.field("agreeing", pa.list_(pa.int16())),  # k: how many views place it there
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some of the images, and the file that will hold their candidates."""
+
+    images: tuple[Record, ...]
+    path: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether its candidates are there."""
+        return self.path.is_file()
+
+    def write(self, candidates: pd.DataFrame, refused: Sequence[Refusal] = ()) -> None:
+        """Write the candidates of its images, and which images could not be read: or nothing."""
+        notes = json.dumps([[refusal.file_name, refusal.reason] for refusal in refused])
+        table = pa.Table.from_pandas(candidates, SCHEMA, preserve_index=False)
+        table = table.replace_schema_metadata({_REFUSED: notes.encode()})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(self.path.name + ".partial")
+        pq.write_table(table, partial, write_page_checksum=True)
+        partial.replace(self.path)
+
+    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return its candidates; raises DataError where the file is damaged."""
+        return self._table(columns).to_pandas()
+
+    def refused(self) -> list[Refusal]:
+        """Return its images that could not be read."""
+        notes = (self._table(["score"]).schema.metadata or {}).get(_REFUSED, b"[]")
+        return [Refusal(*pair) for pair in json.loads(notes)]
+
+    def _table(self, columns: Sequence[str] | None) -> pa.Table:
+        try:
+            return pq.read_table(
+                self.path, columns=columns, partitioning=None, page_checksum_verification=True
+            )
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"{self.path}: damaged ({error}); delete it and its images are looked at again"
+            ) from None
+
+
+def cut(
+    images: Sequence[Record], digests: Mapping[str, str], folder: Path, size: int = SIZE
+) -> Iterator[Shard]:
+    """Cut `images` into shards of the `folder` that is named for teacher and views.
+
+    `digests` are those of the image files, by file name.
+    """
+    for start in range(0, len(images), size):
+        part = tuple(images[start : start + size])
+        content = [(image["id"], digests.get(image["file_name"], "")) for image in part]
+        key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        yield Shard(part, folder / f"{start:09d}-{key}.parquet")
+
+
+class Candidates:
+    """Everything that a teacher found in a set, read shard by shard: none is held in memory."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = shards
+
+    def tables(self, *columns: str) -> Iterator[pd.DataFrame]:
+        """Yield the candidates of every shard in the order of the images; all columns or these."""
+        return (shard.read(columns or None) for shard in self._shards)
+
+    def refused(self) -> list[Refusal]:
+        """Return the images that could not be read."""
+        return [refusal for shard in self._shards for refusal in shard.refused()]

@@ -1,0 +1,107 @@
+import io
+from contextlib import redirect_stdout
+
+import numpy as np
+import pandas as pd
+import pytest
+from pycocotools.coco import COCO
+
+from datastill.data.coco import PERSON, Coco, stream_coco, write_coco
+from datastill.distill.generate import EVIDENCE, EvidenceFile, generate, with_verdicts
+from datastill.distill.select import Density, Rules, Selection, Threshold, select
+
+
+def at(instance, keypoint):
+    return Selection(Threshold(instance, 1, 1, False), Threshold(keypoint, 1, 1, False))
+
+
+@pytest.fixture
+def two(table):
+    """A candidate to accept and one to reject."""
+    return table(
+        [
+            (101, 0.87654321, [1.001, 2.0, 11.004, 22.0], [0.5, 0.3, 0.31]),
+            (100, 0.3, [0, 0, 9, 9], [0.9, 0.9, 0.9]),
+        ]
+    )
+
+
+def test_a_generated_annotation_is_the_one_worked_out_by_hand(two):
+    judged = with_verdicts(two, at(0.5, 0.31))
+    assert list(generate([judged], category=7, area_share=0.5)) == [
+        {
+            "id": 1,
+            "image_id": 101,
+            "category_id": 7,
+            "iscrowd": 0,
+            "score": 0.8765,
+            "bbox": [1.0, 2.0, 10.0, 20.0],
+            "area": 100.0,
+            "keypoints": [10.0, 20.0, 2, 0, 0, 0, 12.0, 22.0, 2],
+            "num_keypoints": 2,
+        }
+    ]
+
+
+def test_annotations_are_numbered_on_over_the_tables(two):
+    judged = with_verdicts(two, at(0.1, 0.1))
+    numbers = [a["id"] for a in generate([judged, judged.iloc[:0], judged], 1, 0.5)]
+    assert numbers == [1, 2, 3, 4]
+
+
+def test_evidence_says_of_every_candidate_what_was_decided_and_why(two, tmp_path):
+    file = EvidenceFile(tmp_path / "row.parquet")
+    file.add(with_verdicts(two, at(0.5, 0.31)))
+    assert not (tmp_path / "row.parquet").exists()
+    file.close()
+    evidence = pd.read_parquet(tmp_path / "row.parquet")
+    assert list(evidence.columns) == EVIDENCE.names
+    assert evidence["accepted"].tolist() == [True, False]
+    assert evidence["threshold"].tolist() == [0.5, 0.5]
+    assert np.stack(evidence["kept"]).tolist() == [[True, False, True], [False] * 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["row.parquet"]
+
+
+@pytest.fixture
+def generated(table, in_memory, listed):
+    """Annotations of 400 images as dense as wanted: 1.7 people with 11.3 keypoints."""
+    rng, wanted = np.random.default_rng(0), Density(1.7, 11.3, (0.5,) * 17, 0.6)
+    rows = [
+        (100 + i, rng.random(), [*(rng.random(2) * 10), *(15 + rng.random(2) * 10)], points)
+        for i in range(400)
+        for points in rng.random((rng.poisson(4), 17))
+    ]
+    candidates = in_memory(table(rows[:300]), table(rows[300:]))
+    selection = select(candidates, 400, wanted, Rules())
+    judged = [with_verdicts(part, selection) for part in candidates.tables()]
+    people = list(generate(judged, 3, wanted.area_share))
+    return Coco(listed(400), people, [{**PERSON, "id": 3}])
+
+
+def test_generated_annotations_are_as_dense_as_wanted(generated):
+    people = generated.annotations
+    assert len(people) / 400 == pytest.approx(1.7, rel=0.02)
+    assert np.mean([p["num_keypoints"] for p in people]) == pytest.approx(11.3, rel=0.02)
+
+
+def test_generated_annotations_are_coco_to_pycocotools(generated, tmp_path):
+    write_coco(tmp_path / "generated.json", generated)
+    with redirect_stdout(io.StringIO()):
+        coco = COCO(tmp_path / "generated.json")
+    people = coco.loadAnns(coco.getAnnIds(catIds=[3], iscrowd=False))
+    assert len(people) == len(generated.annotations) == len({p["id"] for p in people})
+    for p in people:
+        x, y, v = np.array(p["keypoints"]).reshape(17, 3).T
+        assert p["num_keypoints"] == (v > 0).sum()
+        assert not x[v == 0].any()
+        assert not y[v == 0].any()
+        assert set(v) <= {0, 2}
+        assert 0 <= p["score"] <= 1
+        assert p["area"] == pytest.approx(0.6 * p["bbox"][2] * p["bbox"][3], abs=0.01)
+    assert coco.loadCats(3)[0]["keypoints"] == PERSON["keypoints"]
+
+
+def test_streamed_annotations_are_the_bytes_of_those_written_at_once(generated, tmp_path):
+    write_coco(tmp_path / "once.json", generated)
+    stream_coco(tmp_path / "streamed.json", *vars(generated).values())
+    assert (tmp_path / "streamed.json").read_bytes() == (tmp_path / "once.json").read_bytes()

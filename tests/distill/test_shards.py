@@ -1,0 +1,75 @@
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from datastill.data.images import Refusal
+from datastill.distill.shards import Candidates, cut
+from datastill.errors import DataError
+
+BOX = [0.0, 0.0, 9.0, 9.0]
+
+
+@pytest.fixture
+def shard(tmp_path, listed):
+    return next(cut(listed(3), {"0.png": "a", "1.png": "b", "2.png": "c"}, tmp_path / "shards"))
+
+
+def test_shards_hold_all_images_once_and_in_order(tmp_path, listed):
+    shards = list(cut(listed(7), {}, tmp_path, 3))
+    assert [len(shard.images) for shard in shards] == [3, 3, 1]
+    assert [image for shard in shards for image in shard.images] == listed(7)
+    assert len({shard.path for shard in shards}) == 3
+
+
+def test_a_shard_is_named_for_the_content_of_its_images(tmp_path, listed):
+    (one,), (same,), (other,) = (
+        cut(listed(2), {"0.png": "a", "1.png": last}, tmp_path) for last in "bbc"
+    )
+    assert one.path == same.path != other.path
+
+
+def test_a_shard_comes_back_with_its_candidates_and_refusals(shard, table):
+    candidates = table([(100, 0.5, BOX, [0.1, 0.2])])
+    refused = [Refusal("1.png", "no readable image: é")]
+    assert not shard.is_done
+    shard.write(candidates, refused)
+    assert shard.is_done
+    assert shard.refused() == refused
+    pd.testing.assert_frame_equal(shard.read(), candidates)
+    assert list(shard.read(["score"]).columns) == ["score"]
+    assert Candidates([shard]).refused() == refused
+    assert [path.name for path in shard.path.parent.iterdir()] == [shard.path.name]
+
+
+def test_equal_candidates_are_equal_bytes(tmp_path, listed, table):
+    contents = []
+    for folder in ("one", "other"):
+        (shard,) = cut(listed(3), {}, tmp_path / folder)
+        shard.write(table([(100, 0.5, BOX, [0.1, 0.2])]))
+        contents.append(shard.path.read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_a_kill_while_a_shard_is_written_leaves_none(shard, table, monkeypatch):
+    def half(table, path, **options):
+        path.write_bytes(b"PAR1")
+        raise RuntimeError("killed")
+
+    candidates = table([(100, 0.5, BOX, [0.1])])
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", half)
+        with pytest.raises(RuntimeError, match="killed"):
+            shard.write(candidates)
+    assert not shard.is_done
+    shard.write(candidates)
+    assert len(shard.read()) == 1
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.999])  # two pages and the end
+def test_a_damaged_shard_is_named_and_not_read(shard, table, place):
+    shard.write(table([(100 + i, i / 50, BOX, [0.1, 0.2]) for i in range(50)]))
+    whole = shard.path.read_bytes()
+    at = int(len(whole) * place)
+    shard.path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+    with pytest.raises(DataError, match=rf"{shard.path}: damaged .*delete it"):
+        shard.read()
