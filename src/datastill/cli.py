@@ -98,6 +98,16 @@ def check(profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def why(
+    row: Row,
+    image_id: Annotated[int, typer.Argument(help="An image of the row's unlabelled set.")],
+    profile: Profile = "miniature",
+) -> None:
+    """Say of every candidate in an image why it was kept or not, and write a picture of it."""
+    typer.echo(_stage("why", profile, row, image_id))
+
+
+@app.command()
 def show(
     name: Annotated[str, typer.Argument(help="An image set, or a distilled row.")],
     profile: Profile = "miniature",

@@ -16,7 +16,7 @@ from datastill.data.images import Refusal, decode_image, image_path
 from datastill.data.likeness import likeness
 from datastill.errors import DataError
 
-COLUMNS = ("file_name", "size", "digest", "likeness")
+COLUMNS = ("file_name", "size", "digest", "likeness", "brightness")
 _ADDRESS = re.compile(r" <_io\.BytesIO object at \w+>")  # in what Pillow says: new in every run
 
 
@@ -25,8 +25,9 @@ def examine(
 ) -> tuple[pd.DataFrame, list[Refusal]]:
     """Open every image and return the manifest of those that are whole, and the others.
 
-    The manifest has a line per image: file_name, size in bytes, SHA-256 digest, likeness. `advance`
-    hears of every image. Raises DataError where a file name leaves `root`.
+    The manifest has a line per image: file_name, size in bytes, SHA-256 digest, likeness and mean
+    brightness (0 to 255). `advance` hears of every image. Raises DataError where a file name leaves
+    `root`.
     """
     lines: list[Record] = []
     refused: list[Refusal] = []
@@ -51,15 +52,15 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
         "size": len(content),
         "digest": hashlib.sha256(content).hexdigest(),
         "likeness": likeness(pixels.permute(1, 2, 0).numpy()),
+        "brightness": round(float(pixels.numpy().mean()), 1),
     }
 
 
-def read_digests(path: Path) -> dict[str, str]:
-    """Return the digest of every image file that the manifest at `path` lists, by file name."""
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Return the manifest at `path`, indexed by file name; raises DataError where it is absent."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; the data stage writes it")
-    lines = pd.read_csv(path, usecols=["file_name", "digest"], dtype=str)
-    return dict(zip(lines["file_name"], lines["digest"], strict=True))
+    return pd.read_csv(path, index_col="file_name", dtype={"digest": str, "likeness": str})
 
 
 def write_sets(

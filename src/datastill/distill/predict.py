@@ -63,6 +63,24 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
     ]
 
 
+@torch.inference_mode()
+def mean_heatmaps(
+    detector: Detector, image: Tensor, boxes: Tensor, inference: Inference
+) -> tuple[Tensor, Tensor]:
+    """Return the mean heatmaps (n, k, m, m) at `boxes` (n, 4) of one image, and each view's own
+    keypoints (views, n, k, 2): what `look` bases its evidence on.
+    """
+    device = next(detector.parameters()).device
+    total, peaks = torch.zeros(()), []
+    with inference_precision(inference.precision, device):
+        for view in inference.views:
+            seen = _view_heatmaps(detector, [image], {0: view.boxes(boxes.to(device), image)}, view)
+            heatmaps = view.heatmaps_back(probabilities(seen[0]), inference.swap).cpu()
+            total = total + heatmaps
+            peaks.append(decode(heatmaps, boxes)[..., :2])
+    return total / len(inference.views), torch.stack(peaks)
+
+
 class _Sum:
     """The heatmaps of one image's instances over the views so far, and each view's own peaks."""
 

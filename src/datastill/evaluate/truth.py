@@ -45,6 +45,10 @@ def judge(
     Raises DataError where the images differ or a record is malformed.
     """
     _check_images(generated, truth)
+    return _quality(_matched(generated, truth, sigmas))
+
+
+def _matched(generated: Coco, truth: Coco, sigmas: Sequence[float] | None) -> Any:
     results = [{"score": 1.0, **annotation} for annotation in generated.annotations]
     evaluation = prepared(truth, results, "keypoints", sigmas=sigmas)
     evaluation.params.iouThrs = np.array(LEVELS)
@@ -52,7 +56,34 @@ def judge(
     evaluation.params.maxDets = [max(1, len(results))]
     with silence():
         evaluation.evaluate()
-    return _quality(evaluation)
+    return evaluation
+
+
+def curve(
+    generated: Coco,
+    truth: Coco,
+    thresholds: Sequence[float],
+    *,
+    sigmas: Sequence[float] | None = None,
+) -> list[tuple[float | None, float | None]]:
+    """Return precision and recall at OKS 0.5 of the annotations that score each of `thresholds`.
+
+    Matching is greedy by score, so one match of all annotations holds for every threshold.
+    Raises DataError where the images differ or a record is malformed.
+    """
+    _check_images(generated, truth)
+    evaluation = _matched(generated, truth, sigmas)
+    cells = [cell for cell in evaluation.evalImgs if cell is not None]
+    scores = np.concatenate([[], *(cell["dtScores"] for cell in cells)])
+    counted = np.concatenate([[], *(cell["dtIgnore"][0] == 0 for cell in cells)]) > 0
+    right = np.concatenate([[], *(cell["dtMatches"][0] > 0 for cell in cells)]) > 0
+    present = sum(int((cell["gtIgnore"] == 0).sum()) for cell in cells)
+    points = []
+    for threshold in thresholds:
+        kept = counted & (scores >= threshold)
+        found = float((kept & right).sum())
+        points.append((_ratio(found, int(kept.sum())), _ratio(found, present)))
+    return points
 
 
 def _check_images(generated: Coco, truth: Coco) -> None:

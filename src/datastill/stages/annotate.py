@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -21,8 +21,7 @@ from datastill.data.coco import (
     write_text,
 )
 from datastill.data.images import Refusal
-from datastill.data.manifest import read_digests
-from datastill.data.sets import only
+from datastill.data.manifest import read_manifest
 from datastill.distill.annotate import Teacher, find_candidates
 from datastill.distill.generate import EvidenceFile, generate, with_verdicts
 from datastill.distill.predict import Inference
@@ -30,37 +29,17 @@ from datastill.distill.select import Density, Rules, Selection, density, select
 from datastill.distill.shards import Candidates, Shard, cut
 from datastill.distill.views import View, all_views
 from datastill.errors import DataError, ParamsError
-from datastill.evaluate.truth import judge
 from datastill.model.checkpoint import load_detector
 from datastill.model.precision import resolve_precision
 from datastill.params import DistilledRow
 from datastill.progress import Steps
 from datastill.stages import data
+from datastill.stages.annotation_card import Outcome, Tally, annotation_card
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
 from datastill.stages.show import SHOWN, draw_sheet
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class Tally:
-    """What was generated, counted on its way to the file; `shown` is for the contact sheet."""
-
-    instances: int = 0
-    keypoints: int = 0
-    images: set[int] = field(default_factory=set)
-    shown: list[Record] = field(default_factory=list)
-
-    def counted(self, records: Iterator[Record], shown: set[int]) -> Iterator[Record]:
-        """Yield `records`; remember those on images of `shown`."""
-        for record in records:
-            self.instances += 1
-            self.keypoints += record["num_keypoints"]
-            self.images.add(record["image_id"])
-            if record["image_id"] in shown:
-                self.shown.append(record)
-            yield record
 
 
 def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inference:
@@ -75,7 +54,8 @@ def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inferenc
 def run(place: Place, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
     spec = distilled(place, row)
-    wanted = density(read_coco(place.image_set(spec.labelled)))
+    labelled = read_coco(place.image_set(spec.labelled))
+    wanted = density(labelled)
     unlabelled = data.load(place, spec.unlabelled)
     candidates = find(place, row, unlabelled.images)
     refused = _refused(place, row, candidates, len(unlabelled.images))
@@ -84,21 +64,15 @@ def run(place: Place, row: str) -> None:
     selection = select(candidates, len(readable), wanted, _rules(place))
     images = _kept_images(place, readable, candidates, selection)
     tally = _write(place, row, (images, unlabelled.categories), (candidates, selection, wanted))
-    warnings = list(_warnings(row, selection, refused))
-    for warning in warnings:
+    outcome = Outcome(
+        row, labelled, unlabelled, readable, images, refused, candidates, selection, wanted, tally
+    )
+    card = annotation_card(place, outcome)
+    for warning in card["warnings"]:
         _log.warning(warning)
-    sheet = Coco(images[:SHOWN], tally.shown, unlabelled.categories)
-    draw_sheet(place, row, sheet)
-    facts = {
-        **_counts(tally, images, len(readable)),
-        "images_refused": [asdict(refusal) for refusal in refused],
-        "labelled": _rounded(asdict(wanted)),
-        "rules": place.params.select.model_dump(),
-        "thresholds": _thresholds(selection, unlabelled),
-        "quality": _quality(place, row, unlabelled, images),
-    }
-    card = {"row": row, "teacher": spec.teacher, **facts, "provenance": _provenance(place, row)}
-    text = json.dumps({**card, "warnings": warnings}, indent=2) + "\n"
+    draw_sheet(place, row, Coco(images[:SHOWN], tally.shown, unlabelled.categories))
+    provenance = _provenance(place, row)
+    text = json.dumps({**card, "provenance": provenance}, indent=2) + "\n"
     write_text(place.annotation_card(row), text)
 
 
@@ -132,7 +106,8 @@ def _shards(place: Place, row: str, images: list[Record]) -> list[Shard]:
     names = read_coco(place.image_set(spec.labelled)).keypoint_names()
     how = asdict(inference(place, names, multi=True))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
-    digests = read_digests(place.work / "data" / "manifest.csv")
+    lines = read_manifest(place.manifest)
+    digests = dict(zip(lines.index, lines["digest"], strict=True))
     return list(cut(images, digests, place.work / "shards" / key))
 
 
@@ -185,49 +160,6 @@ def _write(
     return tally
 
 
-def _warnings(row: str, selection: Selection, refused: list[Refusal]) -> Iterator[str]:
-    for what, threshold in (("instances", selection.instance), ("keypoints", selection.keypoint)):
-        if threshold and threshold.exhausted:
-            yield (
-                f"{row}: wanted {threshold.wanted} {what} to match the labelled set, the teacher "
-                f"predicts only {threshold.kept}; all are kept, whatever their score"
-            )
-    if refused:
-        yield f"{row}: {len(refused)} images cannot be read, such as {refused[0].file_name}"
-
-
-def _counts(tally: Tally, images: list[Record], readable: int) -> dict[str, Any]:
-    return {
-        "images": len(images),
-        "images_without_annotations": readable - len(tally.images),
-        "instances": tally.instances,
-        "instances_per_image": round(tally.instances / readable, 4),
-        "keypoints_per_instance": round(tally.keypoints / max(1, tally.instances), 4),
-    }
-
-
-def _thresholds(selection: Selection, unlabelled: Coco) -> dict[str, Any]:
-    names = unlabelled.keypoint_names()
-    by_type = {n: asdict(each) for n, each in zip(names, selection.by_type, strict=False)}
-    return {
-        "instance": asdict(selection.instance),
-        "keypoint": asdict(selection.keypoint) if selection.keypoint else None,
-        **({"keypoint_by_type": by_type} if by_type else {}),
-        **({"views": selection.views} if selection.views else {}),
-    }
-
-
-def _quality(
-    place: Place, row: str, unlabelled: Coco, images: list[Record]
-) -> dict[str, Any] | None:
-    """Return how right the annotations are, where the truth of the unlabelled set is known."""
-    if not unlabelled.annotations:
-        return None
-    generated = read_coco(place.annotations(row))
-    truth = unlabelled if len(images) == len(unlabelled.images) else only(unlabelled, images)
-    return _rounded(asdict(judge(generated, truth)))
-
-
 def _provenance(place: Place, row: str) -> dict[str, Any]:
     spec = distilled(place, row)
     names = read_coco(place.image_set(spec.labelled)).keypoint_names()
@@ -238,8 +170,3 @@ def _provenance(place: Place, row: str) -> dict[str, Any]:
         "code": code_version(),
         **environment(),
     }
-
-
-def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
-    plain = {name: [round(x, 4) for x in v] for name, v in facts.items() if isinstance(v, tuple)}
-    return {name: round(v, 4) if isinstance(v, float) else v for name, v in facts.items()} | plain

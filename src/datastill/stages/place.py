@@ -42,6 +42,11 @@ class Place:
         """Return the COCO JSON of an image set."""
         return self.work / "data" / f"{name}.json"
 
+    @property
+    def manifest(self) -> Path:
+        """Return the list of all image files of the profile."""
+        return self.work / "data" / "manifest.csv"
+
     def model(self, row: str) -> Path:
         """Return the folder of a trained model: weights, card and journal."""
         return self.work / "models" / row

@@ -14,8 +14,8 @@ from datastill.data.images import load_image
 from datastill.distill.predict import mean_heatmaps
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
-from datastill.report.verdicts import Candidate, verdict_sheet
 from datastill.report.sheets import write_png
+from datastill.report.verdicts import Candidate, verdict_sheet
 from datastill.stages.annotate import distilled, inference
 from datastill.stages.place import Place
 
