@@ -12,7 +12,7 @@ from PIL import Image
 from datastill.data.coco import read_coco
 from datastill.data.images import Refusal, load_image
 from datastill.data.likeness import alike, likeness
-from datastill.data.manifest import examine, write_sets
+from datastill.data.manifest import examine, read_manifest, write_sets
 from datastill.data.sets import union
 from datastill.errors import DataError
 
@@ -121,6 +121,15 @@ def test_a_line_has_size_and_digest_of_the_file_as_it_lies_there(tmp_path, recor
         assert line.digest == hashlib.sha256(content).hexdigest()
 
 
+def test_a_line_has_the_mean_brightness_of_its_image(tmp_path):
+    levels = {"dark.png": (30, 30, 30), "bright.png": (200, 220, 240)}
+    for name, colour in levels.items():
+        Image.new("RGB", SIZE, colour).save(tmp_path / name)
+    images = [{"file_name": name, "width": SIZE[0], "height": SIZE[1]} for name in levels]
+    manifest, _ = examine(tmp_path, images, lambda _: None)
+    assert manifest["brightness"].tolist() == [30.0, 220.0]
+
+
 @pytest.mark.parametrize("name", ["../out.jpg", "/etc/passwd", "sub/../../out.jpg"])
 def test_a_name_that_leaves_the_root_is_an_error(tmp_path, records, name):
     (tmp_path / "out.jpg").write_bytes(contents()["plain.jpg"])
@@ -132,7 +141,7 @@ def test_a_name_that_leaves_the_root_is_an_error(tmp_path, records, name):
 
 def test_of_no_image_the_manifest_is_an_empty_table(tmp_path):
     manifest, refused = examine(tmp_path, [], lambda _: None)
-    assert list(manifest.columns) == ["file_name", "size", "digest", "likeness"]
+    assert list(manifest.columns) == ["file_name", "size", "digest", "likeness", "brightness"]
     assert (len(manifest), refused) == (0, [])
 
 
@@ -158,11 +167,26 @@ def test_sets_manifest_and_refusals_come_back_as_they_were_written(
     assert [line["likeness"] for line in lines] == manifest["likeness"].tolist()
     assert [line["digest"] for line in lines] == manifest["digest"].tolist()
     assert [int(line["size"]) for line in lines] == manifest["size"].tolist()
+    pd.testing.assert_frame_equal(
+        read_manifest(folder / "manifest.csv"), manifest.set_index("file_name")
+    )
     assert read_csv(folder / "refused.csv") == [
         {"set": "one", "file_name": "one/9.png", "reason": 'says "no", or nothing'},
         {"set": "two", "file_name": "b", "reason": "c"},
     ]
     assert len(list(folder.iterdir())) == 5
+
+
+def test_hashes_that_look_like_numbers_are_read_as_text(tmp_path):
+    line = {"file_name": "a/1.png", "size": 7, "digest": "0" * 64, "likeness": "00" + "1" * 30}
+    write_sets(tmp_path, {}, pd.DataFrame([line]))
+    read = read_manifest(tmp_path / "manifest.csv").loc["a/1.png"]
+    assert (read["digest"], read["likeness"]) == ("0" * 64, "00" + "1" * 30)
+
+
+def test_a_manifest_that_is_absent_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"manifest\.csv: no such file; the data stage writes it"):
+        read_manifest(tmp_path / "manifest.csv")
 
 
 def test_where_nothing_is_refused_the_list_of_it_is_empty(tmp_path, coco):

@@ -73,3 +73,11 @@ def test_a_damaged_shard_is_named_and_not_read(shard, table, place):
     shard.path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
     with pytest.raises(DataError, match=rf"{shard.path}: damaged .*delete it"):
         shard.read()
+
+
+def test_candidates_are_read_column_by_column_and_again(shard, table):
+    shard.write(table([(100, 0.5, BOX, [0.1, 0.2]), (101, 0.7, BOX, [0.1, 0.2])]))
+    candidates = Candidates([shard, shard])
+    for _ in range(2):
+        scores = [part["score"].tolist() for part in candidates.tables("image_id", "score")]
+        assert scores == [[0.5, 0.7]] * 2

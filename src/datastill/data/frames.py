@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ _READING = {
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,asf,flv,ogg",
     "protocol_whitelist": "file",
 }
+_COVER = Disposition.attached_pic
 _JPEG_QUALITY = 95
 
 
@@ -101,29 +103,37 @@ def extract_frames(
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
-    images: list[Record] = []
+    paths = {name: folder / f"{_key(root / name, name, seed)}.jpg" for name in names}
+    images = {name: image for name, path in paths.items() if (image := _kept(path))}
+    for _ in images:
+        advance(1)
+    missing = {name: path for name, path in paths.items() if name not in images}
     refusals: list[Refusal] = []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(partial(_extract, root, folder, seed), names, chunksize=4):
+    with _workers() as pool:
+        job = pool.map(partial(_extract, root, seed), missing, missing.values(), chunksize=4)
+        for name, found in zip(missing, job, strict=True):
             if isinstance(found, Refusal):
                 refusals.append(found)
             else:
-                images.append(found)
+                images[name] = found
             advance(1)
-    return images, refusals
+    return [images[name] for name in names if name in images], refusals
 
 
-def _extract(root: Path, folder: Path, seed: int, name: str) -> Record | Refusal:
-    video = root / name
-    path = folder / f"{_key(video, name, seed)}.jpg"
-    if not (image := _kept(path)):
-        try:
-            frame = random_frame(video, name, seed)
-        except DataError as error:
-            return Refusal(name, str(error).removeprefix(f"{video}: "))
-        _keep(path, name, frame)
-        image = _kept(path)
-    return image
+def _workers() -> ProcessPoolExecutor:
+    # A fork of this process may inherit a codec without its threads, and hangs when it frees it.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(os.cpu_count(), context)
+
+
+def _extract(root: Path, seed: int, name: str, path: Path) -> Record | Refusal:
+    try:
+        frame = random_frame(root / name, name, seed)
+    except DataError as error:
+        return Refusal(name, str(error).removeprefix(f"{root / name}: "))
+    _keep(path, name, frame)
+    return _kept(path)
 
 
 def _key(video: Path, name: str, seed: int) -> str:
@@ -137,10 +147,9 @@ def _digest(text: str) -> bytes:
 
 def _keep(path: Path, name: str, frame: Frame) -> None:
     """Write image and origin as one file, whole or not at all: the next run asks no video."""
-    origin = json.dumps({"video": name, "frame": frame.index, "frames": frame.count})
+    origin = json.dumps({"video": name, "frame": frame.index, "frames": frame.count}).encode()
     unfinished = path.with_name(path.name + ".partial")
-    image = Image.fromarray(frame.image)
-    image.save(unfinished, "JPEG", quality=_JPEG_QUALITY, comment=origin.encode())
+    Image.fromarray(frame.image).save(unfinished, "JPEG", quality=_JPEG_QUALITY, comment=origin)
     unfinished.replace(path)
 
 
@@ -158,8 +167,7 @@ def _kept(path: Path) -> Record:
         "file_name": file_name,
         "width": width,
         "height": height,
-        "video": origin["video"],
-        "frame": origin["frame"],
+        **{key: origin[key] for key in ("video", "frame")},
     }
 
 
@@ -270,8 +278,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with av.open(
         f"file:{path}", container_options=_READING, metadata_errors="replace"
     ) as container:
-        covers = Disposition.attached_pic
-        streams = [s for s in container.streams.video if not s.disposition & covers]
+        streams = [s for s in container.streams.video if not s.disposition & _COVER]
         if not streams:
             raise DataError(f"{path}: expected a video stream, found none; take it off the list")
         if not streams[0].codec_context:

@@ -35,8 +35,8 @@ class Folder:
 
 def _files(folder: Path) -> Iterator[str]:
     for place, _, names in os.walk(folder):
-        inside = Path(place).relative_to(folder)
-        yield from ((inside / name).as_posix() for name in names)
+        inside = Path(place).relative_to(folder).as_posix()
+        yield from (name if inside == "." else f"{inside}/{name}" for name in names)
 
 
 def located(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
@@ -61,14 +61,14 @@ def located(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]
 
 
 def _stay_inside(file_name: str) -> None:
-    path = PurePosixPath(file_name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
+    first, *others = file_name.replace("\\", "/").split("/")
+    if ".." in (first, *others) or (others and not first):
         raise DataError(f"file_name {file_name!r} leaves the image folder")
 
 
 def plain_name(file_name: str) -> str:
     """Return the name without its folders and, for COCO's images, without that of 2014's set."""
-    name = PurePosixPath(file_name).name
+    name = file_name.rpartition("/")[2]
     match = _COCO_NAME.fullmatch(name)
     return match[1] if match else name
 

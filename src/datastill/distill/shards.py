@@ -99,7 +99,7 @@ class Candidates:
 
     def tables(self, *columns: str) -> Iterator[pd.DataFrame]:
         """Yield the candidates of every shard in the order of the images; all columns or these."""
-        return (shard.read(columns or None) for shard in self._shards)
+        return (shard.read(list(columns) or None) for shard in self._shards)
 
     def refused(self) -> list[Refusal]:
         """Return the images that could not be read."""

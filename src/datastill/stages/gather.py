@@ -46,7 +46,7 @@ def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
     """
     spec = _spec(place, name)
     if isinstance(spec, AnnotatedImages):
-        coco, refused = _found(place, name, spec)
+        coco, refused = in_folders(place, name, members(place, name))
     else:
         images, refused = _unlabelled(place, name, spec)
         coco = Coco(images, [], [val_category(place)])
@@ -56,10 +56,11 @@ def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
     return coco, refused
 
 
-def _found(place: Place, name: str, spec: AnnotatedImages) -> tuple[Coco, list[Refusal]]:
-    listed = members(place, name)
+def in_folders(place: Place, name: str, listed: Coco) -> tuple[Coco, list[Refusal]]:
+    """Return the members of an annotated set as they lie in its folders, and what is nowhere."""
+    folders = [_linked(place, folder) for folder in _sources(_spec(place, name))]
     try:
-        return located(listed, [_linked(place, folder) for folder in spec.images])
+        return located(listed, folders)
     except DataError as error:
         raise DataError(f"{_key(name)}: {error}") from None
 

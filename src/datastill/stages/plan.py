@@ -15,7 +15,7 @@ from datastill.data.leaks import find_leaks
 from datastill.data.manifest import examine
 from datastill.data.sets import union, with_keypoints
 from datastill.errors import DatastillError
-from datastill.params import AnnotatedImages, FileData, Union, Videos
+from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
 from datastill.progress import Steps
 from datastill.stages import data, gather
 from datastill.stages.costs import Costs, mix, timed
@@ -97,15 +97,24 @@ def _look(place: Place, files: FileData, found: Findings) -> list[Record]:
         if isinstance(spec, Videos):
             found.videos[name] = found.attempt(gather.count_videos, place, name, spec) or 0
             continue
-        coco, refused = found.attempt(gather.one_set, place, name) or (None, [])
+        listed, (coco, refused) = _one_set(place, name, spec, found)
         there += coco.images if coco else []
-        if coco is None and isinstance(spec, AnnotatedImages):
-            coco = found.attempt(gather.members, place, name)
         found.refuse(f"{name}: images that are missing or unreadable", refused)
-        if coco is not None:
-            found.sets[name] = coco
-            found.faults += [f"{name}: {fault}" for fault in find_faults(coco)]
+        if known := coco or listed:
+            found.sets[name] = known
+            found.faults += [f"{name}: {fault}" for fault in find_faults(known)]
     return there
+
+
+def _one_set(
+    place: Place, name: str, spec: AnnotatedImages | ImageFolder, found: Findings
+) -> tuple[Coco | None, tuple[Coco | None, list[Refusal]]]:
+    """Return what a set's annotations list, if anything, and what is there and what is not."""
+    if isinstance(spec, ImageFolder):
+        return None, found.attempt(gather.one_set, place, name) or (None, [])
+    listed = found.attempt(gather.members, place, name)
+    there = found.attempt(gather.in_folders, place, name, listed) if listed else None
+    return listed, there or (None, [])
 
 
 def _compare_with_val(place: Place, found: Findings, images: list[Record]) -> None:
