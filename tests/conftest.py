@@ -70,3 +70,10 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(tmp_path: Path) -> Project:
     """A project in which nothing has run."""
     return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def copy(reproduced: Project, tmp_path: Path) -> Project:
+    """What is left of `dvc repro`, to be changed at will."""
+    shutil.copytree(reproduced.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")

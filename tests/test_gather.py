@@ -490,6 +490,14 @@ def test_a_set_that_cannot_be_made_is_a_wrong_key(project, run, name, spec, mess
     assert message in said
 
 
+def test_a_set_of_which_nothing_is_left_is_explained(project, run):
+    path = "annotations/person_keypoints_val2014.json"
+    project.change(lambda d: d["sets"]["co-35"].update(without=[path], count=None))
+    code, said = run(project, "data")
+    assert code == 1
+    assert f"data.sets.co-35: expected images, found none: {path} lists 6, 6 of them are" in said
+
+
 def own_folder(section, folder, count=None):
     section["sets"]["un-120"] = {"folder": folder, "count": count}
 

@@ -322,6 +322,14 @@ def test_a_folder_that_is_absent_is_one_fault_and_its_set_is_counted_all_the_sam
     assert (counted["co-80"], counted["co-35"], counted["co-115"]) == ("6", "4", "10")
 
 
+def test_a_set_that_lists_nothing_is_a_fault(project, plan):
+    annotate(project, "image_info_unlabeled2017", lambda c: c.update(images=[]))
+    change(project, lambda params: params["data"]["sets"]["un-120"].update(count=None))
+    code, text = plan(project, "--no-pixels")
+    assert code == 1
+    assert "data.sets.un-120: expected images, found none: annotations/image_info" in text
+
+
 def test_a_name_that_leaves_its_folder_is_a_fault_and_the_plan_goes_on(project, plan):
     edit = {"file_name": "../train2017/000000000001.jpg"}
     annotate(project, "image_info_unlabeled2017", lambda c: c["images"][0].update(edit))

@@ -6,7 +6,7 @@ import pytest
 
 from datastill.data.coco import PERSON, Coco
 from datastill.errors import DataError
-from datastill.evaluate.truth import AnnotationQuality, judge
+from datastill.evaluate.truth import AnnotationQuality, curve, judge
 
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 
@@ -117,3 +117,20 @@ def test_inputs_stay_as_they_were(coco, person):
     before = deepcopy((asdict(generated), asdict(truth)))
     judge(generated, truth)
     assert (asdict(generated), asdict(truth)) == before
+
+
+def test_a_curve_is_what_judging_at_every_threshold_gives(coco, person):
+    truth = coco(3, [person(number=1), person(x=250.0, number=2), person(2, number=3)])
+    people = [
+        moved(person(), 2.0, score=0.9),
+        moved(person(x=450.0), 0, score=0.7),
+        moved(person(x=250.0), 1.0, score=0.6),
+        moved(person(2), 40.0, score=0.5),
+        moved(person(2), 0.0, score=0.4),
+    ]
+    thresholds = [0.95, 0.9, 0.7, 0.65, 0.5, 0.4]
+    points = curve(coco(3, people), truth, thresholds)
+    for threshold, point in zip(thresholds, points, strict=True):
+        kept = coco(3, [p for p in people if p["score"] >= threshold])
+        quality = judge(kept, truth)
+        assert point == (quality.precision50, quality.recall50)

@@ -86,9 +86,7 @@ def _listed(source: Path) -> set[str]:
     paths = [PurePosixPath(line) for line in stripped if line and not line.startswith("#")]
     for path in paths:
         if path.is_absolute() or ".." in path.parts:
-            raise DataError(
-                f"{source}: {str(path)!r} leaves the folder {source.parent}; list paths below it"
-            )
+            raise DataError(f"{source}: {str(path)!r} leaves its folder; list paths below that")
     return {path.as_posix() for path in paths}
 
 
@@ -99,7 +97,8 @@ def extract_frames(
 
     Returns in the order of `find_videos` the COCO images, whose `file_name` starts with the name of
     `folder` and which also have `video` and `frame` (its index), and the videos without a frame.
-    The result is independent of the workers; `advance` hears of every video.
+    The result is independent of the workers, processes that import the calling script again, if it
+    is one; `advance` hears of every video.
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)

@@ -46,14 +46,12 @@ def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
     """
     spec = _spec(place, name)
     if isinstance(spec, AnnotatedImages):
-        coco, refused = in_folders(place, name, members(place, name))
-    else:
-        images, refused = _unlabelled(place, name, spec)
-        coco = Coco(images, [], [val_category(place)])
-    if not coco.images:
+        return in_folders(place, name, members(place, name))
+    images, refused = _unlabelled(place, name, spec)
+    if not images:
         first = f", {refused[0].file_name}: {refused[0].reason}" if refused else ""
         raise DataError(f"{_key(name)}: expected images, found none{first}")
-    return coco, refused
+    return Coco(images, [], [val_category(place)]), refused
 
 
 def in_folders(place: Place, name: str, listed: Coco) -> tuple[Coco, list[Refusal]]:
@@ -103,7 +101,8 @@ def val_category(place: Place) -> Record:
 def members(place: Place, name: str) -> Coco:
     """Return the members of an annotated set and their annotations, from the files alone.
 
-    Raises DataError where a file is malformed or the number of members is not the expected one.
+    Raises DataError where a file is malformed or the number of members is 0 or not the expected
+    one.
     """
     spec, category = _spec(place, name), val_category(place)
     if not isinstance(spec, AnnotatedImages):
@@ -123,6 +122,8 @@ def members(place: Place, name: str) -> Coco:
     if spec.without:
         story += f", {gone:,} of them are in {' or '.join(spec.without)}"
     _check_count(name, spec.count, len(kept.images), story)
+    if not kept.images:
+        raise DataError(f"{_key(name)}: expected images, found none: {story}")
     return kept
 
 

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from datastill.distill.drift import drift, look_at
+
+
+def looks(count, brightness, size=(640, 480), per_image=2):
+    images = [{"width": size[0] + i % 7, "height": size[1] + i % 5} for i in range(count)]
+    values = brightness + np.random.default_rng(0).normal(0, 10, count)
+    return look_at(images, values.tolist(), [per_image] * count)
+
+
+def card(unlabelled, threshold=0.8, scores=(0.31, 0.32, 0.91)):
+    return drift(looks(50, 120.0), unlabelled, np.array(scores), threshold)
+
+
+def test_like_sets_and_a_sound_threshold_raise_no_warning():
+    assert card(looks(80, 121.0))["warnings"] == []
+
+
+def test_a_darker_set_is_said_to_be_darker_by_so_many_deviations():
+    found = card(looks(50, 100.0))
+    assert found["shift"]["brightness"] == pytest.approx(-2.0, abs=0.3)
+    assert len(found["warnings"]) == 1
+    assert "brightness -" in found["warnings"][0]
+    assert "select.instances: prior" in found["warnings"][0]
+
+
+def test_smaller_images_are_said_to_be_smaller():
+    warning = card(looks(50, 120.0, size=(160, 120)))["warnings"][0]
+    assert "size -" in warning
+    assert "brightness" not in warning
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [(0.2, "down to a score of 0.20 are accepted"), (0.97, "up to a score of 0.97 are rejected")],
+)
+def test_a_threshold_that_the_teacher_itself_contradicts_is_a_warning(threshold, words):
+    (warning,) = card(looks(50, 120.0), threshold)["warnings"]
+    assert words in warning
+
+
+def test_scores_and_instances_are_counted():
+    found = card(looks(50, 120.0, per_image=9))
+    assert found["scores"] == [0, 0, 0, 2, 0, 0, 0, 0, 0, 1]
+    assert found["labelled"]["images_by_instances"] == [0, 0, 50, 0, 0, 0]
+    assert found["unlabelled"]["images_by_instances"] == [0, 0, 0, 0, 0, 50]

@@ -1,0 +1,120 @@
+"""Annotating again, and asking why, after a real `dvc repro`: through the command line."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROW = "co-35_co-80"
+
+
+def evidence(project):
+    return pd.read_parquet(project.root / f"work/miniature/annotations/{ROW}.parquet")
+
+
+def card(project):
+    return json.loads((project.root / f"results/miniature/annotations/{ROW}.json").read_text())
+
+
+def annotate(project, **select):
+    params = project.params()
+    params["select"] |= select
+    project.write_params(params)
+    return project.run("datastill", "annotate", ROW)
+
+
+def shards(project):
+    files = sorted((project.root / "work/miniature/shards").rglob("*.parquet"))
+    return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def test_another_rule_decides_anew_and_looks_at_no_image(copy):
+    before, looked = card(copy), shards(copy)
+    least = round(float(np.median(evidence(copy)["score"])), 6)
+    answer = annotate(copy, instances="fixed", least_score=least)
+    assert answer.returncode == 0
+    assert "annotating" not in answer.stderr
+    assert shards(copy) == looked
+    found = evidence(copy)
+    assert found["accepted"].equals(found["score"] >= least)
+    assert card(copy)["instances"] == found["accepted"].sum() != before["instances"]
+
+
+def test_annotating_again_gives_the_same_bytes(copy):
+    path = copy.root / f"work/miniature/annotations/{ROW}.json"
+    before = path.read_bytes()
+    assert annotate(copy).returncode == 0
+    assert path.read_bytes() == before
+
+
+def test_images_without_annotations_are_dropped_where_the_params_say_so(copy):
+    before = card(copy)
+    answer = annotate(copy, images_without="drop", instances="prior", per_image=0.3)
+    assert answer.returncode == 0
+    after = card(copy)
+    assert after["images_without_annotations"] > 0
+    assert after["images"] == before["images"] - after["images_without_annotations"]
+    content = json.loads((copy.root / f"work/miniature/annotations/{ROW}.json").read_text())
+    assert {i["id"] for i in content["images"]} == {a["image_id"] for a in content["annotations"]}
+
+
+def test_the_card_says_what_other_thresholds_would_have_given(reproduced):
+    found = card(reproduced)
+    curve = found["sensitivity"]
+    thresholds = [point["threshold"] for point in curve]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert len(curve) >= 3
+    densities = [point["instances_per_image"] for point in curve]
+    assert densities == sorted(densities)
+    recalls = [point["recall50"] for point in curve]
+    assert recalls == sorted(recalls)
+    in_force = min(
+        curve, key=lambda p: abs(p["threshold"] - found["thresholds"]["instance"]["value"])
+    )
+    assert in_force["precision50"] == pytest.approx(found["quality"]["precision50"], abs=0.02)
+    assert in_force["recall50"] == pytest.approx(found["quality"]["recall50"], abs=0.02)
+
+
+def test_the_card_compares_the_unlabelled_set_with_the_labelled_one(reproduced):
+    drift = card(reproduced)["drift"]
+    assert set(drift["shift"]) == {"size", "aspect", "brightness"}
+    assert sum(drift["labelled"]["images_by_instances"]) == 12  # 35,504 at 1:3000
+    assert sum(drift["unlabelled"]["images_by_instances"]) == 28
+    assert sum(drift["scores"]) == len(evidence(reproduced))
+
+
+def test_unreadable_images_are_named_and_too_many_are_an_error(copy):
+    images = copy.root / "work/miniature/images/co-80"
+    manifest = copy.root / "work/miniature/data/manifest.csv"
+    lines = pd.read_csv(manifest, index_col="file_name", dtype=str)
+    lines.loc["co-80/000003.jpg", "digest"] = "another"  # the shard must be looked at again
+    lines.to_csv(manifest)
+    os.truncate(images / "000003.jpg", 200)
+    answer = annotate(copy, most_refused=0.0)
+    assert answer.returncode == 1
+    assert "1 of 28 images cannot be read" in answer.stderr
+    assert "000003.jpg" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_why_tells_of_every_candidate_what_was_decided_and_draws_it(reproduced):
+    found = evidence(reproduced)
+    image_id = int(found["image_id"].iloc[0])
+    mine = found[found["image_id"] == image_id]
+    answer = reproduced.run("datastill", "why", ROW, str(image_id))
+    assert answer.returncode == 0, answer.stderr
+    assert f"{len(mine)} candidates of teacher co-35" in answer.stdout
+    assert answer.stdout.count("accepted: score") == mine["accepted"].sum()
+    assert answer.stdout.count("rejected: score") == (~mine["accepted"]).sum()
+    assert answer.stdout.count("left_ankle") == len(mine)
+    picture = reproduced.root / answer.stdout.splitlines()[-1]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_why_of_an_image_that_is_not_there_is_one_message(reproduced):
+    answer = reproduced.run("datastill", "why", ROW, "7")
+    assert answer.returncode == 1
+    assert "co-80: no image 7; its ids run from" in answer.stderr
+    assert "Traceback" not in answer.stderr
