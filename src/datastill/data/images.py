@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
@@ -84,6 +84,8 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
             if size is None or upright_size(image) == size:
                 ImageOps.exif_transpose(image, in_place=True)
             pixels = np.array(_rgb(image))
+    except UnidentifiedImageError:
+        raise DataError("no readable image: of no format that is known") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"no readable image: {error}") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,7 +16,6 @@ from datastill.data.likeness import likeness
 from datastill.errors import DataError
 
 COLUMNS = ("file_name", "size", "digest", "likeness", "brightness")
-_ADDRESS = re.compile(r" <_io\.BytesIO object at \w+>")  # in what Pillow says: new in every run
 
 
 def examine(
@@ -46,7 +44,7 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
     except OSError as error:
         return Refusal(image["file_name"], f"no readable file: {error.strerror}")
     except DataError as error:
-        return Refusal(image["file_name"], _ADDRESS.sub("", str(error)))
+        return Refusal(image["file_name"], str(error))
     return {
         "file_name": image["file_name"],
         "size": len(content),
