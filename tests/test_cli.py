@@ -1,5 +1,7 @@
+import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,11 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["data", "pretrain", "train", "annotate", "evaluate", "tables", "check", "show", "track"],
-)
+    [
+        "plan", "fetch", "data", "pretrain", "train", "annotate", "why", "evaluate", "tables",
+        "check", "show", "track",
+    ],
+)  # fmt: skip
 def test_help_names_every_command(command):
     assert command in datastill("--help", cwd=ROOT).stdout
     assert datastill(command, "--help", cwd=ROOT).returncode == 0
@@ -52,6 +57,8 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(tmp_path):
         (("annotate", "co-35"), "has no unlabelled set"),
         (("train", "co-35"), "co-35.json: no such file"),
         (("evaluate", "co-35"), "train this row first"),
+        (("why", "co-35", "7"), "has no unlabelled set"),
+        (("why", "co-35_co-80", "7"), "co-80.json: no such file"),
         (("show", "co-1"), "neither an image set nor a distilled row"),
         (("tables",), "val.json: no such file"),
         (("data", "--profile", "nowhere"), "pipelines/nowhere/params.yaml: no such file"),
@@ -64,3 +71,30 @@ def test_a_mistake_costs_one_message_without_traceback(tmp_path, arguments, mess
     assert answer.returncode == 1
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_a_full_disk_is_one_message_that_says_how_to_go_on(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    program = Path(sys.executable).parent / "datastill"
+    answer = subprocess.run(
+        [program, "data"], cwd=tmp_path, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "make room or give leave, and the same command goes on" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_command_that_is_told_to_stop_says_so_and_how_to_go_on(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["scale"] = 2.0  # so much to draw that it is still at it
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    program = Path(sys.executable).parent / "datastill"
+    process = subprocess.Popen([program, "data"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not any(tmp_path.rglob("*.jpg")):
+        time.sleep(0.1)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stopped by SIGTERM; the same command goes on" in told
+    assert "Traceback" not in told

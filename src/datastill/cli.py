@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +24,8 @@ track = typer.Typer(help="MLflow as a mirror of the results on disk.", no_args_i
 app.add_typer(track, name="track")
 fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
 app.add_typer(fetch, name="fetch")
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
@@ -149,8 +153,22 @@ def _stage(name: str, profile: str, *arguments: str | Path | float | None) -> An
 def main() -> None:
     """Run the command line; a mistake of the user's costs one message, no traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app()
     except DatastillError as error:
-        typer.echo(f"datastill: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror}; make room or give leave, and the same command goes on")
+
+
+def _stop(*_: object) -> None:
+    _fail("stopped by SIGTERM; the same command goes on where it was")
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"datastill: {message}", err=True)
+    sys.exit(1)
