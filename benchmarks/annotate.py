@@ -43,14 +43,20 @@ def naive(detector: Detector, images: list[Tensor], inference: Inference) -> lis
     hook = detector.rcnn.backbone.register_forward_hook(
         lambda module, inputs, output: seen.update(features=output)
     )
+
+    def full_pass(pixels: Tensor) -> dict[str, Tensor]:
+        detector.rcnn.transform.min_size = (min(pixels.shape[1:]),)  # or it would resize the view
+        detector.rcnn.transform.max_size = max(pixels.shape[1:])
+        return detector.rcnn([pixels])[0]
+
     results = []
     for image in images:
         plain = unit_interval(inference.plain.apply(image))
-        boxes = inference.plain.boxes_back(detector.rcnn([plain])[0]["boxes"], image)
+        boxes = inference.plain.boxes_back(full_pass(plain)["boxes"], image)
         total = torch.zeros(())
         for view in inference.views:
             pixels = unit_interval(view.apply(image))
-            detector.rcnn([pixels])
+            full_pass(pixels)
             batch, _ = detector.rcnn.transform([pixels])
             (logits,) = detector.heatmaps(batch, seen["features"], [view.boxes(boxes, image)])
             total = total + view.heatmaps_back(probabilities(logits), inference.swap)
@@ -67,6 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     detector = build_detector(arguments.backbone, len(PERSON_KEYPOINTS)).eval()
+    for parameter in detector.rcnn.roi_heads.keypoint_predictor.parameters():
+        parameter.data *= 1000  # untrained heatmaps are flat; steeper ones have a peak to compare
     inference = how(arguments.backbone)
     count, rounds = (8, 3) if arguments.backbone == "small" else (1, 1)
     rounds *= 1 if arguments.quick else 3
