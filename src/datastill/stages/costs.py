@@ -18,7 +18,7 @@ from datastill.stages.train import count_processes
 
 _GB = 1e9
 _CANDIDATES = 20  # per image, at most
-_CANDIDATE = 17 * 3 * 8 + 80  # bytes, before compression
+_CANDIDATE = 2 * (40 + 17 * (3 * 8 + 4 + 2) + 26)  # bytes: in a shard and in the evidence, unpacked
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ def _look(place: Place, files: FileData, found: Findings) -> list[Record]:
         if isinstance(spec, Union):
             continue
         if isinstance(spec, Videos):
-            found.videos[name] = found.attempt(gather.count_videos, place, name, spec) or 0
+            if count := found.attempt(gather.count_videos, place, name, spec):
+                found.videos[name] = count
             continue
         listed, (coco, refused) = _one_set(place, name, spec, found)
         there += coco.images if coco else []
