@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
 from datastill.data.coco import PERSON_KEYPOINTS, mirror_swap
+from datastill.distill.shards import SCHEMA
 from datastill.model.detector import build_detector
 
 
@@ -56,7 +58,7 @@ def table():
     """Candidates (image_id, score, box, probabilities(, agreeing)), keypoint i at (10+i, 20+i)."""
 
     def build(rows):
-        return pd.DataFrame(
+        lines = pd.DataFrame(
             [
                 {
                     "image_id": image_id,
@@ -71,6 +73,7 @@ def table():
                 for image_id, score, box, points, *agreeing in rows
             ]
         )
+        return pa.Table.from_pandas(lines, SCHEMA, preserve_index=False)
 
     return build
 
@@ -82,7 +85,7 @@ class InMemory:
         self._tables = tables
 
     def tables(self, *columns):
-        return (table[list(columns)] if columns else table for table in self._tables)
+        return (table.select(columns) if columns else table for table in self._tables)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def two(table):
 
 
 def test_a_generated_annotation_is_the_one_worked_out_by_hand(two):
-    judged = with_verdicts(two, at(0.5, 0.31))
+    judged = with_verdicts(two, at(0.5, 0.31), "match")
     assert list(generate([judged], category=7, area_share=0.5)) == [
         {
             "id": 1,
@@ -44,14 +44,14 @@ def test_a_generated_annotation_is_the_one_worked_out_by_hand(two):
 
 
 def test_annotations_are_numbered_on_over_the_tables(two):
-    judged = with_verdicts(two, at(0.1, 0.1))
-    numbers = [a["id"] for a in generate([judged, judged.iloc[:0], judged], 1, 0.5)]
+    judged = with_verdicts(two, at(0.1, 0.1), "match")
+    numbers = [a["id"] for a in generate([judged, judged.slice(0, 0), judged], 1, 0.5)]
     assert numbers == [1, 2, 3, 4]
 
 
 def test_evidence_says_of_every_candidate_what_was_decided_and_why(two, tmp_path):
     file = EvidenceFile(tmp_path / "row.parquet")
-    file.add(with_verdicts(two, at(0.5, 0.31)))
+    file.add(with_verdicts(two, at(0.5, 0.31), "match"))
     assert not (tmp_path / "row.parquet").exists()
     file.close()
     evidence = pd.read_parquet(tmp_path / "row.parquet")
@@ -73,7 +73,7 @@ def generated(table, in_memory, listed):
     ]
     candidates = in_memory(table(rows[:300]), table(rows[300:]))
     selection = select(candidates, 400, wanted, Rules())
-    judged = [with_verdicts(part, selection) for part in candidates.tables()]
+    judged = [with_verdicts(part, selection, "match") for part in candidates.tables()]
     people = list(generate(judged, 3, wanted.area_share))
     return Coco(listed(400), people, [{**PERSON, "id": 3}])
 
@@ -105,3 +105,22 @@ def test_streamed_annotations_are_the_bytes_of_those_written_at_once(generated, 
     write_coco(tmp_path / "once.json", generated)
     stream_coco(tmp_path / "streamed.json", *vars(generated).values())
     assert (tmp_path / "streamed.json").read_bytes() == (tmp_path / "once.json").read_bytes()
+
+
+def test_what_is_ignored_becomes_a_crowd_and_is_named_in_the_evidence(two):
+    band = Selection(Threshold(0.5, 1, 1, False), Threshold(0.1, 1, 1, False), ignored=0.3)
+    judged = with_verdicts(two, band, "prior")
+    assert judged["rule"].to_pylist() == ["prior", "prior"]
+    assert judged["accepted"].to_pylist() == [True, False]
+    assert judged["ignored"].to_pylist() == [False, True]
+    person, crowd = generate([judged], 1, 0.5)
+    assert (person["iscrowd"], crowd["iscrowd"]) == (0, 1)
+    assert crowd["bbox"] == [0, 0, 9, 9]
+    assert crowd["keypoints"] == [0] * 9
+    assert crowd["num_keypoints"] == 0
+
+
+@pytest.mark.parametrize("least", [None, 0.31, 0.6])
+def test_the_band_ends_below_the_threshold_and_may_be_empty(two, least):
+    band = Selection(Threshold(0.5, 1, 1, False), Threshold(0.1, 1, 1, False), ignored=least)
+    assert with_verdicts(two, band, "match")["ignored"].to_pylist() == [False, False]

@@ -109,7 +109,7 @@ def five(table, in_memory):
         (103, 0.7, BOX, [0.3, 0.8], [2, 17]),
         (103, 0.5, BOX, [0.97, 0.96], [16, 16]),
     ]
-    return in_memory(table(rows[:2]), table(rows[:1]).iloc[:0], table(rows[2:]))
+    return in_memory(table(rows[:2]), table(rows[:1]).slice(0, 0), table(rows[2:]))
 
 
 def test_instances_match_per_image_and_keypoints_per_kept_instance(five):
@@ -170,6 +170,6 @@ def test_candidates_too_few_for_the_density_are_all_kept_and_it_is_said(table, i
 
 
 def test_finding_nothing_at_all_is_an_error_that_says_in_how_many_images(table, in_memory):
-    nothing = table([(100, 0.1, BOX, [0.9, 0.2])]).iloc[:0]
+    nothing = table([(100, 0.1, BOX, [0.9, 0.2])]).slice(0, 0)
     with pytest.raises(DataError, match="nothing in 3 images"):
         select(in_memory(nothing), 3, wanted(1.0, 9.0), Rules())

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datastill.data.coco import Record
 from datastill.data.images import Refusal, image_path, load_image
 from datastill.distill.predict import Found, Inference, look
-from datastill.distill.shards import SCHEMA, Shard
+from datastill.distill.shards import SCHEMA, Shard, lists
 from datastill.errors import DataError
 from datastill.model.detector import Detector
 
@@ -76,22 +80,27 @@ def annotate_shard(teacher: Teacher, shard: Shard, loaded: _Loaded) -> None:
     """Let the teacher look at the images of a shard and write what it finds."""
     records, pixels, refused = loaded
     found = look(teacher.detector, pixels, teacher.inference)
-    shard.write(_rows(records, found), refused)
+    shard.write(_table(records, found), refused)
 
 
-def _rows(images: Sequence[Record], found: Sequence[Found]) -> pd.DataFrame:
+def _table(images: Sequence[Record], found: Sequence[Found]) -> pa.Table:
     """Return a line per instance, in the order of the images."""
-    rows = [
-        row
-        for image, each in zip(images, found, strict=True)
-        for row in zip(
-            [image["id"]] * len(each.instances),
-            each.instances.scores.tolist(),
-            each.instances.boxes.tolist(),
-            each.instances.keypoints.flatten(1).tolist(),
-            each.evidence.spread.tolist(),
-            each.evidence.agreeing.tolist(),
-            strict=True,
-        )
+    if not found:
+        return SCHEMA.empty_table()
+    counts = [len(each.instances) for each in found]
+    columns = [
+        np.repeat([image["id"] for image in images], counts),
+        _joined([each.instances.scores for each in found]),
+        lists(_joined([each.instances.boxes for each in found])),
+        lists(_joined([each.instances.keypoints.flatten(1) for each in found])),
+        lists(_joined([each.evidence.spread for each in found])),
+        lists(_joined([each.evidence.agreeing for each in found])),
     ]
-    return pd.DataFrame(rows, columns=SCHEMA.names)
+    return pa.Table.from_arrays(
+        [pa.array(column).cast(field.type) for column, field in zip(columns, SCHEMA, strict=True)],
+        schema=SCHEMA,
+    )
+
+
+def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:
+    return torch.cat([part.cpu() for part in parts]).numpy()

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from datastill.data.coco import Record
-from datastill.distill.select import Flags, Selection
-from datastill.distill.shards import SCHEMA
+from datastill.distill.select import Selection, keypoint_array
+from datastill.distill.shards import SCHEMA, lists, rows
 
 EVIDENCE = pa.schema(
     [
         *SCHEMA,
+        pa.field("rule", pa.string()),  # that decided, by its name in the params
         pa.field("threshold", pa.float64()),  # in force for the score
         pa.field("accepted", pa.bool_()),
+        pa.field("ignored", pa.bool_()),  # not accepted, and no background either
         pa.field("kept", pa.list_(pa.bool_())),  # k: the keypoints that are part of the annotation
     ]
 )
 
 
-def with_verdicts(candidates: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+def with_verdicts(candidates: pa.Table, selection: Selection, rule: str) -> pa.Table:
     """Return candidates with EVIDENCE's columns: what was decided about each, and why."""
-    accepted = selection.keeps(candidates["score"].to_numpy())
-    kept: list[Any] = [
-        selection.keeps_keypoints(np.asarray(points)[2::3], np.asarray(agreeing)) & is_kept
-        for points, agreeing, is_kept in zip(
-            candidates["keypoints"], candidates["agreeing"], accepted, strict=True
-        )
-    ]
-    return candidates.assign(threshold=selection.instance.value, accepted=accepted, kept=kept)
+    scores = candidates["score"].to_numpy()
+    accepted = selection.keeps(scores)
+    probabilities, agreeing = keypoint_array(candidates)[..., 2], rows(candidates["agreeing"])
+    kept = selection.keeps_keypoints(probabilities, agreeing) & accepted[:, None]
+    verdicts = {
+        "rule": np.full(len(scores), rule, dtype=object),
+        "threshold": np.full(len(scores), selection.instance.value),
+        "accepted": accepted,
+        "ignored": selection.ignores(scores),
+        "kept": lists(kept),
+    }
+    columns = {name: candidates[name] for name in SCHEMA.names} | verdicts
+    return pa.table(columns, schema=EVIDENCE)
+
+
+_GROUP = 20_000  # candidates that are written together
 
 
 class EvidenceFile:
@@ -45,47 +53,60 @@ class EvidenceFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._partial = path, path.with_name(path.name + ".partial")
         self._writer = pq.ParquetWriter(self._partial, EVIDENCE, compression="zstd")
+        self._waiting: list[pa.Table] = []
 
-    def add(self, judged: pd.DataFrame) -> None:
+    def add(self, judged: pa.Table) -> None:
         """Add a table of `with_verdicts`."""
-        self._writer.write_table(pa.Table.from_pandas(judged, EVIDENCE, preserve_index=False))
+        self._waiting.append(judged)
+        if sum(map(len, self._waiting)) >= _GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting = []
 
     def close(self) -> None:
         """Put the finished file in its place."""
+        self._write()
         self._writer.close()
         self._partial.replace(self._path)
 
 
-def generate(tables: Iterable[pd.DataFrame], category: int, area_share: float) -> Iterator[Record]:
+def generate(tables: Iterable[pa.Table], category: int, area_share: float) -> Iterator[Record]:
     """Yield hard annotations in the form of human ones, plus the `score` of each.
 
-    `tables` are those of `with_verdicts`. A box's area is `area_share` of it.
+    `tables` are those of `with_verdicts`. A box's area is `area_share` of it. What is ignored takes
+    the form of a crowd: nobody has to find it, and it is no background.
     """
     number = 0
     for table in tables:
-        columns = ("image_id", "score", "box", "keypoints", "kept")
-        accepted = table[table["accepted"]]
-        for image_id, score, box, keypoints, kept in zip(*map(accepted.get, columns), strict=True):
+        mine = table.filter(pc.or_(table["accepted"], table["ignored"]))
+        kept, points = rows(mine["kept"]), keypoint_array(mine)
+        boxes, plain = rows(mine["box"]), mine.select(["image_id", "score", "ignored"])
+        for i, (image_id, score, ignored) in enumerate(
+            zip(*plain.to_pydict().values(), strict=True)
+        ):
             number += 1
             yield {
                 "id": number,
-                "image_id": int(image_id),
+                "image_id": image_id,
                 "category_id": category,
-                "iscrowd": 0,
-                "score": round(float(score), 4),
-                **_box(box, area_share),
-                **_keypoints(np.asarray(keypoints).reshape(-1, 3), kept),
+                "iscrowd": int(ignored),
+                "score": round(score, 4),
+                **_box(boxes[i].tolist(), area_share),
+                **_keypoints(points[i].tolist(), kept[i].tolist()),
             }
 
 
 def _box(box: Sequence[float], area_share: float) -> Record:
-    x1, y1, x2, y2 = map(float, box)
+    x1, y1, x2, y2 = box
     xywh = [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
     return {"bbox": xywh, "area": round(xywh[2] * xywh[3] * area_share, 2)}
 
 
-def _keypoints(points: NDArray[np.float64], kept: Flags) -> Record:
+def _keypoints(points: Sequence[Sequence[float]], kept: Sequence[bool]) -> Record:
     flat: list[float] = []
-    for (x, y, _), is_kept in zip(points.tolist(), kept, strict=True):
+    for (x, y, _), is_kept in zip(points, kept, strict=True):
         flat += [round(x, 2), round(y, 2), 2] if is_kept else [0, 0, 0]
-    return {"keypoints": flat, "num_keypoints": sum(v > 0 for v in flat[2::3])}
+    return {"keypoints": flat, "num_keypoints": sum(kept)}

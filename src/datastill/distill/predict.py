@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
+import numpy as np
 import torch
 from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
 
 from datastill.data.images import unit_interval
 from datastill.distill.ensemble import decode, probabilities
@@ -20,12 +23,19 @@ from datastill.model.precision import Precision, inference_precision
 
 @dataclass(frozen=True)
 class Inference:
-    """How to predict: the one `plain` view that finds boxes, all `views` that place keypoints."""
+    """How to predict.
+
+    plain   the one view that finds boxes
+    views   all that place keypoints
+    swap    keypoint partners in a mirror
+    pixels  of views that pass the network together, as long as it is more than one
+    """
 
     plain: View
     views: tuple[View, ...]
-    swap: tuple[int, ...]  # keypoint partners in a mirror
+    swap: tuple[int, ...]
     precision: Precision = "32-true"
+    pixels: int = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -49,13 +59,18 @@ def predict(detector: Detector, images: Sequence[Tensor], inference: Inference) 
 def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Found]:
     """Return what `predict` does, with the evidence of the views."""
     device = next(detector.parameters()).device
+    images = [image.to(device) for image in images]
     with inference_precision(inference.precision, device):
-        plain = _plain_boxes(detector, images, inference.plain)
-        sums = {i: _Sum(boxes) for i, boxes in enumerate(plain) if len(boxes)}
-        for view in inference.views:
-            boxes = {i: view.boxes(plain[i].boxes, images[i]) for i in sums}
-            for i, seen in _view_heatmaps(detector, images, boxes, view).items():
-                sums[i].add(view.heatmaps_back(probabilities(seen), inference.swap))
+        plain, seen = _plain_pass(detector, images, inference)
+        boxes = {i: instances.boxes for i, instances in enumerate(plain) if len(instances)}
+        sums = {i: _Sum(plain[i]) for i in boxes}
+        for _, scale in groupby(inference.views, key=lambda view: replace(view, flip=False)):
+            sights = [(i, view) for view in scale for i in boxes]
+            missing = [sight for sight in sights if sight not in seen]
+            seen |= _heatmaps(detector, images, boxes, missing, inference.pixels)
+            for i, view in sights:
+                heatmaps = probabilities(seen.pop((i, view)))
+                sums[i].add(view.heatmaps_back(heatmaps, inference.swap))
     nothing = torch.zeros(0, len(inference.swap), detector.heatmap, detector.heatmap)
     return [
         sums[i].found(len(inference.views)) if i in sums else _Sum(boxes, nothing).found(1)
@@ -74,8 +89,8 @@ def mean_heatmaps(
     total, peaks = torch.zeros(()), []
     with inference_precision(inference.precision, device):
         for view in inference.views:
-            seen = _view_heatmaps(detector, [image], {0: view.boxes(boxes.to(device), image)}, view)
-            heatmaps = view.heatmaps_back(probabilities(seen[0]), inference.swap).cpu()
+            seen = _heatmaps(detector, [image.to(device)], {0: boxes.to(device)}, [(0, view)], 1)
+            heatmaps = view.heatmaps_back(probabilities(seen[0, view]), inference.swap).cpu()
             total = total + heatmaps
             peaks.append(decode(heatmaps, boxes)[..., :2])
     return total / len(inference.views), torch.stack(peaks)
@@ -104,39 +119,63 @@ class _Sum:
         return self._instances.boxes
 
 
-def _plain_boxes(detector: Detector, images: Sequence[Tensor], plain: View) -> list[Instances]:
-    found: list[Instances | None] = [None] * len(images)
-    for group in _same_size(images, range(len(images)), plain):
-        batch, features = detector.features(_network_input(detector, images, group, plain))
-        for i, instances in zip(group, detector.boxes(batch, features), strict=True):
-            boxes = plain.boxes_back(instances.boxes, images[i])
-            found[i] = replace(instances, boxes=boxes)
-    return [instances for instances in found if instances is not None]
+_Sight = tuple[int, View]  # image number and view
 
 
-def _view_heatmaps(
-    detector: Detector, images: Sequence[Tensor], boxes: dict[int, Tensor], view: View
-) -> dict[int, Tensor]:
-    heatmaps: dict[int, Tensor] = {}
-    for group in _same_size(images, boxes, view):
-        batch, features = detector.features(_network_input(detector, images, group, view))
-        found = detector.heatmaps(batch, features, [boxes[i] for i in group])
-        heatmaps.update(zip(group, found, strict=True))
+def _plain_pass(
+    detector: Detector, images: Sequence[Tensor], inference: Inference
+) -> tuple[list[Instances], dict[_Sight, Tensor]]:
+    """Return the boxes of every image, in its frame, and the heatmaps that the same features give
+    where the plain view is one of the views.
+    """
+    found: dict[int, Instances] = {}
+    seen: dict[_Sight, Tensor] = {}
+    every = [(i, inference.plain) for i in range(len(images))]
+    for part in _passes(images, every, inference.pixels):
+        batch, features = _features(detector, images, part)
+        for (i, view), instances in zip(part, detector.boxes(batch, features), strict=True):
+            found[i] = replace(instances, boxes=view.boxes_back(instances.boxes, images[i]))
+        if inference.plain in inference.views:
+            boxes = [view.boxes(found[i].boxes, images[i]) for i, view in part]
+            heatmaps = detector.heatmaps(batch, features, boxes) if any(map(len, boxes)) else []
+            seen |= zip(part, heatmaps, strict=False)
+    return [found[i] for i in range(len(images))], seen
+
+
+def _heatmaps(
+    detector: Detector,
+    images: Sequence[Tensor],
+    boxes: dict[int, Tensor],
+    sights: Sequence[_Sight],
+    pixels: int,
+) -> dict[_Sight, Tensor]:
+    """Return the heatmaps at the `boxes` of every image, which are in its frame, in its views."""
+    heatmaps: dict[_Sight, Tensor] = {}
+    for part in _passes(images, sights, pixels):
+        batch, features = _features(detector, images, part)
+        mapped = [view.boxes(boxes[i], images[i]) for i, view in part]
+        heatmaps |= zip(part, detector.heatmaps(batch, features, mapped), strict=True)
     return heatmaps
 
 
-def _network_input(
-    detector: Detector, images: Sequence[Tensor], group: Sequence[int], view: View
-) -> list[Tensor]:
-    device = next(detector.parameters()).device
-    return [unit_interval(view.apply(images[i]).to(device)) for i in group]
+def _features(
+    detector: Detector, images: Sequence[Tensor], sights: Sequence[_Sight]
+) -> tuple[ImageList, dict[str, Tensor]]:
+    return detector.features([unit_interval(view.apply(images[i])) for i, view in sights])
 
 
-def _same_size(
-    images: Sequence[Tensor], which: Sequence[int] | dict, view: View
-) -> list[list[int]]:
-    """Group images whose view has one size: padding would let neighbours change a prediction."""
+def _passes(
+    images: Sequence[Tensor], sights: Sequence[_Sight], pixels: int
+) -> Iterator[list[_Sight]]:
+    """Yield sights of one size, a view beside its mirror image, so many as have that many pixels.
+
+    Padding would let neighbours change a prediction; so would, in its last bits, a pass of one
+    after passes of many, hence parts of nearly equal length.
+    """
     groups = defaultdict(list)
-    for i in which:
-        groups[view.size(images[i])].append(i)
-    return list(groups.values())
+    for i, view in sights:
+        groups[view.size(images[i])].append((i, view))
+    for (height, width), group in groups.items():
+        most = max(1, pixels // (height * width))
+        for part in np.array_split(np.arange(len(group)), -(-len(group) // most)):
+            yield [group[place] for place in part]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from datastill.data.coco import Coco
+from datastill.distill.shards import rows
 from datastill.errors import DataError
 
 Flags = NDArray[np.bool_]
@@ -57,6 +58,8 @@ class Rules:
     keypoints  match: as many per instance as in the labelled set; match_by_type: that for every
                keypoint by itself; fixed: those of `least_probability`; agreement: those that
                `least_views` views agree on
+    least_ignored  instances from this score up to the threshold become ignored regions: too likely
+                   to be background, too unlikely to be learned from; None ignores none (the paper)
     """
 
     instances: Literal["match", "prior", "fixed"] = "match"
@@ -65,6 +68,7 @@ class Rules:
     least_score: float | None = None
     least_probability: float | None = None
     least_views: int | None = None
+    least_ignored: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,23 @@ class Selection:
     keypoint  of all keypoints together; None where each has its own or views decide
     by_type   of every keypoint
     views     that must agree on a keypoint, 0 where that does not matter
+    ignored   the score from which on what is not kept is ignored; None rejects it all
     """
 
     instance: Threshold
     keypoint: Threshold | None
     by_type: tuple[Threshold, ...] = ()
     views: int = 0
+    ignored: float | None = None
 
     def keeps(self, scores: NDArray[np.float64]) -> Flags:
         """Return which instances stay."""
         return scores >= self.instance.value
+
+    def ignores(self, scores: NDArray[np.float64]) -> Flags:
+        """Return which instances are neither kept nor background."""
+        least = np.inf if self.ignored is None else self.ignored
+        return (scores >= least) & ~self.keeps(scores)
 
     def keeps_keypoints(
         self, probabilities: NDArray[np.float64], agreeing: NDArray[np.int16]
@@ -140,7 +151,7 @@ def fixed_threshold(scores: NDArray[np.float64], value: float) -> Threshold:
 class Tables(Protocol):
     """Candidates that can be read again and again, a table at a time."""
 
-    def tables(self, *columns: str) -> Iterable[pd.DataFrame]: ...
+    def tables(self, *columns: str) -> Iterable[pa.Table]: ...
 
 
 def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Selection:
@@ -155,26 +166,31 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
             f"the teacher found nothing in {images} images; train it longer or check the images"
         )
     instance = _instances(scores, images, wanted, rules)
+    ignored = rules.least_ignored
     if rules.keypoints == "agreement":
-        return Selection(instance, None, views=int(rules.least_views or 0))
+        return Selection(instance, None, views=int(rules.least_views or 0), ignored=ignored)
     probabilities = _probabilities(candidates, instance.value)
     if rules.keypoints == "match_by_type":
         counts = [max(1, round(share * len(probabilities))) for share in wanted.keypoint_shares]
         columns = zip(probabilities.T, counts, strict=True)
-        return Selection(instance, None, tuple(matching_threshold(p, n) for p, n in columns))
+        by_type = tuple(matching_threshold(p, n) for p, n in columns)
+        return Selection(instance, None, by_type, ignored=ignored)
     if rules.keypoints == "fixed":
-        least = float(rules.least_probability or 0)
-        return Selection(instance, fixed_threshold(probabilities.ravel(), least))
-    count = round(wanted.keypoints_per_instance * len(probabilities))
-    return Selection(instance, matching_threshold(probabilities.ravel(), count))
+        keypoint = fixed_threshold(probabilities.ravel(), float(rules.least_probability or 0))
+    else:
+        count = round(wanted.keypoints_per_instance * len(probabilities))
+        keypoint = matching_threshold(probabilities.ravel(), count)
+    return Selection(instance, keypoint, ignored=ignored)
 
 
 def _probabilities(candidates: Tables, threshold: float) -> NDArray[np.float64]:
     """Return (n, k) of the instances that reach `threshold`."""
-    tables = (
-        table[table["score"] >= threshold] for table in candidates.tables("score", "keypoints")
-    )
-    return np.concatenate([keypoint_array(table)[..., 2] for table in tables if len(table)])
+    parts = [
+        keypoint_array(table)[table["score"].to_numpy() >= threshold, :, 2]
+        for table in candidates.tables("score", "keypoints")
+        if len(table)
+    ]
+    return np.concatenate(parts)
 
 
 def _instances(
@@ -186,6 +202,7 @@ def _instances(
     return matching_threshold(scores, round(float(per_image or 0) * images))
 
 
-def keypoint_array(candidates: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the keypoints of `candidates`, one at least, as (n, k, 3): x, y, probability."""
-    return np.stack(candidates["keypoints"].to_list()).reshape(len(candidates), -1, 3)
+def keypoint_array(candidates: pa.Table) -> NDArray[np.float64]:
+    """Return the keypoints of `candidates` as (n, k, 3): x, y, probability."""
+    flat = rows(candidates["keypoints"])
+    return flat.reshape(len(flat), flat.shape[1] // 3, 3)

@@ -11,10 +11,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from datastill.data.coco import Record
 from datastill.data.images import Refusal
@@ -47,34 +49,41 @@ class Shard:
         """Return whether its candidates are there."""
         return self.path.is_file()
 
-    def write(self, candidates: pd.DataFrame, refused: Sequence[Refusal] = ()) -> None:
+    def write(self, candidates: pa.Table, refused: Sequence[Refusal] = ()) -> None:
         """Write the candidates of its images, and which images could not be read: or nothing."""
         notes = json.dumps([[refusal.file_name, refusal.reason] for refusal in refused])
-        table = pa.Table.from_pandas(candidates, SCHEMA, preserve_index=False)
-        table = table.replace_schema_metadata({_REFUSED: notes.encode()})
+        table = candidates.replace_schema_metadata({_REFUSED: notes.encode()})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(self.path.name + ".partial")
         pq.write_table(table, partial, write_page_checksum=True)
         partial.replace(self.path)
 
-    def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return its candidates; raises DataError where the file is damaged."""
-        return self._table(columns).to_pandas()
-
-    def refused(self) -> list[Refusal]:
-        """Return its images that could not be read."""
-        notes = (self._table(["score"]).schema.metadata or {}).get(_REFUSED, b"[]")
-        return [Refusal(*pair) for pair in json.loads(notes)]
-
-    def _table(self, columns: Sequence[str] | None) -> pa.Table:
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return its candidates, of SCHEMA; raises DataError where the file is damaged."""
         try:
-            return pq.read_table(
-                self.path, columns=columns, partitioning=None, page_checksum_verification=True
-            )
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+                return file.read(columns)
         except (pa.ArrowException, OSError) as error:
             raise DataError(
                 f"{self.path}: damaged ({error}); delete it and its images are looked at again"
             ) from None
+
+    def refused(self) -> list[Refusal]:
+        """Return its images that could not be read."""
+        notes = (self.read(["score"]).schema.metadata or {}).get(_REFUSED, b"[]")
+        return [Refusal(*pair) for pair in json.loads(notes)]
+
+
+def lists(values: NDArray[Any]) -> pa.ListArray:
+    """Return the rows of an array (n, m) as a column."""
+    n, m = values.shape
+    return pa.ListArray.from_arrays(m * np.arange(n + 1), values.ravel())
+
+
+def rows(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return a column of lists of equal length, as `lists` makes it, as an array (n, m)."""
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), len(flat) // max(1, len(column)))
 
 
 def cut(
@@ -97,7 +106,7 @@ class Candidates:
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
 
-    def tables(self, *columns: str) -> Iterator[pd.DataFrame]:
+    def tables(self, *columns: str) -> Iterator[pa.Table]:
         """Yield the candidates of every shard in the order of the images; all columns or these."""
         return (shard.read(list(columns) or None) for shard in self._shards)
 

@@ -39,9 +39,9 @@ def judge(
 ) -> AnnotationQuality:
     """Match `generated` keypoints with `truth` as COCO does: greedily by score, image by image.
 
-    An annotation without score counts as 1. Truth without keypoints, and crowds, are ignored: no
-    one has to find them and who finds them is not wrong. OKS is pycocotools', so a keypoint left
-    out (0, 0, 0) counts as missed where the truth has it.
+    An annotation without score counts as 1; a generated region to ignore is none. Truth without
+    keypoints, and crowds, are ignored: no one has to find them and who finds them is not wrong. OKS
+    is pycocotools', so a keypoint left out (0, 0, 0) counts as missed where the truth has it.
     Raises DataError where the images differ or a record is malformed.
     """
     _check_images(generated, truth)
@@ -49,7 +49,8 @@ def judge(
 
 
 def _matched(generated: Coco, truth: Coco, sigmas: Sequence[float] | None) -> Any:
-    results = [{"score": 1.0, **annotation} for annotation in generated.annotations]
+    people = (each for each in generated.annotations if not each.get("iscrowd"))
+    results = [{"score": 1.0, **annotation} for annotation in people]
     evaluation = prepared(truth, results, "keypoints", sigmas=sigmas)
     evaluation.params.iouThrs = np.array(LEVELS)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]

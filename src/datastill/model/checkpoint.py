@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from datastill.errors import DataError, ParamsError
 from datastill.model.detector import Detector, build_detector
+from datastill.model.folding import fold
 
 _KEY = "card"  # safetensors orders several metadata keys at random; one JSON string is stable
 
@@ -27,7 +28,7 @@ def save_weights(path: Path, detector: Detector, card: dict[str, Any]) -> None:
 
 
 def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
-    """Return the detector stored at `path`, ready to predict, and its card.
+    """Return the detector stored at `path`, to predict and for nothing else, and its card.
 
     Raises DataError where the file is absent, damaged, or fits no detector of ours.
     """
@@ -43,7 +44,7 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
         detector.load_state_dict(tensors)
     except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, ParamsError) as error:
         raise DataError(f"{path}: no model of datastill: {error}") from None
-    return detector.eval(), card
+    return fold(detector.eval()), card
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -76,6 +76,7 @@ class Select(Section):
     least_score: Share | None
     least_probability: Share | None
     least_views: Positive | None
+    least_ignored: Share | None
     images_without: Literal["keep", "drop"]
     most_refused: Annotated[float, Field(ge=0, lt=1)]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 import torch
 
 from datastill.data.coco import (
@@ -47,8 +47,13 @@ def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inferenc
     views = place.params.views
     plain = View(views.plain_short_side, views.plain_long_side)
     many = all_views(views.short_sides, views.long_side, views.flip)
-    precision = resolve_precision(views.precision)
-    return Inference(plain, many if multi else (plain,), mirror_swap(keypoints), precision)
+    return Inference(
+        plain,
+        many if multi else (plain,),
+        mirror_swap(keypoints),
+        resolve_precision(views.precision),
+        views.batch * views.plain_short_side * views.plain_short_side * 4 // 3,
+    )
 
 
 def run(place: Place, row: str) -> None:
@@ -133,7 +138,8 @@ def _kept_images(
         return images
     busy: set[int] = set()
     for table in candidates.tables("image_id", "score"):
-        busy |= set(table["image_id"][selection.keeps(table["score"].to_numpy())])
+        accepted = selection.keeps(table["score"].to_numpy())
+        busy |= set(table["image_id"].to_numpy()[accepted].tolist())
     return [image for image in images if image["id"] in busy]
 
 
@@ -147,9 +153,9 @@ def _write(
     (images, categories), (candidates, selection, wanted) = where, what
     evidence, tally = EvidenceFile(place.candidates(row)), Tally()
 
-    def judged() -> Iterator[pd.DataFrame]:
+    def judged() -> Iterator[pa.Table]:
         for table in candidates.tables():
-            verdicts = with_verdicts(table, selection)
+            verdicts = with_verdicts(table, selection, place.params.select.instances)
             evidence.add(verdicts)
             yield verdicts
 

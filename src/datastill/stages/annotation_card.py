@@ -26,6 +26,7 @@ class Tally:
     """What was generated, counted on its way to the file; `shown` is for the contact sheet."""
 
     instances: int = 0
+    ignored: int = 0
     keypoints: int = 0
     images: Counter[int] = field(default_factory=Counter)
     shown: list[Record] = field(default_factory=list)
@@ -33,9 +34,10 @@ class Tally:
     def counted(self, records: Iterator[Record], shown: set[int]) -> Iterator[Record]:
         """Yield `records`; remember those on images of `shown`."""
         for record in records:
-            self.instances += 1
+            self.ignored += record["iscrowd"]
+            self.instances += not record["iscrowd"]
             self.keypoints += record["num_keypoints"]
-            self.images[record["image_id"]] += 1
+            self.images[record["image_id"]] += not record["iscrowd"]
             if record["image_id"] in shown:
                 self.shown.append(record)
             yield record
@@ -87,8 +89,9 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
     tally, readable = outcome.tally, len(outcome.readable)
     return {
         "images": len(outcome.images),
-        "images_without_annotations": readable - len(tally.images),
+        "images_without_annotations": readable - sum(n > 0 for n in tally.images.values()),
         "instances": tally.instances,
+        "ignored": tally.ignored,
         "instances_per_image": round(tally.instances / readable, 4),
         "keypoints_per_instance": round(tally.keypoints / max(1, tally.instances), 4),
     }
@@ -136,8 +139,8 @@ def _judged(outcome: Outcome, thresholds: list[float]) -> list[tuple[float | Non
     if not outcome.unlabelled.annotations:
         return [(None, None)] * len(thresholds)
     least = replace(outcome.selection.instance, value=min(thresholds))
-    lenient = replace(outcome.selection, instance=least)
-    tables = (with_verdicts(table, lenient) for table in outcome.candidates.tables())
+    lenient = replace(outcome.selection, instance=least, ignored=None)
+    tables = (with_verdicts(table, lenient, "") for table in outcome.candidates.tables())
     categories = outcome.unlabelled.categories
     people = list(generate(tables, categories[0]["id"], outcome.wanted.area_share))
     generated = Coco(outcome.readable, people, categories)

@@ -53,10 +53,11 @@ def _image(place: Place, row: str, image_id: int) -> Record:
 
 def _verdict(number: int, candidate: dict[Any, Any]) -> str:
     than, word = (">=", "accepted") if candidate["accepted"] else ("<", "rejected")
+    word = "ignored" if candidate["ignored"] else word
     x1, y1, x2, y2 = candidate["box"]
     return (
-        f"{number}. {word}: score {candidate['score']:.3f} {than} {candidate['threshold']:.3f} in "
-        f"force, box {x2 - x1:.0f} x {y2 - y1:.0f} at ({x1:.0f}, {y1:.0f})"
+        f"{number}. {word}: score {candidate['score']:.3f} {than} {candidate['threshold']:.3f} by "
+        f"rule {candidate['rule']}, box {x2 - x1:.0f} x {y2 - y1:.0f} at ({x1:.0f}, {y1:.0f})"
     )
 
 
