@@ -60,6 +60,17 @@ def test_images_without_annotations_are_dropped_where_the_params_say_so(copy):
     assert {i["id"] for i in content["images"]} == {a["image_id"] for a in content["annotations"]}
 
 
+def test_doubtful_candidates_become_regions_to_ignore_where_the_params_say_so(copy):
+    before = card(copy)
+    assert annotate(copy, least_ignored=0.06).returncode == 0
+    after, found = card(copy), evidence(copy)
+    assert after["ignored"] == found["ignored"].sum() > before["ignored"] == 0
+    assert after["quality"] == before["quality"]
+    content = json.loads((copy.root / f"work/miniature/annotations/{ROW}.json").read_text())
+    assert sum(a["iscrowd"] for a in content["annotations"]) == after["ignored"]
+    assert sum(1 - a["iscrowd"] for a in content["annotations"]) == after["instances"]
+
+
 def test_the_card_says_what_other_thresholds_would_have_given(reproduced):
     found = card(reproduced)
     curve = found["sensitivity"]

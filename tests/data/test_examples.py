@@ -17,6 +17,7 @@ def target(boxes, keypoints):
         "boxes": torch.tensor(boxes),
         "labels": torch.ones(len(boxes), dtype=torch.int64),
         "keypoints": torch.tensor(keypoints),
+        "ignored": torch.tensor(boxes[:1]) + 1,
     }
 
 
@@ -54,6 +55,7 @@ def test_in_a_mirror_x_counts_from_the_other_border_and_sides_change():
     )
     mirrored = mirror(seen, 100, FACE)
     assert mirrored["boxes"].tolist() == [[70, 20, 90, 60]]
+    assert mirrored["ignored"].tolist() == [[69, 21, 89, 61]]
     assert mirrored["keypoints"].tolist() == [[[50, 25, 2], [0, 0, 0], [88, 22, 1]]]
     assert mirrored["labels"] is seen["labels"]
 
@@ -76,6 +78,7 @@ def test_x_and_y_scale_by_their_own_factors():
     scaled, rescaled = rescale(image, seen, 20, 999)
     assert scaled.shape == (3, 20, 33)
     assert rescaled["boxes"].numpy() == pytest.approx(np.array([[6.6, 10, 33, 20]]))
+    assert rescaled["ignored"].numpy() == pytest.approx(np.array([[7.26, 32 / 3, 33.66, 62 / 3]]))
     points = np.array([[[33, 20, 2], [16.5, 2, 1], [0, 0, 0]]])
     assert rescaled["keypoints"].numpy() == pytest.approx(points)
 
@@ -118,10 +121,25 @@ def test_annotations_become_corners_and_points(person):
     assert made["keypoints"][1].ravel().tolist() == pytest.approx(person()["keypoints"])
 
 
-def test_a_crowd_teaches_nothing(person):
+def test_a_crowd_is_a_region_to_ignore_and_no_person(person):
     made = as_target([person(iscrowd=1), person(bbox=[1, 2, 3, 4])], 17)
     assert made["boxes"].tolist() == [[1, 2, 4, 6]]
+    assert made["ignored"].tolist() == [[5, 6, 15, 26]]
     assert len(made["labels"]) == len(made["keypoints"]) == 1
+
+
+def test_every_image_keeps_its_own_people_and_regions(tmp_path, coco, person, write_images):
+    crowds = [person(10), person(10, 2, iscrowd=1), person(11, 3, iscrowd=1), person(12, 4)]
+    content = coco(range(10, 13), crowds, "labelled")
+    write_images(tmp_path, content)
+    sampler = MixedSampler((3,), 1.0, 6, 2, 0)
+    batches = Minibatches([content], tmp_path, sampler, Augmentation((20, 40), 60, SWAP))
+    counts = {
+        (e.image_id, len(e.target["labels"]), len(e.target["ignored"]))
+        for i in range(6)
+        for e in batches[i]
+    }
+    assert counts == {(10, 1, 1), (11, 0, 1), (12, 1, 0)}
 
 
 @pytest.mark.parametrize("crowds", [0, 1])
@@ -131,6 +149,7 @@ def test_an_image_without_people_gives_empty_tensors_of_the_right_shapes(person,
         "boxes": (0, 4),
         "labels": (0,),
         "keypoints": (0, 17, 3),
+        "ignored": (crowds, 4),
     }
     assert made["labels"].dtype == torch.int64
     assert made["boxes"].dtype == made["keypoints"].dtype == torch.float32

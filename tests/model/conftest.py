@@ -39,6 +39,7 @@ def people():
             "boxes": corners,
             "labels": torch.ones(len(corners), dtype=torch.int64),
             "keypoints": torch.cat([points, visible], dim=-1),
+            "ignored": torch.zeros(0, 4),
         }
 
     return build

@@ -193,7 +193,7 @@ def test_nobody_is_proposed_from_the_finest_level(detector, images):
 def test_fabric_does_not_round_the_coordinates_of_a_batch(listener, images, people):
     model, module = listener
     model(Batch(images((8, 8)), [people([1, 2, 3, 4])]))
-    assert module.heard == [torch.float32, torch.float32, torch.int64, torch.float32]
+    assert module.heard == [torch.float32, torch.float32, torch.int64, torch.float32, torch.float32]
 
 
 def test_fabric_would_round_them_in_a_tuple(listener):

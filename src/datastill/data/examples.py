@@ -24,7 +24,8 @@ class Example:
     image_id: int
     source: int
     image: Tensor  # (3, h, w) uint8, network scale
-    target: dict[str, Tensor]  # boxes (n, 4) x1 y1 x2 y2, labels (n,), keypoints (n, k, 3)
+    # boxes (n, 4) x1 y1 x2 y2, labels (n,), keypoints (n, k, 3), ignored regions (m, 4) like boxes
+    target: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,18 @@ class Augmentation:
 
 def mirror(target: dict[str, Tensor], width: int, swap: Sequence[int]) -> dict[str, Tensor]:
     """Return `target` as seen in a mirror; continuous coordinates mirror to `width` - x."""
-    x1, y1, x2, y2 = target["boxes"].unbind(-1)
     x, y, v = target["keypoints"][:, list(swap)].unbind(-1)
     return {
         **target,
-        "boxes": torch.stack([width - x2, y1, width - x1, y2], dim=-1),
+        "boxes": _mirrored(target["boxes"], width),
         "keypoints": torch.stack([torch.where(v > 0, width - x, 0), y, v], dim=-1),
+        "ignored": _mirrored(target["ignored"], width),
     }
+
+
+def _mirrored(boxes: Tensor, width: int) -> Tensor:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 
 
 def rescale(
@@ -62,38 +68,48 @@ def rescale(
     """Return image and target at that scale; x and y scale by slightly different factors."""
     scaled = resize(image, short_side, long_side)
     y, x = (new / old for new, old in zip(scaled.shape[-2:], image.shape[-2:], strict=True))
-    factors = torch.tensor([x, y])
-    keypoints = target["keypoints"] * torch.tensor([x, y, 1.0])
-    return scaled, {**target, "boxes": target["boxes"] * factors.repeat(2), "keypoints": keypoints}
-
-
-def as_target(annotations: Sequence[Record], keypoints: int) -> dict[str, Tensor]:
-    """Return the tensors of one image's COCO annotations; crowds teach nothing and are left out."""
-    single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
-    boxes = torch.tensor([a["bbox"] for a in single], dtype=torch.float32).reshape(-1, 4)
-    points = torch.tensor([a["keypoints"] for a in single], dtype=torch.float32)
-    return {
-        "boxes": torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1),
-        "labels": torch.ones(len(single), dtype=torch.int64),
-        "keypoints": points.reshape(-1, keypoints, 3),
+    factors = torch.tensor([x, y]).repeat(2)
+    return scaled, {
+        **target,
+        "boxes": target["boxes"] * factors,
+        "keypoints": target["keypoints"] * torch.tensor([x, y, 1.0]),
+        "ignored": target["ignored"] * factors,
     }
 
 
+def as_target(annotations: Sequence[Record], keypoints: int) -> dict[str, Tensor]:
+    """Return the tensors of one image's COCO annotations; crowds become regions to ignore."""
+    single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
+    crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
+    points = torch.tensor([a["keypoints"] for a in single], dtype=torch.float32)
+    return {
+        "boxes": _boxes(single),
+        "labels": torch.ones(len(single), dtype=torch.int64),
+        "keypoints": points.reshape(-1, keypoints, 3),
+        "ignored": _boxes(crowds),
+    }
+
+
+def _boxes(annotations: Sequence[Record]) -> Tensor:
+    boxes = torch.tensor([a["bbox"] for a in annotations], dtype=torch.float32).reshape(-1, 4)
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
+
+
 class _Packed:
-    """The targets of a set in four arrays: small, and shared by the processes that load images."""
+    """The targets of a set, an array of each kind: small, and shared by loading processes."""
 
     def __init__(self, coco: Coco, keypoints: int) -> None:
         people = coco.by_image()
         self.images = coco.images
         targets = [as_target(people[image["id"]], keypoints) for image in coco.images]
-        self._counts = [len(target["labels"]) for target in targets]
-        self._ends = list(accumulate(self._counts))
         self._arrays = {name: torch.cat([t[name] for t in targets]) for name in targets[0]}
+        self._starts = {
+            name: [0, *accumulate(len(target[name]) for target in targets)] for name in targets[0]
+        }
 
     def target(self, index: int) -> dict[str, Tensor]:
-        end = self._ends[index]
-        mine = slice(end - self._counts[index], end)
-        return {name: array[mine].clone() for name, array in self._arrays.items()}
+        mine = {name: slice(*starts[index : index + 2]) for name, starts in self._starts.items()}
+        return {name: array[mine[name]].clone() for name, array in self._arrays.items()}
 
 
 class Minibatches(Dataset[list[Example]]):

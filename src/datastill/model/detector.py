@@ -15,6 +15,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from datastill.instances import Instances
 from datastill.model.backbones import backbone_spec
+from datastill.model.ignoring import IgnoringHeads, IgnoringProposals
 from datastill.model.roi import MatmulRoIAlign
 from datastill.model.spec import KEYPOINT_BINS, BackboneSpec
 
@@ -42,7 +43,7 @@ class Detector(nn.Module):
         self.heatmap = heatmap  # bins per side
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the training losses by name; targets hold boxes, labels and keypoints."""
+        """Return the training losses by name; targets hold boxes, labels, keypoints, ignored."""
         losses: dict[str, Tensor] = self.rcnn(batch.images, batch.targets)
         return losses
 
@@ -118,6 +119,8 @@ def build_detector(backbone: str, keypoints: int, *, thawed: bool = False) -> De
         keypoint_predictor=_keypoint_predictor(spec, keypoints),
         **_sampling(spec),
     )
+    # torchvision's constructor makes both itself.
+    rcnn.rpn.__class__, rcnn.roi_heads.__class__ = IgnoringProposals, IgnoringHeads
     if spec.finest_stride:
         rcnn.rpn = CoarseProposals(rcnn.rpn)
         # KeypointRCNN's constructor takes no pooling but its own.

@@ -69,7 +69,12 @@ def _people(keypoints: int, size: tuple[int, int], device: torch.device) -> dict
     points = boxes[:, None, :2].expand(-1, keypoints, -1) + 1
     seen = torch.ones(_PEOPLE, keypoints, 1, device=device)
     labels = torch.ones(_PEOPLE, dtype=torch.int64, device=device)
-    return {"boxes": boxes, "labels": labels, "keypoints": torch.cat([points, seen], 2)}
+    return {
+        "boxes": boxes,
+        "labels": labels,
+        "keypoints": torch.cat([points, seen], 2),
+        "ignored": boxes[:0],
+    }
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:
