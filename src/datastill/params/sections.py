@@ -121,10 +121,12 @@ class Machine(Section):
 
     processes  that train together, one per device; auto is one per GPU
     workers    processes that load images for each of them; 0 loads between steps
+    engine     that annotates: local, or ray (a cluster; needs datastill[ray])
     """
 
     processes: Positive | Literal["auto"]
     workers: Natural
+    engine: Literal["local", "ray"]
 
 
 class Tracking(Section):

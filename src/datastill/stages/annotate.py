@@ -35,6 +35,7 @@ from datastill.params import DistilledRow
 from datastill.progress import Steps
 from datastill.stages import data
 from datastill.stages.annotation_card import Outcome, Tally, annotation_card
+from datastill.stages.cluster import Job, find_on_cluster
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
 from datastill.stages.show import SHOWN, draw_sheet
@@ -94,14 +95,20 @@ def find(place: Place, row: str, images: list[Record]) -> Candidates:
     """Return what the teacher of `row` finds in `images`; it looks only where it has not yet."""
     spec = distilled(place, row)
     shards = _shards(place, row, images)
-    if not all(shard.is_done for shard in shards):
-        detector, card = load_detector(place.weights(spec.teacher))
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    done = sum(len(shard.images) for shard in shards if shard.is_done)
+    if done < len(images):
+        weights = place.weights(spec.teacher)
+        detector, card = load_detector(weights)
         how = inference(place, tuple(card["keypoints"]), multi=True)
-        teacher = Teacher(detector.to(device), how)
         with Steps(f"annotating {spec.unlabelled}", len(images)) as steps:
-            steps.start_at(sum(len(shard.images) for shard in shards if shard.is_done))
-            find_candidates(teacher, shards, place.images, steps.advance)
+            steps.start_at(done)
+            if place.params.machine.engine == "ray":
+                job = Job(weights.absolute(), place.images.absolute(), how, torch.get_num_threads())
+                find_on_cluster(job, shards, steps.advance)
+            else:
+                device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+                teacher = Teacher(detector.to(device), how)
+                find_candidates(teacher, shards, place.images, steps.advance)
     return Candidates(shards)
 
 
