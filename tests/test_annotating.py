@@ -93,7 +93,11 @@ def test_the_card_compares_the_unlabelled_set_with_the_labelled_one(reproduced):
     assert set(drift["shift"]) == {"size", "aspect", "brightness"}
     assert sum(drift["labelled"]["images_by_instances"]) == 12  # 35,504 at 1:3000
     assert sum(drift["unlabelled"]["images_by_instances"]) == 28
-    assert sum(drift["scores"]) == len(evidence(reproduced))
+    per_image = sum(drift["unlabelled"]["candidates_per_image_by_score"])
+    assert per_image == pytest.approx(len(evidence(reproduced)) / 28, abs=0.01)
+    in_force = drift["unlabelled"]["found_per_image"]
+    assert in_force == pytest.approx(card(reproduced)["instances_per_image"], abs=0.001)
+    assert sum(drift["labelled"]["candidates_per_image_by_score"]) > 0
 
 
 def test_unreadable_images_are_named_and_too_many_are_an_error(copy):

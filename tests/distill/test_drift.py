@@ -4,14 +4,15 @@ import pytest
 from datastill.distill.drift import drift, look_at
 
 
-def looks(count, brightness, size=(640, 480), per_image=2):
+def looks(count, brightness, size=(640, 480), per_image=2, seen=((0.31, 0.32, 0.91), 1)):
     images = [{"width": size[0] + i % 7, "height": size[1] + i % 5} for i in range(count)]
     values = brightness + np.random.default_rng(0).normal(0, 10, count)
-    return look_at(images, values.tolist(), [per_image] * count)
+    return look_at(images, values.tolist(), [per_image] * count, np.array(seen[0]), seen[1])
 
 
-def card(unlabelled, threshold=0.8, scores=(0.31, 0.32, 0.91)):
-    return drift(looks(50, 120.0), unlabelled, np.array(scores), threshold)
+def card(unlabelled, threshold=0.8):
+    """The card of a labelled set of two instances per image, all of which the teacher finds."""
+    return drift(looks(50, 120.0, seen=([0.99] * 20, 10)), unlabelled, threshold)
 
 
 def test_like_sets_and_a_sound_threshold_raise_no_warning():
@@ -41,8 +42,20 @@ def test_a_threshold_that_the_teacher_itself_contradicts_is_a_warning(threshold,
     assert words in warning
 
 
+@pytest.mark.parametrize(("found", "words"), [(3.1, "finds 3.10 per"), (1.3, "finds 1.30 per")])
+def test_a_threshold_that_miscounts_labelled_images_is_a_warning(found, words):
+    labelled = looks(50, 120.0, seen=([0.9] * round(10 * found), 10))
+    (warning,) = drift(labelled, looks(50, 120.0), 0.8)["warnings"]
+    assert words in warning
+    assert "people marked 2.00" in warning
+    assert "instances: prior" in warning
+
+
 def test_scores_and_instances_are_counted():
-    found = card(looks(50, 120.0, per_image=9))
-    assert found["scores"] == [0, 0, 0, 2, 0, 0, 0, 0, 0, 1]
+    found = card(looks(50, 120.0, per_image=9, seen=((0.31, 0.32, 0.91), 4)))
     assert found["labelled"]["images_by_instances"] == [0, 0, 50, 0, 0, 0]
     assert found["unlabelled"]["images_by_instances"] == [0, 0, 0, 0, 0, 50]
+    tenths = found["unlabelled"]["candidates_per_image_by_score"]
+    assert tenths == [0, 0, 0, 0.5, 0, 0, 0, 0, 0, 0.25]
+    assert found["unlabelled"]["found_per_image"] == 0.25
+    assert found["labelled"]["found_per_image"] == 2

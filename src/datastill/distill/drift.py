@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 LARGE = 0.5  # of the labelled set's standard deviations: a medium effect in Cohen's terms
 UNSURE = 0.5  # a threshold below it lets more wrong than right boxes through, by the teacher's word
 SURE = 0.95  # above it, boxes are left out of which the teacher is all but certain
+ODD = 1.5  # times as many, or as few: the same threshold means another thing on either set
 _SHARES = np.linspace(0, 1, 11)
 _MOST = 5  # instances per image that are counted apart
 
@@ -23,12 +24,19 @@ class Look:
     widths, heights  (n,) in pixels
     brightness       (n,) mean of an image, 0 to 255
     instances        (n,) annotated on each image, by hand or by a teacher
+    scores           (m,) of what the teacher finds in `looked` of the images
     """
 
     widths: NDArray[np.float64]
     heights: NDArray[np.float64]
     brightness: NDArray[np.float64]
     instances: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    looked: int
+
+    def found(self, threshold: float) -> float:
+        """Return how many instances the teacher finds in an image, on average."""
+        return float((self.scores >= threshold).sum()) / max(1, self.looked)
 
     def measures(self) -> dict[str, NDArray[np.float64]]:
         """Return what is compared, by name."""
@@ -39,23 +47,27 @@ class Look:
         }
 
 
-def drift(
-    labelled: Look, unlabelled: Look, scores: NDArray[np.float64], threshold: float
-) -> dict[str, Any]:
-    """Return the drift card: both sets in numbers, the teacher's scores, and what to beware of."""
-    card = {
-        "labelled": _described(labelled),
-        "unlabelled": _described(unlabelled),
-        "shift": {name: round(value, 2) for name, value in _shifts(labelled, unlabelled)},
-        "scores": np.histogram(scores, _SHARES)[0].tolist(),
+def drift(labelled: Look, unlabelled: Look, threshold: float) -> dict[str, Any]:
+    """Return the drift card: both sets in numbers, and what to beware of at that `threshold`."""
+    shift = {name: round(value, 2) for name, value in _shifts(labelled, unlabelled)}
+    return {
+        "labelled": _described(labelled, threshold),
+        "unlabelled": _described(unlabelled, threshold),
+        "shift": shift,
+        "warnings": [*_warnings(shift, threshold), *_miscounted(labelled, threshold)],
     }
-    return {**card, "warnings": list(_warnings(card["shift"], threshold))}
 
 
-def _described(look: Look) -> dict[str, Any]:
+def _described(look: Look, threshold: float) -> dict[str, Any]:
     means = {name: round(float(values.mean()), 2) for name, values in look.measures().items()}
     counts = np.bincount(np.minimum(look.instances, _MOST), minlength=_MOST + 1)
-    return {**means, "images_by_instances": counts.tolist()}
+    tenths = np.histogram(look.scores, _SHARES)[0] / max(1, look.looked)
+    return {
+        **means,
+        "images_by_instances": counts.tolist(),
+        "candidates_per_image_by_score": tenths.round(3).tolist(),
+        "found_per_image": round(look.found(threshold), 3),
+    }
 
 
 def _shifts(labelled: Look, unlabelled: Look) -> Iterator[tuple[str, float]]:
@@ -79,11 +91,30 @@ def _warnings(shift: dict[str, float], threshold: float) -> Iterator[str]:
         yield f"to match the labelled set, boxes up to a score of {threshold:.2f} are rejected"
 
 
-def look_at(images: Sequence[dict[str, Any]], brightness: Sequence[float], counts: Any) -> Look:
+def _miscounted(labelled: Look, threshold: float) -> Iterator[str]:
+    """Yield a warning where the threshold does not find on labelled images what people marked."""
+    found, annotated = labelled.found(threshold), float(labelled.instances.mean())
+    if not annotated / ODD <= found <= annotated * ODD:
+        yield (
+            f"at the threshold of {threshold:.2f} the teacher finds {found:.2f} per labelled "
+            f"image, where people marked {annotated:.2f}: the unlabelled images probably do not "
+            "show as many; give select.per_image a number of your own with instances: prior"
+        )
+
+
+def look_at(
+    images: Sequence[dict[str, Any]],
+    brightness: Sequence[float],
+    counts: Sequence[int],
+    scores: NDArray[np.float64],
+    looked: int,
+) -> Look:
     """Return the look of COCO `images` with these mean brightnesses and numbers of instances."""
     return Look(
         np.array([image["width"] for image in images], dtype=float),
         np.array([image["height"] for image in images], dtype=float),
         np.asarray(brightness, dtype=float),
         np.asarray(counts, dtype=np.int64),
+        scores,
+        looked,
     )

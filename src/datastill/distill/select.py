@@ -160,12 +160,12 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
     Keypoints are counted over the instances that the first threshold keeps. Raises DataError where
     there is no candidate at all, or none that a rule keeps.
     """
-    scores = np.concatenate([table["score"].to_numpy() for table in candidates.tables("score")])
-    if not len(scores):
+    found = scores(candidates)
+    if not len(found):
         raise DataError(
             f"the teacher found nothing in {images} images; train it longer or check the images"
         )
-    instance = _instances(scores, images, wanted, rules)
+    instance = _instances(found, images, wanted, rules)
     ignored = rules.least_ignored
     if rules.keypoints == "agreement":
         return Selection(instance, None, views=int(rules.least_views or 0), ignored=ignored)
@@ -181,6 +181,11 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
         count = round(wanted.keypoints_per_instance * len(probabilities))
         keypoint = matching_threshold(probabilities.ravel(), count)
     return Selection(instance, keypoint, ignored=ignored)
+
+
+def scores(candidates: Tables) -> NDArray[np.float64]:
+    """Return the scores (n,) of all candidates, one table at least."""
+    return np.concatenate([table["score"].to_numpy() for table in candidates.tables("score")])
 
 
 def _probabilities(candidates: Tables, threshold: float) -> NDArray[np.float64]:

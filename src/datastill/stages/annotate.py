@@ -40,6 +40,8 @@ from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
 from datastill.stages.show import SHOWN, draw_sheet
 
+SAMPLE = 256  # labelled images that a teacher looks at again, to compare
+
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +66,8 @@ def run(place: Place, row: str) -> None:
     wanted = density(labelled)
     unlabelled = data.load(place, spec.unlabelled)
     candidates = find(place, row, unlabelled.images)
+    sample = labelled.images[:: -(-len(labelled.images) // SAMPLE)]
+    seen = find(place, row, sample, multi=False)
     refused = _refused(place, row, candidates, len(unlabelled.images))
     lost = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in lost]
@@ -71,8 +75,9 @@ def run(place: Place, row: str) -> None:
     images = _kept_images(place, readable, candidates, selection)
     tally = _write(place, row, (images, unlabelled.categories), (candidates, selection, wanted))
     outcome = Outcome(
-        row, labelled, unlabelled, readable, images, refused, candidates, selection, wanted, tally
-    )
+        row, labelled, unlabelled, readable, images, refused,
+        candidates, seen, len(sample), selection, wanted, tally,
+    )  # fmt: skip
     card = annotation_card(place, outcome)
     for warning in card["warnings"]:
         _log.warning(warning)
@@ -91,16 +96,17 @@ def distilled(place: Place, row: str) -> DistilledRow:
     return spec
 
 
-def find(place: Place, row: str, images: list[Record]) -> Candidates:
+def find(place: Place, row: str, images: list[Record], *, multi: bool = True) -> Candidates:
     """Return what the teacher of `row` finds in `images`; it looks only where it has not yet."""
     spec = distilled(place, row)
-    shards = _shards(place, row, images)
+    shards = _shards(place, row, images, multi)
     done = sum(len(shard.images) for shard in shards if shard.is_done)
     if done < len(images):
         weights = place.weights(spec.teacher)
         detector, card = load_detector(weights)
-        how = inference(place, tuple(card["keypoints"]), multi=True)
-        with Steps(f"annotating {spec.unlabelled}", len(images)) as steps:
+        how = inference(place, tuple(card["keypoints"]), multi)
+        what = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
+        with Steps(what, len(images)) as steps:
             steps.start_at(done)
             if place.params.machine.engine == "ray":
                 job = Job(weights.absolute(), place.images.absolute(), how, torch.get_num_threads())
@@ -112,11 +118,11 @@ def find(place: Place, row: str, images: list[Record]) -> Candidates:
     return Candidates(shards)
 
 
-def _shards(place: Place, row: str, images: list[Record]) -> list[Shard]:
+def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[Shard]:
     spec = distilled(place, row)
     weights = place.weights(spec.teacher)
     names = read_coco(place.image_set(spec.labelled)).keypoint_names()
-    how = asdict(inference(place, names, multi=True))
+    how = asdict(inference(place, names, multi))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
     lines = read_manifest(place.manifest)
     digests = dict(zip(lines.index, lines["digest"], strict=True))

@@ -13,9 +13,9 @@ from datastill.data.coco import Coco, Record, read_coco
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
 from datastill.data.sets import only
-from datastill.distill.drift import Look, drift, look_at
+from datastill.distill.drift import drift, look_at
 from datastill.distill.generate import generate, with_verdicts
-from datastill.distill.select import Density, Selection
+from datastill.distill.select import Density, Selection, scores
 from datastill.distill.shards import Candidates
 from datastill.evaluate.truth import curve, judge
 from datastill.stages.place import Place
@@ -45,7 +45,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that an annotation came from and led to; `images` are those of `readable` that stay."""
+    """All that an annotation came from and led to.
+
+    images   those of `readable` that stay
+    sample   what the teacher finds in `sampled` of the labelled images
+    """
 
     row: str
     labelled: Coco
@@ -54,13 +58,11 @@ class Outcome:
     images: list[Record]
     refused: list[Refusal]
     candidates: Candidates
+    sample: Candidates
+    sampled: int
     selection: Selection
     wanted: Density
     tally: Tally
-
-    def scores(self) -> Any:
-        """Return the scores (n,) of all candidates."""
-        return np.concatenate([table["score"] for table in self.candidates.tables("score")])
 
 
 def annotation_card(place: Place, outcome: Outcome) -> dict[str, Any]:
@@ -98,35 +100,40 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
 
 
 def _drift(place: Place, outcome: Outcome) -> dict[str, Any]:
-    people = (a for a in outcome.labelled.annotations if a["num_keypoints"] and not a["iscrowd"])
-    return drift(
-        _seen(place, outcome.labelled.images, Counter(a["image_id"] for a in people)),
-        _seen(place, outcome.readable, outcome.tally.images),
-        outcome.scores(),
-        outcome.selection.instance.value,
-    )
-
-
-def _seen(place: Place, images: list[Record], instances: Counter[int]) -> Look:
     brightness = read_manifest(place.manifest)["brightness"]
-    names = [image["file_name"] for image in images]
-    return look_at(images, brightness[names].tolist(), [instances[i["id"]] for i in images])
+    people = (a for a in outcome.labelled.annotations if a["num_keypoints"] and not a["iscrowd"])
+    sets = (
+        (outcome.labelled.images, Counter(a["image_id"] for a in people)),
+        (outcome.readable, outcome.tally.images),
+    )
+    found = (outcome.sample, outcome.sampled), (outcome.candidates, len(outcome.readable))
+    looks = [
+        look_at(
+            images,
+            brightness[[image["file_name"] for image in images]].tolist(),
+            [instances[image["id"]] for image in images],
+            scores(candidates),
+            looked,
+        )
+        for (images, instances), (candidates, looked) in zip(sets, found, strict=True)
+    ]
+    return drift(looks[0], looks[1], outcome.selection.instance.value)
 
 
 def _sensitivity(outcome: Outcome) -> list[dict[str, float | None]]:
     """Return what other thresholds would have given: instances per image and, where the truth is
     known, precision and recall at OKS 0.5.
     """
-    scores, selection = outcome.scores(), outcome.selection
+    found, selection = scores(outcome.candidates), outcome.selection
     counts = np.geomspace(0.25, 4, 9) * selection.instance.kept
-    places = np.unique(np.clip(np.rint(counts).astype(int), 1, len(scores)))
-    thresholds = [round(value, 4) for value in np.sort(scores)[::-1][places - 1].tolist()]
+    places = np.unique(np.clip(np.rint(counts).astype(int), 1, len(found)))
+    thresholds = [round(value, 4) for value in np.sort(found)[::-1][places - 1].tolist()]
     judged = _judged(outcome, thresholds)
     return [
         _rounded(
             {
                 "threshold": threshold,
-                "instances_per_image": float((scores >= threshold).sum()) / len(outcome.readable),
+                "instances_per_image": float((found >= threshold).sum()) / len(outcome.readable),
                 "precision50": precision,
                 "recall50": recall,
             }
