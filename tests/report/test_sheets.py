@@ -2,9 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from datastill.data.coco import PERSON_KEYPOINTS, PERSON_SKELETON
+from datastill.data.coco import PERSON, PERSON_KEYPOINTS
+from datastill.data.skeleton import skeleton_of
 from datastill.report.sheets import CELL, contact_sheet, write_png
 
+SKELETON = skeleton_of([PERSON])
 GREY = np.full((120, 160, 3), 100, np.uint8)
 
 
@@ -16,22 +18,22 @@ def standing(visibility):
 
 
 def sheet(annotation):
-    return contact_sheet([GREY], [[annotation]], PERSON_SKELETON, columns=1)
+    return contact_sheet([GREY], [[annotation]], SKELETON, columns=1)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 1), (4, 2), (7, 3)])
 def test_images_are_tiled_row_by_row(count, rows):
-    tiled = contact_sheet([GREY] * count, [[]] * count, PERSON_SKELETON, columns=3)
+    tiled = contact_sheet([GREY] * count, [[]] * count, SKELETON, columns=3)
     assert tiled.shape == (rows * CELL[1], 3 * CELL[0], 3)
 
 
 def test_no_images_make_an_empty_sheet():
-    assert (contact_sheet([], [], PERSON_SKELETON) == 255).all()
+    assert (contact_sheet([], [], SKELETON) == 255).all()
 
 
 def test_images_keep_their_aspect_and_their_pixels():
     tall = np.zeros((240, 60, 3), np.uint8)
-    tiled = contact_sheet([tall], [[]], PERSON_SKELETON, columns=1)
+    tiled = contact_sheet([tall], [[]], SKELETON, columns=1)
     assert (tiled[:, :60] == 0).all()
     assert (tiled[:, 60:] == 255).all()
     assert (tall == 0).all()
@@ -39,7 +41,7 @@ def test_images_keep_their_aspect_and_their_pixels():
 
 def test_images_without_annotations_of_their_own_are_refused():
     with pytest.raises(ValueError, match="shorter"):
-        contact_sheet([GREY, GREY], [[]], PERSON_SKELETON)
+        contact_sheet([GREY, GREY], [[]], SKELETON)
 
 
 def test_boxes_are_drawn_where_they_are():

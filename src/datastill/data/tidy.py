@@ -11,6 +11,7 @@ from typing import Any
 
 from pycocotools import mask as masks
 
+from datastill.data import skeleton
 from datastill.data.coco import Coco, Record
 from datastill.errors import DataError
 
@@ -41,12 +42,15 @@ def _records(section: Any) -> bool:
 
 
 def keypoint_category(coco: Coco) -> Record:
-    """Return the one category with keypoints; raises DataError where there is none or several."""
-    named = [category for category in coco.categories if category.get("keypoints")]
-    if len(named) != 1:
-        names = ", ".join(str(category.get("name")) for category in named) or "none"
-        raise DataError(f"expected one category with keypoints, found {names}")
-    return named[0]
+    """Return the one category with keypoints.
+
+    Raises DataError where there is none, several, or one whose skeleton is malformed.
+    """
+    category = skeleton.keypoint_category(coco.categories)
+    if category is None:
+        raise DataError("expected one category with keypoints, found none")
+    skeleton.skeleton_of([category])
+    return category
 
 
 def tidy(coco: Coco, category: Record) -> tuple[Coco, int]:

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datastill.data.coco import PERSON_KEYPOINTS, Record
+from datastill.data.coco import Record
+from datastill.data.skeleton import Skeleton
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
-Edge = tuple[int, int]
 
 CELL = (320, 240)  # width, height in pixels
 _LEFT: Colour = (255, 96, 48)
@@ -25,13 +25,13 @@ _BOX: Colour = (90, 235, 120)
 def contact_sheet(
     images: Sequence[Image],
     annotations: Sequence[Sequence[Record]],
-    skeleton: Sequence[Edge],
+    skeleton: Skeleton,
     columns: int = 6,
 ) -> Image:
     """Tile RGB `images` with their `annotations` drawn over them, row by row.
 
-    Left limbs are orange, right ones blue; a keypoint that is hidden (v = 1) is a ring. `skeleton`
-    holds 1-based pairs of keypoints, as in COCO. An annotation's "score" is written at its box.
+    Left limbs are orange, right ones blue; a keypoint that is hidden (v = 1) is a ring. An
+    annotation's "score" is written at its box.
     """
     cells = [_cell(*pair, skeleton) for pair in zip(images, annotations, strict=True)]
     blank = np.full((CELL[1], CELL[0], 3), 255, np.uint8)
@@ -49,7 +49,7 @@ def write_png(path: Path, image: Image) -> None:
     partial.replace(path)
 
 
-def _cell(image: Image, annotations: Sequence[Record], skeleton: Sequence[Edge]) -> Image:
+def _cell(image: Image, annotations: Sequence[Record], skeleton: Skeleton) -> Image:
     """Return `image` fitted into a cell, its aspect kept, with its annotations."""
     height, width = image.shape[:2]
     scale = min(CELL[0] / width, CELL[1] / height)
@@ -72,13 +72,13 @@ def _draw_box(cell: Image, annotation: Record, scale: float) -> None:
         cv2.putText(cell, text, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _BOX, 1, cv2.LINE_AA)
 
 
-def _draw_skeleton(cell: Image, annotation: Record, skeleton: Sequence[Edge], scale: float) -> None:
+def _draw_skeleton(cell: Image, annotation: Record, skeleton: Skeleton, scale: float) -> None:
     if "keypoints" not in annotation:
         return
     keypoints = np.reshape(annotation["keypoints"], (-1, 3))
     spots = np.rint(scale * keypoints[:, :2]).astype(int).tolist()
-    colours = [_colour(i) for i in range(len(keypoints))]
-    for first, second in ((a - 1, b - 1) for a, b in skeleton):
+    colours = [_colour(skeleton, i) for i in range(len(keypoints))]
+    for first, second in ((a - 1, b - 1) for a, b in skeleton.edges):
         if keypoints[first, 2] > 0 and keypoints[second, 2] > 0:
             colour = colours[first] if colours[first] == colours[second] else _MIDDLE
             cv2.line(cell, spots[first], spots[second], colour, 1, cv2.LINE_AA)
@@ -88,8 +88,7 @@ def _draw_skeleton(cell: Image, annotation: Record, skeleton: Sequence[Edge], sc
             cv2.circle(cell, spot, 3, colour, thickness, cv2.LINE_AA)
 
 
-def _colour(keypoint: int) -> Colour:
-    name = PERSON_KEYPOINTS[keypoint] if keypoint < len(PERSON_KEYPOINTS) else ""
-    if name.startswith("left"):
-        return _LEFT
-    return _RIGHT if name.startswith("right") else _MIDDLE
+def _colour(skeleton: Skeleton, keypoint: int) -> Colour:
+    if skeleton.swap[keypoint] == keypoint:
+        return _MIDDLE
+    return _LEFT if keypoint in skeleton.left else _RIGHT

@@ -15,13 +15,13 @@ from datastill.data.coco import (
     Coco,
     Record,
     digest,
-    mirror_swap,
     read_coco,
     stream_coco,
     write_text,
 )
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
+from datastill.data.skeleton import Skeleton, skeleton_of
 from datastill.distill.annotate import Teacher, find_candidates
 from datastill.distill.generate import EvidenceFile, generate, with_verdicts
 from datastill.distill.predict import Inference
@@ -45,7 +45,7 @@ SAMPLE = 256  # labelled images that a teacher looks at again, to compare
 _log = logging.getLogger(__name__)
 
 
-def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inference:
+def inference(place: Place, skeleton: Skeleton, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
     views = place.params.views
     plain = View(views.plain_short_side, views.plain_long_side)
@@ -53,7 +53,7 @@ def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inferenc
     return Inference(
         plain,
         many if multi else (plain,),
-        mirror_swap(keypoints),
+        skeleton.swap,
         resolve_precision(views.precision),
         views.batch * views.plain_short_side * views.plain_short_side * 4 // 3,
     )
@@ -96,6 +96,11 @@ def distilled(place: Place, row: str) -> DistilledRow:
     return spec
 
 
+def labelled_skeleton(place: Place, row: str) -> Skeleton:
+    """Return the skeleton that the labelled set of `row` defines."""
+    return skeleton_of(read_coco(place.image_set(place.params.row(row).labelled)).categories)
+
+
 def find(place: Place, row: str, images: list[Record], *, multi: bool = True) -> Candidates:
     """Return what the teacher of `row` finds in `images`; it looks only where it has not yet."""
     spec = distilled(place, row)
@@ -103,8 +108,8 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
     done = sum(len(shard.images) for shard in shards if shard.is_done)
     if done < len(images):
         weights = place.weights(spec.teacher)
-        detector, card = load_detector(weights)
-        how = inference(place, tuple(card["keypoints"]), multi)
+        detector, _ = load_detector(weights)
+        how = inference(place, labelled_skeleton(place, row), multi)
         what = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
         with Steps(what, len(images)) as steps:
             steps.start_at(done)
@@ -121,8 +126,7 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
 def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[Shard]:
     spec = distilled(place, row)
     weights = place.weights(spec.teacher)
-    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
-    how = asdict(inference(place, names, multi))
+    how = asdict(inference(place, labelled_skeleton(place, row), multi))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
     lines = read_manifest(place.manifest)
     digests = dict(zip(lines.index, lines["digest"], strict=True))
@@ -180,12 +184,11 @@ def _write(
 
 
 def _provenance(place: Place, row: str) -> dict[str, Any]:
-    spec = distilled(place, row)
-    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
+    how = inference(place, labelled_skeleton(place, row), multi=True)
     return {
         "annotations": digest(place.annotations(row)),
-        "teacher_weights": digest(place.weights(spec.teacher)),
-        "views": len(inference(place, names, multi=True).views),
+        "teacher_weights": digest(place.weights(distilled(place, row).teacher)),
+        "views": len(how.views),
         "code": code_version(),
         **environment(),
     }

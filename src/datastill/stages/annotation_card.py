@@ -13,6 +13,7 @@ from datastill.data.coco import Coco, Record, read_coco
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
 from datastill.data.sets import only
+from datastill.data.skeleton import skeleton_of
 from datastill.distill.drift import drift, look_at
 from datastill.distill.generate import generate, with_verdicts
 from datastill.distill.select import Density, Selection, scores
@@ -151,7 +152,8 @@ def _judged(outcome: Outcome, thresholds: list[float]) -> list[tuple[float | Non
     categories = outcome.unlabelled.categories
     people = list(generate(tables, categories[0]["id"], outcome.wanted.area_share))
     generated = Coco(outcome.readable, people, categories)
-    return curve(generated, only(outcome.unlabelled, outcome.readable), thresholds)
+    truth = only(outcome.unlabelled, outcome.readable)
+    return curve(generated, truth, thresholds, sigmas=skeleton_of(categories).sigmas)
 
 
 def _warnings(row: str, selection: Selection, refused: list[Refusal]) -> Iterator[str]:
@@ -181,7 +183,9 @@ def _quality(place: Place, outcome: Outcome) -> dict[str, Any] | None:
     if not outcome.unlabelled.annotations:
         return None
     generated = read_coco(place.annotations(outcome.row))
-    return _rounded(asdict(judge(generated, only(outcome.unlabelled, outcome.images))))
+    truth = only(outcome.unlabelled, outcome.images)
+    sigmas = skeleton_of(truth.categories).sigmas
+    return _rounded(asdict(judge(generated, truth, sigmas=sigmas)))
 
 
 def _rounded(facts: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from datastill.data.coco import PERSON_KEYPOINTS
+from datastill.data.skeleton import Skeleton
 from datastill.distill.views import View
 from datastill.params import DistilledRow, SupervisedRow
 from datastill.stages.annotate import inference
@@ -18,18 +18,21 @@ from datastill.stages.train import count_processes
 
 _GB = 1e9
 _CANDIDATES = 20  # per image, at most
-_CANDIDATE = 2 * (40 + 17 * (3 * 8 + 4 + 2) + 26)  # bytes: in a shard and in the evidence, unpacked
+_CANDIDATE = 2 * (40 + 26)  # bytes: in a shard and in the evidence, unpacked
+_CANDIDATE_KEYPOINT = 2 * (3 * 8 + 4 + 2)
 
 
 @dataclass(frozen=True)
 class Costs:
     """Seconds and bytes of a profile, as far as they are known.
 
-    images  of every set, with keypoints and in all
-    speeds  of every backbone that was timed
+    keypoints  of an instance
+    images     of every set, with keypoints and in all
+    speeds     of every backbone that was timed
     """
 
     place: Place
+    keypoints: int
     images: Mapping[str, tuple[int, int]]
     speeds: Mapping[str, Speed]
 
@@ -71,7 +74,7 @@ class Costs:
     def _views(self) -> float:
         """Return how many times the pixels of the plain view all views have, on a 4 : 3 image."""
         image = torch.empty(3, 480, 640)
-        how = inference(self.place, PERSON_KEYPOINTS, multi=True)
+        how = inference(self.place, Skeleton(), multi=True)
         return sum(map(_pixels, how.views, [image] * len(how.views))) / _pixels(how.plain, image)
 
     def disk(self) -> Iterator[str]:
@@ -83,7 +86,8 @@ class Costs:
             yield f"a training under way: {2 * max(sizes):.1f} GB"
         unlabelled = {row.unlabelled for row in self.place.params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
-        most = images * _CANDIDATES * _CANDIDATE / _GB
+        size = _CANDIDATE + self.keypoints * _CANDIDATE_KEYPOINT
+        most = images * _CANDIDATES * size / _GB
         yield f"candidates on {images:,} unlabelled images: at most {most:.1f} GB a teacher"
 
 
@@ -101,7 +105,7 @@ def mix(place: Place, row: SupervisedRow) -> str:
     return f"{labelled:g} labelled + {how.batch - labelled:g} generated"
 
 
-def timed(place: Place, seconds: float) -> dict[str, Speed]:
+def timed(place: Place, keypoints: int, seconds: float) -> dict[str, Speed]:
     """Time one backbone of the rows after the other until `seconds` are over."""
     how = place.params.train
     short = sum(how.short_sides) // 2
@@ -110,7 +114,5 @@ def timed(place: Place, seconds: float) -> dict[str, Speed]:
     for backbone in dict.fromkeys(row.backbone for row in place.params.rows().values()):
         if time.monotonic() - began >= seconds:
             break
-        speeds[backbone] = probe(
-            backbone, len(PERSON_KEYPOINTS), how.images_per_pass, size, how.precision
-        )
+        speeds[backbone] = probe(backbone, keypoints, how.images_per_pass, size, how.precision)
     return speeds

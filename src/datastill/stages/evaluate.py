@@ -9,6 +9,7 @@ import torch
 
 from datastill.data.coco import Coco, Record, digest, write_text
 from datastill.data.images import load_image
+from datastill.data.skeleton import skeleton_of
 from datastill.distill.predict import Inference, predict
 from datastill.evaluate.coco_ap import AveragePrecision, evaluate
 from datastill.evaluate.intervals import bootstrap, interval, match, paired_interval
@@ -29,13 +30,14 @@ def run(place: Place, row: str) -> None:
     detector, card = load_detector(place.weights(row))
     detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
     val = data.load(place, data.VAL)
-    keypoints = tuple(card["keypoints"])
-    plain = _detect(place, detector, val, inference(place, keypoints, multi=False))
-    matches = match(val, plain, params.task)
+    skeleton = skeleton_of(val.categories)
+    once = inference(place, skeleton, multi=False)
+    plain = _detect(place, detector, val, once)
+    matches = match(val, plain, params.task, sigmas=skeleton.sigmas)
     metrics = {
         "row": row,
         "task": params.task,
-        **_percent(evaluate(val, plain, params.task)),
+        **_percent(evaluate(val, plain, params.task, sigmas=skeleton.sigmas)),
         "images": len(val.images),
         "instances": len(val.annotations),
         "interval": _rounded(interval(bootstrap(matches, params.evaluate.resamples))),
@@ -43,18 +45,18 @@ def run(place: Place, row: str) -> None:
             "weights": digest(place.weights(row)),
             "fingerprint": card["fingerprint"],
             "val": digest(place.image_set(data.VAL)),
-            "precision": inference(place, keypoints, multi=False).precision,
+            "precision": once.precision,
+            **({"oks": skeleton.oks()} if len(skeleton) else {}),
             "code": code_version(),
             **environment(),
         },
     }
     if row in params.evaluate.with_views:
-        many = _detect(place, detector, val, inference(place, keypoints, multi=True))
-        gain, bounds = paired_interval(
-            matches, match(val, many, params.task), params.evaluate.resamples
-        )
+        many = _detect(place, detector, val, inference(place, skeleton, multi=True))
+        better = match(val, many, params.task, sigmas=skeleton.sigmas)
+        gain, bounds = paired_interval(matches, better, params.evaluate.resamples)
         metrics["with_views"] = {
-            **_percent(evaluate(val, many, params.task)),
+            **_percent(evaluate(val, many, params.task, sigmas=skeleton.sigmas)),
             "gain": round(gain, 2),
             "gain_interval": _rounded(bounds),
         }

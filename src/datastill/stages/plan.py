@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from datastill.data.coco import Coco, Record
+from datastill.data.coco import PERSON, Coco, Record
 from datastill.data.faults import find_faults
 from datastill.data.images import Refusal
 from datastill.data.leaks import find_leaks
 from datastill.data.manifest import examine
 from datastill.data.sets import union, with_keypoints
+from datastill.data.skeleton import skeleton_of
 from datastill.errors import DatastillError
 from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
 from datastill.progress import Steps
@@ -65,13 +66,15 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
         _unite(place.params.data, found)
     else:
         _drawn(place, found)
-    speeds = timed(place, probe_seconds)
+    keypoints = _keypoints(found)
+    speeds = timed(place, keypoints, probe_seconds)
+    costs = Costs(place, keypoints, _images(found), speeds)
     parts = {
         "Image sets": _sets_table(found),
-        "Rows": _rows_table(place, Costs(place, _images(found), speeds)),
+        "Rows": _rows_table(place, costs),
         f"Timed on {_device()}": _speeds_table(speeds),
         "Views": _views(place),
-        "Disk": "\n".join(Costs(place, _images(found), speeds).disk()),
+        "Disk": "\n".join(costs.disk()),
         "Notes": "\n".join(found.notes),
         "Wrong": "\n".join(found.faults),
     }
@@ -142,6 +145,12 @@ def _unite(files: FileData, found: Findings) -> None:
         if isinstance(spec, Union) and found.sets.keys() >= set(spec.union):
             united = found.attempt(union, [found.sets[part] for part in spec.union])
             found.sets |= {name: united} if united else {}
+
+
+def _keypoints(found: Findings) -> int:
+    """Return how many keypoints an instance has: a drawn person's where no set is known yet."""
+    known = next(iter(found.sets.values()), Coco([], [], [PERSON]))
+    return len(skeleton_of(known.categories))
 
 
 def _images(found: Findings) -> dict[str, tuple[int, int]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datastill.data.coco import Coco, read_coco
 from datastill.data.images import load_image
+from datastill.data.skeleton import skeleton_of
 from datastill.errors import ParamsError
 from datastill.report.sheets import contact_sheet, write_png
 from datastill.stages.place import Place
@@ -33,6 +34,6 @@ def draw_sheet(place: Place, name: str, coco: Coco) -> None:
     people = coco.by_image()
     shown = coco.images[:SHOWN]
     pictures = [load_image(place.images, image).permute(1, 2, 0).numpy() for image in shown]
-    skeleton = coco.categories[0].get("skeleton", [])
+    skeleton = skeleton_of(coco.categories)
     sheet = contact_sheet(pictures, [people[image["id"]] for image in shown], skeleton)
     write_png(place.sheet(name), sheet)

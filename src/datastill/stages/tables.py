@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from datastill.data.coco import Coco, read_coco, write_text
+from datastill.data.skeleton import skeleton_of
 from datastill.errors import DataError
 from datastill.evaluate.intervals import match
 from datastill.params import DistilledRow, Union
@@ -48,6 +49,7 @@ def run(place: Place) -> str:
 def _result(place: Place, row: str, val: Coco) -> Result:
     spec = place.params.row(row)
     student = spec if isinstance(spec, DistilledRow) else None
+    sigmas = skeleton_of(val.categories).sigmas
     return Result(
         row=row,
         role="distilled" if student else "supervised",
@@ -58,7 +60,7 @@ def _result(place: Place, row: str, val: Coco) -> Result:
         iterations=spec.iterations,
         seed=spec.seed,
         metrics=read_metrics(place, row),
-        matches=match(val, _read(place.detections(row)), place.params.task),
+        matches=match(val, _read(place.detections(row)), place.params.task, sigmas=sigmas),
     )
 
 

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from datastill.data.coco import Coco, digest, mirror_swap, read_coco, write_text
+from datastill.data.coco import Coco, digest, read_coco, write_text
 from datastill.data.examples import Augmentation, Minibatches
 from datastill.data.mixing import MixedSampler
 from datastill.data.sets import with_keypoints
+from datastill.data.skeleton import Skeleton, skeleton_of
 from datastill.errors import DataError, TrainingError
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
@@ -41,7 +42,7 @@ class Materials:
     """What a row is trained on: the labelled set and, for a student, the generated annotations."""
 
     sets: tuple[Coco, ...]
-    names: tuple[str, ...]  # keypoint names
+    skeleton: Skeleton
     digests: dict[str, str]  # SHA-256 of each file, by what it is to the row
 
 
@@ -65,7 +66,7 @@ def _run_together(place: Place, row: str, processes: int) -> None:
     """Let torchrun start this very command that many times; raises TrainingError if one fails."""
     how = place.params.train
     check_shares(how.batch, how.images_per_pass, processes)
-    _fresh_detector(place, row, len(_materials(place, row).names))  # or it fails here, once
+    _fresh_detector(place, row, len(_materials(place, row).skeleton))  # or it fails here, once
     share = ("--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", place.params.profile)
     answer = subprocess.run([sys.executable, "-m", "torch.distributed.run", *share, *command])
@@ -78,7 +79,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
     check_shares(params.train.batch, params.train.images_per_pass, fabric.world_size)
     with fabric.rank_zero_first():
         materials = _materials(place, row)
-        detector, initial = _fresh_detector(place, row, len(materials.names))
+        detector, initial = _fresh_detector(place, row, len(materials.skeleton))
     facts = {
         "row": spec.model_dump(),
         "train": params.train.model_dump(exclude={"initial_files"}),
@@ -95,7 +96,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         "attempt": _attempt(settings),
         "parameters": count_parameters(detector),
         "processes": fabric.world_size,
-        "keypoints": materials.names,
+        "keypoints": materials.skeleton.names,
         "code": code_version(),
         **environment(),
     }
@@ -109,7 +110,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
             "row": row,
             "backbone": spec.backbone,
             "start": params.train.start,
-            "keypoints": materials.names,
+            "keypoints": materials.skeleton.names,
             "fingerprint": settings.fingerprint,
         }
         save_weights(place.weights(row), detector, stable)
@@ -124,7 +125,7 @@ def _train(
     how, iterations = place.params.train, settings.schedule.iterations
     sampler = _sampler(place, materials, settings)
     augmentation = Augmentation(
-        (how.short_sides[0], how.short_sides[1]), how.long_side, mirror_swap(materials.names)
+        (how.short_sides[0], how.short_sides[1]), how.long_side, materials.skeleton.swap
     )
     mine = sampler.part(fabric.global_rank, fabric.world_size)
     minibatches = Minibatches(materials.sets, place.images, mine, augmentation)
@@ -151,7 +152,7 @@ def _materials(place: Place, row: str) -> Materials:
         if not coco.images:
             raise DataError(f"{path}: no image to train on")
     digests = {name: digest(path) for name, path in paths.items()}
-    return Materials(tuple(sets), labelled.keypoint_names(), digests)
+    return Materials(tuple(sets), skeleton_of(labelled.categories), digests)
 
 
 def _fresh_detector(place: Place, row: str, keypoints: int) -> tuple[Detector, str]:

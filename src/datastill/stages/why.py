@@ -16,7 +16,7 @@ from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
 from datastill.report.sheets import write_png
 from datastill.report.verdicts import Candidate, verdict_sheet
-from datastill.stages.annotate import distilled, inference
+from datastill.stages.annotate import distilled, inference, labelled_skeleton
 from datastill.stages.place import Place
 
 
@@ -31,7 +31,7 @@ def run(place: Place, row: str, image_id: int) -> str:
     if not path.is_file():
         raise DataError(f"{path}: no such file; run `datastill annotate {row}` first")
     evidence = pd.read_parquet(path, filters=[("image_id", "=", image_id)])
-    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
+    names = labelled_skeleton(place, row).names
     lines = [f"{image['file_name']}: {len(evidence)} candidates of teacher {spec.teacher}"]
     for number, candidate in enumerate(evidence.to_dict("records"), start=1):
         lines += ["", _verdict(number, candidate), _keypoints(candidate, names)]
@@ -75,8 +75,8 @@ def _keypoints(candidate: dict[Any, Any], names: tuple[str, ...]) -> str:
 
 
 def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
-    detector, card = load_detector(place.weights(distilled(place, row).teacher))
-    how = inference(place, tuple(card["keypoints"]), multi=True)
+    detector, _ = load_detector(place.weights(distilled(place, row).teacher))
+    how = inference(place, labelled_skeleton(place, row), multi=True)
     pixels = load_image(place.images, image)
     boxes = torch.tensor(np.array(evidence["box"].tolist()).reshape(-1, 4), dtype=torch.float32)
     heatmaps, peaks = mean_heatmaps(detector, pixels, boxes, how)
