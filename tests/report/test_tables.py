@@ -183,3 +183,11 @@ def test_seeds_that_find_different_images_are_surer_together(result):
     found = line(table1([*seeds, result("a+b")], {}), "supervised")
     widths = [np.ptp(r.metrics["interval"]) for r in seeds]
     assert found["ap_high"] - found["ap_low"] < max(widths)
+
+
+def test_a_size_of_which_val_has_nothing_has_no_number(result):
+    bare = result("a")
+    metrics = {name: value for name, value in bare.metrics.items() if name != "ap_large"}
+    table = table1([replace(bare, metrics=metrics), result("a+b")], {})
+    assert pd.isna(line(table, "supervised")["ap_large"])
+    assert line(table, "supervised")["ap_medium"] == bare.metrics["ap_medium"]
