@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import signal
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datastill.errors import DatastillError
+from datastill.errors import DatastillError, ParamsError
 
 app = typer.Typer(
     help="Data distillation: better detectors from labelled images and more unlabelled ones.",
@@ -112,6 +113,46 @@ def why(
 
 
 @app.command()
+def predict(  # noqa: PLR0913  # a command has the options it needs
+    model: Annotated[str, typer.Argument(help="An exported model folder, or a row.")],
+    images: Annotated[list[str], typer.Argument(help="Image files, or folders of images.")],
+    views: Annotated[
+        str, typer.Option(help="How many views: 1 is the plain one; all of the model's.")
+    ] = "1",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="COCO results JSON, with a list of the images beside it; else printed."),
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="A folder for pictures of what is seen.")
+    ] = None,
+    profile: Profile = "miniature",
+) -> None:
+    """Let a trained model look at images: boxes, scores and keypoints as COCO results."""
+    if views != "all" and not views.isdecimal():
+        raise ParamsError(f"--views: expected a number or all, found {views!r}")
+    stage = _imported("predict")
+    ready = stage.find_model(model, profile)
+    many = None if views == "all" else int(views)
+    typer.echo(stage.run(ready, images, many, stage.Output(to, draw)))
+
+
+@app.command()
+def export(
+    row: Annotated[str, typer.Argument(help="A row, or `best`: that with the highest AP on val.")],
+    to: Annotated[
+        Path | None, typer.Option(help="A folder, instead of work/<profile>/export/<row>.")
+    ] = None,
+    champion: Annotated[
+        bool, typer.Option(help="Also register it in MLflow as the profile's champion, to serve.")
+    ] = False,
+    profile: Profile = "miniature",
+) -> None:
+    """Write a row's model as a folder that needs nothing else, and what its teacher annotated."""
+    typer.echo(_stage("export", profile, row, to, champion))
+
+
+@app.command()
 def show(
     name: Annotated[str, typer.Argument(help="An image set, or a distilled row.")],
     profile: Profile = "miniature",
@@ -140,14 +181,22 @@ def coco(
     ] = None,
 ) -> None:
     """Download, verify and unpack COCO (41 GB), going on where a killed run stopped."""
-    run = importlib.import_module("datastill.stages.fetch").run
-    typer.echo(run(to, only or [], keep, base_url))
+    typer.echo(_imported("fetch").run(to, only or [], keep, base_url))
 
 
 def _stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage; its modules are imported only now, so that --help is quick."""
-    place = importlib.import_module("datastill.stages.place").open_place(profile)
-    return importlib.import_module(f"datastill.stages.{name}").run(place, *arguments)
+    place = _imported("place").open_place(profile)
+    return _imported(name).run(place, *arguments)
+
+
+def _imported(name: str) -> Any:
+    """Import a module of stages; all that it loads lives on, so no garbage is looked for."""
+    gc.disable()  # looking for it is a fifth of the time that torch takes to import
+    try:
+        return importlib.import_module(f"datastill.stages.{name}")
+    finally:
+        gc.enable()
 
 
 def main() -> None:

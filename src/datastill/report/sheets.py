@@ -40,6 +40,15 @@ def contact_sheet(
     return np.vstack(rows) if rows else blank
 
 
+def drawn_over(image: Image, annotations: Sequence[Record], skeleton: Skeleton) -> Image:
+    """Return RGB `image` (h, w, 3) in its own size with `annotations` drawn over it."""
+    picture = np.ascontiguousarray(image).copy()
+    for annotation in annotations:
+        _draw_box(picture, annotation, 1.0)
+        _draw_skeleton(picture, annotation, skeleton, 1.0)
+    return picture
+
+
 def write_png(path: Path, image: Image) -> None:
     """Write the RGB `image` to `path` atomically, making its folder."""
     _, code = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

@@ -79,6 +79,10 @@ class Place:
         """Return the AP of a model on val."""
         return self.results / "metrics" / f"{row}.json"
 
+    def export(self, row: str) -> Path:
+        """Return the folder in which a row's model and annotations leave the project."""
+        return self.work / "export" / row
+
     def sheet(self, name: str) -> Path:
         """Return the picture that shows an image set or a row's generated annotations."""
         return self.work / "sheets" / f"{name}.png"

@@ -111,6 +111,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
             "backbone": spec.backbone,
             "start": params.train.start,
             "keypoints": materials.skeleton.names,
+            "categories": materials.sets[0].categories,
             "fingerprint": settings.fingerprint,
         }
         save_weights(place.weights(row), detector, stable)

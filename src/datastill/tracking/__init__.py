@@ -7,9 +7,20 @@ turns, so the last one wins; a run that a killed process left RUNNING is put rig
 mirroring of its row.
 """
 
+from datastill.tracking.champion import Champion, crown
 from datastill.tracking.following import Follower, mirror_patiently
 from datastill.tracking.mirroring import mirror, runs
 from datastill.tracking.records import DataInput, RunRecord
 from datastill.tracking.store import Store
 
-__all__ = ["DataInput", "Follower", "RunRecord", "Store", "mirror", "mirror_patiently", "runs"]
+__all__ = [
+    "Champion",
+    "DataInput",
+    "Follower",
+    "RunRecord",
+    "Store",
+    "crown",
+    "mirror",
+    "mirror_patiently",
+    "runs",
+]
