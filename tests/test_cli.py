@@ -19,7 +19,7 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     "command",
     [
         "plan", "fetch", "data", "pretrain", "train", "annotate", "why", "evaluate", "tables",
-        "check", "show", "track",
+        "check", "show", "predict", "export", "track",
     ],
 )  # fmt: skip
 def test_help_names_every_command(command):
@@ -62,6 +62,11 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(tmp_path):
         (("show", "co-1"), "neither an image set nor a distilled row"),
         (("tables",), "val.json: no such file"),
         (("data", "--profile", "nowhere"), "pipelines/nowhere/params.yaml: no such file"),
+        (("predict", "co-35", "a.jpg"), "train this row first"),
+        (("predict", "co-53", "a.jpg"), "no model folder (no card.json in it) and no row"),
+        (("export", "co-35"), "train this row first"),
+        (("export", "co-53"), "no row 'co-53'; there are co-35"),
+        (("export", "best"), "no row is evaluated"),
         (("check",), "expected.yaml: no such file"),
     ],
 )

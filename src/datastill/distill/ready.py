@@ -26,6 +26,23 @@ WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1
 
 
+def through(section: Mapping[str, Any], swap: tuple[int, ...], views: int | None) -> Inference:
+    """Return how to look through `views` of the views of a `section`: 1 is the plain one, None all.
+
+    Fewer than all are those closest to the plain view in scale. Raises DataError where there are
+    not as many.
+    """
+    short = section["plain_short_side"]
+    plain = View(short, section["plain_long_side"])
+    every = all_views(section["short_sides"], section["long_side"], section["flip"])
+    if views is not None and not 1 <= views <= max(1, len(every)):
+        raise DataError(f"--views: expected 1 to {len(every)}, or all, found {views}")
+    near = sorted(every, key=lambda view: abs(math.log(view.short_side / short)))
+    chosen = (plain,) if views == 1 else every if views is None else tuple(near[:views])
+    precision = resolve_precision(section["precision"])
+    return Inference(plain, chosen, swap, precision, section["batch"] * short * short * 4 // 3)
+
+
 @dataclass(frozen=True)
 class ReadyModel:
     """A detector, the categories of its labels 1, 2, ... and the views it looks through."""
@@ -40,19 +57,8 @@ class ReadyModel:
         return skeleton_of(self.categories)
 
     def inference(self, views: int | None) -> Inference:
-        """Return how to look through `views` views: 1 is the plain one, None all of the model's.
-
-        Fewer than all are those closest to the plain view in scale. Raises DataError where the
-        model has not as many.
-        """
-        plain = View(self.views["plain_short_side"], self.views["plain_long_side"])
-        every = all_views(self.views["short_sides"], self.views["long_side"], self.views["flip"])
-        if views is not None and not 1 <= views <= max(1, len(every)):
-            raise DataError(f"--views: expected 1 to {len(every)}, or all, found {views}")
-        near = sorted(every, key=lambda v: abs(math.log(v.short_side / plain.short_side)))
-        chosen = (plain,) if views == 1 else every if views is None else tuple(near[:views])
-        precision = resolve_precision(self.views["precision"])
-        return Inference(plain, chosen, self.skeleton.swap, precision)
+        """Return how to look through `views` of the model's views, as `through` does."""
+        return through(self.views, self.skeleton.swap, views)
 
     def predict(self, images: Sequence[Tensor], views: int | None = 1) -> list[list[Record]]:
         """Return what is seen on every image (3, h, w) uint8: COCO results without an image_id.

@@ -25,12 +25,11 @@ from datastill.data.skeleton import Skeleton, skeleton_of
 from datastill.distill.annotate import Teacher, find_candidates
 from datastill.distill.generate import EvidenceFile, generate, with_verdicts
 from datastill.distill.predict import Inference
+from datastill.distill.ready import through
 from datastill.distill.select import Density, Rules, Selection, density, select
 from datastill.distill.shards import Candidates, Shard, cut
-from datastill.distill.views import View, all_views
 from datastill.errors import DataError, ParamsError
 from datastill.model.checkpoint import load_detector
-from datastill.model.precision import resolve_precision
 from datastill.params import DistilledRow
 from datastill.progress import Steps
 from datastill.stages import data
@@ -47,16 +46,7 @@ _log = logging.getLogger(__name__)
 
 def inference(place: Place, skeleton: Skeleton, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
-    views = place.params.views
-    plain = View(views.plain_short_side, views.plain_long_side)
-    many = all_views(views.short_sides, views.long_side, views.flip)
-    return Inference(
-        plain,
-        many if multi else (plain,),
-        skeleton.swap,
-        resolve_precision(views.precision),
-        views.batch * views.plain_short_side * views.plain_short_side * 4 // 3,
-    )
+    return through(place.params.views.model_dump(), skeleton.swap, None if multi else 1)
 
 
 def run(place: Place, row: str) -> None:

@@ -82,6 +82,8 @@ def _files(name: str) -> Iterator[str]:
 def _read(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
     for file in files:
         try:
+            if not Path(file).exists():
+                raise DataError(f"{file}: no such file or folder")
             yield file, read_image(Path(file))
         except DataError as error:
             _log.warning("left out: %s", error)

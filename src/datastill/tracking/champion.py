@@ -66,6 +66,7 @@ def _reigning(client: MlflowClient, champion: Champion) -> str | None:
 
 def _log(store: Store, run_id: str, champion: Champion) -> str:
     import mlflow
+    import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 

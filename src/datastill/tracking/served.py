@@ -20,10 +20,13 @@ class Served(PythonModel):
 
         self._model = load_folder(Path(context.artifacts["model"]))
 
-    def predict(
-        self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None
+    def predict(  # type: ignore[no-untyped-def]  # MLflow takes a hint for a schema of its own
+        self, context, model_input, params: dict[str, Any] | None = None
     ) -> list[list[dict[str, Any]]]:
-        """Return a list of objects per image: category_id, bbox, score, keypoints."""
+        """Return a list of objects per image: category_id, bbox, score, keypoints.
+
+        The param `views` is how many views it looks through: 1 is the plain one, 0 all.
+        """
         from datastill.data.images import decode_image
 
         images = [decode_image(_bytes(image)) for image in model_input["image"]]
