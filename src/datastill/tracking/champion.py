@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import logging
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -71,7 +74,9 @@ def _log(store: Store, run_id: str, champion: Champion) -> str:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     mlflow.set_tracking_uri(store.uri)
-    with mlflow.start_run(run_id=run_id):
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses pip
+    # MLflow advises to describe the input that the signature describes; failures are raised.
+    with mlflow.start_run(run_id=run_id), redirect_stderr(io.StringIO()):
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(_CODE),
