@@ -10,7 +10,9 @@ from safetensors import safe_open
 
 from datastill.data.coco import digest
 from datastill.errors import DataError, ParamsError
+from datastill.model.checkpoint import load_detector, save_weights
 from datastill.stages import export
+from datastill.stages.predict import find_model
 
 
 @pytest.fixture
@@ -104,6 +106,21 @@ def test_numbers_of_other_weights_are_none_of_this_models(place, tmp_path):
     finally:
         place.metrics("teacher").write_text(kept)
     assert card_of(tmp_path / "teacher")["measured"] == {}
+
+
+def test_weights_of_before_there_were_categories_in_them_ask_for_a_training(place, tmp_path):
+    weights = place.weights("teacher")
+    kept = weights.read_bytes()
+    detector, card = load_detector(weights)
+    save_weights(weights, detector, {k: v for k, v in card.items() if k != "categories"})
+    try:
+        with pytest.raises(DataError, match="does not say what it finds; train the row again"):
+            export.run(place, "teacher", tmp_path / "new", champion=False)
+        with pytest.raises(DataError, match="does not say what it finds; train the row again"):
+            find_model("teacher", "miniature")
+    finally:
+        weights.write_bytes(kept)
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_row_that_is_none_or_not_trained_leaves_nothing(place, tmp_path):

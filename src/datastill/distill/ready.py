@@ -96,10 +96,15 @@ def _columns(found: Instances) -> tuple[Any, ...]:
 def load_weights(path: Path, views: Mapping[str, Any]) -> ReadyModel:
     """Return the model of these weights, on a GPU where there is one; errors of load_detector."""
     detector, card = load_detector(path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return ReadyModel(detector.to(device), categories_found(path, card), views)
+
+
+def categories_found(path: Path, card: Mapping[str, Any]) -> list[Record]:
+    """Return what a model finds, by the card in its weights; raises DataError where it is silent."""
     if "categories" not in card:
         raise DataError(f"{path}: does not say what it finds; train the row again")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return ReadyModel(detector.to(device), card["categories"], views)
+    return list(card["categories"])
 
 
 def load_folder(folder: Path) -> ReadyModel:

@@ -11,7 +11,7 @@ from typing import Any
 
 from datastill.data.coco import digest, read_coco, write_text
 from datastill.data.skeleton import skeleton_of
-from datastill.distill.ready import CARD, FORMAT, WEIGHTS
+from datastill.distill.ready import CARD, FORMAT, WEIGHTS, categories_found
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
 from datastill.params import DistilledRow
@@ -62,7 +62,8 @@ def model_card(place: Place, row: str) -> dict[str, Any]:
     """Return all that using a model takes, how good it is, and what it came from."""
     place.params.row(row)
     _, inside = load_detector(place.weights(row))
-    skeleton = skeleton_of(inside["categories"])
+    categories = categories_found(place.weights(row), inside)
+    skeleton = skeleton_of(categories)
     measured = _measured(place, row)
     return {
         "format": FORMAT,
@@ -70,7 +71,7 @@ def model_card(place: Place, row: str) -> dict[str, Any]:
         "profile": place.params.profile,
         "task": place.params.task,
         "backbone": inside["backbone"],
-        "categories": inside["categories"],
+        "categories": categories,
         "keypoints": skeleton.names,
         "swap": skeleton.swap,
         "oks": skeleton.oks(),
