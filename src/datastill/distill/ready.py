@@ -101,7 +101,7 @@ def load_weights(path: Path, views: Mapping[str, Any]) -> ReadyModel:
 
 
 def categories_found(path: Path, card: Mapping[str, Any]) -> list[Record]:
-    """Return what a model finds, by the card in its weights; raises DataError where it is silent."""
+    """Return what a model finds by the card in its weights; raises DataError for an old one."""
     if "categories" not in card:
         raise DataError(f"{path}: does not say what it finds; train the row again")
     return list(card["categories"])
