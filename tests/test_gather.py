@@ -548,7 +548,7 @@ def test_the_root_itself_may_be_the_folder_of_images(project, run):
     ("make", "folder"), [("a/b", "a-b"), ("s1m-180", "s1m-180"), ("../x", "x")]
 )
 def test_two_folders_of_one_name_are_an_error(project, run, make, folder):
-    first = {"videos": "sports-1m", "seed": 0, "repeats": "keep", "count": None}
+    first = {"per_video": 1, "videos": "sports-1m", "seed": 0, "repeats": "keep", "count": None}
     if make != "s1m-180":
         first = {"folder": make, "count": None}
     project.change(lambda d: d["sets"].update({"s1m-180": first}))

@@ -357,9 +357,9 @@ def test_where_there_is_no_video_the_source_is_named(tmp_path, library):
 
 @pytest.fixture
 def extract(monkeypatch):
-    def run(source, folder, seed=0, workers=2, advance=lambda _: None):
+    def run(source, folder, seed=0, workers=2, advance=lambda _: None, per_video=1):
         monkeypatch.setattr(os, "cpu_count", lambda: workers)
-        return extract_frames(source, folder, seed, advance)
+        return extract_frames(source, folder, seed, advance, per_video)
 
     return run
 
@@ -431,3 +431,23 @@ def test_a_listed_video_that_is_absent_is_refused(library, tmp_path, extract):
     (library / "list.txt").write_text("none.mp4\n")
     reason = "no such video; correct its name or take it off the list"
     assert extract(library / "list.txt", tmp_path) == ([], [Refusal("none.mp4", reason)])
+
+
+def test_several_frames_of_a_video_are_one_of_every_stretch_of_it(library, tmp_path, extract):
+    found = []
+    for seed in range(4):
+        images, refusals = extract(library, tmp_path / "s1m", seed, per_video=3)
+        assert [refusal.file_name for refusal in refusals] == ["text.mp4"]
+        videos = [image["video"] for image in images]
+        assert videos == [name for name in find_videos(library)[1][:-1] for _ in range(3)]
+        stretches = np.array([image["frame"] for image in images]).reshape(-1, 3)
+        assert (stretches // 4 == [0, 1, 2]).all()  # all have 12 frames
+        found.append(stretches)
+    assert set(np.unique(found)) == set(range(12))
+
+
+def test_a_video_with_fewer_frames_than_asked_for_gives_all_it_has(library, tmp_path, extract):
+    (library / "list.txt").write_text("01.mkv\n")
+    images, (refusal,) = extract(library / "list.txt", tmp_path / "s1m", per_video=20)
+    assert [image["frame"] for image in images] == list(range(12))
+    assert refusal == Refusal("01.mkv", "has 12 frames, fewer than the 20 asked for")

@@ -1,4 +1,4 @@
-"""Video frames: one uniformly random frame of every video, as s1m-180 has them (section 5.1)."""
+"""Video frames: uniformly random ones of every video; one each, as in s1m-180 (section 5.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
@@ -27,12 +27,9 @@ from PIL import Image
 
 from datastill.data.coco import Record
 from datastill.data.images import Refusal, image_id
+from datastill.data.videos import find_videos
 from datastill.errors import DataError
 
-VIDEO_KINDS = (
-    ".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm",
-    ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
-)  # fmt: skip  # the suffixes looked for in a folder, in any case
 _READING = {
     # FFmpeg also opens still images and playlists, which would lead to files outside the root.
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,asf,flv,ogg",
@@ -51,72 +48,63 @@ class Frame:
     count: int
 
 
-def find_videos(source: Path) -> tuple[Path, list[str]]:
-    """Return the root folder and its videos: posix names relative to the root, sorted, each once.
+@dataclass(frozen=True)
+class Choice:
+    """A uniformly random frame of part `part` of the `parts` that a video falls into in time."""
 
-    `source` is a folder, searched with all folders in it that are no links, or a text file with one
-    path per line, relative to the file's folder; blank lines and lines with a leading # say
-    nothing. Raises DataError where it is absent or neither, names no video, or a path leaves the
-    folder.
-    """
-    if source.is_dir():
-        root, names = source, _videos_below(source)
-    elif source.is_file():
-        root, names = source.parent, _listed(source)
-    else:
-        raise DataError(f"{source}: expected a folder or a list of videos, found nothing there")
-    if not names:
-        raise DataError(f"{source}: expected videos ({' '.join(VIDEO_KINDS)}), found none")
-    return root, sorted(names)
+    name: str
+    seed: int
+    part: int = 0
+    parts: int = 1
 
+    def index(self, count: int) -> int:
+        """Return which of `count` frames it is; raises DataError where the part has none."""
+        first, end = (count * edge // self.parts for edge in (self.part, self.part + 1))
+        if first == end:
+            raise DataError(f"has {count} frames, fewer than the {self.parts} asked for")
+        # of 2 ** 256: any remainder is uniform
+        return first + int.from_bytes(_digest(f"{self.seed}\0{self.name}{self._mark}")) % (
+            end - first
+        )
 
-def _videos_below(root: Path) -> set[str]:
-    files = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_KINDS)
-    return {path.relative_to(root).as_posix() for path in files if not path.is_dir()}
+    def key(self, video: Path) -> str:
+        """Return the name that the frame is kept under: another video of that name has another."""
+        size = video.stat().st_size if video.is_file() else 0
+        return _digest(f"{self.name}\0{size}\0{self.seed}{self._mark}").hex()[:16]
 
-
-def _listed(source: Path) -> set[str]:
-    try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{source}: expected a folder or a text file with one path per line, found no text"
-        ) from None
-    stripped = (line.strip() for line in lines)
-    paths = [PurePosixPath(line) for line in stripped if line and not line.startswith("#")]
-    for path in paths:
-        if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"{source}: {str(path)!r} leaves its folder; list paths below that")
-    return {path.as_posix() for path in paths}
+    @property
+    def _mark(self) -> str:
+        return f"\0{self.part}/{self.parts}" if self.parts > 1 else ""
 
 
 def extract_frames(
-    source: Path, folder: Path, seed: int, advance: Callable[[int], None]
+    source: Path, folder: Path, seed: int, advance: Callable[[int], None], per_video: int = 1
 ) -> tuple[list[Record], list[Refusal]]:
-    """Keep a random frame of every video of `source` as a JPEG in `folder`, unless it is there.
+    """Keep random frames of every video of `source` as JPEGs in `folder`, unless they are there.
 
     Returns in the order of `find_videos` the COCO images, whose `file_name` starts with the name of
-    `folder` and which also have `video` and `frame` (its index), and the videos without a frame.
-    The result is independent of the workers, processes that import the calling script again, if it
-    is one; `advance` hears of every video.
+    `folder` and which also have `video` and `frame` (its index), and the videos without a frame or
+    with fewer than asked for. The result is independent of the workers, processes that import the
+    calling script again, if it is one; `advance` hears of every frame that is asked for.
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / f"{_key(root / name, name, seed)}.jpg" for name in names}
-    images = {name: image for name, path in paths.items() if (image := _kept(path))}
+    choices = [Choice(name, seed, part, per_video) for name in names for part in range(per_video)]
+    paths = {choice: folder / f"{choice.key(root / choice.name)}.jpg" for choice in choices}
+    images = {choice: image for choice, path in paths.items() if (image := _kept(path))}
     for _ in images:
         advance(1)
-    missing = {name: path for name, path in paths.items() if name not in images}
-    refusals: list[Refusal] = []
+    missing = {choice: path for choice, path in paths.items() if choice not in images}
+    refusals: dict[str, Refusal] = {}
     with _workers() as pool:
-        job = pool.map(partial(_extract, root, seed), missing, missing.values(), chunksize=4)
-        for name, found in zip(missing, job, strict=True):
+        job = pool.map(partial(_extract, root), missing, missing.values(), chunksize=4)
+        for choice, found in zip(missing, job, strict=True):
             if isinstance(found, Refusal):
-                refusals.append(found)
+                refusals[choice.name] = found
             else:
-                images[name] = found
+                images[choice] = found
             advance(1)
-    return [images[name] for name in names if name in images], refusals
+    return [images[choice] for choice in choices if choice in images], [*refusals.values()]
 
 
 def _workers() -> ProcessPoolExecutor:
@@ -126,18 +114,14 @@ def _workers() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), context)
 
 
-def _extract(root: Path, seed: int, name: str, path: Path) -> Record | Refusal:
+def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:
+    video = root / choice.name
     try:
-        frame = random_frame(root / name, name, seed)
+        frame = _chosen(video, choice)
     except DataError as error:
-        return Refusal(name, str(error).removeprefix(f"{root / name}: "))
-    _keep(path, name, frame)
+        return Refusal(choice.name, str(error).removeprefix(f"{video}: "))
+    _keep(path, choice.name, frame)
     return _kept(path)
-
-
-def _key(video: Path, name: str, seed: int) -> str:
-    size = video.stat().st_size if video.is_file() else 0
-    return _digest(f"{name}\0{size}\0{seed}").hex()[:16]
 
 
 def _digest(text: str) -> bytes:
@@ -178,13 +162,16 @@ def random_frame(path: Path, name: str, seed: int) -> Frame:
     among all frames that decode undamaged. Raises DataError where the file is absent, empty, no
     video or has no such frame.
     """
+    return _chosen(path, Choice(name, seed))
+
+
+def _chosen(path: Path, choice: Choice) -> Frame:
     if not path.is_file():
         raise DataError(f"{path}: no such video; correct its name or take it off the list")
     if not path.stat().st_size:
         raise DataError(f"{path}: the file is empty; copy or download it again")
-    chance = int.from_bytes(_digest(f"{seed}\0{name}"))  # of 2 ** 256: any remainder is uniform
     try:
-        return _sought(path, chance) or _counted(path, chance)
+        return _sought(path, choice) or _counted(path, choice)
     except av.FFmpegError as error:
         raise DataError(
             f"{path}: expected a video, found nothing that FFmpeg reads as one ({error.strerror}); "
@@ -192,25 +179,25 @@ def random_frame(path: Path, name: str, seed: int) -> Frame:
         ) from None
 
 
-def _counted(path: Path, chance: int) -> Frame:
+def _counted(path: Path, choice: Choice) -> Frame:
     """Choose among all frames that decode."""
     with _opened(path) as (container, stream):
         count = sum(1 for _ in _decoded(container, stream))
     if not count:
         raise DataError(f"{path}: the video has no frame that decodes; download it again")
-    index = chance % count
+    index = choice.index(count)
     with _opened(path) as (container, stream):
         frame = next(islice(_decoded(container, stream), index, None))
         return Frame(_upright(frame), index, count)
 
 
-def _sought(path: Path, chance: int) -> Frame | None:
+def _sought(path: Path, choice: Choice) -> Frame | None:
     """Choose among the frames that the packets announce, None where they cannot be relied upon."""
     with suppress(av.FFmpegError), _opened(path) as (container, stream):
         times, keyframes = _announced(container, stream)
         if not times:
             return None
-        index = chance % len(times)
+        index = choice.index(len(times))
         start, decoded_at = max(key for key in keyframes if key[0] <= times[index])
         # Containers seek by either time; the earlier one never lands behind the keyframe.
         container.seek(min(start, decoded_at), stream=stream)

@@ -6,6 +6,7 @@ from datastill.params.data import (
     DrawnImages,
     FileData,
     ImageFolder,
+    PartOfImages,
     Union,
     Videos,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "ImageFolder",
     "Initial",
     "Params",
+    "PartOfImages",
     "SupervisedRow",
     "Union",
     "Videos",

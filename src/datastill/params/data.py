@@ -37,6 +37,23 @@ class AnnotatedImages(Section):
     count: Positive | None
 
 
+class Part(Section):
+    """Images number `skip` to `skip + take`, or all from there, of an order by chance.
+
+    Images that show the same are one in this order, so no two parts share a picture.
+    """
+
+    seed: Natural
+    skip: Natural
+    take: Positive | None
+
+
+class PartOfImages(AnnotatedImages):
+    """A part of the images that a COCO JSON lists: how one file makes several sets."""
+
+    part: Part
+
+
 class ImageFolder(Section):
     """All images of a folder, without annotations."""
 
@@ -45,12 +62,15 @@ class ImageFolder(Section):
 
 
 class Videos(Section):
-    """One random frame of every video of a folder, or of a text file that lists them.
+    """Random frames of every video of a folder, or of a text file that lists them.
 
-    repeats  whether frames that show the same picture as an earlier one stay
+    per_video  frames of each, one from every one of as many equally long stretches
+    repeats    whether frames that show the same picture as an earlier one stay
+    count      how many videos there are
     """
 
     videos: str
+    per_video: Positive
     seed: Natural
     repeats: Literal["keep", "drop"]
     count: Positive | None
@@ -59,11 +79,18 @@ class Videos(Section):
 def _kind(spec: Any) -> str:
     """Return which kind of set `spec` is, by the key that only this kind has."""
     has = spec if isinstance(spec, Mapping) else getattr(spec, "model_fields_set", ())
-    return next((kind for kind in ("folder", "videos", "union") if kind in has), "annotations")
+    kinds = ("folder", "videos", "union", "part")
+    return next((kind for kind in kinds if kind in has), "annotations")
 
 
+def _kind_of_val(spec: Any) -> str:
+    """Return which kind of set with annotations `spec` is."""
+    return "part" if _kind(spec) == "part" else "annotations"
+
+
+Annotations = Annotated[AnnotatedImages, Tag("annotations")] | Annotated[PartOfImages, Tag("part")]
 FileSet = Annotated[
-    Annotated[AnnotatedImages, Tag("annotations")]
+    Annotations
     | Annotated[ImageFolder, Tag("folder")]
     | Annotated[Videos, Tag("videos")]
     | Annotated[Union, Tag("union")],
@@ -94,7 +121,7 @@ class FileData(Section):
     root: str
     leaks: Literal["refuse", "drop"]
     sets: dict[str, FileSet]
-    val: AnnotatedImages
+    val: Annotated[Annotations, Discriminator(_kind_of_val)]
 
 
 Data = Annotated[DrawnData | FileData, Field(discriminator="source")]

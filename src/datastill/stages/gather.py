@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
 
 from datastill.data.coco import Coco, Record
-from datastill.data.frames import extract_frames, find_videos
+from datastill.data.frames import extract_frames
 from datastill.data.images import Refusal, read_image
 from datastill.data.likeness import likeness, repeats
+from datastill.data.manifest import examine
+from datastill.data.parts import Span, part
 from datastill.data.sets import Folder, folder_images, located, without
 from datastill.data.tidy import keypoint_category, read_published, tidy
+from datastill.data.videos import find_videos
 from datastill.errors import DataError, ParamsError
-from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
+from datastill.params import (
+    AnnotatedImages,
+    FileData,
+    ImageFolder,
+    PartOfImages,
+    Union,
+    Videos,
+)
 from datastill.progress import Steps
 from datastill.stages.place import Place
 
@@ -56,11 +70,38 @@ def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
 
 def in_folders(place: Place, name: str, listed: Coco) -> tuple[Coco, list[Refusal]]:
     """Return the members of an annotated set as they lie in its folders, and what is nowhere."""
-    folders = [_linked(place, folder) for folder in _sources(_spec(place, name))]
+    spec = _spec(place, name)
+    folders = [_linked(place, folder) for folder in _sources(spec)]
     try:
-        return located(listed, folders)
+        there, refused = located(listed, folders)
     except DataError as error:
         raise DataError(f"{_key(name)}: {error}") from None
+    return (_part(place, name, spec, there) if isinstance(spec, PartOfImages) else there), refused
+
+
+def _part(place: Place, name: str, spec: PartOfImages, whole: Coco) -> Coco:
+    seen = _seen(place.images.absolute(), tuple(_Look(**image) for image in whole.images))
+    mine = part(whole, Span(**spec.part.model_dump()), seen)
+    if not mine.images:
+        raise DataError(
+            f"{_key(name)}.part: expected images, found none: of {len(whole.images):,} images it "
+            f"skips {spec.part.skip:,}"
+        )
+    return mine
+
+
+class _Look(NamedTuple):
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+@cache
+def _seen(root: Path, images: tuple[_Look, ...]) -> pd.DataFrame:
+    """Return what `images` show, looked at once for all parts of them."""
+    with Steps("looking for images that show the same", len(images)) as steps:
+        return examine(root, [image._asdict() for image in images], steps.advance)[0]
 
 
 def _unlabelled(
@@ -142,8 +183,10 @@ def _key(name: str) -> str:
 
 def _frames(place: Place, name: str, spec: Videos) -> tuple[list[Record], list[Refusal]]:
     source = _below(place, spec.videos)
-    with Steps(f"one frame per video of {name}", len(find_videos(source)[1])) as steps:
-        images, refused = extract_frames(source, place.images / name, spec.seed, steps.advance)
+    with Steps(f"frames of {name}", spec.per_video * len(find_videos(source)[1])) as steps:
+        images, refused = extract_frames(
+            source, place.images / name, spec.seed, steps.advance, spec.per_video
+        )
     if spec.repeats == "drop":
         hashes = [likeness(_pixels(place, image)) for image in images]
         first = repeats(hashes, _SAME_FRAME)
