@@ -36,6 +36,40 @@ Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co
 
 
 @app.command()
+def new(  # noqa: PLR0913  # an option per thing that somebody may bring
+    name: Annotated[str, typer.Argument(help="Of the profile, a new folder in pipelines/.")],
+    labelled: Annotated[Path, typer.Option(help="Labels, COCO JSON.")],
+    images: Annotated[Path, typer.Option(help="The folder of their images.")],
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="A folder of images or videos, or a list of videos.")
+    ] = None,
+    label_only: Annotated[
+        int | None,
+        typer.Option(help="Instead: as many images stay labelled, the others count as unlabelled."),
+    ] = None,
+    val: Annotated[Path | None, typer.Option(help="Labels to test on, COCO JSON.")] = None,
+    val_images: Annotated[
+        Path | None, typer.Option(help="The folder of val's images, where it is another.")
+    ] = None,
+    val_fraction: Annotated[
+        float | None, typer.Option(help="Without --val: of the labelled images; 0.1 if not said.")
+    ] = None,
+    val_count: Annotated[
+        int | None, typer.Option(help="Without --val: so many of the labelled images.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="keypoints or boxes; what the labels have, if not said.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the frames, the rows.")] = 0,
+) -> None:
+    """Make a profile of your own data, with values chosen from what they hold."""
+    brought = importlib.import_module("datastill.stages.brought")
+    division = brought.Division(val_fraction, val_count, label_only, seed)
+    files = brought.Brought(labelled, images, unlabelled, val, val_images, division, task)
+    typer.echo(importlib.import_module("datastill.stages.new").run(name, files))
+
+
+@app.command()
 def data(profile: Profile = "miniature") -> None:
     """Write every image set as COCO JSON, with a manifest of all images."""
     _stage("data", profile)

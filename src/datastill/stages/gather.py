@@ -223,7 +223,7 @@ def _sources(spec: AnnotatedImages | ImageFolder | Videos | Union) -> Sequence[s
 
 def _linked(place: Place, folder: str) -> Folder:
     """Return a folder of images, linked below `place.images` if it is there."""
-    _check_links(_files(place))
+    check_links(_files(place))
     path, link = _below(place, folder), place.images / _link_name(folder)
     target = path.resolve()
     if path.is_dir() and not (link.is_symlink() and link.resolve() == target):
@@ -235,7 +235,7 @@ def _linked(place: Place, folder: str) -> Folder:
     return Folder(path, link.name)
 
 
-def _check_links(data: FileData) -> None:
+def check_links(data: FileData) -> None:
     """Raise DataError where one name below `place.images` would mean two folders."""
     videos = [name for name, spec in data.sets.items() if isinstance(spec, Videos)]
     taken = {name: f"the frames of {name}" for name in videos}

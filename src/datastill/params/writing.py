@@ -1,0 +1,52 @@
+"""The params.yaml of a new profile: a template with its reasons, filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from textwrap import indent
+from typing import Any
+
+import yaml
+
+_TEMPLATE = Path(__file__).parent / "own.yaml"
+_INDENT = "  "
+_UPPER = """  all: # the upper bound: what labels for all would give
+    labelled: all
+    backbone: {backbone}
+    iterations: {iterations}
+    seed: {seed}
+"""
+
+
+def own_params(
+    values: Mapping[str, Any], data: Mapping[str, Any], views: Sequence[int], found: Sequence[str]
+) -> str:
+    """Return the text of a params.yaml.
+
+    values  of the template's names; data  its section `data`; views  short sides; found  comments
+    """
+    upper = _UPPER.format(**values) if "all" in data["sets"] else ""
+    blocks = {
+        "data": _block(data),
+        "views": indent(_block([*views]), _INDENT),
+        "found": "\n".join("# " + " ".join(line.split()) for line in found),
+        "upper": upper,
+    }
+    return Template(_TEMPLATE.read_text()).substitute(values, **blocks)
+
+
+def _block(value: Any) -> str:
+    text = yaml.dump(value, Dumper=_Nested, sort_keys=False, allow_unicode=True, width=10_000)
+    return indent(text.rstrip(), _INDENT)
+
+
+class _Nested(yaml.SafeDumper):
+    """Writes lists deeper than their key, as all params.yaml do."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -1,0 +1,170 @@
+"""What will a profile of somebody's own data be made of, and what is wrong with the data?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from datastill.data.coco import Coco
+from datastill.data.formats import read_labels
+from datastill.data.images import Refusal
+from datastill.data.leaks import find_leaks
+from datastill.data.parts import Span, part
+from datastill.data.sets import with_keypoints
+from datastill.errors import DataError
+from datastill.stages.brought import Brought, Seen, annotated, learnable, unlabelled
+
+
+@dataclass
+class Survey:
+    """What was found: every set as it will be, and what it goes on without.
+
+    spans    of the sets that are parts of the one file with labels: which
+    videos   how many there are, where the unlabelled images are to be frames
+    """
+
+    task: str
+    sets: dict[str, Coco] = field(default_factory=dict)
+    spans: dict[str, Span] = field(default_factory=dict)
+    refused: dict[str, list[Refusal]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    videos: int = 0
+
+
+def survey(brought: Brought) -> Survey:
+    """Open all that is brought; raises DataError for the first thing that makes no profile."""
+    brought.check()
+    labels = read_labels(brought.labelled)
+    task = brought.task or ("keypoints" if labels.keypoint_names() else "boxes")
+    learnt = learnable(brought.labelled, labels, task)
+    whole = annotated("labelled", brought.labelled, learnt, brought.images)
+    found = Survey(task, {"labelled": whole.coco}, refused={"labelled": whole.refused})
+    found.notes += _left_out(labels, learnt)
+    if brought.val:
+        val = _val(brought, brought.val, labels, task)
+        found.sets["val"], found.refused["val"] = val.coco, val.refused
+        found.notes += _shared(whole, val)
+    _divide(brought, whole, found)
+    if brought.unlabelled:
+        others = unlabelled(brought.unlabelled, whole)
+        found.sets["unlabelled"], found.refused["unlabelled"] = others.coco, others.refused
+        found.videos = others.videos
+        found.notes += _known(brought.unlabelled, brought.images, whole, others)
+    _check_enough(found)
+    return found
+
+
+def _left_out(labels: Coco, learnt: Coco) -> Iterator[str]:
+    kept = {category["id"] for category in learnt.categories}
+    if others := [c["name"] for c in labels.categories if c["id"] not in kept]:
+        yield f"categories without keypoints are left out: {', '.join(others)}"
+    known = [a for a in labels.annotations if a["category_id"] in kept]
+    if flat := len(known) - len(learnt.annotations):
+        yield f"{flat:,} annotations have boxes without extent and are left out"
+
+
+def _val(brought: Brought, path: Path, labels: Coco, task: str) -> Seen:
+    theirs = read_labels(path)
+    _same_categories(brought, labels, theirs, task)
+    learnt = learnable(path, theirs, task)
+    return annotated("val", path, learnt, brought.val_images or brought.images)
+
+
+def _same_categories(brought: Brought, ours: Coco, theirs: Coco, task: str) -> None:
+    """Raise DataError where the two files mean different things by their category ids."""
+    one, other = (_meaning(coco, task) for coco in (ours, theirs))
+    if one != other:
+        differing = sorted(one.items() - other.items()), sorted(other.items() - one.items())
+        found, wanted = (
+            ", ".join(f"{i} {name}" for i, (name, _) in each[:5]) for each in differing
+        )
+        raise DataError(
+            f"{brought.labelled} and {brought.val}: expected the same categories in both, found "
+            f"{found or 'none'} only in the first and {wanted or 'none'} only in the second; give "
+            "the same ids, names and keypoints to what is the same"
+        )
+
+
+def _meaning(coco: Coco, task: str) -> Mapping[int, tuple[str, tuple[str, ...]]]:
+    points = task == "keypoints"
+    return {
+        c["id"]: (c["name"], tuple(c.get("keypoints", ())) if points else ())
+        for c in coco.categories
+        if c.get("keypoints") or not points
+    }
+
+
+def _shared(whole: Seen, val: Seen) -> Iterator[str]:
+    """Yield what is alike in labels and val; raise DataError where an image is in both."""
+    manifest = pd.concat([whole.manifest, val.manifest])
+    leaks = find_leaks(val.coco, {"labelled": whole.coco}, manifest)
+    same = [leak for leak in leaks if not leak.reason.startswith("shows")]
+    if same:
+        first = f"{same[0].file_name} {same[0].reason}"
+        raise DataError(
+            f"{len(same):,} images are both labelled and in val, such as {first}; an AP on what "
+            "was learnt means nothing: take them out of one, or leave --val away to have it split"
+        )
+    if leaks:
+        first = f"{leaks[0].file_name} {leaks[0].reason}"
+        yield f"{len(leaks):,} labelled images resemble val and will be left out, such as {first}"
+
+
+def _divide(brought: Brought, whole: Seen, found: Survey) -> None:
+    """Make the sets that come of the one file with labels."""
+    how, count = brought.division, len(whole.coco.images)
+    held = 0 if brought.val else how.held_out(count)
+    seed, only_some = how.seed, how.label_only
+    if only_some is not None and not 0 < only_some < count - held:
+        raise DataError(
+            f"--label-only {only_some}: expected fewer than the {count - held:,} images there are "
+            f"beside val, so that some are left to be unlabelled"
+        )
+    if held:
+        found.spans["val"] = Span(seed, 0, held)
+    if held or only_some:
+        found.spans["labelled"] = Span(seed, held, only_some)
+    if only_some:
+        found.spans["unlabelled"] = Span(seed, held + only_some, None)
+    found.sets["labelled"] = whole.coco
+    for name, span in found.spans.items():
+        found.sets[name] = part(whole.coco, span, whole.manifest)
+
+
+def _known(source: Path, images: Path, whole: Seen, others: Seen) -> Iterator[str]:
+    """Yield what unlabelled images share with labelled ones; raise DataError where files do."""
+    inside = {source.resolve() / _file(image) for image in others.coco.images}
+    labelled = {images.resolve() / _file(image) for image in whole.coco.images}
+    if both := sorted(inside & labelled):
+        raise DataError(
+            f"{source}: {len(both):,} of {len(inside):,} unlabelled images are "
+            f"labelled ones, such as {both[0]}; give a folder of others, or --label-only N to "
+            "leave labelled images unlabelled"
+        )
+    digests = set(whole.manifest["digest"])
+    copies = int(others.manifest["digest"].isin(digests).sum())
+    if copies and copies == len(others.manifest):
+        raise DataError(
+            f"{source}: all {copies:,} unlabelled images are copies of labelled ones; "
+            "give a folder of others"
+        )
+    if copies:
+        yield f"{copies:,} unlabelled images are copies of labelled ones"
+
+
+def _file(image: Mapping[str, str]) -> str:
+    return image["file_name"].partition("/")[2]
+
+
+def _check_enough(found: Survey) -> None:
+    """Raise DataError where a set that needs labels has none after all."""
+    for name in ("labelled", "val"):
+        coco = found.sets[name]
+        if not (with_keypoints(coco).images if found.task == "keypoints" else coco.annotations):
+            raise DataError(
+                f"{name}: expected {found.task} on its images, found none on {len(coco.images):,}; "
+                "choose another --seed or a larger share, or label more"
+            )
