@@ -32,6 +32,7 @@ class Findings:
 
     sets: dict[str, Coco] = field(default_factory=dict)
     videos: dict[str, int] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)  # of these, at most
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -100,6 +101,7 @@ def _look(place: Place, files: FileData, found: Findings) -> list[Record]:
         if isinstance(spec, Videos):
             if count := found.attempt(gather.count_videos, place, name, spec):
                 found.videos[name] = count
+                found.frames[name] = count * spec.per_video
             continue
         listed, (coco, refused) = _one_set(place, name, spec, found)
         there += coco.images if coco else []
@@ -159,7 +161,7 @@ def _images(found: Findings) -> dict[str, tuple[int, int]]:
         name: (len(with_keypoints(coco).images), len(coco.images))
         for name, coco in found.sets.items()
     }
-    return known | {name: (0, count) for name, count in found.videos.items()}
+    return known | {name: (0, count) for name, count in found.frames.items()}
 
 
 def _sets_table(found: Findings) -> str:
