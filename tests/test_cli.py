@@ -18,8 +18,8 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "command",
     [
-        "plan", "fetch", "data", "pretrain", "train", "annotate", "why", "evaluate", "tables",
-        "check", "show", "predict", "export", "track",
+        "new", "merge", "plan", "fetch", "data", "pretrain", "train", "annotate", "why", "evaluate",
+        "tables", "check", "show", "predict", "export", "track",
     ],
 )  # fmt: skip
 def test_help_names_every_command(command):

@@ -475,7 +475,7 @@ def test_parts_of_a_union_that_share_ids_are_an_error(project, run):
     [
         (
             "val",
-            {"folder": "val2017", "count": None},
+            {"folder": "val2017", "without": [], "count": None},
             "data.sets.val: val has a section of its own",
         ),
         ("more", {"union": ["un-120", "co-115"]}, "data.sets.more.union: 'co-115' is a union"),
@@ -499,7 +499,7 @@ def test_a_set_of_which_nothing_is_left_is_explained(project, run):
 
 
 def own_folder(section, folder, count=None):
-    section["sets"]["un-120"] = {"folder": folder, "count": count}
+    section["sets"]["un-120"] = {"folder": folder, "without": [], "count": count}
 
 
 def test_a_plain_folder_of_images_is_a_set(project, run):
@@ -550,7 +550,7 @@ def test_the_root_itself_may_be_the_folder_of_images(project, run):
 def test_two_folders_of_one_name_are_an_error(project, run, make, folder):
     first = {"per_video": 1, "videos": "sports-1m", "seed": 0, "repeats": "keep", "count": None}
     if make != "s1m-180":
-        first = {"folder": make, "count": None}
+        first = {"folder": make, "without": [], "count": None}
     project.change(lambda d: d["sets"].update({"s1m-180": first}))
     project.change(lambda section: own_folder(section, folder))
     for name in (make, folder):

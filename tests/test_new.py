@@ -463,15 +463,21 @@ def test_a_folder_of_unlabelled_images_must_hold_some_and_others_than_the_labell
         "empty": "mine/empty: expected images or videos, found none",
         "photos/inside": "mine/photos/inside: expected images or videos, found none",
         "nowhere": "mine/nowhere: expected a folder of images or videos, found nothing there",
-        "photos": "mine/photos: 20 of 20 unlabelled images are labelled ones, such as",
+        "photos": "mine/photos: all 20 unlabelled images are labelled ones or copies of them",
         ".": "found 46 images and 1 videos",
         "mixed": "found 1 images and 1 videos",
-        "copies": "all 20 unlabelled images are copies of labelled ones",
+        "copies": "mine/copies: all 20 unlabelled images are labelled ones or copies of them",
     }.items():
         assert expected in refused(project, run, *LABELS, "--unlabelled", f"mine/{name}")
-    (project.mine / "mixed/clip.mp4").unlink()
-    said = refused(project, run, *LABELS, "--unlabelled", "mine")
-    assert "20 of 46 unlabelled images are labelled ones" in said
+
+
+def test_labelled_images_in_the_folder_of_the_unlabelled_are_left_out_of_these(project, run):
+    write(project.mine / "labels.json", labels(range(8)))
+    said = whole(run, "--unlabelled", "mine/photos", "--val-count", "2")
+    assert "8 images in mine/photos are labelled ones" in said
+    assert "unlabelled: 12 images" in said
+    assert run("data", "--profile", "own")[0] == 0
+    assert pictures(project.set("unlabelled")) == list(range(8, 20))
 
 
 @pytest.mark.parametrize(

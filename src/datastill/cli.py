@@ -70,6 +70,24 @@ def new(  # noqa: PLR0913  # an option per thing that somebody may bring
 
 
 @app.command()
+def merge(
+    base: Annotated[Path, typer.Argument(help="The labels there are, COCO JSON.")],
+    corrected: Annotated[list[Path], typer.Argument(help="What a tool saved, COCO JSON.")],
+    to: Annotated[Path, typer.Option(help="The COCO JSON to write.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of their images; may be given repeatedly, base's first."),
+    ] = None,
+    scored: Annotated[
+        bool, typer.Option(help="Take images whose annotations all still have a score, too.")
+    ] = False,
+) -> None:
+    """Make labels of generated annotations that were corrected in a labelling tool."""
+    run = importlib.import_module("datastill.stages.merge").run
+    typer.echo(run(base, corrected, to, images or [], scored))
+
+
+@app.command()
 def data(profile: Profile = "miniature") -> None:
     """Write every image set as COCO JSON, with a manifest of all images."""
     _stage("data", profile)

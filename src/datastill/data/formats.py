@@ -33,13 +33,10 @@ _BY_KEYS_OF_FIRST = {  # of a JSON list: those of its first record
 def read_labels(path: Path) -> Coco:
     """Read human labels from COCO JSON.
 
-    Raises DataError, naming the file, where it is another format, lists no image or annotation,
-    holds generated annotations (with a `score`), or its categories have no or the same names or
-    are not all listed.
+    Raises DataError, naming the file, where `read_foreign` does, where it lists no image or
+    annotation, or holds generated annotations (with a `score`).
     """
-    if found := _other_format(path):
-        raise DataError(f"{path}: {_WANTED}, found {found}; {_ADVICE}")
-    coco = read_published(path)
+    coco = read_foreign(path)
     for what, records in (("images", coco.images), ("annotations", coco.annotations)):
         if not records:
             raise DataError(f"{path}: expected {what}, found none; {_ADVICE}")
@@ -49,6 +46,18 @@ def read_labels(path: Path) -> Coco:
             f"score, such as {generated[0]}: generated ones; have them corrected, then "
             "`datastill merge` makes labels of them"
         )
+    return coco
+
+
+def read_foreign(path: Path) -> Coco:
+    """Read COCO JSON that somebody else wrote.
+
+    Raises DataError, naming the file, where it is absent or of another format, or its categories
+    have no or the same names or are not all listed.
+    """
+    if found := _other_format(path):
+        raise DataError(f"{path}: {_WANTED}, found {found}; {_ADVICE}")
+    coco = read_published(path)
     _check_categories(path, coco)
     known = {category["id"] for category in coco.categories}
     if lost := [a["id"] for a in coco.annotations if a.get("category_id") not in known]:

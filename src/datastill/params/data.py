@@ -55,9 +55,10 @@ class PartOfImages(AnnotatedImages):
 
 
 class ImageFolder(Section):
-    """All images of a folder, without annotations."""
+    """All images of a folder, less those of the sets `without`; without annotations."""
 
     folder: str
+    without: list[str]
     count: Positive | None
 
 

@@ -83,6 +83,7 @@ def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
         yield "data.sets.val", "val has a section of its own, data.val"
     for name in sets:
         yield from _dangling_in_union(name, sets)
+        yield from _dangling_in_folder(name, sets)
     for place, row in _rows(raw, "supervised", "distilled"):
         yield from _dangling_in_row(place, row, {"set": sets, "row": supervised})
     for name in _mapping(raw, "evaluate").get("with_views") or []:
@@ -97,6 +98,13 @@ def _dangling_in_union(name: str, sets: Mapping[str, Any]) -> Iterator[tuple[str
             yield f"data.sets.{name}.union", f"{part!r} is no set in data.sets"
         elif "union" in _mapping(sets, part):
             yield f"data.sets.{name}.union", f"{part!r} is a union itself; name its parts"
+
+
+def _dangling_in_folder(name: str, sets: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    others = _mapping(sets, name).get("without") if "folder" in _mapping(sets, name) else []
+    for other in others if isinstance(others, list) else []:
+        if other != "val" and "annotations" not in _mapping(sets, other):
+            yield f"data.sets.{name}.without", f"{other!r} is no set with annotations"
 
 
 def _rows(raw: Any, *sections: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

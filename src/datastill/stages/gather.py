@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
@@ -111,8 +112,20 @@ def _unlabelled(
         count_videos(place, name, spec)
         return _frames(place, name, spec)
     images, refused = folder_images(_linked(place, spec.folder))
+    labelled = _files_of(place, spec.without)
+    images = [i for i in images if os.path.realpath(place.images / i["file_name"]) not in labelled]
     _check_count(name, spec.count, len(images) + len(refused), f"{spec.folder} holds as many")
     return images, refused
+
+
+def _files_of(place: Place, names: Sequence[str]) -> set[str]:
+    """Return where the images really lie that the annotations of these sets list."""
+    files = set()
+    for name in names:
+        folders = [_linked(place, folder) for folder in _sources(_spec(place, name))]
+        there, _ = located(members(place, name), folders)
+        files |= {os.path.realpath(place.images / image["file_name"]) for image in there.images}
+    return files
 
 
 def count_videos(place: Place, name: str, spec: Videos) -> int:

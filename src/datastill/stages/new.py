@@ -143,7 +143,7 @@ def _annotations(brought: Brought, root: Path) -> dict[str, Any]:
 
 def _others(source: Path, seed: int, root: Path, videos: int) -> dict[str, Any]:
     if not videos:
-        return {"folder": _from(root, source), "count": None}
+        return {"folder": _from(root, source), "without": ["labelled", "val"], "count": None}
     frames = {"per_video": _FRAMES, "seed": seed, "repeats": "drop", "count": None}
     return {"videos": _from(root, source), **frames}
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from datastill.data.formats import read_labels
 from datastill.data.images import Refusal
 from datastill.data.leaks import find_leaks
 from datastill.data.parts import Span, part
-from datastill.data.sets import with_keypoints
+from datastill.data.sets import only, with_keypoints
 from datastill.errors import DataError
 from datastill.stages.brought import Brought, Seen, annotated, learnable, unlabelled
 
@@ -43,16 +44,20 @@ def survey(brought: Brought) -> Survey:
     whole = annotated("labelled", brought.labelled, learnt, brought.images)
     found = Survey(task, {"labelled": whole.coco}, refused={"labelled": whole.refused})
     found.notes += _left_out(labels, learnt)
+    labelled = [(brought.images, whole)]
     if brought.val:
         val = _val(brought, brought.val, labels, task)
         found.sets["val"], found.refused["val"] = val.coco, val.refused
         found.notes += _shared(whole, val)
+        labelled.append((brought.val_images or brought.images, val))
     _divide(brought, whole, found)
     if brought.unlabelled:
-        others = unlabelled(brought.unlabelled, whole)
+        everything = unlabelled(brought.unlabelled, whole)
+        others = _others(brought.unlabelled, labelled, everything)
         found.sets["unlabelled"], found.refused["unlabelled"] = others.coco, others.refused
         found.videos = others.videos
-        found.notes += _known(brought.unlabelled, brought.images, whole, others)
+        if left_out := len(everything.coco.images) - len(others.coco.images):
+            found.notes.append(f"{left_out:,} images in {brought.unlabelled} are labelled ones")
     _check_enough(found)
     return found
 
@@ -134,25 +139,22 @@ def _divide(brought: Brought, whole: Seen, found: Survey) -> None:
         found.sets[name] = part(whole.coco, span, whole.manifest)
 
 
-def _known(source: Path, images: Path, whole: Seen, others: Seen) -> Iterator[str]:
-    """Yield what unlabelled images share with labelled ones; raise DataError where files do."""
-    inside = {source.resolve() / _file(image) for image in others.coco.images}
-    labelled = {images.resolve() / _file(image) for image in whole.coco.images}
-    if both := sorted(inside & labelled):
+def _others(source: Path, labelled: Sequence[tuple[Path, Seen]], seen: Seen) -> Seen:
+    """Return the unlabelled images less the labelled files; raise DataError where none is left."""
+    files = {os.path.realpath(at / _file(i)) for at, each in labelled for i in each.coco.images}
+    here = source.resolve()
+    images = [
+        image for image in seen.coco.images if os.path.realpath(here / _file(image)) not in files
+    ]
+    digests = {digest for _, each in labelled for digest in each.manifest["digest"]}
+    known = seen.manifest.set_index("file_name")["digest"].isin(digests)
+    if not seen.videos and all(known[image["file_name"]] for image in images):
         raise DataError(
-            f"{source}: {len(both):,} of {len(inside):,} unlabelled images are "
-            f"labelled ones, such as {both[0]}; give a folder of others, or --label-only N to "
-            "leave labelled images unlabelled"
+            f"{source}: all {len(seen.coco.images):,} unlabelled images are labelled ones or "
+            "copies of them; give a folder with others, or --label-only N to leave labelled "
+            "images unlabelled"
         )
-    digests = set(whole.manifest["digest"])
-    copies = int(others.manifest["digest"].isin(digests).sum())
-    if copies and copies == len(others.manifest):
-        raise DataError(
-            f"{source}: all {copies:,} unlabelled images are copies of labelled ones; "
-            "give a folder of others"
-        )
-    if copies:
-        yield f"{copies:,} unlabelled images are copies of labelled ones"
+    return replace(seen, coco=only(seen.coco, images))
 
 
 def _file(image: Mapping[str, str]) -> str:
