@@ -272,6 +272,16 @@ def test_data_that_lie_elsewhere_are_found_from_the_project(project, run, tmp_pa
     assert run("data", "--profile", "own")[0] == 0
 
 
+def test_where_the_project_itself_is_among_the_data_dvc_watches_the_labels_alone(project, run):
+    shutil.move(project.mine / "photos", project.root / "photos")
+    files = ("--labelled", "mine/labels.json", "--images", "photos")
+    code, said = run("new", "own", *files, *OTHERS)
+    assert code == 0, said
+    assert (project.params().data.watched, project.params().data.root) == ("mine/labels.json", ".")
+    assert "after other changes: dvc repro -fs pipelines/own/dvc.yaml:data" in said
+    assert run("data", "--profile", "own")[0] == 0
+
+
 def test_dvc_makes_the_sets_again_when_params_or_labels_change(project, run):
     shutil.copytree(ROOT / "src", project.root / "src", ignore=shutil.ignore_patterns("__pyc*"))
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):

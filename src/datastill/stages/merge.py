@@ -113,5 +113,7 @@ def _listed(conflicts: Sequence[Conflict], table: Path) -> list[str]:
 
 
 def _next(to: Path, images: Sequence[Path]) -> list[str]:
-    folder = os.path.relpath(_top(images)) if images else "FOLDER"
+    folder = _top(images) if images else "FOLDER"
+    if images and Path(folder).is_relative_to(Path.cwd()):
+        folder = os.path.relpath(folder)
     return ["", "next", f"  datastill new NAME --labelled {to} --images {folder} ..."]

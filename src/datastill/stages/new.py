@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from datastill.data.coco import write_text
 from datastill.errors import ParamsError
 from datastill.params import FileData, load_params
 from datastill.params.writing import own_params
+from datastill.stages import own_data
 from datastill.stages.brought import Brought
 from datastill.stages.choices import (
     BATCH,
@@ -38,8 +38,6 @@ PIPELINES = Path("pipelines")
 STAGES = Path("dvc.yaml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SUITES_OWN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
-_FRAMES = 10  # of a video: neighbours show the same, and `repeats: drop` leaves those out
-_MOST_WATCHED = 20_000  # files: DVC looks at each before every run
 _DETECTRON_LONG = 5  # sides: its views are cut short at 4000 of 800
 
 
@@ -53,8 +51,10 @@ def run(name: str, brought: Brought) -> str:
     chosen = choose(
         statistics(found.sets["labelled"], found.task), GPU if torch.cuda.is_available() else CPU
     )
-    data, unwatched = _data(brought, found)
-    found.notes += unwatched
+    data = own_data.section(brought, found)
+    if own_data.unwatched(data):
+        again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
+        found.notes.append(f"DVC watches {data['watched']} alone; after other changes: {again}")
     lines = [*describe(found), *_decided(chosen)]
     text = own_params(_values(name, brought, found, chosen), data, _views(chosen), lines)
     _write(name, text)
@@ -106,85 +106,6 @@ def _values(name: str, brought: Brought, found: Survey, chosen: Choices) -> dict
         "why_iterations": chosen.why_iterations,
         "student": chosen.student_iterations,
     }
-
-
-def _data(brought: Brought, found: Survey) -> tuple[dict[str, Any], list[str]]:
-    """Return section `data` and what is to be said about what DVC watches."""
-    root = _root(brought)
-    labels = _annotations(brought, root)
-    sets: dict[str, Any] = {
-        name: labels | ({"part": asdict(found.spans[name])} if name in found.spans else {})
-        for name in ("labelled", "unlabelled")
-        if name == "labelled" or name in found.spans
-    }
-    if brought.unlabelled:
-        sets["unlabelled"] = _others(brought.unlabelled, brought.division.seed, root, found.videos)
-    else:
-        sets["all"] = {"union": ["labelled", "unlabelled"]}
-    if brought.val:
-        folder = brought.val_images or brought.images
-        val = {**labels, "annotations": _from(root, brought.val), "images": [_from(root, folder)]}
-    else:
-        val = labels | {"part": asdict(found.spans["val"])}
-    watched, notes = _watched(root, brought)
-    head = {"source": "files", "watched": watched, "root": root.as_posix(), "leaks": "drop"}
-    return {**head, "sets": sets, "val": val}, notes
-
-
-def _annotations(brought: Brought, root: Path) -> dict[str, Any]:
-    folder = _from(root, brought.images)
-    return {
-        "annotations": _from(root, brought.labelled),
-        "without": [],
-        "images": [folder],
-        "count": None,
-    }
-
-
-def _others(source: Path, seed: int, root: Path, videos: int) -> dict[str, Any]:
-    if not videos:
-        return {"folder": _from(root, source), "without": ["labelled", "val"], "count": None}
-    frames = {"per_video": _FRAMES, "seed": seed, "repeats": "drop", "count": None}
-    return {"videos": _from(root, source), **frames}
-
-
-def _root(brought: Brought) -> Path:
-    """Return the folder that all is below: relative where that is in the project."""
-    files = [path for path in (brought.labelled, brought.val) if path]
-    folders = [path for path in (brought.images, brought.val_images) if path]
-    if other := brought.unlabelled:
-        (files if other.is_file() else folders).append(other)
-    places = [path.absolute() for path in folders] + [path.absolute().parent for path in files]
-    common = Path(os.path.commonpath([os.path.normpath(place) for place in places]))
-    here = Path.cwd()
-    return common.relative_to(here) if common.is_relative_to(here) else common
-
-
-def _from(root: Path, path: Path) -> str:
-    return os.path.relpath(path.absolute(), root.absolute())
-
-
-def _watched(root: Path, brought: Brought) -> tuple[str, list[str]]:
-    """Return what DVC makes the sets again for: all data where it may, else the labels alone."""
-    holds_project = Path.cwd().is_relative_to(root.absolute())
-    if not holds_project and root != Path.home() and _few(root):
-        return root.as_posix(), []
-    root = root.absolute()
-    labels = (
-        _from(Path.cwd(), brought.labelled) if holds_project else str(brought.labelled.absolute())
-    )
-    return labels, [
-        f"DVC watches {labels} alone: after other changes `dvc repro -f` the stage data"
-    ]
-
-
-def _few(root: Path) -> bool:
-    count = 0
-    for _, _, names in os.walk(root):
-        count += len(names)
-        if count > _MOST_WATCHED:
-            return False
-    return True
 
 
 def _write(name: str, text: str) -> None:
