@@ -82,3 +82,16 @@ def test_text_that_is_no_yaml_is_said_to_be_none(tmp_path):
 def test_a_profile_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(ParamsError, match="no such file"):
         load_params(tmp_path / "pipelines" / "nowhere" / "params.yaml")
+
+
+def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(tmp_path):
+    raw = yaml.safe_load((ROOT / "pipelines/coco/params.yaml").read_text())
+    others = ["val", "co-35", "un-12", "s1m-180"]
+    raw["data"]["sets"]["un-120"] = {"folder": "others", "without": others, "count": None}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError) as error:
+        load_params(path)
+    for name in ("un-12", "s1m-180"):
+        assert f"data.sets.un-120.without: '{name}' is no set with annotations" in str(error.value)
+    assert "has 2 wrong keys" in str(error.value)
