@@ -221,6 +221,15 @@ def test_category_ids_with_gaps_survive(project, run):
     assert [c["id"] for c in project.set("unlabelled").categories] == [7]
 
 
+def test_any_skeleton_makes_a_profile(project, run):
+    content = labels(range(20))
+    content["categories"] = [{"id": 7, "name": "hand", "keypoints": ["root", "tip"]}]
+    for annotation in content["annotations"]:
+        annotation |= {"keypoints": [12, 13, 2, 14, 15, 2], "num_keypoints": 2}
+    write(project.mine / "labels.json", content)
+    assert "hand 18; 2.0 of 2 keypoints marked on each" in whole(run, *OTHERS)
+
+
 def test_labels_alone_make_labelled_unlabelled_and_val(project, run):
     whole(run, "--label-only", "6", "--val-count", "5")
     assert run("data", "--profile", "own")[0] == 0
@@ -380,8 +389,8 @@ def bare(content):
         annotation |= {"keypoints": [0] * 51, "num_keypoints": 0}
 
 
-def five_points(content):
-    content["categories"] = [{"id": 7, "name": "hand", "keypoints": ["a", "b", "c", "d", "e"]}]
+def one_sided(content):
+    content["categories"][0] = {**PEOPLE, "keypoints": [*PEOPLE["keypoints"][:16], "left_toe"]}
 
 
 FAULTS = {
@@ -389,7 +398,7 @@ FAULTS = {
     lost: "annotations [103] name categories that the file does not list",
     boxless: "mine/labels.json: annotation 103: expected bbox",
     bare: "labelled: expected keypoints on its images, found none",
-    five_points: "expected COCO's 17 keypoints, found 5; `--task boxes` takes any labels",
+    one_sided: "mine/labels.json: category 'person': ",
 }
 
 

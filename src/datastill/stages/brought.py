@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from datastill.data.coco import Coco, Record, mirror_swap
+from datastill.data.coco import Coco, Record
 from datastill.data.images import Refusal
 from datastill.data.manifest import COLUMNS, examine
 from datastill.data.sets import Folder, folder_images, located, only
@@ -19,7 +19,6 @@ from datastill.errors import DataError, ParamsError
 from datastill.progress import Steps
 
 DEFAULT_FRACTION = 0.1
-OKS_KEYPOINTS = 17  # COCO's AP of keypoints has a tolerance for each of these and for no others
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,7 @@ def learnable(path: Path, coco: Coco, task: str) -> Coco:
     """Return what `task` learns from; raises DataError, naming the file, where that is nothing."""
     try:
         if task == "keypoints":
-            category = keypoint_category(coco)
-            points = category["keypoints"]
-            if len(points) != OKS_KEYPOINTS:
-                raise DataError(
-                    f"category {category['name']!r}: expected COCO's {OKS_KEYPOINTS} keypoints, "
-                    f"found {len(points)}; `--task boxes` takes any labels"
-                )
-            mirror_swap(points)
-            return tidy(coco, category)[0]
+            return tidy(coco, keypoint_category(coco))[0]
         return _boxes(coco)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
