@@ -18,8 +18,8 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "command",
     [
-        "new", "merge", "plan", "fetch", "data", "pretrain", "train", "annotate", "why", "evaluate",
-        "tables", "check", "show", "predict", "export", "track",
+        "new", "merge", "plan", "fetch", "data", "pretrain", "train", "annotate", "why",
+        "evaluate", "tables", "check", "show", "predict", "export", "track", "trace",
     ],
 )  # fmt: skip
 def test_help_names_every_command(command):
@@ -68,6 +68,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(tmp_path):
         (("export", "co-53"), "no row 'co-53'; there are co-35"),
         (("export", "best"), "no row is evaluated"),
         (("check",), "expected.yaml: no such file"),
+        (("trace", "co-35"), "dvc.lock: no such file"),
     ],
 )
 def test_a_mistake_costs_one_message_without_traceback(tmp_path, arguments, message):

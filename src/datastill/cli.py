@@ -156,6 +156,27 @@ def check(profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(help="A row, or a line of a table: results/miniature/table1.csv:co-35."),
+    ],
+    profile: Profile = "miniature",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compute every digest again; exit 1 if one differs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Say where a number comes from: model, annotations, teacher, image sets and their source."""
+    table = Path(what.partition(":")[0])
+    of = table.parent.name if table.suffix == ".csv" else profile
+    text, ok = _stage("trace", of, what, verify, as_json)
+    typer.echo(text)
+    if not ok:
+        raise typer.Exit(1)
+
+
+@app.command()
 def why(
     row: Row,
     image_id: Annotated[int, typer.Argument(help="An image of the row's unlabelled set.")],

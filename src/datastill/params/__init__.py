@@ -10,7 +10,7 @@ from datastill.params.data import (
     Union,
     Videos,
 )
-from datastill.params.loading import load_expected, load_params
+from datastill.params.loading import load_expected, load_params, read_yaml
 from datastill.params.sections import Backbone, DistilledRow, Initial, Params, SupervisedRow
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "Videos",
     "load_expected",
     "load_params",
+    "read_yaml",
 ]

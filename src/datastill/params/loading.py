@@ -15,7 +15,7 @@ from datastill.params.sections import Expected, Params
 
 def load_params(path: Path) -> Params:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
-    raw = _read_yaml(path)
+    raw = read_yaml(path)
     problems = _invalid(Params, raw) + [f"{place}: {text}" for place, text in _dangling(raw)]
     if problems:
         raise _refusal(path, problems)
@@ -24,13 +24,14 @@ def load_params(path: Path) -> Params:
 
 def load_expected(path: Path) -> Expected:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
-    raw = _read_yaml(path)
+    raw = read_yaml(path)
     if problems := _invalid(Expected, raw):
         raise _refusal(path, problems)
     return Expected.model_validate(raw)
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """Return what `path` holds; raises ParamsError where it is absent or no YAML."""
     try:
         return yaml.safe_load(path.read_text())
     except FileNotFoundError:

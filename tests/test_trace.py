@@ -1,0 +1,268 @@
+"""A number is followed to its source from records alone, and its digests against the bytes."""
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from datastill.errors import DataError
+from datastill.stages import trace
+from datastill.stages.place import open_place
+from datastill.tracking import Store, runs
+
+ROOT = Path(__file__).parent.parent
+LINE = "results/miniature/table1.csv:co-35_co-80"
+
+
+def table(profile):
+    with (ROOT / f"results/{profile}/table1.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+LINES = [
+    pytest.param(path.parent.name, line, id=f"{path.parent.name}-{line['table']}-{line['role']}")
+    for path in sorted((ROOT / "results").glob("*/table1.csv"))
+    for line in table(path.parent.name)
+]
+
+
+def named(line):
+    sets = "_".join(filter(None, (line["labelled"], line["unlabelled"])))
+    return "/".join([sets, line["iterations"], line["role"], line["table"]])
+
+
+def chain(profile, what, verify=False):
+    """Return what `trace --json` says and whether the chain holds."""
+    text, ok = trace.run(open_place(profile), what, verify, as_json=True)
+    return json.loads(text), ok
+
+
+def walk(node, role=""):
+    yield role, node
+    for name, source in node["sources"].items():
+        yield from walk(source, name)
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """What a fresh clone has of the results, in a folder of its own without git."""
+    for name in ("results", "pipelines"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("profile", "line"), LINES)
+def test_every_line_of_a_committed_table_goes_back_to_the_source_of_its_images(
+    profile, line, clone
+):
+    told, ok = chain(profile, f"results/{profile}/table1.csv:{named(line)}")
+    assert ok
+    (value,) = told["chains"]
+    rows = yaml.safe_load(Path(open_place(profile).params.params_file).read_text())
+    assert len(value["sources"]) == int(line["seeds"])
+    for row, result in value["sources"].items():
+        spec = (rows["supervised"] | rows["distilled"])[row]
+        nodes = list(walk(result))
+        models = {node["name"]: node for _, node in nodes if node["kind"] == "model"}
+        assert set(models) == {row, spec.get("teacher", row)}
+        assert all(len(model["files"][0]["sha256"]) == 64 for model in models.values())
+        asked = {"teacher", "unlabelled", "generated"} if "teacher" in spec else set()
+        assert {role for role, _ in nodes} >= asked | {"model", "labelled", "val"}
+        leaves = [node for _, node in nodes if not node["sources"]]
+        assert {node["kind"] for node in leaves} == {"source"}
+        assert all(file["md5"] for _, node in nodes for file in node["files"])
+
+
+@pytest.mark.parametrize("profile", ["miniature", "seeds"])
+def test_every_step_names_a_commit_that_holds_its_very_code(profile, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    git = ["git", "rev-parse", "--is-shallow-repository"]
+    if subprocess.run(git, capture_output=True, text=True).stdout.strip() != "false":
+        pytest.skip("no history here: this is a shallow clone, or none")
+    told, _ = chain(profile, f"results/{profile}/table1.csv:co-35_co-80")
+    commits = [n["code"] for c in told["chains"] for _, n in walk(c) if n["code"] is not None]
+    assert len(commits) > 5
+    assert all(len(commit) == 40 for commit in commits)
+
+
+def test_a_commit_named_for_code_has_the_digest_that_dvc_took(monkeypatch, tmp_path):
+    """The reference is DVC itself: it hashes a checkout of the commit that was named."""
+    monkeypatch.chdir(ROOT)
+    told, _ = chain("miniature", "co-35")
+    commit = told["chains"][0]["sources"]["model"]["code"]
+    if not commit:
+        pytest.skip("no history here: this is a shallow clone, or none")
+    shutil.copy(ROOT / ".dvcignore", tmp_path)
+    tree = subprocess.run(["git", "archive", commit, "src"], capture_output=True, check=True)
+    subprocess.run(["tar", "x"], input=tree.stdout, cwd=tmp_path, check=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    added = [*dvc, "add", "-q", "src/datastill/train"]
+    for command in (["git", "init", "-q"], [*dvc, "init", "-q"], added):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    taken = yaml.safe_load((tmp_path / "src/datastill/train.dvc").read_text())["outs"][0]["md5"]
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]["supervised@co-35"]
+    assert taken in [dep["md5"] for dep in lock["deps"]]
+
+
+def test_a_mean_of_seeds_goes_back_to_every_seed_of_row_and_teacher(clone):
+    told, _ = chain("seeds", "results/seeds/table1.csv:co-115_s1m-180")
+    results = told["chains"][0]["sources"]
+    assert list(results) == [f"co-115_s1m-180_seed-{seed}" for seed in range(3)]
+    for seed, result in enumerate(results.values()):
+        teacher = result["sources"]["model"]["sources"]["generated"]["sources"]["teacher"]
+        assert (teacher["name"], teacher["facts"]["seed"]) == (f"co-115_seed-{seed}", seed)
+    mean = sum(result["facts"]["ap"] for result in results.values()) / 3
+    assert told["chains"][0]["facts"]["ap"] == pytest.approx(mean, abs=0.005)
+
+
+def test_sources_say_what_was_drawn(clone):
+    told, _ = chain("miniature", "co-115_s1m-180")
+    found = {n["name"]: n for _, n in walk(told["chains"][0]) if n["kind"] == "set"}
+    assert found["s1m-180"]["sources"]["source"]["facts"]["style"] == "sport"
+    assert list(found["co-115"]["sources"]) == ["co-35", "co-80"]
+    assert [found[name]["facts"]["images"] for name in ("co-35", "s1m-180", "val")] == [
+        59,
+        300,
+        500,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("results/seeds/table1.csv:co-35", "names 2 trainings; say which of co-35/130000"),
+        ("results/seeds/table1.csv:co-36", "no line 'co-36'; there are co-35, "),
+        ("results/seeds/table2.csv:co-35", "table2.csv: no such file"),
+        ("elsewhere/seeds/table1.csv:co-35", "expected a table of a profile"),
+        ("co-36", "no row 'co-36' has run"),
+    ],
+)
+def test_a_name_that_says_too_little_or_nothing_is_an_error_that_helps(clone, what, message):
+    with pytest.raises(DataError, match=message):
+        chain("seeds", what)
+
+
+def test_a_word_tells_two_trainings_on_one_set_apart(clone):
+    told, _ = chain("seeds", "results/seeds/table1.csv:co-35/control")
+    assert list(told["chains"][0]["sources"]) == [f"co-35-long_seed-{seed}" for seed in range(3)]
+
+
+def test_a_table_that_its_rows_do_not_give_is_broken(clone):
+    edit(clone / "results/miniature/metrics/co-35_co-80.json", lambda m: m.update(ap=37.0))
+    told, ok = chain("miniature", LINE)
+    assert not ok
+    assert [text.partition(": ")[2] for text in told["breaks"]] == [
+        "1a co-35_co-80: says AP 36.29, its rows have 37"
+    ]
+
+
+def test_another_teacher_than_the_measured_one_breaks_the_chain(clone):
+    card = clone / "results/miniature/annotations/co-35_co-80.json"
+    edit(card, lambda c: c["provenance"].update(teacher_weights="0" * 64))
+    told, ok = chain("miniature", LINE)
+    assert not ok
+    assert "the teacher of co-35_co-80 was 00000000" in told["breaks"][0]
+
+
+def test_stages_that_met_different_files_under_one_name_break_the_chain(clone):
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())
+    (dep,) = [
+        dep
+        for dep in lock["stages"]["distilled@co-35_co-80"]["deps"]
+        if dep["path"] == "work/miniature/annotations/co-35_co-80.json"
+    ]
+    dep["md5"] = "f" * 32
+    (clone / "dvc.lock").write_text(yaml.safe_dump(lock))
+    told, ok = chain("miniature", LINE)
+    assert not ok
+    assert "annotations/co-35_co-80.json: the stages have met" in told["breaks"][0]
+
+
+def test_a_clone_without_its_files_says_that_they_are_not_verified(clone):
+    told, ok = chain("miniature", LINE, verify=True)
+    assert ok
+    states = {verdict["path"]: verdict["state"] for verdict in told["verified"]}
+    assert states["results/miniature/table1.csv"] == "same"
+    assert states["work/miniature/models/co-35/weights.safetensors"] == "absent"
+    text, _ = trace.run(open_place("miniature"), LINE, check=True, as_json=False)
+    assert "not here, so not verified: work/miniature/data/val.json" in text
+
+
+def test_after_a_repro_every_digest_is_verified(reproduced):
+    answer = reproduced.run("datastill", "trace", LINE, "--verify", "--json")
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    states = [verdict["state"] for verdict in told["verified"]]
+    assert set(states) == {"same"}
+    where = {verdict["where"] for verdict in told["verified"]}
+    assert "work/miniature/images/val/000003.jpg" in where
+    assert any("/.dvc/cache/" in path for path in where)
+
+
+def test_mlflow_tells_of_the_same_files(reproduced):
+    told = json.loads(reproduced.run("datastill", "trace", "co-35_co-80", "--json").stdout)
+    uri = f"sqlite:///{reproduced.root / 'mlflow.db'}"
+    mirrored = {run["row"]: run for run in runs(Store(uri, "datastill/miniature", 60))}
+    nodes = dict(walk(told["chains"][0]))
+    model, generated = nodes["model"], nodes["generated"]
+    for node in (model, nodes["teacher"]):
+        run = mirrored[node["name"]]
+        assert run["tags"]["seed"] == str(node["facts"]["seed"])
+        metrics = reproduced.root / f"results/miniature/metrics/{node['name']}.json"
+        made = json.loads(metrics.read_text())["provenance"]
+        assert run["tags"]["fingerprint"] == made["fingerprint"] == node["facts"]["fingerprint"]
+    run = mirrored["co-35_co-80"]
+    assert run["tags"]["teacher"] == nodes["teacher"]["name"]
+    held = {entry["context"]: entry["digest"] for entry in run["inputs"]}
+    assert generated["files"][0]["sha256"].startswith(held["generated"])
+    assert nodes["val"]["files"][0]["sha256"].startswith(held["val"])
+    for context in ("labelled", "unlabelled", "generated", "val"):
+        path = reproduced.root / nodes[context]["files"][0]["path"]
+        assert md5(path) == nodes[context]["files"][0]["md5"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest().startswith(held[context])
+
+
+def flip(path):
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_one_flipped_byte_in_the_cache_the_workspace_or_a_picture_is_named(copy):
+    lock = yaml.safe_load((copy.root / "dvc.lock").read_text())["stages"]
+    outs = {out["path"]: out["md5"] for out in lock["annotate@co-35_co-80"]["outs"]}
+    digest = outs["work/miniature/annotations/co-35_co-80.json"]
+    weights = copy.root / "work/miniature/models/co-35/weights.safetensors"
+    flipped = {
+        f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}",
+        "work/miniature/models/co-35/weights.safetensors",
+        "work/miniature/images/co-80/000001.jpg",
+    }
+    assert not weights.is_symlink()
+    for path in flipped:
+        flip(copy.root / path)
+    answer = copy.run("datastill", "trace", LINE, "--verify")
+    assert answer.returncode == 1
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("differs ")]
+    assert len({path for path in flipped if any(path in line for line in lines)}) == 3
+    assert f"was {digest[:8]}" in answer.stdout
