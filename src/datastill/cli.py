@@ -32,6 +32,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
 ]
+Seeded = Annotated[
+    str,
+    typer.Option("--spread", help="A profile with several seeds: how far chance moves a value."),
+]
 Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co-80.")]
 
 
@@ -147,9 +151,21 @@ def plan(
 
 
 @app.command()
-def check(profile: Profile = "miniature") -> None:
-    """Compare the results with expected.yaml; exit 1 where they differ."""
-    text, ok = _stage("check", profile)
+def accept(profile: Profile = "miniature", seeds: Seeded = "seeds") -> None:
+    """Make the present results what check expects, with tolerances from the spread over seeds."""
+    typer.echo(_stage("accept", profile, seeds))
+
+
+@app.command()
+def check(
+    profile: Profile = "miniature",
+    against: Annotated[
+        str | None, typer.Option(help="A git revision to compare with, instead of expected.yaml.")
+    ] = None,
+    seeds: Seeded = "seeds",
+) -> None:
+    """Compare the results with expected.yaml, or a commit's; exit 1 where they differ."""
+    text, ok = _stage("against", profile, against, seeds) if against else _stage("check", profile)
     typer.echo(text)
     if not ok:
         raise typer.Exit(1)
