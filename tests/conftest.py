@@ -60,6 +60,11 @@ def make_project(root: Path) -> Project:
     params["evaluate"] |= {"resamples": 50, "with_views": []}
     params["distilled"] = {"co-35_co-80": params["distilled"]["co-35_co-80"]}
     project.write_params(params)
+    return under_dvc(project)
+
+
+def under_dvc(project: Project) -> Project:
+    """Put what there is of a project into the hands of git and DVC."""
     for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
         assert project.run(*command).returncode == 0
     return project
@@ -79,6 +84,13 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def project(tmp_path: Path) -> Project:
     """A project in which nothing has run."""
     return make_project(tmp_path / "project")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Project:
+    """A project without anything in it."""
+    (tmp_path / "bare").mkdir()
+    return under_dvc(Project(tmp_path / "bare"))
 
 
 @pytest.fixture

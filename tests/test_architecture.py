@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "datastill"
 LAYERS = ["errors", "instances", "data", "model", "distill", "train", "evaluate", "report"]
-EDGES = ["params", "tracking", "progress", "lineage", "stages", "cli", "__main__"]
+EDGES = ["params", "tracking", "progress", "lineage", "pipeline", "stages", "cli", "__main__"]
 HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "params", "pydantic": "params"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

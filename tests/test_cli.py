@@ -19,7 +19,8 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     "command",
     [
         "new", "merge", "plan", "fetch", "data", "pretrain", "train", "annotate", "why",
-        "evaluate", "tables", "check", "show", "predict", "export", "track", "trace",
+        "evaluate", "tables", "check", "show", "predict", "export", "track", "trace", "accept",
+        "run",
     ],
 )  # fmt: skip
 def test_help_names_every_command(command):
@@ -68,6 +69,8 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(tmp_path):
         (("export", "co-53"), "no row 'co-53'; there are co-35"),
         (("export", "best"), "no row is evaluated"),
         (("check",), "expected.yaml: no such file"),
+        (("accept",), "run `datastill evaluate co-35` first"),
+        (("check", "--against", "HEAD"), "not a git repository"),
         (("trace", "co-35"), "dvc.lock: no such file"),
     ],
 )

@@ -146,6 +146,45 @@ def test_sources_say_what_was_drawn(clone):
     ]
 
 
+def test_sources_name_the_files_where_images_are_files(clone):
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())
+    data = lock["stages"]["data"]
+    made_of = {"annotations": "a.json", "without": [], "images": ["train"], "count": None}
+    sets = {"co-35": made_of, "co-80": {"folder": "more", "count": None}}
+    sets |= {"co-115": {"union": ["co-35", "co-80"]}, "un-120": {"videos": "v", "count": None}}
+    files = {"source": "files", "watched": "mine/a.json", "root": "mine", "sets": sets}
+    data["params"]["params.yaml"]["data"] = files | {"val": made_of | {"annotations": "val.json"}}
+    data["deps"].append({"path": "mine/a.json", "hash": "md5", "md5": "0" * 32})
+    (clone / "dvc.lock").write_text(yaml.safe_dump(lock))
+    told, _ = chain("miniature", "co-115_un-120")
+    found = {n["name"]: n for _, n in walk(told["chains"][0]) if n["kind"] == "set"}
+    sources = {name: node["sources"].get("source") for name, node in found.items()}
+    assert sources["val"]["facts"]["annotations"] == "val.json"
+    assert sources["co-80"]["facts"]["folder"] == "more"
+    assert sources["un-120"]["facts"]["videos"] == "v"
+    assert sources["co-35"]["files"] == [{"path": "mine/a.json", "md5": "0" * 32, "sha256": ""}]
+    text, _ = trace.run(open_place("miniature"), "co-115_un-120", check=False, as_json=False)
+    assert "files: root mine, videos v" in text
+
+
+def test_the_tree_reads_from_the_number_down_to_the_drawing(clone):
+    text, _ = trace.run(open_place("miniature"), LINE, check=False, as_json=False)
+    told = [line.strip("│├└─ ") for line in text.splitlines()]
+    wanted = [
+        "co-35_co-80: AP 36.29 [33.48, 39.73], +6.98 over co-35 (in 1a distilled)",
+        "result co-35_co-80: AP 36.29",
+        "model co-35_co-80: small from initial, 360,000 iterations (600 steps of 16), rate 0.06",
+        "labelled co-35: 59 images",
+        "drawn: seed 0, style everyday",
+        "generated annotations co-35_co-80: 173 instances on 138 images from 18 views",
+        "teacher model co-35: small from initial, 130,000 iterations (217 steps of 16)",
+        "unlabelled co-80: 138 images",
+        "val: 500 images",
+    ]
+    places = [next(i for i, line in enumerate(told) if line.startswith(start)) for start in wanted]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [

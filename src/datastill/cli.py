@@ -151,6 +151,18 @@ def plan(
 
 
 @app.command()
+def run(
+    profile: Annotated[
+        str, typer.Argument(help="miniature, or the name of a folder in pipelines/.")
+    ] = "miniature",
+    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time.")] = 2,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
+) -> None:
+    """Run what is out of date, several stages at a time: what dvc repro does one by one."""
+    typer.echo(_stage("run", profile, jobs, dry))
+
+
+@app.command()
 def accept(profile: Profile = "miniature", seeds: Seeded = "seeds") -> None:
     """Make the present results what check expects, with tolerances from the spread over seeds."""
     typer.echo(_stage("accept", profile, seeds))
