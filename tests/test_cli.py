@@ -72,6 +72,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(tmp_path):
         (("accept",), "run `datastill evaluate co-35` first"),
         (("check", "--against", "HEAD"), "not a git repository"),
         (("trace", "co-35"), "dvc.lock: no such file"),
+        (("run",), "dvc.yaml: no such file"),
     ],
 )
 def test_a_mistake_costs_one_message_without_traceback(tmp_path, arguments, message):
@@ -80,6 +81,7 @@ def test_a_mistake_costs_one_message_without_traceback(tmp_path, arguments, mess
     assert answer.returncode == 1
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
 def test_a_full_disk_is_one_message_that_says_how_to_go_on(tmp_path):
