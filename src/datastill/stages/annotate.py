@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +22,9 @@ from datastill.data.coco import (
 )
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
+from datastill.data.subject import Subject, subject
 from datastill.distill.annotate import Teacher, find_candidates
+from datastill.distill.categories import BoxDensity, box_density, select_boxes
 from datastill.distill.generate import EvidenceFile, generate, with_verdicts
 from datastill.distill.predict import Inference
 from datastill.distill.select import Density, Rules, Selection, density, select
@@ -30,11 +32,12 @@ from datastill.distill.shards import Candidates, Shard, cut
 from datastill.distill.views import View, all_views
 from datastill.errors import DataError, ParamsError
 from datastill.model.checkpoint import load_detector
+from datastill.model.detector import Detector
 from datastill.model.precision import resolve_precision
 from datastill.params import DistilledRow
 from datastill.progress import Steps
 from datastill.stages import data
-from datastill.stages.annotation_card import Outcome, Tally, annotation_card
+from datastill.stages.annotation_card import Outcome, Tally, annotation_card, area_shares
 from datastill.stages.cluster import Job, find_on_cluster
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
@@ -45,7 +48,7 @@ SAMPLE = 256  # labelled images that a teacher looks at again, to compare
 _log = logging.getLogger(__name__)
 
 
-def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inference:
+def inference(place: Place, what: Subject, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
     views = place.params.views
     plain = View(views.plain_short_side, views.plain_long_side)
@@ -53,17 +56,42 @@ def inference(place: Place, keypoints: tuple[str, ...], multi: bool) -> Inferenc
     return Inference(
         plain,
         many if multi else (plain,),
-        mirror_swap(keypoints),
+        mirror_swap(what.keypoints),
         resolve_precision(views.precision),
         views.batch * views.plain_short_side * views.plain_short_side * 4 // 3,
+        what.ids,
+        views.voting_iou,
     )
+
+
+def load_model(place: Place, row: str, what: Subject) -> tuple[Detector, dict[str, Any]]:
+    """Return the trained detector of `row`, on the GPU if there is one, and its card.
+
+    Raises DataError where it looks for something else than `what`.
+    """
+    detector, card = load_detector(place.weights(row))
+    theirs = [tuple(each.values()) for each in card.get("categories", what.categories)]
+    ours = [tuple(each.values()) for each in what.categories]
+    if tuple(card["keypoints"]) != what.keypoints or theirs != ours:
+        raise DataError(
+            f"{place.weights(row)}: looks for {_told(theirs, card['keypoints'])}, the data have "
+            f"{_told(ours, what.keypoints)}; train row {row} again"
+        )
+    return detector.to("cuda" if torch.cuda.is_available() else "cpu"), card
+
+
+def _told(categories: list[tuple[Any, ...]], keypoints: Sequence[str]) -> str:
+    names = [f"{number} {name}" for number, name in categories]
+    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(keypoints)} keypoints of {some}" if keypoints else f"boxes of {some}"
 
 
 def run(place: Place, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
     spec = distilled(place, row)
     labelled = read_coco(place.image_set(spec.labelled))
-    wanted = density(labelled)
+    boxes = place.params.task == "boxes"
+    wanted = box_density(labelled) if boxes else density(labelled)
     unlabelled = data.load(place, spec.unlabelled)
     candidates = find(place, row, unlabelled.images)
     sample = labelled.images[:: -(-len(labelled.images) // SAMPLE)]
@@ -71,7 +99,7 @@ def run(place: Place, row: str) -> None:
     refused = _refused(place, row, candidates, len(unlabelled.images))
     lost = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in lost]
-    selection = select(candidates, len(readable), wanted, _rules(place))
+    selection = _select(candidates, len(readable), wanted, _rules(place))
     images = _kept_images(place, readable, candidates, selection)
     tally = _write(place, row, (images, unlabelled.categories), (candidates, selection, wanted))
     outcome = Outcome(
@@ -96,33 +124,37 @@ def distilled(place: Place, row: str) -> DistilledRow:
     return spec
 
 
+def looked_for(place: Place, row: str) -> Subject:
+    """Return what the models of `row` look for: what its labelled set has."""
+    labelled = read_coco(place.image_set(place.params.row(row).labelled))
+    return subject(labelled, place.params.task)
+
+
 def find(place: Place, row: str, images: list[Record], *, multi: bool = True) -> Candidates:
     """Return what the teacher of `row` finds in `images`; it looks only where it has not yet."""
     spec = distilled(place, row)
     shards = _shards(place, row, images, multi)
     done = sum(len(shard.images) for shard in shards if shard.is_done)
     if done < len(images):
-        weights = place.weights(spec.teacher)
-        detector, card = load_detector(weights)
-        how = inference(place, tuple(card["keypoints"]), multi)
-        what = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
-        with Steps(what, len(images)) as steps:
+        what = looked_for(place, row)
+        detector, _ = load_model(place, spec.teacher, what)
+        how = inference(place, what, multi)
+        told = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
+        with Steps(told, len(images)) as steps:
             steps.start_at(done)
             if place.params.machine.engine == "ray":
-                job = Job(weights.absolute(), place.images.absolute(), how, torch.get_num_threads())
+                weights = place.weights(spec.teacher).absolute()
+                job = Job(weights, place.images.absolute(), how, torch.get_num_threads())
                 find_on_cluster(job, shards, steps.advance)
             else:
-                device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-                teacher = Teacher(detector.to(device), how)
-                find_candidates(teacher, shards, place.images, steps.advance)
+                find_candidates(Teacher(detector, how), shards, place.images, steps.advance)
     return Candidates(shards)
 
 
 def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[Shard]:
     spec = distilled(place, row)
     weights = place.weights(spec.teacher)
-    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
-    how = asdict(inference(place, names, multi))
+    how = asdict(inference(place, looked_for(place, row), multi))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
     lines = read_manifest(place.manifest)
     digests = dict(zip(lines.index, lines["digest"], strict=True))
@@ -140,6 +172,14 @@ def _refused(place: Place, row: str, candidates: Candidates, images: int) -> lis
     return refused
 
 
+def _select(
+    candidates: Candidates, images: int, wanted: Density | BoxDensity, rules: Rules
+) -> Selection:
+    if isinstance(wanted, BoxDensity):
+        return select_boxes(candidates, images, wanted, rules)
+    return select(candidates, images, wanted, rules)
+
+
 def _rules(place: Place) -> Rules:
     return Rules(**place.params.select.model_dump(exclude={"images_without", "most_refused"}))
 
@@ -150,9 +190,8 @@ def _kept_images(
     if place.params.select.images_without == "keep":
         return images
     busy: set[int] = set()
-    for table in candidates.tables("image_id", "score"):
-        accepted = selection.keeps(table["score"].to_numpy())
-        busy |= set(table["image_id"].to_numpy()[accepted].tolist())
+    for table in candidates.tables("image_id", "category_id", "score"):
+        busy |= set(table["image_id"].to_numpy()[selection.keeps(table)].tolist())
     return [image for image in images if image["id"] in busy]
 
 
@@ -160,7 +199,7 @@ def _write(
     place: Place,
     row: str,
     where: tuple[list[Record], list[Record]],
-    what: tuple[Candidates, Selection, Density],
+    what: tuple[Candidates, Selection, Density | BoxDensity],
 ) -> Tally:
     """Write annotations and evidence, both in one go over the shards."""
     (images, categories), (candidates, selection, wanted) = where, what
@@ -172,7 +211,7 @@ def _write(
             evidence.add(verdicts)
             yield verdicts
 
-    records = generate(judged(), categories[0]["id"], wanted.area_share)
+    records = generate(judged(), area_shares(wanted, categories))
     shown = {image["id"] for image in images[:SHOWN]}
     stream_coco(place.annotations(row), images, tally.counted(records, shown), categories)
     evidence.close()
@@ -181,11 +220,10 @@ def _write(
 
 def _provenance(place: Place, row: str) -> dict[str, Any]:
     spec = distilled(place, row)
-    names = read_coco(place.image_set(spec.labelled)).keypoint_names()
     return {
         "annotations": digest(place.annotations(row)),
         "teacher_weights": digest(place.weights(spec.teacher)),
-        "views": len(inference(place, names, multi=True).views),
+        "views": len(inference(place, looked_for(place, row), multi=True).views),
         "code": code_version(),
         **environment(),
     }

@@ -30,9 +30,12 @@ def run(place: Place, name: str) -> Path:
 
 def draw_sheet(place: Place, name: str, coco: Coco) -> None:
     """Write the first images of `coco` with what is annotated on them."""
-    people = coco.by_image()
+    objects = coco.by_image()
     shown = coco.images[:SHOWN]
     pictures = [load_image(place.images, image).permute(1, 2, 0).numpy() for image in shown]
     skeleton = coco.categories[0].get("skeleton", [])
-    sheet = contact_sheet(pictures, [people[image["id"]] for image in shown], skeleton)
+    boxes = place.params.task == "boxes"
+    names = {category["id"]: category["name"] for category in coco.categories if boxes}
+    annotated = [objects[image["id"]] for image in shown]
+    sheet = contact_sheet(pictures, annotated, [] if boxes else skeleton, names)
     write_png(place.sheet(name), sheet)
