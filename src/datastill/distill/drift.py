@@ -53,7 +53,10 @@ def drift(labelled: Look, unlabelled: Look, threshold: float | None) -> dict[str
     It is None where every category has its own; then nothing is said of any.
     """
     shift = {name: round(value, 2) for name, value in _shifts(labelled, unlabelled)}
-    warnings = [*_moved(shift)]
+    advice = "do they show as many people? If not, select.instances: prior"
+    if threshold is None:
+        advice = "do they show as much of every category? If not, select.instances: fixed"
+    warnings = [*_moved(shift, advice)]
     if threshold is not None:
         warnings += [*_doubtful(threshold), *_miscounted(labelled, threshold)]
     return {
@@ -84,12 +87,12 @@ def _shifts(labelled: Look, unlabelled: Look) -> Iterator[tuple[str, float]]:
         yield name, float(theirs[name].mean() - mine.mean()) / deviation
 
 
-def _moved(shift: dict[str, float]) -> Iterator[str]:
+def _moved(shift: dict[str, float], advice: str) -> Iterator[str]:
     moved = [f"{name} {value:+.1f}" for name, value in shift.items() if abs(value) > LARGE]
     if moved:
         yield (
             f"the unlabelled images differ from the labelled ones ({', '.join(moved)} standard "
-            "deviations): do they show as many people? If not, select.instances: prior"
+            f"deviations): {advice}"
         )
 
 

@@ -12,12 +12,15 @@ import torch
 from datastill.data.coco import Record, read_coco
 from datastill.data.images import load_image
 from datastill.data.subject import Subject
+from datastill.distill.drift import UNSURE
 from datastill.distill.predict import mean_heatmaps, view_boxes
 from datastill.errors import DataError
 from datastill.report.sheets import write_png
 from datastill.report.verdicts import Candidate, box_sheet, verdict_sheet
 from datastill.stages.annotate import distilled, inference, load_model, looked_for
 from datastill.stages.place import Place
+
+_NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
 
 
 def run(place: Place, row: str, image_id: int) -> str:
@@ -109,6 +112,8 @@ def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> P
 
 
 def _box_picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
+    """Draw what is accepted and what came near it; views are drawn where they are sure."""
+    near = evidence[evidence["score"] >= _NEAR * evidence["threshold"]]
     what = looked_for(place, row)
     names = {each["id"]: each["name"] for each in what.categories}
     detector, _ = load_model(place, distilled(place, row).teacher, what)
@@ -126,9 +131,10 @@ def _box_picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) 
             views=nothing,
             name=names[line["category_id"]],
         )
-        for line in evidence.to_dict("records")
+        for line in near.to_dict("records")
     ]
-    boxes = torch.cat([each.boxes for each in seen]).cpu().numpy().astype(np.float64)
+    sure = [each.boxes[each.scores >= UNSURE] for each in seen]
+    boxes = torch.cat(sure).cpu().numpy().astype(np.float64)
     path = place.work / "why" / f"{row}-{image['id']}.png"
     write_png(path, box_sheet(pixels.permute(1, 2, 0).numpy(), candidates, boxes))
     return path
