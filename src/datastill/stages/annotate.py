@@ -70,6 +70,12 @@ def load_model(place: Place, row: str, what: Subject) -> tuple[Detector, dict[st
     Raises DataError where it looks for something else than `what`.
     """
     detector, card = load_detector(place.weights(row))
+    check_model(place, row, card, what)
+    return detector.to("cuda" if torch.cuda.is_available() else "cpu"), card
+
+
+def check_model(place: Place, row: str, card: dict[str, Any], what: Subject) -> None:
+    """Raise DataError where the model of `row`, with this `card`, looks for something else."""
     theirs = [tuple(each.values()) for each in card.get("categories", what.categories)]
     ours = [tuple(each.values()) for each in what.categories]
     if tuple(card["keypoints"]) != what.keypoints or theirs != ours:
@@ -77,7 +83,6 @@ def load_model(place: Place, row: str, what: Subject) -> tuple[Detector, dict[st
             f"{place.weights(row)}: looks for {_told(theirs, card['keypoints'])}, the data have "
             f"{_told(ours, what.keypoints)}; train row {row} again"
         )
-    return detector.to("cuda" if torch.cuda.is_available() else "cpu"), card
 
 
 def _told(categories: list[tuple[Any, ...]], keypoints: Sequence[str]) -> str:

@@ -14,10 +14,11 @@ from datastill.distill.predict import Inference, predict
 from datastill.evaluate.coco_ap import AveragePrecision, evaluate
 from datastill.evaluate.intervals import bootstrap, interval, match, paired_interval
 from datastill.instances import Instances
+from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
 from datastill.stages import data
-from datastill.stages.annotate import inference, load_model
+from datastill.stages.annotate import check_model, inference
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment
 from datastill.stages.records import mirror_row
@@ -26,9 +27,11 @@ from datastill.stages.records import mirror_row
 def run(place: Place, row: str) -> None:
     """Score the model of `row` on val, with an interval; note it beside its provenance."""
     params = place.params
+    detector, card = load_detector(place.weights(row))
+    detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
     val = data.load(place, data.VAL)
     what = subject(val, params.task)
-    detector, card = load_model(place, row, what)
+    check_model(place, row, card, what)
     plain = _detect(place, detector, val, inference(place, what, multi=False))
     matches = match(val, plain, params.task)
     metrics = {
