@@ -95,3 +95,49 @@ def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(t
     for name in ("un-12", "s1m-180"):
         assert f"data.sets.un-120.without: '{name}' is no set with annotations" in str(error.value)
     assert "has 2 wrong keys" in str(error.value)
+
+
+def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
+    raw = yaml.safe_load((ROOT / "pipelines" / "boxes" / "params.yaml").read_text())
+    raw["table"] = "table1"
+    raw["select"] |= {"keypoints": "match", "least_views": 9, "instances": "prior"}
+    raw["select"]["per_image"] = 2.0
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError) as error:
+        load_params(path)
+    for text in (
+        "has 4 wrong keys",
+        "table: task boxes makes table4, found table1",
+        "select.keypoints: boxes have no keypoints; write null",
+        "select.least_views: boxes have no keypoints; write null",
+        "select.instances: one prior is none for every category",
+    ):
+        assert text in str(error.value)
+
+
+def test_what_does_not_go_with_keypoints_is_named_with_the_reason(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["select"]["keypoints"] = None
+    raw["data"]["sets"]["co-80"]["style"] = raw["data"]["val"]["style"] = "household"
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError) as error:
+        load_params(path)
+    for text in (
+        "has 3 wrong keys",
+        "select.keypoints: task keypoints needs a rule for them",
+        "data.sets.co-80.style: household has no keypoints",
+        "data.val.style: household has no keypoints",
+    ):
+        assert text in str(error.value)
+
+
+@pytest.mark.parametrize("value", [["boxes"], None, "masks"])
+def test_a_task_that_there_is_not_is_one_wrong_key(tmp_path, value):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["task"] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError, match=r"has 1 wrong key\n  task: "):
+        load_params(path)

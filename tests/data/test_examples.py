@@ -161,6 +161,29 @@ def test_empty_targets_can_be_mirrored_and_rescaled():
     assert equal(rescale(image, nobody, 20, 999)[1], nobody)
 
 
+def test_boxes_need_no_keypoints_and_have_the_labels_of_their_categories():
+    box = {"id": 5, "bbox": [1, 2, 3, 4], "iscrowd": 0}
+    objects = [{**box, "category_id": 90}, {**box, "category_id": 3}]
+    crowd = {**box, "category_id": 3, "iscrowd": 1}
+    made = as_target([objects[0], crowd, objects[1]], 0, {3: 1, 44: 2, 90: 3})
+    assert made["labels"].tolist() == [3, 1]
+    assert made["keypoints"].shape == (2, 0, 3)
+    assert as_target([], 0, {3: 1})["keypoints"].shape == (0, 0, 3)
+    with pytest.raises(DataError, match=r"annotation 5: expected a category of \[1, 2\], found 90"):
+        as_target(objects, 0, {1: 1, 2: 2})
+
+
+def test_boxes_without_keypoints_are_mirrored_and_rescaled():
+    image, box = torch.zeros(3, 30, 50, dtype=torch.uint8), {"bbox": [5, 3, 10, 12]}
+    made = as_target([{**box, "category_id": 7, "iscrowd": 0}], 0, {7: 1})
+    mirrored = mirror(made, 50, mirror_swap(()))
+    assert mirrored["boxes"].tolist() == [[35, 3, 45, 15]]
+    assert mirrored["keypoints"].shape == (1, 0, 3)
+    _, scaled = Augmentation((60, 60), 999, ())(image, made, np.random.default_rng(0))
+    assert scaled["boxes"][:, 3].tolist() == [30]
+    assert scaled["labels"].tolist() == [1]
+
+
 def test_examples_are_those_that_the_sampler_draws(minibatches):
     batches, sampler = minibatches(), MixedSampler((5, 7), 0.6, 12, 4, 0)
     assert len(batches) == 12

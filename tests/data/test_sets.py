@@ -14,6 +14,7 @@ from datastill.data.sets import (
     only,
     union,
     with_keypoints,
+    with_objects,
     without,
 )
 from datastill.errors import DataError
@@ -198,3 +199,11 @@ def test_only_images_with_an_annotated_keypoint_are_kept_with_all_their_annotati
     ]
     kept = with_keypoints(coco([4, 1, 2, 3, 5], annotations))
     assert kept == coco([4, 1], [annotations[i] for i in (0, 3, 4, 5)])
+
+
+def test_boxes_are_learned_from_images_with_an_object_that_is_no_crowd(coco, person):
+    bare = {"keypoints": [0] * 51, "num_keypoints": 0}
+    content = coco([1, 2, 3], [person(1, 1, **bare), person(2, 2, iscrowd=1), person(1, 3)])
+    kept = with_objects(content)
+    assert [image["id"] for image in kept.images] == [1]
+    assert len(kept.annotations) == 2

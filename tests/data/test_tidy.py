@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from datastill.data.coco import PERSON, Coco, read_coco, write_coco
 from datastill.data.sets import with_keypoints
-from datastill.data.tidy import keypoint_category, read_published, tidy
+from datastill.data.tidy import box_categories, keypoint_category, read_published, tidy
 from datastill.errors import DataError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "real" / "coco" / "annotations"
@@ -309,3 +309,35 @@ def test_the_real_list_of_unlabelled_images_is_read():
         pytest.skip(f"no real COCO annotations at {path}")
     tidied, _ = tidy(read_published(path), PERSON)
     assert (len(tidied.images), tidied.annotations) == (60, [])
+
+
+def test_boxes_of_several_categories_are_tidied_without_keypoints(coco, person):
+    boxes = [
+        {"id": 1, "image_id": 1, "category_id": 90, "bbox": [1, 2, 3, 4]},
+        {"id": 2, "image_id": 1, "category_id": 3, "bbox": [0, 0, 0, 9]},
+        {"id": 3, "image_id": 1, "category_id": 55, "bbox": [1, 2, 3, 4]},
+        person(number=4),
+    ]
+    content = coco([1], boxes)
+    named = [{"id": 90, "name": "brush"}, {"id": 3, "name": "car"}, {"id": 55, "name": "cake"}]
+    content = Coco(content.images, content.annotations, [*named, PERSON])
+    wanted = box_categories(Coco([], [], [named[0], PERSON, named[1]]))
+    assert wanted == [{"id": 1, "name": "person"}, named[1], named[0]]
+    tidied, flat = tidy(content, *wanted)
+    assert flat == 1
+    assert tidied.categories == wanted
+    assert [a["id"] for a in tidied.annotations] == [1, 4]
+    assert tidied.annotations[0] == {**boxes[0], "area": 12.0, "iscrowd": 0}
+    assert "keypoints" not in tidied.annotations[1]
+
+
+def test_another_meaning_of_one_of_several_categories_is_an_error(coco, person):
+    content = coco([1], [person()])
+    with pytest.raises(DataError, match="category 3: expected 'car' as in val, found no such id"):
+        tidy(content, PERSON, {"id": 3, "name": "car"})
+
+
+@pytest.mark.parametrize("categories", [[], [{"id": 1}], [{"id": "1", "name": "car"}]])
+def test_categories_of_boxes_need_an_id_and_a_name(categories):
+    with pytest.raises(DataError, match="expected categories with a number as their id and a name"):
+        box_categories(Coco([], [], categories))

@@ -62,6 +62,7 @@ def table():
             [
                 {
                     "image_id": image_id,
+                    "category_id": 1,
                     "score": score,
                     "box": np.array(box, dtype=float),
                     "keypoints": np.array(
@@ -69,6 +70,8 @@ def table():
                     ).ravel(),
                     "spread": np.zeros(len(points), np.float32),
                     "agreeing": np.array(*agreeing or [[18] * len(points)], dtype=np.int16),
+                    "views": 1,
+                    "box_spread": 0.0,
                 }
                 for image_id, score, box, points, *agreeing in rows
             ]

@@ -49,7 +49,8 @@ class Fake:
         scores = torch.tensor([0.9, 0.4][:n]) - number / 100
         points = torch.rand((n, 17, 3), generator=torch.Generator().manual_seed(number))
         boxes = torch.tensor([[1.0, 2.0, 30.0, 20.0]]).expand(n, 4) + number
-        evidence = Evidence(torch.zeros(n, 17), torch.zeros(n, 17, dtype=torch.int16))
+        agreeing = torch.zeros(n, 17, dtype=torch.int16)
+        evidence = Evidence(torch.zeros(n, 17), agreeing, agreeing[:, 0] + 1, torch.zeros(n))
         return Found(Instances(boxes, scores, torch.ones(n), points), evidence)
 
 

@@ -59,3 +59,10 @@ def test_scores_and_instances_are_counted():
     assert tenths == [0, 0, 0, 0.5, 0, 0, 0, 0, 0, 0.25]
     assert found["unlabelled"]["found_per_image"] == 0.25
     assert found["labelled"]["found_per_image"] == 2
+
+
+def test_of_thresholds_by_category_nothing_is_said_and_no_prior_is_advised():
+    (warning,) = drift(looks(50, 120.0), looks(50, 40.0), None)["warnings"]
+    assert "as much of every category" in warning
+    assert "prior" not in warning
+    assert "found_per_image" not in drift(looks(50, 120.0), looks(50, 120.0), None)["labelled"]

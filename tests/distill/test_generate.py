@@ -28,11 +28,11 @@ def two(table):
 
 def test_a_generated_annotation_is_the_one_worked_out_by_hand(two):
     judged = with_verdicts(two, at(0.5, 0.31), "match")
-    assert list(generate([judged], category=7, area_share=0.5)) == [
+    assert list(generate([judged], {1: 0.5})) == [
         {
             "id": 1,
             "image_id": 101,
-            "category_id": 7,
+            "category_id": 1,
             "iscrowd": 0,
             "score": 0.8765,
             "bbox": [1.0, 2.0, 10.0, 20.0],
@@ -45,7 +45,7 @@ def test_a_generated_annotation_is_the_one_worked_out_by_hand(two):
 
 def test_annotations_are_numbered_on_over_the_tables(two):
     judged = with_verdicts(two, at(0.1, 0.1), "match")
-    numbers = [a["id"] for a in generate([judged, judged.slice(0, 0), judged], 1, 0.5)]
+    numbers = [a["id"] for a in generate([judged, judged.slice(0, 0), judged], {1: 0.5})]
     assert numbers == [1, 2, 3, 4]
 
 
@@ -74,8 +74,8 @@ def generated(table, in_memory, listed):
     candidates = in_memory(table(rows[:300]), table(rows[300:]))
     selection = select(candidates, 400, wanted, Rules())
     judged = [with_verdicts(part, selection, "match") for part in candidates.tables()]
-    people = list(generate(judged, 3, wanted.area_share))
-    return Coco(listed(400), people, [{**PERSON, "id": 3}])
+    people = list(generate(judged, {1: wanted.area_share}))
+    return Coco(listed(400), people, [PERSON])
 
 
 def test_generated_annotations_are_as_dense_as_wanted(generated):
@@ -88,7 +88,7 @@ def test_generated_annotations_are_coco_to_pycocotools(generated, tmp_path):
     write_coco(tmp_path / "generated.json", generated)
     with redirect_stdout(io.StringIO()):
         coco = COCO(tmp_path / "generated.json")
-    people = coco.loadAnns(coco.getAnnIds(catIds=[3], iscrowd=False))
+    people = coco.loadAnns(coco.getAnnIds(catIds=[1], iscrowd=False))
     assert len(people) == len(generated.annotations) == len({p["id"] for p in people})
     for p in people:
         x, y, v = np.array(p["keypoints"]).reshape(17, 3).T
@@ -98,7 +98,7 @@ def test_generated_annotations_are_coco_to_pycocotools(generated, tmp_path):
         assert set(v) <= {0, 2}
         assert 0 <= p["score"] <= 1
         assert p["area"] == pytest.approx(0.6 * p["bbox"][2] * p["bbox"][3], abs=0.01)
-    assert coco.loadCats(3)[0]["keypoints"] == PERSON["keypoints"]
+    assert coco.loadCats(1)[0]["keypoints"] == PERSON["keypoints"]
 
 
 def test_streamed_annotations_are_the_bytes_of_those_written_at_once(generated, tmp_path):
@@ -113,7 +113,7 @@ def test_what_is_ignored_becomes_a_crowd_and_is_named_in_the_evidence(two):
     assert judged["rule"].to_pylist() == ["prior", "prior"]
     assert judged["accepted"].to_pylist() == [True, False]
     assert judged["ignored"].to_pylist() == [False, True]
-    person, crowd = generate([judged], 1, 0.5)
+    person, crowd = generate([judged], {1: 0.5})
     assert (person["iscrowd"], crowd["iscrowd"]) == (0, 1)
     assert crowd["bbox"] == [0, 0, 9, 9]
     assert crowd["keypoints"] == [0] * 9

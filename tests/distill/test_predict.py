@@ -5,9 +5,11 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as transforms
 
-from datastill.distill.predict import Inference, predict
+from datastill.distill.predict import Inference, look, predict, view_boxes
 from datastill.distill.views import View, all_views
+from datastill.distill.vote import vote
 from datastill.instances import Instances
+from datastill.model.detector import build_detector
 
 PLAIN = View(64, 200)
 VIEWS = all_views([48, 64, 80], 100, flip=True)
@@ -159,7 +161,7 @@ def test_the_flipped_view_of_a_mirrored_image_is_the_mirror_of_the_plain_one(
     mirrored = torch.tensor([[50.0, 3.0, 85.0, 60.0], [2.0, 10.0, 59.5, 50.0]])
 
     def look(pixels, placed, view):
-        instances = Instances(placed, torch.ones(2), torch.ones(2), torch.zeros(2, 0, 3))
+        instances = Instances(placed, torch.ones(2), torch.ones(2).long(), torch.zeros(2, 0, 3))
         monkeypatch.setattr(detector, "boxes", lambda batch, features: [instances])
         return predict(detector, [pixels], Inference(PLAIN, (view,), swap))[0].keypoints
 
@@ -176,3 +178,81 @@ def test_the_images_and_the_weights_stay_as_they_were(detector, noise, swap):
     predict(detector, [image], Inference(PLAIN, VIEWS, swap))
     assert torch.equal(image, before[0])
     assert all(torch.equal(v, before[1][k]) for k, v in detector.state_dict().items())
+
+
+IDS = (1, 3, 44, 90)
+
+
+@pytest.fixture
+def box_detector():
+    """A small detector of boxes of four categories, with random but decided weights."""
+    torch.manual_seed(3)
+    detector = build_detector("small", 0, categories=4).eval()
+    detector.rcnn.roi_heads.score_thresh = 0.0
+    detector.rcnn.roi_heads.detections_per_img = 12
+    return detector
+
+
+def box_inference(views):
+    return Inference(PLAIN, tuple(views), (), categories=IDS, voting_iou=0.6)
+
+
+@torch.no_grad()
+def found_in_view(detector, image, view):
+    """What one view alone finds, mapped back by hand, with COCO ids."""
+    pixels, x_scale, y_scale = seen(image, view)
+    (found,) = detector.boxes(*detector.features([pixels]))
+    boxes = []
+    for x1, y1, x2, y2 in found.boxes.tolist():
+        left, right = (pixels.shape[2] - x2, pixels.shape[2] - x1) if view.flip else (x1, x2)
+        boxes.append([left / x_scale, y1 / y_scale, right / x_scale, y2 / y_scale])
+    labels = torch.tensor([IDS[label - 1] for label in found.labels.tolist()])
+    return Instances(torch.tensor(boxes), found.scores, labels, found.keypoints)
+
+
+def test_boxes_are_what_the_views_elect_each_mapped_back_into_the_image(box_detector, noise):
+    images = [noise(64, 90), noise(61, 83, seed=1), noise(64, 90, seed=2)]
+    for image, found in zip(images, look(box_detector, images, box_inference(VIEWS)), strict=True):
+        views = [found_in_view(box_detector, image, view) for view in VIEWS]
+        expected, support = vote(views, 0.6, 12)
+        assert len(expected) == 12
+        assert found.instances.labels.tolist() == expected.labels.tolist()
+        torch.testing.assert_close(found.instances.boxes, expected.boxes, rtol=0, atol=0.01)
+        torch.testing.assert_close(found.instances.scores, expected.scores, rtol=0, atol=1e-4)
+        assert found.evidence.views.tolist() == support.views.tolist()
+        assert found.evidence.spread.shape == (12, 0)
+        assert set(found.instances.labels.tolist()) <= set(IDS)
+
+
+def test_the_boxes_of_one_view_stand_as_they_are(box_detector, noise):
+    image = noise(64, 90)
+    for view in (PLAIN, View(64, 200, flip=True)):
+        (found,) = look(box_detector, [image], box_inference([view]))
+        expected = found_in_view(box_detector, image, view)
+        torch.testing.assert_close(found.instances.boxes, expected.boxes, rtol=0, atol=0.01)
+        assert found.evidence.views.tolist() == [1] * len(expected)
+        assert not found.evidence.box_spread.any()
+
+
+def test_the_order_of_the_views_changes_no_box(box_detector, noise):
+    image = noise(64, 90)
+    (first,), (again,) = (
+        predict(box_detector, [image], box_inference(views)) for views in (VIEWS, VIEWS[::-1])
+    )
+    assert first.labels.tolist() == again.labels.tolist()
+    torch.testing.assert_close(first.boxes, again.boxes, rtol=0, atol=1e-3)
+
+
+def test_what_the_views_find_can_be_looked_at_one_by_one(box_detector, noise):
+    image = noise(64, 90)
+    views = view_boxes(box_detector, image, box_inference(VIEWS))
+    assert len(views) == len(VIEWS)
+    expected, _ = vote(views, 0.6, 12)
+    (found,) = predict(box_detector, [image], box_inference(VIEWS))
+    torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=0.01)
+
+
+def test_nothing_to_find_is_no_box(box_detector, noise):
+    box_detector.rcnn.roi_heads.score_thresh = 1.0
+    (found,) = look(box_detector, [noise(64, 90)], box_inference(VIEWS))
+    assert len(found.instances) == len(found.evidence.views) == 0

@@ -45,9 +45,10 @@ def test_x_and_y_scale_by_their_own_factors_where_sizes_are_rounded():
 
 @pytest.mark.parametrize("size", [(31, 47), (97, 33), (64, 64)])
 @pytest.mark.parametrize("side", [20, 31, 113])
-def test_boxes_there_and_back_are_where_they_were(size, side):
+@pytest.mark.parametrize("flip", [False, True])
+def test_boxes_there_and_back_are_where_they_were(size, side, flip):
     boxes = torch.rand((50, 4), generator=torch.Generator().manual_seed(side)) * 40
-    view, image = View(side, 150), blank(*size)
+    view, image = View(side, 150, flip), blank(*size)
     there = view.boxes(boxes, image)
     assert torch.allclose(view.boxes_back(there, image), boxes, atol=1e-4)
 

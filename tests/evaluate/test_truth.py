@@ -43,20 +43,20 @@ def test_counts_and_similarity_are_those_worked_out_by_hand(coco, person):
     quality = judge(generated, truth)
     assert (quality.precision50, quality.recall50) == (2 / 4, 2 / 3)
     assert (quality.precision75, quality.recall75) == (1 / 4, 1 / 3)
-    assert quality.mean_oks == pytest.approx((oks(near) + oks(far)) / 2)
+    assert quality.mean_similarity == pytest.approx((oks(near) + oks(far)) / 2)
     assert (quality.generated, quality.truth) == (4, 3)
 
 
 def test_the_similarity_is_that_of_the_truth_matched_when_several_are_near(coco, person):
     truth = coco(1, [person(x=14.0, number=8), person(number=5)])
     generated = coco(1, [moved(person(), 1.0, score=0.9), moved(person(x=14.0), 2.0, score=0.8)])
-    assert judge(generated, truth).mean_oks == pytest.approx((oks(1.0) + oks(2.0)) / 2)
+    assert judge(generated, truth).mean_similarity == pytest.approx((oks(1.0) + oks(2.0)) / 2)
 
 
 def test_the_better_score_takes_the_truth_even_when_it_fits_worse(coco, person):
     generated = coco(1, [moved(person(), 0, score=0.5), moved(person(), 3.0, score=0.9)])
     quality = judge(generated, coco(1, [person()]))
-    assert quality.mean_oks == pytest.approx(oks(3.0))
+    assert quality.mean_similarity == pytest.approx(oks(3.0))
     assert quality.precision50 == 0.5
 
 
@@ -134,3 +134,31 @@ def test_a_curve_is_what_judging_at_every_threshold_gives(coco, person):
         kept = coco(3, [p for p in people if p["score"] >= threshold])
         quality = judge(kept, truth)
         assert point == (quality.precision50, quality.recall50)
+
+
+def boxed(x, category, number, image_id=1, **changes):
+    box = {"bbox": [x, 0.0, 100.0, 100.0], "area": 10000.0, "iscrowd": 0}
+    return {"id": number, "image_id": image_id, "category_id": category, **box, **changes}
+
+
+def test_boxes_are_judged_by_iou_within_their_category(coco):
+    categories = [{"id": 3, "name": "car"}, {"id": 90, "name": "brush"}]
+    images = coco(2, []).images
+    truth = [
+        boxed(0.0, 3, 1),
+        boxed(300.0, 90, 2),
+        boxed(0.0, 3, 3, 2),
+        boxed(300.0, 3, 4, 2, iscrowd=1),
+    ]
+    generated = [
+        boxed(10.0, 3, 1, score=0.9),  # IoU 90 / 110: right at both
+        boxed(325.0, 90, 2, score=0.8),  # IoU 75 / 125: right at 0.5
+        boxed(0.0, 90, 3, 2, score=0.7),  # of another category
+        boxed(300.0, 3, 4, 2, score=0.6),  # in a crowd: neither
+    ]
+    both = Coco(images, generated, categories), Coco(images, truth, categories)
+    near, far = 90 / 110, 75 / 125
+    assert judge(*both, "boxes") == AnnotationQuality(
+        2 / 3, 2 / 3, 1 / 3, 1 / 3, pytest.approx((near + far) / 2), 3, 3
+    )
+    assert curve(*both, [0.85, 0.75, 0.65], "boxes") == [(1, 1 / 3), (1, 2 / 3), (2 / 3, 2 / 3)]

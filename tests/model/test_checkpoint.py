@@ -179,3 +179,20 @@ def test_a_damaged_state_is_named(tmp_path):
     path.write_bytes(b"no state")
     with pytest.raises(DataError, match=re.escape(str(path))):
         load_state(path)
+
+
+def test_a_detector_of_boxes_comes_back_with_its_categories(tmp_path, images):
+    torch.manual_seed(1)
+    detector = build_detector("small", 0, categories=3).eval()
+    named = [{"id": number, "name": f"thing {number}"} for number in (1, 44, 90)]
+    card = {**CARD, "keypoints": [], "categories": named}
+    save_weights(tmp_path / "model.safetensors", detector, card)
+    loaded, found = load_detector(tmp_path / "model.safetensors")
+    assert found == card
+    with torch.inference_mode():
+        seen, expected = (
+            each.boxes(*each.features(images((96, 128))))[0] for each in (loaded, detector)
+        )
+    assert len(expected) > 0
+    assert torch.equal(seen.boxes, expected.boxes)
+    assert torch.equal(seen.labels, expected.labels)

@@ -2,7 +2,10 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import nn
+from torchvision.models.detection import KeypointRCNN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.ops import box_iou
 
 from datastill.errors import ParamsError
@@ -229,3 +232,77 @@ def test_prediction_pads_as_training_does(detector, images, people):
     detector.train()(Batch(images((48, 80)), [people()]))
     detector.eval().features(images((48, 80)))
     assert shapes == [(1, 3, 48, 80)] * 2
+
+
+BOX_LOSSES = LOSSES - {"loss_keypoint"}
+
+
+@pytest.fixture
+def boxes():
+    """The smallest detector of boxes of seven categories, ready to predict."""
+    torch.manual_seed(0)
+    return build_detector("small", 0, categories=7).eval()
+
+
+@pytest.mark.parametrize("name", ["small", "resnet50"])
+def test_without_keypoints_every_backbone_detects_boxes_of_as_many_categories_as_asked(
+    name, images
+):
+    detector = build_detector(name, 0, categories=80).eval()
+    heads = detector.rcnn.roi_heads
+    assert heads.box_predictor.cls_score.out_features == 81
+    assert not heads.has_keypoint()
+    assert heads.detections_per_img == 100
+    assert detector.heatmap == 0
+    with torch.inference_mode():
+        (found,) = detector.boxes(*detector.features(images((64, 96))))
+    assert found.keypoints.shape == (len(found), 0, 3)
+
+
+def test_boxes_learn_from_several_categories_and_from_nothing(boxes, images, people):
+    objects = people([20, 10, 70, 90], [5, 5, 30, 30]) | {"labels": torch.tensor([7, 2])}
+    losses = boxes.train()(Batch(images((96, 128), (90, 120)), [objects, people()]))
+    assert losses.keys() == BOX_LOSSES
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    sum(losses.values()).backward()
+    dead = [n for n, p in boxes.named_parameters() if p.grad is None or not p.grad.any()]
+    assert dead == []
+
+
+def test_found_boxes_have_labels_from_1_on_and_overlap_by_half_only_across_categories(
+    boxes, images
+):
+    boxes.rcnn.roi_heads.score_thresh = 0.0
+    with torch.inference_mode():
+        (found,) = boxes.boxes(*boxes.features(images((96, 128))))
+    assert len(found) == 100
+    assert 1 <= found.labels.min() < found.labels.max() <= 7
+    overlaps = box_iou(found.boxes, found.boxes).fill_diagonal_(0) > 0.5
+    assert overlaps.any()
+    assert not (overlaps & (found.labels[:, None] == found.labels)).any()
+
+
+def test_small_boxes_are_proposed_from_the_finest_level(boxes, images):
+    with torch.inference_mode():
+        batch, features = boxes.features(images((96, 128)))
+        fine, _ = boxes.rcnn.rpn(batch, features)
+        noisy, _ = boxes.rcnn.rpn(batch, {**features, "0": torch.rand_like(features["0"])})
+    assert not torch.equal(fine[0], noisy[0])
+
+
+def test_a_keypoint_detector_is_torchvisions_own_to_the_bit():
+    """Boxes share its construction: the same random draws must still give the same weights."""
+    torch.manual_seed(5)
+    ours = build_detector("resnet50", 17).rcnn
+    torch.manual_seed(5)
+    pyramid = BACKBONES["resnet50"].build()
+    theirs = KeypointRCNN(
+        pyramid,
+        box_head=TwoMLPHead(256 * 49, 1024),
+        box_predictor=FastRCNNPredictor(1024, 2),
+        keypoint_head=KeypointRCNNHeads(256, [512] * 8),
+        keypoint_predictor=KeypointRCNNPredictor(512, 17),
+    )
+    expected = theirs.state_dict()
+    assert ours.state_dict().keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())

@@ -146,3 +146,12 @@ def test_the_weights_in_the_package_fit_their_backbone_and_tell_things_apart():
     assert "+changes" not in card["code"]
     assert card["accuracies"]["what"] > 0.8
     assert path.stat().st_size < 2 * 2**20
+
+
+def test_boxes_start_from_the_same_initial_weights_as_keypoints():
+    path = initial_weights("small")
+    bodies = []
+    for detector in (build_detector("small", 17), build_detector("small", 0, categories=5)):
+        start_from(path, detector)
+        bodies.append(detector.rcnn.backbone.body.state_dict())
+    assert all(torch.equal(tensor, bodies[1][name]) for name, tensor in bodies[0].items())

@@ -2,7 +2,7 @@ import matplotlib.image
 import pytest
 
 from datastill.errors import DataError
-from datastill.report.figures import table1_figure
+from datastill.report.figures import table_figure
 from datastill.report.paper import published
 from datastill.report.tables import table1
 
@@ -14,15 +14,15 @@ def table(as_published, unions):
 
 def test_the_figure_is_the_same_bytes_for_the_same_table(table, tmp_path):
     for name in ("one.png", "new/two.png"):
-        table1_figure(table, tmp_path / name)
+        table_figure(table, tmp_path / name)
     first = (tmp_path / "one.png").read_bytes()
     assert first == (tmp_path / "new" / "two.png").read_bytes()
     assert b"Software" not in first
 
 
 def test_the_papers_panel_is_left_out_where_it_has_no_numbers(table, result, tmp_path):
-    table1_figure(table, tmp_path / "both.png")
-    table1_figure(table1([result("a"), result("a+b")], {}), tmp_path / "own.png")
+    table_figure(table, tmp_path / "both.png")
+    table_figure(table1([result("a"), result("a+b")], {}), tmp_path / "own.png")
     both, own = (matplotlib.image.imread(tmp_path / f"{n}.png").shape for n in ("both", "own"))
     assert both[1] > own[1]
     assert both[0] > own[0]
@@ -30,4 +30,4 @@ def test_the_papers_panel_is_left_out_where_it_has_no_numbers(table, result, tmp
 
 def test_a_table_without_lines_is_an_error(result, tmp_path):
     with pytest.raises(DataError, match="no distilled result"):
-        table1_figure(table1([result("a")], {}), tmp_path / "none.png")
+        table_figure(table1([result("a")], {}), tmp_path / "none.png")

@@ -76,3 +76,16 @@ def test_a_png_is_written_whole_with_its_colours(tmp_path):
     write_png(path, image)
     assert np.array_equal(cv2.imread(str(path))[..., ::-1], image)
     assert [file.name for file in path.parent.iterdir()] == ["sheet.png"]
+
+
+def test_boxes_are_named_and_coloured_by_their_category():
+    image = np.zeros((240, 320, 3), np.uint8)
+    boxes = [
+        {"bbox": [10, 40, 60, 60], "category_id": 44, "score": 0.5},
+        {"bbox": [150, 40, 60, 60], "category_id": 90, "score": 0.5},
+    ]
+    names = {44: "bottle", 90: "brush"}
+    sheet, plain = (contact_sheet([image], [boxes], [], each, columns=1) for each in (names, None))
+    colours = [{tuple(sheet[70, x]) for x in (left, left + 60)} for left in (10, 150)]
+    assert colours[0] != colours[1], "each category has its own"
+    assert sheet[42:55, 12:100].any(axis=2).sum() > plain[42:55, 12:100].any(axis=2).sum()

@@ -7,8 +7,9 @@ import pytest
 
 from datastill.errors import DataError
 from datastill.evaluate.intervals import paired_interval
-from datastill.report.paper import published
-from datastill.report.tables import COLUMNS, table1, to_csv
+from datastill.report.paper import BOX_METRICS, published
+from datastill.report.tables import COLUMNS, table1, table4, to_csv
+from datastill.report.text import to_markdown
 
 FIRST, MOST, HALF, FEW = range(1, 11), range(1, 17), range(11, 21), range(1, 5)
 
@@ -191,3 +192,49 @@ def test_a_size_of_which_val_has_nothing_has_no_number(result):
     table = table1([replace(bare, metrics=metrics), result("a+b")], {})
     assert pd.isna(line(table, "supervised")["ap_large"])
     assert line(table, "supervised")["ap_medium"] == bare.metrics["ap_medium"]
+
+
+@pytest.fixture
+def as_published_boxes(result):
+    """Every line of the paper's table 4, as if its numbers were ours."""
+    lines = []
+    for line in (
+        published("table4_detection")
+        .drop_duplicates(["backbone", "labelled", "unlabelled"])
+        .to_dict("records")
+    ):
+        distilled = isinstance(line["unlabelled"], str)
+        name = f"{line['labelled']}+{line['unlabelled']}" if distilled else line["labelled"]
+        metrics = {key: line[key] for key in BOX_METRICS} | {"interval": [line["ap"], line["ap"]]}
+        length = 360000 if distilled else 130000
+        lines.append(result(name, iterations=length, backbone=line["backbone"], metrics=metrics))
+    return lines
+
+
+def test_table_4_has_the_papers_settings_and_ap_of_small_boxes(as_published_boxes, unions):
+    table = table4(as_published_boxes, unions, published("table4_detection"), resamples=20)
+    first = table[table["table"] == "4a"]
+    assert first["role"].tolist() == ["supervised", "distilled", "upper bound"]
+    assert list(table["table"].unique()) == ["4a", "4b"]
+    assert table[table["table"] == "4b"]["backbone"].nunique() == 3
+    for name in BOX_METRICS:
+        np.testing.assert_allclose(table[name], table[f"paper_{name}"])
+    assert line(first, "distilled")["paper_gain"] == pytest.approx(1.8)
+    assert round(line(first, "distilled")["paper_gap_closed"]) == 27
+    assert "| APS |" in to_markdown(table)
+
+
+def test_table_1_has_no_column_of_small_people(result):
+    table = table1([result("a"), result("a+b")], {})
+    assert "ap_small" not in table.columns
+    assert "APS" not in to_markdown(table)
+
+
+def test_lengths_that_the_paper_does_not_state_for_boxes_are_those_of_keypoints(
+    as_published_boxes, result, unions
+):
+    control = result("co-35", iterations=360000, backbone="resnet50", row="control")
+    metrics = {**control.metrics, "ap_small": 1.0}
+    rows = [*as_published_boxes, replace(control, metrics=metrics)]
+    table = table4(rows, unions, published("table4_detection"), resamples=20)
+    assert pd.isna(line(table[table["table"] == "4a"], "control")["paper_ap"])

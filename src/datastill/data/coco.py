@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from datastill.errors import DataError
 
 Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
+Task = Literal["keypoints", "boxes"]  # what of the annotations is learned and looked for
 
 PERSON_KEYPOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -37,8 +38,9 @@ class Coco:
     """The content of one COCO JSON file.
 
     images       {"id", "file_name", "width", "height"}
-    annotations  {"id", "image_id", "category_id", "bbox" (x, y, width, height), "area", "iscrowd",
-                 "keypoints" (x, y, v)*k, "num_keypoints"}; generated ones also carry "score"
+    annotations  {"id", "image_id", "category_id", "bbox" (x, y, width, height), "area", "iscrowd"},
+                 of a category with keypoints "keypoints" (x, y, v)*k, "num_keypoints"; generated
+                 ones also carry "score"
     categories   {"id", "name"(, "keypoints", "skeleton")}
     """
 

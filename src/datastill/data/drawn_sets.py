@@ -12,10 +12,12 @@ from pathlib import Path
 import cv2
 
 from datastill.data.coco import PERSON, Coco, Record
-from datastill.data.figures import draw
+from datastill.data.figures import Drawing, draw
+from datastill.data.households import CATEGORIES, draw_household
 
 _IDS = 1_000_000  # ids of one set: more than any set has images or annotations
 _JPEG_QUALITY = 92
+HOUSEHOLD = "household"  # the style with things beside people; the others have people's keypoints
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,28 @@ def draw_set(drawn: DrawnSet, studio: Studio, advance: Callable[[int], None]) ->
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         job = partial(_draw_image, drawn, studio)
-        for image, people in pool.map(job, range(drawn.images), chunksize=8):
+        for image, objects in pool.map(job, range(drawn.images), chunksize=8):
             images.append(image)
-            for person in people:
+            for one in objects:
                 number = drawn.number * _IDS + len(annotations) + 1
-                annotations.append({"id": number, "image_id": image["id"], **person})
+                annotations.append({"id": number, "image_id": image["id"], **one})
             advance(1)
-    return Coco(images, annotations, [PERSON])
+    return Coco(images, annotations, categories(drawn.style))
+
+
+def categories(style: str) -> list[Record]:
+    """Return the categories of what is annotated in a style of pictures."""
+    return list(CATEGORIES) if style == HOUSEHOLD else [PERSON]
+
+
+def _drawing(drawn: DrawnSet, studio: Studio, index: int) -> Drawing:
+    if drawn.style == HOUSEHOLD:
+        return draw_household(drawn.name, index, studio.seed, studio.size)
+    return draw(drawn.name, index, studio.seed, drawn.style, studio.size)
 
 
 def _draw_image(drawn: DrawnSet, studio: Studio, index: int) -> tuple[Record, list[Record]]:
-    drawing = draw(drawn.name, index, studio.seed, drawn.style, studio.size)
+    drawing = _drawing(drawn, studio, index)
     file_name = f"{drawn.name}/{index:06d}.jpg"
     pixels = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
     _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from datastill.data.coco import Coco, Record
 from datastill.data.images import load_image, resize
 from datastill.data.mixing import MixedSampler
+from datastill.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,21 @@ def rescale(
     }
 
 
-def as_target(annotations: Sequence[Record], keypoints: int) -> dict[str, Tensor]:
-    """Return the tensors of one image's COCO annotations; crowds become regions to ignore."""
+def as_target(
+    annotations: Sequence[Record], keypoints: int, labels: Mapping[int, int] | None = None
+) -> dict[str, Tensor]:
+    """Return the tensors of one image's COCO annotations; crowds become regions to ignore.
+
+    `labels` are the network's by category id; without any, all is of the one category there is.
+    Raises DataError where an annotation's category has no label.
+    """
     single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
     crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
-    points = torch.tensor([a["keypoints"] for a in single], dtype=torch.float32)
+    points = [a["keypoints"] for a in single] if keypoints else []
     return {
         "boxes": _boxes(single),
-        "labels": torch.ones(len(single), dtype=torch.int64),
-        "keypoints": points.reshape(-1, keypoints, 3),
+        "labels": torch.tensor([_label(a, labels) for a in single], dtype=torch.int64),
+        "keypoints": torch.tensor(points, dtype=torch.float32).reshape(len(single), keypoints, 3),
         "ignored": _boxes(crowds),
     }
 
@@ -95,13 +102,24 @@ def _boxes(annotations: Sequence[Record]) -> Tensor:
     return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
 
 
+def _label(annotation: Record, labels: Mapping[int, int] | None) -> int:
+    if labels is None:
+        return 1
+    if annotation["category_id"] not in labels:
+        raise DataError(
+            f"annotation {annotation['id']}: expected a category of {sorted(labels)}, "
+            f"found {annotation['category_id']}"
+        )
+    return labels[annotation["category_id"]]
+
+
 class _Packed:
     """The targets of a set, an array of each kind: small, and shared by loading processes."""
 
-    def __init__(self, coco: Coco, keypoints: int) -> None:
-        people = coco.by_image()
+    def __init__(self, coco: Coco, keypoints: int, labels: Mapping[int, int] | None) -> None:
+        objects = coco.by_image()
         self.images = coco.images
-        targets = [as_target(people[image["id"]], keypoints) for image in coco.images]
+        targets = [as_target(objects[image["id"]], keypoints, labels) for image in coco.images]
         self._arrays = {name: torch.cat([t[name] for t in targets]) for name in targets[0]}
         self._starts = {
             name: [0, *accumulate(len(target[name]) for target in targets)] for name in targets[0]
@@ -113,7 +131,10 @@ class _Packed:
 
 
 class Minibatches(Dataset[list[Example]]):
-    """Minibatch number i of a training, the same whoever asks and however often."""
+    """Minibatch number i of a training, the same whoever asks and however often.
+
+    labels  those of the network by category id; None where there is one category
+    """
 
     def __init__(
         self,
@@ -121,8 +142,9 @@ class Minibatches(Dataset[list[Example]]):
         root: Path,
         sampler: MixedSampler,
         augmentation: Augmentation,
+        labels: Mapping[int, int] | None = None,
     ) -> None:
-        self._sets = [_Packed(coco, len(augmentation.swap)) for coco in sets]
+        self._sets = [_Packed(coco, len(augmentation.swap), labels) for coco in sets]
         self._root, self._sampler, self._augmentation = root, sampler, augmentation
 
     def __len__(self) -> int:

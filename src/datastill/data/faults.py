@@ -46,7 +46,7 @@ def _box_leaves(annotation: Record, size: tuple[int, int]) -> bool:
 
 
 def _points_leave(annotation: Record, size: tuple[int, int]) -> bool:
-    if not annotation["num_keypoints"]:
+    if not annotation.get("num_keypoints"):
         return False
     points = annotation["keypoints"]
     marked = [(x, y) for x, y, v in zip(*[iter(points)] * 3, strict=True) if v > 0]

@@ -118,7 +118,7 @@ def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
     """
     if style not in STYLES:
         raise DataError(f"style {style!r}: expected one of {', '.join(STYLES)}")
-    rng = _generator(name, index, seed)
+    rng = generator(name, index, seed)
     manner = STYLES[style]
     backdrop = hazy(manner.scenery(rng, size))
     actors = _cast(rng, manner, style, size)
@@ -131,7 +131,8 @@ def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
     return Drawing(manner.camera(image, rng), annotations)
 
 
-def _generator(name: str, index: int, seed: int) -> np.random.Generator:
+def generator(name: str, index: int, seed: int) -> np.random.Generator:
+    """Return the source of all that is random in picture `index` of the set `name`."""
     digest = hashlib.sha256(f"{name}/{index}/{seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

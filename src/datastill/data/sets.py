@@ -147,3 +147,9 @@ def with_keypoints(coco: Coco) -> Coco:
     """Return only the images with an annotated keypoint, as Mask R-CNN does to train."""
     kept = {a["image_id"] for a in coco.annotations if a["num_keypoints"] and not a.get("iscrowd")}
     return only(coco, [image for image in coco.images if image["id"] in kept])
+
+
+def with_objects(coco: Coco) -> Coco:
+    """Return only the images with an object that is no crowd, as Detectron does to train."""
+    kept = {a["image_id"] for a in coco.annotations if not a.get("iscrowd")}
+    return only(coco, [image for image in coco.images if image["id"] in kept])

@@ -48,6 +48,9 @@ class Skeleton:
         return {"sigmas": list(self.sigmas), "from": self.sigmas_from}
 
 
+NO_SKELETON = Skeleton()
+
+
 def skeleton_of(categories: Sequence[Record]) -> Skeleton:
     """Return the skeleton of the one category that has keypoints, an empty one where none has.
 
@@ -60,7 +63,7 @@ def skeleton_of(categories: Sequence[Record]) -> Skeleton:
     """
     category = keypoint_category(categories)
     if category is None:
-        return Skeleton()
+        return NO_SKELETON
     try:
         names = _names(category["keypoints"])
         swap, left = _mirror(names, category.get("flip_pairs"))

@@ -53,15 +53,32 @@ def keypoint_category(coco: Coco) -> Record:
     return category
 
 
-def tidy(coco: Coco, category: Record) -> tuple[Coco, int]:
-    """Return all that is annotated of `category`, without masks, and how much was left out.
-
-    What is missing is worked out: `keypoints` none marked, `num_keypoints` counted from v,
-    `iscrowd` 0, `area` that of the mask (polygons or RLE) or else of the box. Boxes without extent
-    are left out. Raises DataError naming the image or annotation that is malformed, and where the
-    file means something else by `category`.
+def box_categories(coco: Coco) -> list[Record]:
+    """Return id and name of all categories, by ascending id; raises DataError where there is none
+    or one has no whole number as its id or no name.
     """
-    _same_category(coco, category)
+    wrong = [
+        each
+        for each in coco.categories
+        if not isinstance(each["id"], int) or not isinstance(each.get("name"), str)
+    ]
+    if wrong or not coco.categories:
+        found = f"found {wrong[0]}" if wrong else "found none"
+        raise DataError(f"expected categories with a number as their id and a name, {found}")
+    plain = [{"id": each["id"], "name": each["name"]} for each in coco.categories]
+    return sorted(plain, key=lambda each: each["id"])
+
+
+def tidy(coco: Coco, *categories: Record) -> tuple[Coco, int]:
+    """Return all that is annotated of `categories`, without masks, and how much was left out.
+
+    What is missing is worked out: of a category with keypoints, `keypoints` none marked and
+    `num_keypoints` counted from v; `iscrowd` 0, `area` that of the mask (polygons or RLE) or else
+    of the box. Boxes without extent are left out. Raises DataError naming the image or annotation
+    that is malformed, and where the file means something else by one of `categories`.
+    """
+    for category in categories:
+        _same_category(coco, category)
     images = [_image(image) for image in coco.images]
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     if len(sizes) < len(images):
@@ -70,21 +87,22 @@ def tidy(coco: Coco, category: Record) -> tuple[Coco, int]:
     for annotation in coco.annotations:
         if "category_id" not in annotation:
             raise DataError(f"annotation {annotation['id']}: expected a category_id, found none")
-    mine = [a for a in coco.annotations if a["category_id"] == category["id"]]
-    annotations = [_annotation(a, category, sizes) for a in mine]
+    known = {category["id"]: category for category in categories}
+    mine = [a for a in coco.annotations if a["category_id"] in known]
+    annotations = [_annotation(a, known[a["category_id"]], sizes) for a in mine]
     kept = [a for a in annotations if a["bbox"][2] > 0 and a["bbox"][3] > 0]
-    return Coco(images, kept, [category]), len(annotations) - len(kept)
+    return Coco(images, kept, list(categories)), len(annotations) - len(kept)
 
 
 def _same_category(coco: Coco, category: Record) -> None:
     theirs = next((other for other in coco.categories if other["id"] == category["id"]), None)
     if theirs is None and not coco.annotations:
         return
-    name, keypoints = category["name"], category["keypoints"]
+    name, keypoints = category["name"], category.get("keypoints")
     if theirs is None or theirs.get("name") != name:
         found = f"{theirs.get('name')!r} under it" if theirs else "no such id"
         raise DataError(f"category {category['id']}: expected {name!r} as in val, found {found}")
-    if theirs.get("keypoints") and theirs["keypoints"] != keypoints:
+    if keypoints and theirs.get("keypoints") and theirs["keypoints"] != keypoints:
         raise DataError(
             f"category {name!r}: expected val's keypoints {keypoints}, found {theirs['keypoints']}"
         )
@@ -102,19 +120,14 @@ def _image(image: Record) -> Record:
 def _annotation(
     annotation: Record, category: Record, sizes: Mapping[int, tuple[int, int]]
 ) -> Record:
-    who, length = f"annotation {annotation['id']}", 3 * len(category["keypoints"])
+    who = f"annotation {annotation['id']}"
     size = sizes.get(annotation.get("image_id", 0))
-    keypoints = annotation.get("keypoints") or [0] * length
     bbox, area = annotation.get("bbox"), annotation.get("area")
     if size is None:
         raise DataError(f"{who}: expected the id of an image, found {annotation.get('image_id')}")
     if not _numbers(bbox, 4):
         raise DataError(f"{who}: expected bbox (x, y, w, h), found {bbox}")
-    if not _numbers(keypoints, length):
-        raise DataError(
-            f"{who}: expected {length} numbers for the keypoints of {category['name']!r}, "
-            f"found {keypoints}"
-        )
+    keypoints = _keypoints(who, annotation, category)
     if area is not None and not _numbers([area], 1):
         raise DataError(f"{who}: expected an area in square pixels, found {area}")
     return {
@@ -124,9 +137,22 @@ def _annotation(
         "bbox": bbox,
         "area": _area(annotation, size) if area is None else area,
         "iscrowd": int(annotation.get("iscrowd") or 0),
-        "keypoints": keypoints,
-        "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
+        **keypoints,
     }
+
+
+def _keypoints(who: str, annotation: Record, category: Record) -> Record:
+    """Return `keypoints` and `num_keypoints`, nothing of a category without any."""
+    if not category.get("keypoints"):
+        return {}
+    length = 3 * len(category["keypoints"])
+    keypoints = annotation.get("keypoints") or [0] * length
+    if not _numbers(keypoints, length):
+        raise DataError(
+            f"{who}: expected {length} numbers for the keypoints of {category['name']!r}, "
+            f"found {keypoints}"
+        )
+    return {"keypoints": keypoints, "num_keypoints": sum(v > 0 for v in keypoints[2::3])}
 
 
 def _numbers(values: Any, count: int) -> bool:

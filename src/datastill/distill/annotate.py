@@ -90,11 +90,14 @@ def _table(images: Sequence[Record], found: Sequence[Found]) -> pa.Table:
     counts = [len(each.instances) for each in found]
     columns = [
         np.repeat([image["id"] for image in images], counts),
+        _joined([each.instances.labels for each in found]),
         _joined([each.instances.scores for each in found]),
         lists(_joined([each.instances.boxes for each in found])),
         lists(_joined([each.instances.keypoints.flatten(1) for each in found])),
         lists(_joined([each.evidence.spread for each in found])),
         lists(_joined([each.evidence.agreeing for each in found])),
+        _joined([each.evidence.views for each in found]),
+        _joined([each.evidence.box_spread for each in found]),
     ]
     return pa.Table.from_arrays(
         [pa.array(column).cast(field.type) for column, field in zip(columns, SCHEMA, strict=True)],

@@ -47,18 +47,27 @@ class Look:
         }
 
 
-def drift(labelled: Look, unlabelled: Look, threshold: float) -> dict[str, Any]:
-    """Return the drift card: both sets in numbers, and what to beware of at that `threshold`."""
+def drift(labelled: Look, unlabelled: Look, threshold: float | None) -> dict[str, Any]:
+    """Return the drift card: both sets in numbers, and what to beware of at that `threshold`.
+
+    It is None where every category has its own; then nothing is said of any.
+    """
     shift = {name: round(value, 2) for name, value in _shifts(labelled, unlabelled)}
+    advice = "do they show as many people? If not, select.instances: prior"
+    if threshold is None:
+        advice = "do they show as much of every category? If not, select.instances: fixed"
+    warnings = [*_moved(shift, advice)]
+    if threshold is not None:
+        warnings += [*_doubtful(threshold), *_miscounted(labelled, threshold)]
     return {
         "labelled": _described(labelled, threshold),
         "unlabelled": _described(unlabelled, threshold),
         "shift": shift,
-        "warnings": [*_warnings(shift, threshold), *_miscounted(labelled, threshold)],
+        "warnings": warnings,
     }
 
 
-def _described(look: Look, threshold: float) -> dict[str, Any]:
+def _described(look: Look, threshold: float | None) -> dict[str, Any]:
     means = {name: round(float(values.mean()), 2) for name, values in look.measures().items()}
     counts = np.bincount(np.minimum(look.instances, _MOST), minlength=_MOST + 1)
     tenths = np.histogram(look.scores, _SHARES)[0] / max(1, look.looked)
@@ -66,7 +75,7 @@ def _described(look: Look, threshold: float) -> dict[str, Any]:
         **means,
         "images_by_instances": counts.tolist(),
         "candidates_per_image_by_score": tenths.round(3).tolist(),
-        "found_per_image": round(look.found(threshold), 3),
+        **({} if threshold is None else {"found_per_image": round(look.found(threshold), 3)}),
     }
 
 
@@ -78,13 +87,16 @@ def _shifts(labelled: Look, unlabelled: Look) -> Iterator[tuple[str, float]]:
         yield name, float(theirs[name].mean() - mine.mean()) / deviation
 
 
-def _warnings(shift: dict[str, float], threshold: float) -> Iterator[str]:
+def _moved(shift: dict[str, float], advice: str) -> Iterator[str]:
     moved = [f"{name} {value:+.1f}" for name, value in shift.items() if abs(value) > LARGE]
     if moved:
         yield (
             f"the unlabelled images differ from the labelled ones ({', '.join(moved)} standard "
-            "deviations): do they show as many people? If not, select.instances: prior"
+            f"deviations): {advice}"
         )
+
+
+def _doubtful(threshold: float) -> Iterator[str]:
     if threshold < UNSURE:
         yield f"to match the labelled set, boxes down to a score of {threshold:.2f} are accepted"
     if threshold > SURE:

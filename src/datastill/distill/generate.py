@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ EVIDENCE = pa.schema(
     [
         *SCHEMA,
         pa.field("rule", pa.string()),  # that decided, by its name in the params
-        pa.field("threshold", pa.float64()),  # in force for the score
+        pa.field("threshold", pa.float64()),  # in force for the score, infinite if none will do
         pa.field("accepted", pa.bool_()),
         pa.field("ignored", pa.bool_()),  # not accepted, and no background either
         pa.field("kept", pa.list_(pa.bool_())),  # k: the keypoints that are part of the annotation
@@ -28,15 +28,14 @@ EVIDENCE = pa.schema(
 
 def with_verdicts(candidates: pa.Table, selection: Selection, rule: str) -> pa.Table:
     """Return candidates with EVIDENCE's columns: what was decided about each, and why."""
-    scores = candidates["score"].to_numpy()
-    accepted = selection.keeps(scores)
+    accepted = selection.keeps(candidates)
     probabilities, agreeing = keypoint_array(candidates)[..., 2], rows(candidates["agreeing"])
     kept = selection.keeps_keypoints(probabilities, agreeing) & accepted[:, None]
     verdicts = {
-        "rule": np.full(len(scores), rule, dtype=object),
-        "threshold": np.full(len(scores), selection.instance.value),
+        "rule": np.full(len(accepted), rule, dtype=object),
+        "threshold": selection.thresholds(candidates),
         "accepted": accepted,
-        "ignored": selection.ignores(scores),
+        "ignored": selection.ignores(candidates),
         "kept": lists(kept),
     }
     columns = {name: candidates[name] for name in SCHEMA.names} | verdicts
@@ -73,18 +72,20 @@ class EvidenceFile:
         self._partial.replace(self._path)
 
 
-def generate(tables: Iterable[pa.Table], category: int, area_share: float) -> Iterator[Record]:
+def generate(tables: Iterable[pa.Table], area_shares: Mapping[int, float]) -> Iterator[Record]:
     """Yield hard annotations in the form of human ones, plus the `score` of each.
 
-    `tables` are those of `with_verdicts`. A box's area is `area_share` of it. What is ignored takes
-    the form of a crowd: nobody has to find it, and it is no background.
+    `tables` are those of `with_verdicts`. The area of a box is that share of it which `area_shares`
+    has by category id, all of it where it has none. What is ignored takes the form of a crowd:
+    nobody has to find it, and it is no background.
     """
     number = 0
     for table in tables:
         mine = table.filter(pc.or_(table["accepted"], table["ignored"]))
         kept, points = rows(mine["kept"]), keypoint_array(mine)
-        boxes, plain = rows(mine["box"]), mine.select(["image_id", "score", "ignored"])
-        for i, (image_id, score, ignored) in enumerate(
+        boxes = rows(mine["box"])
+        plain = mine.select(["image_id", "category_id", "score", "ignored"])
+        for i, (image_id, category, score, ignored) in enumerate(
             zip(*plain.to_pydict().values(), strict=True)
         ):
             number += 1
@@ -94,8 +95,8 @@ def generate(tables: Iterable[pa.Table], category: int, area_share: float) -> It
                 "category_id": category,
                 "iscrowd": int(ignored),
                 "score": round(score, 4),
-                **_box(boxes[i].tolist(), area_share),
-                **_keypoints(points[i].tolist(), kept[i].tolist()),
+                **_box(boxes[i].tolist(), area_shares.get(category, 1.0)),
+                **(_keypoints(points[i].tolist(), kept[i].tolist()) if kept.shape[1] else {}),
             }
 
 

@@ -1,4 +1,6 @@
-"""Multi-transform inference (section 4): boxes from one plain pass, heatmaps from all views."""
+"""Multi-transform inference: of keypoints boxes from one plain pass and heatmaps from all views
+(section 4), of boxes alone the boxes of all views, put to the vote (section 6).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from datastill.data.images import unit_interval
+from datastill.data.subject import category_ids
 from datastill.distill.ensemble import decode, probabilities
-from datastill.distill.evidence import Evidence, weigh
+from datastill.distill.evidence import Evidence, of_boxes, weigh
 from datastill.distill.views import View
+from datastill.distill.vote import alone, vote
 from datastill.instances import Instances
 from datastill.model.detector import Detector
 from datastill.model.precision import Precision, inference_precision
@@ -25,10 +29,12 @@ from datastill.model.precision import Precision, inference_precision
 class Inference:
     """How to predict.
 
-    plain   the one view that finds boxes
-    views   all that place keypoints
-    swap    keypoint partners in a mirror
-    pixels  of views that pass the network together, as long as it is more than one
+    plain       the one view that finds boxes with keypoints
+    views       all that place keypoints, or find boxes without any
+    swap        keypoint partners in a mirror
+    pixels      of views that pass the network together, as long as it is more than one
+    categories  COCO ids by the labels of the network, from label 1 on
+    voting_iou  overlap from which a box of one view votes for one of another
     """
 
     plain: View
@@ -36,6 +42,8 @@ class Inference:
     swap: tuple[int, ...]
     precision: Precision = "32-true"
     pixels: int = 1_000_000
+    categories: tuple[int, ...] = (1,)
+    voting_iou: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,9 @@ class Found:
 def predict(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Instances]:
     """Return the detections of every image (3, h, w) uint8, in its own frame.
 
-    Scores are those of the plain pass; a keypoint's score is its peak's mean probability. An image
-    in which the plain pass finds nothing costs no further view.
+    With keypoints, scores are those of the plain pass; a keypoint's score is its peak's mean
+    probability. An image in which the plain pass finds nothing costs no further view. Without
+    keypoints, every view runs the whole detector; a box's score is its highest in any view.
     """
     return [found.instances for found in look(detector, images, inference)]
 
@@ -61,6 +70,8 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
     device = next(detector.parameters()).device
     images = [image.to(device) for image in images]
     with inference_precision(inference.precision, device):
+        if not detector.heatmap:
+            return _elected(detector, images, inference)
         plain, seen = _plain_pass(detector, images, inference)
         boxes = {i: instances.boxes for i, instances in enumerate(plain) if len(instances)}
         sums = {i: _Sum(plain[i]) for i in boxes}
@@ -94,6 +105,16 @@ def mean_heatmaps(
             total = total + heatmaps
             peaks.append(decode(heatmaps, boxes)[..., :2])
     return total / len(inference.views), torch.stack(peaks)
+
+
+@torch.inference_mode()
+def view_boxes(detector: Detector, image: Tensor, inference: Inference) -> list[Instances]:
+    """Return the boxes that each view of one image by itself finds: what `look` puts to the vote
+    where there are no keypoints.
+    """
+    device = next(detector.parameters()).device
+    with inference_precision(inference.precision, device):
+        return list(_boxes(detector, [image.to(device)], inference).values())
 
 
 class _Sum:
@@ -133,13 +154,49 @@ def _plain_pass(
     every = [(i, inference.plain) for i in range(len(images))]
     for part in _passes(images, every, inference.pixels):
         batch, features = _features(detector, images, part)
-        for (i, view), instances in zip(part, detector.boxes(batch, features), strict=True):
-            found[i] = replace(instances, boxes=view.boxes_back(instances.boxes, images[i]))
+        boxes = detector.boxes(batch, features)
+        for (i, view), instances in zip(part, boxes, strict=True):
+            found[i] = _in_image(instances, view, images[i], inference)
         if inference.plain in inference.views:
-            boxes = [view.boxes(found[i].boxes, images[i]) for i, view in part]
-            heatmaps = detector.heatmaps(batch, features, boxes) if any(map(len, boxes)) else []
+            mapped = [view.boxes(found[i].boxes, images[i]) for i, view in part]
+            heatmaps = detector.heatmaps(batch, features, mapped) if any(map(len, mapped)) else []
             seen |= zip(part, heatmaps, strict=False)
     return [found[i] for i in range(len(images))], seen
+
+
+def _elected(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Found]:
+    """Return what all views of every image elect; one view needs no vote."""
+    seen = _boxes(detector, images, inference)
+    most = detector.rcnn.roi_heads.detections_per_img
+    found = []
+    for i in range(len(images)):
+        ballot = [seen[i, view] for view in inference.views]
+        many = len(ballot) > 1
+        elected, support = vote(ballot, inference.voting_iou, most) if many else alone(ballot[0])
+        found.append(Found(elected, of_boxes(support)))
+    return found
+
+
+def _boxes(
+    detector: Detector, images: Sequence[Tensor], inference: Inference
+) -> dict[_Sight, Instances]:
+    """Return the boxes that every view of every image by itself finds, in the image's frame."""
+    seen: dict[_Sight, Instances] = {}
+    sights = [(i, view) for i in range(len(images)) for view in inference.views]
+    for part in _passes(images, sights, inference.pixels):
+        boxes = detector.boxes(*_features(detector, images, part))
+        for (i, view), instances in zip(part, boxes, strict=True):
+            seen[i, view] = _in_image(instances, view, images[i], inference)
+    return seen
+
+
+def _in_image(instances: Instances, view: View, image: Tensor, inference: Inference) -> Instances:
+    """Return what a network found in a view as objects of the image: boxes and COCO ids."""
+    return replace(
+        instances,
+        boxes=view.boxes_back(instances.boxes, image),
+        labels=category_ids(instances.labels, inference.categories),
+    )
 
 
 def _heatmaps(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datastill.data.coco import Record, digest
-from datastill.data.skeleton import Skeleton, skeleton_of
+from datastill.data.subject import Subject, subject_of
 from datastill.distill.predict import Inference, predict
 from datastill.distill.views import View, all_views
 from datastill.errors import DataError
@@ -26,7 +26,7 @@ WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1
 
 
-def through(section: Mapping[str, Any], swap: tuple[int, ...], views: int | None) -> Inference:
+def through(section: Mapping[str, Any], what: Subject, views: int | None) -> Inference:
     """Return how to look through `views` of the views of a `section`: 1 is the plain one, None all.
 
     Fewer than all are those closest to the plain view in scale. Raises DataError where there are
@@ -40,25 +40,22 @@ def through(section: Mapping[str, Any], swap: tuple[int, ...], views: int | None
     near = sorted(every, key=lambda view: abs(math.log(view.short_side / short)))
     chosen = (plain,) if views == 1 else every if views is None else tuple(near[:views])
     precision = resolve_precision(section["precision"])
-    return Inference(plain, chosen, swap, precision, section["batch"] * short * short * 4 // 3)
+    pixels = section["batch"] * short * short * 4 // 3
+    swap, iou = what.skeleton.swap, section["voting_iou"]
+    return Inference(plain, chosen, swap, precision, pixels, what.ids, iou)
 
 
 @dataclass(frozen=True)
 class ReadyModel:
-    """A detector, the categories of its labels 1, 2, ... and the views it looks through."""
+    """A detector, what it looks for and the views it looks through."""
 
     detector: Detector
-    categories: Sequence[Record]
+    subject: Subject
     views: Mapping[str, Any]  # section `views` of params.yaml
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """What its keypoints are."""
-        return skeleton_of(self.categories)
 
     def inference(self, views: int | None) -> Inference:
         """Return how to look through `views` of the model's views, as `through` does."""
-        return through(self.views, self.skeleton.swap, views)
+        return through(self.views, self.subject, views)
 
     def predict(self, images: Sequence[Tensor], views: int | None = 1) -> list[list[Record]]:
         """Return what is seen on every image (3, h, w) uint8: COCO results without an image_id.
@@ -70,11 +67,11 @@ class ReadyModel:
         return [list(map(self._record, *_columns(each))) for each in found]
 
     def _record(
-        self, label: int, score: float, box: list[float], keypoints: list[list[float]]
+        self, category: int, score: float, box: list[float], keypoints: list[list[float]]
     ) -> Record:
         x1, y1, x2, y2 = box
         record = {
-            "category_id": self.categories[label - 1]["id"],
+            "category_id": category,
             "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
             "score": round(score, 6),
         }
@@ -97,7 +94,8 @@ def load_weights(path: Path, views: Mapping[str, Any]) -> ReadyModel:
     """Return the model of these weights, on a GPU where there is one; errors of load_detector."""
     detector, card = load_detector(path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return ReadyModel(detector.to(device), categories_found(path, card), views)
+    found = subject_of(categories_found(path, card), bool(card["keypoints"]))
+    return ReadyModel(detector.to(device), found, views)
 
 
 def categories_found(path: Path, card: Mapping[str, Any]) -> list[Record]:

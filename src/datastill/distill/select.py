@@ -5,8 +5,8 @@ The paper's rule is `match`, for instances and for keypoints; the others are cho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -57,13 +57,13 @@ class Rules:
                fixed: those that score `least_score`
     keypoints  match: as many per instance as in the labelled set; match_by_type: that for every
                keypoint by itself; fixed: those of `least_probability`; agreement: those that
-               `least_views` views agree on
+               `least_views` views agree on; None where there are none
     least_ignored  instances from this score up to the threshold become ignored regions: too likely
                    to be background, too unlikely to be learned from; None ignores none (the paper)
     """
 
     instances: Literal["match", "prior", "fixed"] = "match"
-    keypoints: Literal["match", "match_by_type", "fixed", "agreement"] = "match"
+    keypoints: Literal["match", "match_by_type", "fixed", "agreement"] | None = "match"
     per_image: float | None = None
     least_score: float | None = None
     least_probability: float | None = None
@@ -75,10 +75,12 @@ class Rules:
 class Selection:
     """What the rules come to: a threshold on scores, and one on each keypoint's probability.
 
-    keypoint  of all keypoints together; None where each has its own or views decide
-    by_type   of every keypoint
-    views     that must agree on a keypoint, 0 where that does not matter
-    ignored   the score from which on what is not kept is ignored; None rejects it all
+    keypoint     of all keypoints together; None where each has its own or views decide
+    by_type      of every keypoint
+    views        that must agree on a keypoint, 0 where that does not matter
+    ignored      the score from which on what is not kept is ignored; None rejects it all
+    by_category  by category id, for boxes: then `instance` only sums them up, its value being the
+                 least, and of a category without a threshold nothing is kept
     """
 
     instance: Threshold
@@ -86,15 +88,26 @@ class Selection:
     by_type: tuple[Threshold, ...] = ()
     views: int = 0
     ignored: float | None = None
+    by_category: Mapping[int, Threshold] = field(default_factory=dict)
 
-    def keeps(self, scores: NDArray[np.float64]) -> Flags:
-        """Return which instances stay."""
-        return scores >= self.instance.value
+    def thresholds(self, candidates: pa.Table) -> NDArray[np.float64]:
+        """Return the threshold (n,) in force for each candidate, infinite where none is wanted."""
+        if not self.by_category:
+            return np.full(len(candidates), self.instance.value)
+        categories = candidates["category_id"].to_numpy()
+        values = np.full(len(candidates), np.inf)
+        for number, threshold in self.by_category.items():
+            values[categories == number] = threshold.value
+        return values
 
-    def ignores(self, scores: NDArray[np.float64]) -> Flags:
-        """Return which instances are neither kept nor background."""
+    def keeps(self, candidates: pa.Table) -> Flags:
+        """Return which instances (n,) stay."""
+        return candidates["score"].to_numpy() >= self.thresholds(candidates)
+
+    def ignores(self, candidates: pa.Table) -> Flags:
+        """Return which instances (n,) are neither kept nor background."""
         least = np.inf if self.ignored is None else self.ignored
-        return (scores >= least) & ~self.keeps(scores)
+        return (candidates["score"].to_numpy() >= least) & ~self.keeps(candidates)
 
     def keeps_keypoints(
         self, probabilities: NDArray[np.float64], agreeing: NDArray[np.int16]

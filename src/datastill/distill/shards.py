@@ -28,11 +28,14 @@ _REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unre
 SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.int64()),
-        pa.field("score", pa.float64()),  # of the box, from the plain pass
+        pa.field("category_id", pa.int64()),
+        pa.field("score", pa.float64()),  # of the box: of the plain pass or, of many, the highest
         pa.field("box", pa.list_(pa.float64())),  # x1, y1, x2, y2 in pixels of the image
         pa.field("keypoints", pa.list_(pa.float64())),  # (x, y, mean probability of the peak) * k
         pa.field("spread", pa.list_(pa.float32())),  # k: how far apart the views place it
         pa.field("agreeing", pa.list_(pa.int16())),  # k: how many views place it there
+        pa.field("views", pa.int16()),  # how many have voted for the box
+        pa.field("box_spread", pa.float32()),  # mean 1 - IoU of those votes
     ]
 )
 
@@ -64,8 +67,9 @@ class Shard:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
                 return file.read(columns)
         except (pa.ArrowException, OSError) as error:
+            what = " ".join(str(error).split())
             raise DataError(
-                f"{self.path}: damaged ({error}); delete it and its images are looked at again"
+                f"{self.path}: damaged ({what}); delete it and its images are looked at again"
             ) from None
 
     def refused(self) -> list[Refusal]:

@@ -31,16 +31,12 @@ class View:
     def boxes(self, boxes: Tensor, image: Tensor) -> Tensor:
         """Return `boxes` (n, 4) of `image` in the frame of the view."""
         scaled = boxes * self._factors(image).to(boxes)
-        if not self.flip:
-            return scaled
-        width = self.size(image)[1]
-        x1, y1, x2, y2 = scaled.unbind(-1)
-        # Continuous coordinates mirror to width - x; width - 1 - x is for pixel indices.
-        return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
+        return _mirrored(scaled, self.size(image)[1]) if self.flip else scaled
 
     def boxes_back(self, boxes: Tensor, image: Tensor) -> Tensor:
-        """Return `boxes` (n, 4) of an unflipped view in the frame of `image`."""
-        return boxes / self._factors(image).to(boxes)
+        """Return `boxes` (n, 4) of the view in the frame of `image`."""
+        upright = _mirrored(boxes, self.size(image)[1]) if self.flip else boxes
+        return upright / self._factors(image).to(boxes)
 
     def heatmaps_back(self, heatmaps: Tensor, swap: Sequence[int]) -> Tensor:
         """Return `heatmaps` (n, k, m, m) of the view's RoIs as the image's RoIs see them.
@@ -55,6 +51,13 @@ class View:
         height, width = self.size(image)
         x, y = width / image.shape[-1], height / image.shape[-2]
         return torch.tensor([x, y, x, y])
+
+
+def _mirrored(boxes: Tensor, width: int) -> Tensor:
+    """Return `boxes` (n, 4) as a mirror shows them in an image of that `width`."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    # Continuous coordinates mirror to width - x; width - 1 - x is for pixel indices.
+    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 
 
 def all_views(short_sides: Sequence[int], long_side: int, flip: bool) -> tuple[View, ...]:

@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from datastill.data.coco import Coco
+from datastill.data.coco import Coco, Task
 from datastill.errors import DataError
 from datastill.evaluate.coco_ap import prepared, silence
 
-LEVELS = (0.5, 0.75)  # OKS from which an annotation counts as right
+LEVELS = (0.5, 0.75)  # OKS of keypoints, IoU of boxes, from which an annotation counts as right
 
 
 @dataclass(frozen=True)
 class AnnotationQuality:
-    """Generated annotations against the truth, as fractions at OKS 0.5 and 0.75.
+    """Generated annotations against the truth, as fractions at a similarity of 0.5 and 0.75.
 
-    mean_oks   over the annotations that are right at OKS 0.5
-    generated  annotations, without those that match an ignored truth at OKS 0.5
-    truth      annotated instances that have keypoints and are no crowd
+    Similarity is OKS for keypoints, IoU for boxes.
+    mean_similarity  over the annotations that are right at 0.5
+    generated        annotations, without those that match an ignored truth at 0.5
+    truth            annotated instances that are no crowd and, for OKS, have keypoints
     A ratio of nothing is None: nothing generated, nothing matched, or no truth.
     """
 
@@ -29,29 +30,34 @@ class AnnotationQuality:
     recall50: float | None
     precision75: float | None
     recall75: float | None
-    mean_oks: float | None
+    mean_similarity: float | None
     generated: int
     truth: int
 
 
 def judge(
-    generated: Coco, truth: Coco, *, sigmas: Sequence[float] | None = None
+    generated: Coco,
+    truth: Coco,
+    task: Task = "keypoints",
+    *,
+    sigmas: Sequence[float] | None = None,
 ) -> AnnotationQuality:
-    """Match `generated` keypoints with `truth` as COCO does: greedily by score, image by image.
+    """Match `generated` with `truth` as COCO does: greedily by score, by image and category.
 
-    An annotation without score counts as 1; a generated region to ignore is none. Truth without
-    keypoints, and crowds, are ignored: no one has to find them and who finds them is not wrong. OKS
-    is pycocotools', so a keypoint left out (0, 0, 0) counts as missed where the truth has it.
+    An annotation without score counts as 1; a generated region to ignore is none. Crowds and, of
+    keypoints, truth without any are ignored: no one has to find them and who finds them is not
+    wrong. OKS is pycocotools', so a keypoint left out (0, 0, 0) counts as missed where the truth
+    has it.
     Raises DataError where the images differ or a record is malformed.
     """
     _check_images(generated, truth)
-    return _quality(_matched(generated, truth, sigmas))
+    return _quality(_matched(generated, truth, task, sigmas))
 
 
-def _matched(generated: Coco, truth: Coco, sigmas: Sequence[float] | None) -> Any:
-    people = (each for each in generated.annotations if not each.get("iscrowd"))
-    results = [{"score": 1.0, **annotation} for annotation in people]
-    evaluation = prepared(truth, results, "keypoints", sigmas=sigmas)
+def _matched(generated: Coco, truth: Coco, task: Task, sigmas: Sequence[float] | None) -> Any:
+    objects = (each for each in generated.annotations if not each.get("iscrowd"))
+    results = [{"score": 1.0, **annotation} for annotation in objects]
+    evaluation = prepared(truth, results, task, sigmas=sigmas)
     evaluation.params.iouThrs = np.array(LEVELS)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
     evaluation.params.maxDets = [max(1, len(results))]
@@ -64,16 +70,17 @@ def curve(
     generated: Coco,
     truth: Coco,
     thresholds: Sequence[float],
+    task: Task = "keypoints",
     *,
     sigmas: Sequence[float] | None = None,
 ) -> list[tuple[float | None, float | None]]:
-    """Return precision and recall at OKS 0.5 of the annotations that score each of `thresholds`.
+    """Return precision and recall at 0.5 of the annotations that score each of `thresholds`.
 
     Matching is greedy by score, so one match of all annotations holds for every threshold.
     Raises DataError where the images differ or a record is malformed.
     """
     _check_images(generated, truth)
-    evaluation = _matched(generated, truth, sigmas)
+    evaluation = _matched(generated, truth, task, sigmas)
     cells = [cell for cell in evaluation.evalImgs if cell is not None]
     scores = np.concatenate([[], *(cell["dtScores"] for cell in cells)])
     counted = np.concatenate([[], *(cell["dtIgnore"][0] == 0 for cell in cells)]) > 0
@@ -101,20 +108,20 @@ def _quality(evaluation: Any) -> AnnotationQuality:
         right += ((cell["dtMatches"] > 0) & (cell["dtIgnore"] == 0)).sum(axis=1)
         counted += (cell["dtIgnore"] == 0).sum(axis=1)
     present = sum(int((cell["gtIgnore"] == 0).sum()) for cell in cells)
-    similarity = [oks for cell in cells for oks in _matched_oks(evaluation, cell)]
+    similarity = [each for cell in cells for each in _similarities(evaluation, cell)]
     return AnnotationQuality(
         precision50=_ratio(right[0], counted[0]),
         recall50=_ratio(right[0], present),
         precision75=_ratio(right[1], counted[1]),
         recall75=_ratio(right[1], present),
-        mean_oks=_ratio(sum(similarity), len(similarity)),
+        mean_similarity=_ratio(sum(similarity), len(similarity)),
         generated=int(counted[0]),
         truth=present,
     )
 
 
-def _matched_oks(evaluation: Any, cell: dict[str, Any]) -> list[float]:
-    """Return OKS of the annotations of one image and category that are right at OKS 0.5."""
+def _similarities(evaluation: Any, cell: dict[str, Any]) -> list[float]:
+    """Return that of the annotations of one image and category that are right at 0.5."""
     key = cell["image_id"], cell["category_id"]
     column = {truth["id"]: index for index, truth in enumerate(evaluation._gts[key])}
     rows = np.flatnonzero((cell["dtMatches"][0] > 0) & (cell["dtIgnore"][0] == 0))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datastill.errors import ParamsError
 from datastill.model.resnets import RESNETS
-from datastill.model.small import SMALL
+from datastill.model.small import SMALL, SMALL_BOXES
 from datastill.model.spec import BackboneSpec
 
 BACKBONES = {"small": SMALL, **RESNETS}
+_FOR_BOXES = {"small": SMALL_BOXES}
 
 
-def backbone_spec(name: str) -> BackboneSpec:
-    """Return the backbone called `name`; raises ParamsError listing those there are."""
+def backbone_spec(name: str, keypoints: int = 1) -> BackboneSpec:
+    """Return the backbone called `name`, as it detects people's keypoints or, with none, boxes.
+
+    Raises ParamsError listing those there are.
+    """
     if name not in BACKBONES:
         raise ParamsError(f"backbone {name!r} is unknown; there are {', '.join(BACKBONES)}")
-    return BACKBONES[name]
+    return BACKBONES[name] if keypoints else _FOR_BOXES.get(name, BACKBONES[name])

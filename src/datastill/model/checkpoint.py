@@ -39,7 +39,10 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
             card = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         detector = build_detector(
-            card["backbone"], len(card["keypoints"]), thawed=card["start"] == "random"
+            card["backbone"],
+            len(card["keypoints"]),
+            categories=len(card.get("categories", ("person",))),
+            thawed=card["start"] == "random",
         )
         detector.load_state_dict(tensors)
     except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError, ParamsError) as error:

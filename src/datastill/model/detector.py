@@ -1,12 +1,13 @@
-"""torchvision's Keypoint R-CNN, opened where the method needs it: boxes once, heatmaps at boxes."""
+"""torchvision's R-CNNs, opened where the method needs it: boxes once, heatmaps at boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import KeypointRCNN
+from torchvision.models.detection import FasterRCNN, KeypointRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
@@ -35,12 +36,15 @@ class Batch:
 
 
 class Detector(nn.Module):
-    """A keypoint detector. Images are (3, h, w) in [0, 1] at network scale, and so are boxes."""
+    """A detector of people's keypoints, or of boxes of any categories.
 
-    def __init__(self, rcnn: KeypointRCNN, heatmap: int) -> None:
+    Images are (3, h, w) in [0, 1] at network scale, and so are boxes.
+    """
+
+    def __init__(self, rcnn: FasterRCNN, heatmap: int) -> None:
         super().__init__()
         self.rcnn = rcnn
-        self.heatmap = heatmap  # bins per side
+        self.heatmap = heatmap  # bins per side; 0 without keypoints
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the training losses by name; targets hold boxes, labels, keypoints, ignored."""
@@ -56,7 +60,10 @@ class Detector(nn.Module):
         return ImageList(tensors, sizes), self.rcnn.backbone(tensors)
 
     def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:
-        """Return the final boxes of every image, after NMS, without keypoints."""
+        """Return the final boxes of every image, after NMS, without keypoints.
+
+        Their labels are the network's, from 1 on.
+        """
         proposals, _ = self.rcnn.rpn(batch, features)
         heads = self.rcnn.roi_heads
         pooled = heads.box_head(heads.box_roi_pool(features, proposals, batch.image_sizes))
@@ -98,35 +105,47 @@ class CoarseProposals(nn.Module):
         return found
 
 
-def build_detector(backbone: str, keypoints: int, *, thawed: bool = False) -> Detector:
-    """Return a detector of persons with that many keypoints, with fresh weights.
+def build_detector(
+    backbone: str, keypoints: int, *, categories: int = 1, thawed: bool = False
+) -> Detector:
+    """Return a detector of persons with that many keypoints, with fresh weights; without
+    keypoints, one of boxes of that many `categories`.
 
     It keeps the layers that its backbone freezes unless it is `thawed`, to learn from nothing.
     Raises ParamsError when no backbone has that name.
     """
-    spec = backbone_spec(backbone)
+    spec = backbone_spec(backbone, keypoints)
     spec = spec.thawed() if thawed else spec
     pyramid = spec.build()
     channels = pyramid.out_channels
-    rcnn = KeypointRCNN(
-        pyramid,
-        rpn_anchor_generator=AnchorGenerator(
+    parts: dict[str, Any] = {
+        "rpn_anchor_generator": AnchorGenerator(
             tuple((size,) for size in spec.anchor_sizes), (ASPECTS,) * len(spec.anchor_sizes)
         ),
-        box_head=TwoMLPHead(channels * BOX_BINS * BOX_BINS, spec.box_features),
-        box_predictor=FastRCNNPredictor(spec.box_features, num_classes=2),
-        keypoint_head=_keypoint_head(channels, spec),
-        keypoint_predictor=_keypoint_predictor(spec, keypoints),
+        "box_head": TwoMLPHead(channels * BOX_BINS * BOX_BINS, spec.box_features),
+        "box_predictor": FastRCNNPredictor(spec.box_features, num_classes=1 + categories),
         **_sampling(spec),
-    )
-    # torchvision's constructor makes both itself.
+    }
+    if not keypoints:
+        most = {"box_detections_per_img": 100}  # COCO's evaluation reads no more
+        return Detector(_ours(FasterRCNN(pyramid, **parts | most), spec), 0)
+    parts["keypoint_head"] = _keypoint_head(channels, spec)
+    parts["keypoint_predictor"] = _keypoint_predictor(spec, keypoints)
+    return Detector(_ours(KeypointRCNN(pyramid, **parts), spec), spec.heatmap)
+
+
+def _ours(rcnn: FasterRCNN, spec: BackboneSpec) -> FasterRCNN:
+    """Return `rcnn` with what its constructor makes itself as we and `spec` need it."""
     rcnn.rpn.__class__, rcnn.roi_heads.__class__ = IgnoringProposals, IgnoringHeads
-    if spec.finest_stride:
+    if len(spec.anchor_sizes) == len(spec.widths):  # of the levels, which are one more
         rcnn.rpn = CoarseProposals(rcnn.rpn)
-        # KeypointRCNN's constructor takes no pooling but its own.
+    if spec.finest_stride:
         rcnn.roi_heads.box_roi_pool = MatmulRoIAlign("0", spec.finest_stride, BOX_BINS)
-        rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign("0", spec.finest_stride, KEYPOINT_BINS)
-    return Detector(rcnn, spec.heatmap)
+        if rcnn.roi_heads.has_keypoint():
+            rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign(
+                "0", spec.finest_stride, KEYPOINT_BINS
+            )
+    return rcnn
 
 
 def _keypoint_head(channels: int, spec: BackboneSpec) -> nn.Sequential:

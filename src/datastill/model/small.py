@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -61,4 +62,14 @@ SMALL = BackboneSpec(
     rpn_samples=32,
     box_samples=16,
     positive_share=0.5,
+)
+
+# Objects may be small, so the finest level proposes too; without a keypoint head, boxes are cheap.
+SMALL_BOXES = replace(
+    SMALL,
+    anchor_sizes=(12, 24, 48, 80, 128),
+    proposals=(200, 100),
+    rpn_samples=64,
+    box_samples=64,
+    positive_share=0.25,
 )

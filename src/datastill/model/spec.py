@@ -20,15 +20,16 @@ class BackboneSpec:
     widths             channels of these four layers
     pyramid_width      channels of the feature pyramid on top of it
     normalised         whether pyramid and keypoint head have batch normalisation
-    finest_stride      pixels per cell of the finest level, "0", if all boxes are pooled from it and
-                       proposed by the others; None pools a box from the level of its size (FPN)
-    anchor_sizes       one anchor size in pixels per level that proposes boxes
+    finest_stride      pixels per cell of the finest level, "0", if all boxes are pooled from it;
+                       None pools a box from the level of its size (FPN)
+    anchor_sizes       one anchor size in pixels per level that proposes boxes, the finest level
+                       being left out where there is one size too few
     box_features       width of the two fully connected box layers
     keypoint_layers    (channels, dilation) of the 3x3 convolutions of the keypoint head
     heatmap            bins per side of a keypoint heatmap: 28, or 56 by bilinear doubling
     proposals          RPN boxes kept per image (training, test)
     rpn_samples, box_samples   anchors and boxes per image that enter the loss
-    positive_share     of the boxes: those that lie on people, and so teach the keypoint head
+    positive_share     of the boxes: those that lie on objects, and so teach the keypoint head
     frozen             layers of `body` that keep their initial weights
     """
 

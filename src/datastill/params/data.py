@@ -14,7 +14,7 @@ class DrawnImages(Section):
     """A set to draw: `images` is the paper's number, divided by `scale`."""
 
     images: Positive
-    style: Literal["everyday", "sport"]
+    style: Literal["everyday", "sport", "household"]
 
 
 class Union(Section):

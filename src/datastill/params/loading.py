@@ -10,13 +10,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from datastill.errors import ParamsError
+from datastill.params.misfits import misfits
 from datastill.params.sections import Expected, Params
 
 
 def load_params(path: Path) -> Params:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
     raw = read_yaml(path)
-    problems = _invalid(Params, raw) + [f"{place}: {text}" for place, text in _dangling(raw)]
+    named = [*_dangling(raw), *misfits(raw)]
+    problems = _invalid(Params, raw) + [f"{place}: {text}" for place, text in named]
     if problems:
         raise _refusal(path, problems)
     return Params.model_validate(raw)

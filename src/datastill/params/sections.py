@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from datastill.data.coco import Task
 from datastill.errors import ParamsError
 from datastill.evaluate.expected import Expectation
 from datastill.params.data import Data
@@ -52,13 +53,17 @@ class Train(Section):
 
 
 class Views(Section):
-    """The plain view of every test, and the scales of multi-transform inference."""
+    """The plain view of every test, and the scales of multi-transform inference.
+
+    voting_iou  overlap from which a box votes for another; keypoints have no votes
+    """
 
     plain_short_side: Positive
     plain_long_side: Positive
     short_sides: Annotated[list[Positive], Field(min_length=1)]
     long_side: Positive
     flip: bool
+    voting_iou: Annotated[float, Field(gt=0, le=1)]
     batch: Positive
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
@@ -71,7 +76,7 @@ class Select(Section):
     """
 
     instances: Literal["match", "prior", "fixed"]
-    keypoints: Literal["match", "match_by_type", "fixed", "agreement"]
+    keypoints: Literal["match", "match_by_type", "fixed", "agreement"] | None
     per_image: Annotated[float, Field(gt=0)] | None
     least_score: Share | None
     least_probability: Share | None
@@ -142,7 +147,8 @@ class Params(Section):
     profile: str
     root: str
     params_file: str
-    task: Literal["keypoints"]
+    task: Task
+    table: Literal["table1", "table4"]
     scale: Annotated[float, Field(gt=0)]
     data: Data
     initial: Initial | None

@@ -1,4 +1,4 @@
-"""Table 1 at one glance: AP of every training with its interval, beside the paper's."""
+"""A table at one glance: AP of every training with its interval, beside the paper's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROW = 0.32  # inches a line
 APART = 1.3  # lines of space above a section, for its title
 
 
-def table1_figure(table: pd.DataFrame, path: Path) -> None:
+def table_figure(table: pd.DataFrame, path: Path) -> None:
     """Draw the table as a PNG: a panel for ours and, where it has numbers, one for the paper's.
 
     A bar is the 95 % interval over images, the dashed line the section's baseline. Beside AP

@@ -11,7 +11,10 @@ import pandas as pd
 from datastill.errors import DataError
 
 METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large")
+BOX_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 KEYS = ("labelled", "unlabelled", "backbone", "iterations")
+
+SUPERVISED, DISTILLED = 130_000, 360_000  # iterations of section 4; section 6 states none
 
 Key = tuple[str, str | None, str, int]  # the values of KEYS
 
@@ -32,7 +35,7 @@ def published(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The paper's METRICS by training; a backbone it has not is looked up as `substitute`."""
+    """The paper's metrics by training; a backbone it has not is looked up as `substitute`."""
 
     values: Mapping[Key, Mapping[str, float]]
     substitute: str
@@ -46,11 +49,16 @@ class Numbers:
 
 
 def numbers(table: pd.DataFrame | None, substitute: str) -> Numbers:
-    """Index a published table with the columns KEYS and METRICS; None has no numbers at all."""
+    """Index a published table with the columns KEYS and metrics; None has no numbers at all.
+
+    Where it does not say how long a training was, the lengths of section 4 are taken.
+    """
     records = [] if table is None else table.to_dict("records")
     values = {}
-    for record in records:
+    for plain in records:
+        length = SUPERVISED if pd.isna(plain["unlabelled"]) else DISTILLED
+        record = {"iterations": length, **plain}
         labelled, unlabelled, backbone, iterations = (record[name] for name in KEYS)
         key = labelled, None if pd.isna(unlabelled) else unlabelled, backbone, iterations
-        values[key] = {name: float(record[name]) for name in METRICS}
+        values[key] = {name: float(record[name]) for name in BOX_METRICS if name in record}
     return Numbers(values, substitute)

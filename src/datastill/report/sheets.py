@@ -1,8 +1,8 @@
-"""Contact sheets: what is in a set of images, with boxes and skeletons, at one glance."""
+"""Contact sheets: what is in a set of images, with boxes, names and skeletons, at one glance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,31 +20,42 @@ _LEFT: Colour = (255, 96, 48)
 _RIGHT: Colour = (48, 152, 255)
 _MIDDLE: Colour = (250, 220, 60)
 _BOX: Colour = (90, 235, 120)
+_BOXES: tuple[Colour, ...] = (
+    _BOX, (255, 200, 60), (90, 190, 255), (255, 120, 190), (255, 110, 70), (190, 150, 255),
+)  # fmt: skip  # by category, over and over
 
 
 def contact_sheet(
     images: Sequence[Image],
     annotations: Sequence[Sequence[Record]],
     skeleton: Skeleton,
+    names: Mapping[int, str] | None = None,
     columns: int = 6,
 ) -> Image:
     """Tile RGB `images` with their `annotations` drawn over them, row by row.
 
-    Left limbs are orange, right ones blue; a keypoint that is hidden (v = 1) is a ring. An
-    annotation's "score" is written at its box.
+    Left limbs are orange, right ones blue; a keypoint that is hidden (v = 1) is a ring. At its box
+    an annotation's "score" is written and, where there are `names` by category id, what it is, in
+    the category's colour.
     """
-    cells = [_cell(*pair, skeleton) for pair in zip(images, annotations, strict=True)]
+    known = names or {}
+    cells = [_cell(*pair, skeleton, known) for pair in zip(images, annotations, strict=True)]
     blank = np.full((CELL[1], CELL[0], 3), 255, np.uint8)
     cells += [blank] * (-len(cells) % columns)
     rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
     return np.vstack(rows) if rows else blank
 
 
-def drawn_over(image: Image, annotations: Sequence[Record], skeleton: Skeleton) -> Image:
-    """Return RGB `image` (h, w, 3) in its own size with `annotations` drawn over it."""
+def drawn_over(
+    image: Image,
+    annotations: Sequence[Record],
+    skeleton: Skeleton,
+    names: Mapping[int, str],
+) -> Image:
+    """Return RGB `image` (h, w, 3) in its own size, `annotations` drawn over it as on a sheet."""
     picture = np.ascontiguousarray(image).copy()
     for annotation in annotations:
-        _draw_box(picture, annotation, 1.0)
+        _draw_box(picture, annotation, 1.0, names)
         _draw_skeleton(picture, annotation, skeleton, 1.0)
     return picture
 
@@ -58,7 +69,12 @@ def write_png(path: Path, image: Image) -> None:
     partial.replace(path)
 
 
-def _cell(image: Image, annotations: Sequence[Record], skeleton: Skeleton) -> Image:
+def _cell(
+    image: Image,
+    annotations: Sequence[Record],
+    skeleton: Skeleton,
+    names: Mapping[int, str],
+) -> Image:
     """Return `image` fitted into a cell, its aspect kept, with its annotations."""
     height, width = image.shape[:2]
     scale = min(CELL[0] / width, CELL[1] / height)
@@ -67,18 +83,23 @@ def _cell(image: Image, annotations: Sequence[Record], skeleton: Skeleton) -> Im
     cell = np.full((CELL[1], CELL[0], 3), 255, np.uint8)
     cell[: size[1], : size[0]] = fitted
     for annotation in annotations:
-        _draw_box(cell, annotation, scale)
+        _draw_box(cell, annotation, scale, names)
         _draw_skeleton(cell, annotation, skeleton, scale)
     return cell
 
 
-def _draw_box(cell: Image, annotation: Record, scale: float) -> None:
+def _draw_box(cell: Image, annotation: Record, scale: float, names: Mapping[int, str]) -> None:
     left, top, width, height = (round(scale * number) for number in annotation["bbox"])
-    cv2.rectangle(cell, (left, top), (left + width, top + height), _BOX, 1, cv2.LINE_AA)
-    if "score" in annotation:
+    category = annotation.get("category_id", 0)
+    place = list(names).index(category) if category in names else 0
+    colour = _BOXES[place % len(_BOXES)]
+    cv2.rectangle(cell, (left, top), (left + width, top + height), colour, 1, cv2.LINE_AA)
+    words = [names[category]] if category in names else []
+    words += [f"{annotation['score']:.2f}"] if "score" in annotation else []
+    if words:
         spot = (left + 2, max(top + 11, 11))
-        text = f"{annotation['score']:.2f}"
-        cv2.putText(cell, text, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _BOX, 1, cv2.LINE_AA)
+        text = " ".join(words)
+        cv2.putText(cell, text, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
 
 
 def _draw_skeleton(cell: Image, annotation: Record, skeleton: Skeleton, scale: float) -> None:

@@ -1,4 +1,4 @@
-"""Does distillation gain? The paper's table 1 from our results, its numbers beside ours."""
+"""Does distillation gain? The paper's tables 1 and 4 from our results, its numbers beside ours."""
 
 from __future__ import annotations
 
@@ -12,21 +12,30 @@ import pandas as pd
 from datastill.errors import DataError
 from datastill.evaluate.intervals import bootstrap, interval, paired_interval
 from datastill.report.comparisons import Comparison, Lines, Result, Training, gather, sections
-from datastill.report.paper import METRICS, Numbers, numbers
+from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 
-__all__ = ["COLUMNS", "Result", "table1", "to_csv"]
+__all__ = ["COLUMNS", "Result", "table1", "table4", "to_csv"]
 
 WORDS = ("table", "role", "labelled", "unlabelled", "backbone", "gain_verdict")
 COUNTS = ("iterations", "seeds")
-AREAS = ("ap_medium", "ap_large")
-COLUMNS = (
-    "table", "role", "labelled", "unlabelled", "backbone", "iterations", "seeds",
-    "ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large",
-    "gain", "gain_low", "gain_high", "control_gain", "control_gain_low", "control_gain_high",
-    "gain_verdict", "gap_closed",
-    "paper_ap", "paper_ap50", "paper_ap75", "paper_ap_medium", "paper_ap_large",
-    "paper_gain", "paper_gap_closed",
-)  # fmt: skip
+
+
+AREAS = ("ap_small", "ap_medium", "ap_large")
+
+
+def columns(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a table of these metrics."""
+    first, *others = metrics
+    return (
+        "table", "role", "labelled", "unlabelled", "backbone", "iterations", "seeds",
+        first, "ap_low", "ap_high", "ap_sd", *others,
+        "gain", "gain_low", "gain_high", "control_gain", "control_gain_low", "control_gain_high",
+        "gain_verdict", "gap_closed",
+        *(f"paper_{name}" for name in metrics), "paper_gain", "paper_gap_closed",
+    )  # fmt: skip
+
+
+COLUMNS = columns(METRICS)
 
 Row = dict[str, Any]  # some columns of a line
 
@@ -38,6 +47,7 @@ class _Source:
     lines: Lines
     paper: Numbers
     resamples: int
+    metrics: tuple[str, ...]
 
 
 def table1(
@@ -57,16 +67,36 @@ def table1(
     that it does not have. What does not apply is NaN.
     Raises DataError where a setting has no baseline or a training comes twice with one seed.
     """
-    lines, paper = gather(results), numbers(published, paper_backbone)
-    source = _Source(lines, paper, resamples)
+    paper = numbers(published, paper_backbone)
+    return _table("1", unions, _Source(gather(results), paper, resamples, METRICS))
+
+
+def table4(
+    results: Sequence[Result],
+    unions: Mapping[str, frozenset[str]],
+    published: pd.DataFrame | None = None,
+    *,
+    paper_backbone: str = "resnet50",
+    resamples: int = 1000,
+) -> pd.DataFrame:
+    """Compare as `table1` does, for boxes: with AP of small objects.
+
+    `published` has the columns of "table4_detection".
+    """
+    paper = numbers(published, paper_backbone)
+    return _table("4", unions, _Source(gather(results), paper, resamples, BOX_METRICS))
+
+
+def _table(number: str, unions: Mapping[str, frozenset[str]], source: _Source) -> pd.DataFrame:
     rows = [
-        {"table": f"1{chr(ord('a') + number)}", **row}
-        for number, comparisons in enumerate(sections(lines, unions, paper))
+        {"table": f"{number}{chr(ord('a') + section)}", **row}
+        for section, comparisons in enumerate(sections(source.lines, unions, source.paper))
         for comparison in comparisons
         for row in _rows(comparison, source)
     ]
-    kinds = {name: float for name in COLUMNS if name not in WORDS + COUNTS}
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
+    names = columns(source.metrics)
+    kinds = {name: float for name in names if name not in WORDS + COUNTS}
+    return pd.DataFrame(rows, columns=list(names)).astype(kinds)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -93,7 +123,7 @@ def _rows(comparison: Comparison, source: _Source) -> list[Row]:
 
 def _described(role: str, training: Training, source: _Source) -> Row:
     results = source.lines[training]
-    values = {name: [_metric(result, name) for result in results] for name in METRICS}
+    values = {name: [_metric(result, name) for result in results] for name in source.metrics}
     low, high = _interval(results, source.resamples)
     return {
         **training._asdict(),

@@ -10,7 +10,7 @@ import pandas as pd
 
 WIDTH = 110  # columns of the terminal
 UNSURE = "not distinguishable"
-RIGHT = ("iterations", "seeds", "AP50", "AP75", "APM", "APL", "paper AP", "paper gain")
+RIGHT = ("iterations", "seeds", "AP50", "AP75", "APS", "APM", "APL", "paper AP", "paper gain")
 
 Line = Mapping[Any, Any]  # one line of a table, by column
 Cells = dict[str, str]  # one line, by heading
@@ -66,6 +66,7 @@ def _page_cells(line: Line, several: bool) -> Cells:
         ap: _ap(line),
         "AP50": _number(line, "ap50"),
         "AP75": _number(line, "ap75"),
+        "APS": _number(line, "ap_small"),
         "APM": _number(line, "ap_medium"),
         "APL": _number(line, "ap_large"),
         "gain [95 %]": _gain(line, "gain", f" {UNSURE}"),
@@ -80,12 +81,14 @@ def _is_told(name: str, table: pd.DataFrame) -> bool:
         "over control": "control_gain",
         "paper AP": "paper_ap",
         "paper gain": "paper_gain",
+        "APS": "ap_small",
         "APM": "ap_medium",
         "APL": "ap_large",
     }
     if name == "backbone":
         return table["backbone"].nunique() > 1
-    return name not in sources or bool(table[sources[name]].notna().any())
+    source = sources.get(name)
+    return source is None or (source in table and bool(table[source].notna().any()))
 
 
 def _gap_sentences(section: pd.DataFrame) -> list[str]:
@@ -144,7 +147,7 @@ def _short(iterations: int) -> str:
 
 
 def _has(line: Line, name: str) -> bool:
-    return not pd.isna(line[name])
+    return name in line and not pd.isna(line[name])
 
 
 def _number(line: Line, name: str, sign: str = "") -> str:

@@ -20,6 +20,7 @@ class Candidate:
     """A candidate, what was decided about it and from what.
 
     box        (4,)          x1, y1, x2, y2 in pixels of the image
+    name                     its category, "" where there is but one
     keypoints  (k, 3)        x, y, probability
     kept       (k,)          whether a keypoint is part of the annotation
     heatmaps   (k, m, m)     mean probabilities over the views, in the frame of the box
@@ -33,6 +34,7 @@ class Candidate:
     kept: NDArray[np.bool_]
     heatmaps: NDArray[np.float32]
     views: NDArray[np.float32]
+    name: str = ""
 
 
 def verdict_sheet(image: Image, candidates: Sequence[Candidate]) -> Image:
@@ -49,6 +51,19 @@ def verdict_sheet(image: Image, candidates: Sequence[Candidate]) -> Image:
     return np.hstack([*panels, _views(plain, candidates, scale)])
 
 
+def box_sheet(image: Image, candidates: Sequence[Candidate], seen: NDArray[np.float64]) -> Image:
+    """Return two panels side by side of the RGB `image`: the verdicts, and the boxes `seen` (n, 4)
+    by any view, so that what they disagree on is blurred.
+    """
+    scale = _WIDTH / image.shape[1]
+    size = (_WIDTH, round(image.shape[0] * scale))
+    plain = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    panel = np.asarray(plain // 2, np.uint8)
+    for x1, y1, x2, y2 in np.rint(scale * seen).astype(int).tolist():
+        cv2.rectangle(panel, (x1, y1), (x2, y2), _VIEW, 1, cv2.LINE_AA)
+    return np.hstack([_verdicts(plain, candidates, scale), panel])
+
+
 def _verdicts(plain: Image, candidates: Sequence[Candidate], scale: float) -> Image:
     panel = plain.copy()
     for candidate in sorted(candidates, key=lambda each: each.accepted):
@@ -56,7 +71,7 @@ def _verdicts(plain: Image, candidates: Sequence[Candidate], scale: float) -> Im
         x1, y1, x2, y2 = np.rint(scale * candidate.box).astype(int).tolist()
         cv2.rectangle(panel, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
         spot = (x1 + 2, max(y1 + 11, 11))
-        text = f"{candidate.score:.2f}"
+        text = f"{candidate.name} {candidate.score:.2f}".strip()
         cv2.putText(panel, text, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
         for x, y, _ in candidate.keypoints[candidate.kept]:
             spot = round(scale * x), round(scale * y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,19 +21,21 @@ from datastill.data.coco import (
 )
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
-from datastill.data.skeleton import Skeleton, skeleton_of
+from datastill.data.subject import Subject, subject
 from datastill.distill.annotate import Teacher, find_candidates
+from datastill.distill.categories import BoxDensity, box_density, select_boxes
 from datastill.distill.generate import EvidenceFile, generate, with_verdicts
 from datastill.distill.predict import Inference
-from datastill.distill.ready import through
+from datastill.distill.ready import categories_found, through
 from datastill.distill.select import Density, Rules, Selection, density, select
 from datastill.distill.shards import Candidates, Shard, cut
 from datastill.errors import DataError, ParamsError
 from datastill.model.checkpoint import load_detector
+from datastill.model.detector import Detector
 from datastill.params import DistilledRow
 from datastill.progress import Steps
 from datastill.stages import data
-from datastill.stages.annotation_card import Outcome, Tally, annotation_card
+from datastill.stages.annotation_card import Outcome, Tally, annotation_card, area_shares
 from datastill.stages.cluster import Job, find_on_cluster
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
@@ -44,16 +46,46 @@ SAMPLE = 256  # labelled images that a teacher looks at again, to compare
 _log = logging.getLogger(__name__)
 
 
-def inference(place: Place, skeleton: Skeleton, multi: bool) -> Inference:
+def inference(place: Place, what: Subject, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
-    return through(place.params.views.model_dump(), skeleton.swap, None if multi else 1)
+    return through(place.params.views.model_dump(), what, None if multi else 1)
+
+
+def load_model(place: Place, row: str, what: Subject) -> tuple[Detector, dict[str, Any]]:
+    """Return the trained detector of `row`, on the GPU if there is one, and its card.
+
+    Raises DataError where it looks for something else than `what`.
+    """
+    detector, card = load_detector(place.weights(row))
+    check_model(place, row, card, what)
+    return detector.to("cuda" if torch.cuda.is_available() else "cpu"), card
+
+
+def check_model(place: Place, row: str, card: dict[str, Any], what: Subject) -> None:
+    """Raise DataError where the model of `row`, with this `card`, looks for something else."""
+    theirs, ours = (
+        [(c["id"], c["name"]) for c in known]
+        for known in (categories_found(place.weights(row), card), what.categories)
+    )
+    if tuple(card["keypoints"]) != what.skeleton.names or theirs != ours:
+        raise DataError(
+            f"{place.weights(row)}: looks for {_told(theirs, card['keypoints'])}, the data have "
+            f"{_told(ours, what.skeleton.names)}; train row {row} again"
+        )
+
+
+def _told(categories: list[tuple[int, str]], keypoints: Sequence[str]) -> str:
+    names = [f"{number} {name}" for number, name in categories]
+    some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(keypoints)} keypoints of {some}" if keypoints else f"boxes of {some}"
 
 
 def run(place: Place, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
     spec = distilled(place, row)
     labelled = read_coco(place.image_set(spec.labelled))
-    wanted = density(labelled)
+    boxes = place.params.task == "boxes"
+    wanted = box_density(labelled) if boxes else density(labelled)
     unlabelled = data.load(place, spec.unlabelled)
     candidates = find(place, row, unlabelled.images)
     sample = labelled.images[:: -(-len(labelled.images) // SAMPLE)]
@@ -61,7 +93,7 @@ def run(place: Place, row: str) -> None:
     refused = _refused(place, row, candidates, len(unlabelled.images))
     lost = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in lost]
-    selection = select(candidates, len(readable), wanted, _rules(place))
+    selection = _select(candidates, len(readable), wanted, _rules(place))
     images = _kept_images(place, readable, candidates, selection)
     tally = _write(place, row, (images, unlabelled.categories), (candidates, selection, wanted))
     outcome = Outcome(
@@ -86,9 +118,10 @@ def distilled(place: Place, row: str) -> DistilledRow:
     return spec
 
 
-def labelled_skeleton(place: Place, row: str) -> Skeleton:
-    """Return the skeleton that the labelled set of `row` defines."""
-    return skeleton_of(read_coco(place.image_set(place.params.row(row).labelled)).categories)
+def looked_for(place: Place, row: str) -> Subject:
+    """Return what the models of `row` look for: what its labelled set has."""
+    labelled = read_coco(place.image_set(place.params.row(row).labelled))
+    return subject(labelled, place.params.task)
 
 
 def find(place: Place, row: str, images: list[Record], *, multi: bool = True) -> Candidates:
@@ -97,26 +130,25 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
     shards = _shards(place, row, images, multi)
     done = sum(len(shard.images) for shard in shards if shard.is_done)
     if done < len(images):
-        weights = place.weights(spec.teacher)
-        detector, _ = load_detector(weights)
-        how = inference(place, labelled_skeleton(place, row), multi)
-        what = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
-        with Steps(what, len(images)) as steps:
+        what = looked_for(place, row)
+        detector, _ = load_model(place, spec.teacher, what)
+        how = inference(place, what, multi)
+        told = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
+        with Steps(told, len(images)) as steps:
             steps.start_at(done)
             if place.params.machine.engine == "ray":
-                job = Job(weights.absolute(), place.images.absolute(), how, torch.get_num_threads())
+                weights = place.weights(spec.teacher).absolute()
+                job = Job(weights, place.images.absolute(), how, torch.get_num_threads())
                 find_on_cluster(job, shards, steps.advance)
             else:
-                device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-                teacher = Teacher(detector.to(device), how)
-                find_candidates(teacher, shards, place.images, steps.advance)
+                find_candidates(Teacher(detector, how), shards, place.images, steps.advance)
     return Candidates(shards)
 
 
 def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[Shard]:
     spec = distilled(place, row)
     weights = place.weights(spec.teacher)
-    how = asdict(inference(place, labelled_skeleton(place, row), multi))
+    how = asdict(inference(place, looked_for(place, row), multi))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
     lines = read_manifest(place.manifest)
     digests = dict(zip(lines.index, lines["digest"], strict=True))
@@ -134,6 +166,14 @@ def _refused(place: Place, row: str, candidates: Candidates, images: int) -> lis
     return refused
 
 
+def _select(
+    candidates: Candidates, images: int, wanted: Density | BoxDensity, rules: Rules
+) -> Selection:
+    if isinstance(wanted, BoxDensity):
+        return select_boxes(candidates, images, wanted, rules)
+    return select(candidates, images, wanted, rules)
+
+
 def _rules(place: Place) -> Rules:
     return Rules(**place.params.select.model_dump(exclude={"images_without", "most_refused"}))
 
@@ -144,9 +184,8 @@ def _kept_images(
     if place.params.select.images_without == "keep":
         return images
     busy: set[int] = set()
-    for table in candidates.tables("image_id", "score"):
-        accepted = selection.keeps(table["score"].to_numpy())
-        busy |= set(table["image_id"].to_numpy()[accepted].tolist())
+    for table in candidates.tables("image_id", "category_id", "score"):
+        busy |= set(table["image_id"].to_numpy()[selection.keeps(table)].tolist())
     return [image for image in images if image["id"] in busy]
 
 
@@ -154,7 +193,7 @@ def _write(
     place: Place,
     row: str,
     where: tuple[list[Record], list[Record]],
-    what: tuple[Candidates, Selection, Density],
+    what: tuple[Candidates, Selection, Density | BoxDensity],
 ) -> Tally:
     """Write annotations and evidence, both in one go over the shards."""
     (images, categories), (candidates, selection, wanted) = where, what
@@ -166,7 +205,7 @@ def _write(
             evidence.add(verdicts)
             yield verdicts
 
-    records = generate(judged(), categories[0]["id"], wanted.area_share)
+    records = generate(judged(), area_shares(wanted, categories))
     shown = {image["id"] for image in images[:SHOWN]}
     stream_coco(place.annotations(row), images, tally.counted(records, shown), categories)
     evidence.close()
@@ -174,11 +213,11 @@ def _write(
 
 
 def _provenance(place: Place, row: str) -> dict[str, Any]:
-    how = inference(place, labelled_skeleton(place, row), multi=True)
+    spec = distilled(place, row)
     return {
         "annotations": digest(place.annotations(row)),
-        "teacher_weights": digest(place.weights(distilled(place, row).teacher)),
-        "views": len(how.views),
+        "teacher_weights": digest(place.weights(spec.teacher)),
+        "views": len(inference(place, looked_for(place, row), multi=True).views),
         "code": code_version(),
         **environment(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -13,12 +13,14 @@ from datastill.data.coco import Coco, Record, read_coco
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
 from datastill.data.sets import only
-from datastill.data.skeleton import skeleton_of
+from datastill.data.subject import subject
+from datastill.distill.categories import BoxDensity
 from datastill.distill.drift import drift, look_at
 from datastill.distill.generate import generate, with_verdicts
 from datastill.distill.select import Density, Selection, scores
 from datastill.distill.shards import Candidates
 from datastill.evaluate.truth import curve, judge
+from datastill.stages.category_card import by_category, category_names, rare, shares
 from datastill.stages.place import Place
 
 
@@ -37,7 +39,7 @@ class Tally:
         for record in records:
             self.ignored += record["iscrowd"]
             self.instances += not record["iscrowd"]
-            self.keypoints += record["num_keypoints"]
+            self.keypoints += record.get("num_keypoints", 0)
             self.images[record["image_id"]] += not record["iscrowd"]
             if record["image_id"] in shown:
                 self.shown.append(record)
@@ -62,8 +64,20 @@ class Outcome:
     sample: Candidates
     sampled: int
     selection: Selection
-    wanted: Density
+    wanted: Density | BoxDensity
     tally: Tally
+
+    @property
+    def boxes(self) -> bool:
+        """Return whether it is about boxes alone, of several categories."""
+        return isinstance(self.wanted, BoxDensity)
+
+
+def area_shares(wanted: Density | BoxDensity, categories: Sequence[Record]) -> Mapping[int, float]:
+    """Return the mean share of a box that is annotated area, by category id."""
+    if isinstance(wanted, BoxDensity):
+        return wanted.area_shares
+    return {category["id"]: wanted.area_share for category in categories}
 
 
 def annotation_card(place: Place, outcome: Outcome) -> dict[str, Any]:
@@ -75,14 +89,14 @@ def annotation_card(place: Place, outcome: Outcome) -> dict[str, Any]:
         "teacher": place.params.distilled[row].teacher,
         **_counts(outcome),
         "images_refused": [asdict(refusal) for refusal in outcome.refused],
-        "labelled": _rounded(asdict(outcome.wanted)),
+        "labelled": _labelled(outcome),
         "rules": place.params.select.model_dump(),
         "thresholds": _thresholds(selection, outcome.unlabelled),
         "quality": _quality(place, outcome),
         "sensitivity": _sensitivity(outcome),
         "drift": drifted,
         "warnings": [
-            *_warnings(row, selection, outcome.refused),
+            *_warnings(outcome),
             *(f"{row}: {warning}" for warning in drifted["warnings"]),
         ],
     }
@@ -96,15 +110,28 @@ def _counts(outcome: Outcome) -> dict[str, Any]:
         "instances": tally.instances,
         "ignored": tally.ignored,
         "instances_per_image": round(tally.instances / readable, 4),
-        "keypoints_per_instance": round(tally.keypoints / max(1, tally.instances), 4),
+        **({} if outcome.boxes else {"keypoints_per_instance": _per(tally)}),
     }
+
+
+def _per(tally: Tally) -> float:
+    return round(tally.keypoints / max(1, tally.instances), 4)
+
+
+def _labelled(outcome: Outcome) -> dict[str, Any]:
+    facts = asdict(outcome.wanted)
+    if not outcome.boxes:
+        return _rounded(facts)
+    names = category_names(outcome.unlabelled)
+    return {key: _rounded({names[n]: v for n, v in by.items()}) for key, by in facts.items()}
 
 
 def _drift(place: Place, outcome: Outcome) -> dict[str, Any]:
     brightness = read_manifest(place.manifest)["brightness"]
-    people = (a for a in outcome.labelled.annotations if a["num_keypoints"] and not a["iscrowd"])
+    known = (a for a in outcome.labelled.annotations if not a["iscrowd"])
+    counted = Counter(a["image_id"] for a in known if outcome.boxes or a["num_keypoints"])
     sets = (
-        (outcome.labelled.images, Counter(a["image_id"] for a in people)),
+        (outcome.labelled.images, counted),
         (outcome.readable, outcome.tally.images),
     )
     found = (outcome.sample, outcome.sampled), (outcome.candidates, len(outcome.readable))
@@ -118,13 +145,16 @@ def _drift(place: Place, outcome: Outcome) -> dict[str, Any]:
         )
         for (images, instances), (candidates, looked) in zip(sets, found, strict=True)
     ]
-    return drift(looks[0], looks[1], outcome.selection.instance.value)
+    threshold = None if outcome.boxes else outcome.selection.instance.value
+    return drift(looks[0], looks[1], threshold)
 
 
 def _sensitivity(outcome: Outcome) -> list[dict[str, float | None]]:
     """Return what other thresholds would have given: instances per image and, where the truth is
-    known, precision and recall at OKS 0.5.
+    known, precision and recall at OKS 0.5; for boxes what other shares of those wanted would have.
     """
+    if outcome.boxes:
+        return [_rounded(each) for each in shares(outcome)]
     found, selection = scores(outcome.candidates), outcome.selection
     counts = np.geomspace(0.25, 4, 9) * selection.instance.kept
     places = np.unique(np.clip(np.rint(counts).astype(int), 1, len(found)))
@@ -150,15 +180,19 @@ def _judged(outcome: Outcome, thresholds: list[float]) -> list[tuple[float | Non
     lenient = replace(outcome.selection, instance=least, ignored=None)
     tables = (with_verdicts(table, lenient, "") for table in outcome.candidates.tables())
     categories = outcome.unlabelled.categories
-    people = list(generate(tables, categories[0]["id"], outcome.wanted.area_share))
+    people = list(generate(tables, area_shares(outcome.wanted, categories)))
     generated = Coco(outcome.readable, people, categories)
     truth = only(outcome.unlabelled, outcome.readable)
-    return curve(generated, truth, thresholds, sigmas=skeleton_of(categories).sigmas)
+    sigmas = subject(truth, "keypoints").sigmas
+    return curve(generated, truth, thresholds, sigmas=sigmas)
 
 
-def _warnings(row: str, selection: Selection, refused: list[Refusal]) -> Iterator[str]:
+def _warnings(outcome: Outcome) -> Iterator[str]:
+    row, selection, refused = outcome.row, outcome.selection, outcome.refused
+    if outcome.boxes:
+        yield from (f"{row}: {warning}" for warning in rare(outcome))
     for what, threshold in (("instances", selection.instance), ("keypoints", selection.keypoint)):
-        if threshold and threshold.exhausted:
+        if threshold and threshold.exhausted and not outcome.boxes:
             yield (
                 f"{row}: wanted {threshold.wanted} {what} to match the labelled set, the teacher "
                 f"predicts only {threshold.kept}; all are kept, whatever their score"
@@ -168,6 +202,12 @@ def _warnings(row: str, selection: Selection, refused: list[Refusal]) -> Iterato
 
 
 def _thresholds(selection: Selection, unlabelled: Coco) -> dict[str, Any]:
+    if selection.by_category:
+        names_of = category_names(unlabelled)
+        return {
+            "instance": asdict(selection.instance),
+            "by_category": {names_of[n]: asdict(t) for n, t in selection.by_category.items()},
+        }
     names = unlabelled.keypoint_names()
     by_type = {n: asdict(each) for n, each in zip(names, selection.by_type, strict=False)}
     return {
@@ -184,8 +224,11 @@ def _quality(place: Place, outcome: Outcome) -> dict[str, Any] | None:
         return None
     generated = read_coco(place.annotations(outcome.row))
     truth = only(outcome.unlabelled, outcome.images)
-    sigmas = skeleton_of(truth.categories).sigmas
-    return _rounded(asdict(judge(generated, truth, sigmas=sigmas)))
+    sigmas = subject(truth, place.params.task).sigmas
+    found = asdict(judge(generated, truth, place.params.task, sigmas=sigmas))
+    similarity = "mean_iou" if outcome.boxes else "mean_oks"
+    named = {similarity if key == "mean_similarity" else key: v for key, v in found.items()}
+    return _rounded(named) | (by_category(generated, truth) if outcome.boxes else {})
 
 
 def _rounded(facts: dict[str, Any]) -> dict[str, Any]:

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import torch
 
-from datastill.data.skeleton import Skeleton
+from datastill.data.coco import PERSON
+from datastill.data.subject import Subject
 from datastill.distill.views import View
+from datastill.evaluate.coco_ap import MOST_DETECTIONS
 from datastill.params import DistilledRow, SupervisedRow
 from datastill.stages.annotate import inference
 from datastill.stages.place import Place
-from datastill.stages.probe import Speed, probe
+from datastill.stages.probe import Load, Speed, probe
 from datastill.stages.train import count_processes
 
 _GB = 1e9
-_CANDIDATES = 20  # per image, at most
-_CANDIDATE = 2 * (40 + 26)  # bytes: in a shard and in the evidence, unpacked
-_CANDIDATE_KEYPOINT = 2 * (3 * 8 + 4 + 2)
+_BOX = 40 + 26 + 14  # bytes of a candidate: its box, its verdict, its category and votes
+_KEYPOINT = 3 * 8 + 4 + 2 + 1  # bytes of each of its keypoints
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Costs:
     """Seconds and bytes of a profile, as far as they are known.
 
     keypoints  of an instance
-    images     of every set, with keypoints and in all
+    images     of every set, those that teach something and in all
     speeds     of every backbone that was timed
     """
 
@@ -61,20 +62,24 @@ class Costs:
         if row.backbone not in self.speeds or row.unlabelled not in self.images:
             return None
         images = self.images[row.unlabelled][1]
-        return images * self.speeds[row.backbone].plain_image * (1 + self._views())
+        return images * self.speeds[row.backbone].plain_image * self._many()
 
     def testing(self, name: str, row: SupervisedRow) -> float | None:
         """Return the seconds that row `name` is tested on val."""
         if row.backbone not in self.speeds or "val" not in self.images:
             return None
         many = name in self.place.params.evaluate.with_views
-        work = 2 + self._views() if many else 1
+        work = 1 + self._many() if many else 1
         return self.images["val"][1] * self.speeds[row.backbone].plain_image * work
+
+    def _many(self) -> float:
+        """Return how many plain passes a look with all views takes; keypoints need one more."""
+        return self._views() + (self.place.params.task == "keypoints")
 
     def _views(self) -> float:
         """Return how many times the pixels of the plain view all views have, on a 4 : 3 image."""
         image = torch.empty(3, 480, 640)
-        how = inference(self.place, Skeleton(), multi=True)
+        how = inference(self.place, Subject((PERSON,)), multi=True)
         return sum(map(_pixels, how.views, [image] * len(how.views))) / _pixels(how.plain, image)
 
     def disk(self) -> Iterator[str]:
@@ -86,8 +91,8 @@ class Costs:
             yield f"a training under way: {2 * max(sizes):.1f} GB"
         unlabelled = {row.unlabelled for row in self.place.params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
-        size = _CANDIDATE + self.keypoints * _CANDIDATE_KEYPOINT
-        most = images * _CANDIDATES * size / _GB
+        each = 2 * (_BOX + _KEYPOINT * self.keypoints)  # in a shard and in the evidence, unpacked
+        most = images * MOST_DETECTIONS[self.place.params.task] * each / _GB
         yield f"candidates on {images:,} unlabelled images: at most {most:.1f} GB a teacher"
 
 
@@ -105,7 +110,7 @@ def mix(place: Place, row: SupervisedRow) -> str:
     return f"{labelled:g} labelled + {how.batch - labelled:g} generated"
 
 
-def timed(place: Place, keypoints: int, seconds: float) -> dict[str, Speed]:
+def timed(place: Place, keypoints: int, categories: int, seconds: float) -> dict[str, Speed]:
     """Time one backbone of the rows after the other until `seconds` are over."""
     how = place.params.train
     short = sum(how.short_sides) // 2
@@ -114,5 +119,6 @@ def timed(place: Place, keypoints: int, seconds: float) -> dict[str, Speed]:
     for backbone in dict.fromkeys(row.backbone for row in place.params.rows().values()):
         if time.monotonic() - began >= seconds:
             break
-        speeds[backbone] = probe(backbone, keypoints, how.images_per_pass, size, how.precision)
+        load = Load(how.images_per_pass, size, keypoints, categories)
+        speeds[backbone] = probe(backbone, load, how.precision)
     return speeds

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from datastill.data.coco import Coco, Record, digest, write_text
+from datastill.data.coco import Coco, Record, Task, digest, write_text
 from datastill.data.images import load_image
-from datastill.data.skeleton import skeleton_of
+from datastill.data.subject import subject
 from datastill.distill.predict import Inference, predict
 from datastill.evaluate.coco_ap import AveragePrecision, evaluate
 from datastill.evaluate.intervals import bootstrap, interval, match, paired_interval
@@ -18,7 +18,7 @@ from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
 from datastill.stages import data
-from datastill.stages.annotate import inference
+from datastill.stages.annotate import check_model, inference
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment
 from datastill.stages.records import mirror_row
@@ -30,14 +30,15 @@ def run(place: Place, row: str) -> None:
     detector, card = load_detector(place.weights(row))
     detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
     val = data.load(place, data.VAL)
-    skeleton = skeleton_of(val.categories)
-    once = inference(place, skeleton, multi=False)
+    what = subject(val, params.task)
+    check_model(place, row, card, what)
+    once = inference(place, what, multi=False)
     plain = _detect(place, detector, val, once)
-    matches = match(val, plain, params.task, sigmas=skeleton.sigmas)
+    matches = match(val, plain, params.task, sigmas=what.sigmas)
     metrics = {
         "row": row,
         "task": params.task,
-        **_percent(evaluate(val, plain, params.task, sigmas=skeleton.sigmas)),
+        **_percent(evaluate(val, plain, params.task, sigmas=what.sigmas), params.task),
         "images": len(val.images),
         "instances": len(val.annotations),
         "interval": _rounded(interval(bootstrap(matches, params.evaluate.resamples))),
@@ -46,17 +47,17 @@ def run(place: Place, row: str) -> None:
             "fingerprint": card["fingerprint"],
             "val": digest(place.image_set(data.VAL)),
             "precision": once.precision,
-            **({"oks": skeleton.oks()} if len(skeleton) else {}),
+            **({"oks": what.skeleton.oks()} if what.sigmas else {}),
             "code": code_version(),
             **environment(),
         },
     }
     if row in params.evaluate.with_views:
-        many = _detect(place, detector, val, inference(place, skeleton, multi=True))
-        better = match(val, many, params.task, sigmas=skeleton.sigmas)
+        many = _detect(place, detector, val, inference(place, what, multi=True))
+        better = match(val, many, params.task, sigmas=what.sigmas)
         gain, bounds = paired_interval(matches, better, params.evaluate.resamples)
         metrics["with_views"] = {
-            **_percent(evaluate(val, many, params.task, sigmas=skeleton.sigmas)),
+            **_percent(evaluate(val, many, params.task, sigmas=what.sigmas), params.task),
             "gain": round(gain, 2),
             "gain_interval": _rounded(bounds),
         }
@@ -74,12 +75,13 @@ def _detect(place: Place, detector: Detector, val: Coco, how: Inference) -> list
             records = val.images[start : start + batch]
             pixels = [load_image(place.images, r) for r in records]
             for record, found in zip(records, predict(detector, pixels, how), strict=True):
-                results += as_results(record["id"], found, val.categories[0]["id"])
+                as_task = as_box_results if place.params.task == "boxes" else as_results
+                results += as_task(record["id"], found)
             steps.advance(len(records))
     return results
 
 
-def as_results(image_id: int, found: Instances, category: int) -> list[Record]:
+def as_results(image_id: int, found: Instances) -> list[Record]:
     """Return `found` as COCO keypoint results, each point with its probability.
 
     They carry no bbox: COCO's own format has none, and pycocotools would take areas from it.
@@ -91,11 +93,27 @@ def as_results(image_id: int, found: Instances, category: int) -> list[Record]:
             "score": round(float(score), 6),
             "keypoints": [round(value, 4) for value in points.flatten().tolist()],
         }
-        for score, points in zip(found.scores, found.keypoints, strict=True)
+        for category, score, points in zip(
+            found.labels.tolist(), found.scores, found.keypoints, strict=True
+        )
     ]
 
 
-def _percent(measured: AveragePrecision) -> dict[str, Any]:
+def as_box_results(image_id: int, found: Instances) -> list[Record]:
+    """Return `found` as COCO results of boxes: x, y, width and height."""
+    xywh = torch.cat([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]], dim=1)
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category,
+            "score": round(float(score), 6),
+            "bbox": [round(value, 3) for value in box.tolist()],
+        }
+        for category, score, box in zip(found.labels.tolist(), found.scores, xywh, strict=True)
+    ]
+
+
+def _percent(measured: AveragePrecision, task: Task) -> dict[str, Any]:
     named = {
         "ap": measured.ap,
         "ap50": measured.ap50,
@@ -104,7 +122,9 @@ def _percent(measured: AveragePrecision) -> dict[str, Any]:
         "ap_medium": measured.ap_medium,
         "ap_large": measured.ap_large,
     }
-    return {name: round(value, 2) for name, value in named.items() if value is not None}
+    if task == "keypoints":
+        del named["ap_small"]  # COCO has none
+    return {name: None if value is None else round(value, 2) for name, value in named.items()}
 
 
 def _rounded(bounds: tuple[float, float]) -> list[float]:

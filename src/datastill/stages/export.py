@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from datastill.data.coco import digest, read_coco, write_text
-from datastill.data.skeleton import skeleton_of
+from datastill.data.subject import subject_of
 from datastill.distill.ready import CARD, FORMAT, WEIGHTS, categories_found
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
@@ -63,7 +63,7 @@ def model_card(place: Place, row: str) -> dict[str, Any]:
     place.params.row(row)
     _, inside = load_detector(place.weights(row))
     categories = categories_found(place.weights(row), inside)
-    skeleton = skeleton_of(categories)
+    skeleton = subject_of(categories, bool(inside["keypoints"])).skeleton
     measured = _measured(place, row)
     return {
         "format": FORMAT,

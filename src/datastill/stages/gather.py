@@ -18,7 +18,7 @@ from datastill.data.likeness import likeness, repeats
 from datastill.data.manifest import examine
 from datastill.data.parts import Span, part
 from datastill.data.sets import Folder, folder_images, located, without
-from datastill.data.tidy import keypoint_category, read_published, tidy
+from datastill.data.tidy import box_categories, keypoint_category, read_published, tidy
 from datastill.data.videos import find_videos
 from datastill.errors import DataError, ParamsError
 from datastill.params import (
@@ -66,7 +66,7 @@ def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
     if not images:
         first = f", {refused[0].file_name}: {refused[0].reason}" if refused else ""
         raise DataError(f"{_key(name)}: expected images, found none{first}")
-    return Coco(images, [], [val_category(place)]), refused
+    return Coco(images, [], val_categories(place)), refused
 
 
 def in_folders(place: Place, name: str, listed: Coco) -> tuple[Coco, list[Refusal]]:
@@ -143,11 +143,15 @@ def _spec(place: Place, name: str) -> AnnotatedImages | ImageFolder | Videos:
     return spec
 
 
-def val_category(place: Place) -> Record:
-    """Return the category with keypoints, which val's annotations define for all sets."""
+def val_categories(place: Place) -> list[Record]:
+    """Return what val's annotations define for all sets: all categories that have a box or, of a
+    task of keypoints, the one that has them.
+    """
     path = _below(place, _files(place).val.annotations)
     try:
-        return keypoint_category(read_published(path))
+        coco = read_published(path)
+        boxes = place.params.task == "boxes"
+        return box_categories(coco) if boxes else [keypoint_category(coco)]
     except DataError as error:
         raise DataError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
 
@@ -158,13 +162,13 @@ def members(place: Place, name: str) -> Coco:
     Raises DataError where a file is malformed or the number of members is 0 or not the expected
     one.
     """
-    spec, category = _spec(place, name), val_category(place)
+    spec, categories = _spec(place, name), val_categories(place)
     if not isinstance(spec, AnnotatedImages):
         raise ParamsError(f"data.sets.{name} has no annotations")
     path = _below(place, spec.annotations)
     listed = read_published(path)
     try:
-        tidied, flat = tidy(listed, category)
+        tidied, flat = tidy(listed, *categories)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     if flat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from datastill.data.faults import find_faults
 from datastill.data.images import Refusal
 from datastill.data.leaks import find_leaks
 from datastill.data.manifest import examine
-from datastill.data.sets import union, with_keypoints
+from datastill.data.sets import union, with_keypoints, with_objects
 from datastill.data.skeleton import skeleton_of
 from datastill.errors import DatastillError
 from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
@@ -24,6 +25,8 @@ from datastill.stages.place import Place
 from datastill.stages.probe import Speed
 from datastill.stages.train import count_processes
 from datastill.train.processes import check_shares
+
+_NAMED = 3  # of the categories, at both ends
 
 
 @dataclass
@@ -67,11 +70,11 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
         _unite(place.params.data, found)
     else:
         _drawn(place, found)
-    keypoints = _keypoints(found)
-    speeds = timed(place, keypoints, probe_seconds)
-    costs = Costs(place, keypoints, _images(found), speeds)
+    keypoints = _keypoints(place, found)
+    speeds = timed(place, keypoints, _categories(place, found), probe_seconds)
+    costs = Costs(place, keypoints, _images(place, found), speeds)
     parts = {
-        "Image sets": _sets_table(found),
+        "Image sets": _sets_table(place, found),
         "Rows": _rows_table(place, costs),
         f"Timed on {_device()}": _speeds_table(speeds),
         "Views": _views(place),
@@ -149,23 +152,36 @@ def _unite(files: FileData, found: Findings) -> None:
             found.sets |= {name: united} if united else {}
 
 
-def _keypoints(found: Findings) -> int:
+def _keypoints(place: Place, found: Findings) -> int:
     """Return how many keypoints an instance has: a drawn person's where no set is known yet."""
+    if place.params.task == "boxes":
+        return 0
     known = next(iter(found.sets.values()), Coco([], [], [PERSON]))
     return len(skeleton_of(known.categories))
 
 
-def _images(found: Findings) -> dict[str, tuple[int, int]]:
-    """Return how many images of each set have keypoints, and how many there are."""
+def _images(place: Place, found: Findings) -> dict[str, tuple[int, int]]:
+    """Return how many images of each set teach something, and how many there are."""
     known = {
-        name: (len(with_keypoints(coco).images), len(coco.images))
+        name: (len(_useful(place, coco).images), len(coco.images))
         for name, coco in found.sets.items()
     }
     return known | {name: (0, count) for name, count in found.frames.items()}
 
 
-def _sets_table(found: Findings) -> str:
-    lines = [{"set": name, **_contents(coco)} for name, coco in found.sets.items()]
+def _useful(place: Place, coco: Coco) -> Coco:
+    return (with_objects if place.params.task == "boxes" else with_keypoints)(coco)
+
+
+def _categories(place: Place, found: Findings) -> int:
+    """Return of how many categories a detector tells boxes apart."""
+    several = [len(coco.categories) for coco in found.sets.values()]
+    return max(several, default=1) if place.params.task == "boxes" else 1
+
+
+def _sets_table(place: Place, found: Findings) -> str:
+    contents = _box_contents if place.params.task == "boxes" else _contents
+    lines = [{"set": name, **contents(coco)} for name, coco in found.sets.items()]
     lines += [{"set": name, "images": f"{n:,} videos"} for name, n in found.videos.items()]
     return _table(lines)
 
@@ -179,6 +195,21 @@ def _contents(coco: Coco) -> dict[str, str]:
         "crowds": f"{len(coco.annotations) - len(people):,}",
         "keypoints": f"{sum(a['num_keypoints'] for a in people):,}",
         "category": ", ".join(f"{c['id']} {c['name']}" for c in coco.categories),
+    }
+
+
+def _box_contents(coco: Coco) -> dict[str, str]:
+    """Return the same of boxes; of the categories, the most and the least frequent."""
+    names = {category["id"]: category["name"] for category in coco.categories}
+    counts = Counter(names[a["category_id"]] for a in coco.annotations if not a["iscrowd"])
+    ranked = [f"{name} {count:,}" for name, count in counts.most_common()]
+    few = ranked if len(ranked) <= 2 * _NAMED else [*ranked[:_NAMED], "...", *ranked[-_NAMED:]]
+    return {
+        "images": f"{len(coco.images):,}",
+        "with objects": f"{len(with_objects(coco).images):,}",
+        "instances": f"{counts.total():,}",
+        "crowds": f"{len(coco.annotations) - counts.total():,}",
+        "categories": f"{len(counts)} of {len(names)}: {', '.join(few)}",
     }
 
 
@@ -229,7 +260,10 @@ def _views(place: Place) -> str:
     views = place.params.views
     sides = ", ".join(map(str, views.short_sides))
     flips = " x {plain, mirrored}" if views.flip else ""
-    return f"short side {{{sides}}}{flips}; boxes from one at {views.plain_short_side}"
+    boxes = f"boxes from one at {views.plain_short_side}"
+    if place.params.task == "boxes":
+        boxes = f"boxes from all, put to the vote at an IoU of {views.voting_iou:g}"
+    return f"short side {{{sides}}}{flips}; {boxes}"
 
 
 def _table(lines: list[dict[str, str]]) -> str:

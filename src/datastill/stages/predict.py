@@ -104,7 +104,9 @@ def _draw(
     if folder is None:
         return
     sheets = importlib.import_module("datastill.report.sheets")  # OpenCV, only where it is needed
-    picture = sheets.drawn_over(pixels.permute(1, 2, 0).numpy(), found, model.skeleton)
+    what = model.subject
+    names = {each["id"]: each["name"] for each in what.categories if not what.sigmas}
+    picture = sheets.drawn_over(pixels.permute(1, 2, 0).numpy(), found, what.skeleton, names)
     sheets.write_png(folder / f"{Path(image['file_name']).stem}-{image['id']}.png", picture)
 
 
@@ -116,6 +118,8 @@ def _write(
     if path is None:
         return text
     beside = path.with_suffix(".images.json")
-    write_text(beside, json.dumps({"images": images, "categories": [*model.categories]}, indent=1))
+    write_text(
+        beside, json.dumps({"images": images, "categories": [*model.subject.categories]}, indent=1)
+    )
     write_text(path, text + "\n")
     return f"{len(results)} objects on {len(images)} images: {path}; the images: {beside}"

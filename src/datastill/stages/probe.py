@@ -13,7 +13,7 @@ from torch import Tensor
 from datastill.model.detector import Batch, build_detector, count_parameters
 from datastill.model.precision import Choice, inference_precision
 
-_PEOPLE = 4  # on every made-up image: about COCO's mean where there are any
+_OBJECTS = 4  # on every made-up image: about COCO's mean of people where there are any
 _PATIENCE = 5.0  # seconds: warming up is a small part of what takes longer
 _TIMES = 3
 
@@ -28,17 +28,28 @@ class Speed:
     parameters: int
 
 
-def probe(
-    backbone: str, keypoints: int, images: int, size: tuple[int, int], precision: Choice
-) -> Speed:
-    """Time training passes of that many `images` of `size` (height, width), and plain inference.
+@dataclass(frozen=True)
+class Load:
+    """What a training pass holds: so many images of `size` (height, width), and what to find.
+
+    keypoints   of people; 0 for boxes of that many categories
+    """
+
+    images: int
+    size: tuple[int, int]
+    keypoints: int
+    categories: int
+
+
+def probe(backbone: str, load: Load, precision: Choice) -> Speed:
+    """Time training passes of that `load`, and plain inference.
 
     The first pass warms up, unless it takes so long that it has to do.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    detector = build_detector(backbone, keypoints).to(device)
-    pixels = [torch.rand(3, *size, device=device) for _ in range(images)]
-    batch = Batch(pixels, [_people(keypoints, size, device) for _ in pixels])
+    detector = build_detector(backbone, load.keypoints, categories=load.categories).to(device)
+    pixels = [torch.rand(3, *load.size, device=device) for _ in range(load.images)]
+    batch = Batch(pixels, [_objects(load.keypoints, load.size, device) for _ in pixels])
 
     def learn() -> None:
         with inference_precision(precision, device):
@@ -62,13 +73,13 @@ def _memory(device: torch.device) -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _people(keypoints: int, size: tuple[int, int], device: torch.device) -> dict[str, Tensor]:
+def _objects(keypoints: int, size: tuple[int, int], device: torch.device) -> dict[str, Tensor]:
     height, width = size
-    corners = torch.rand(_PEOPLE, 2, device=device) * torch.tensor([width, height], device=device)
+    corners = torch.rand(_OBJECTS, 2, device=device) * torch.tensor([width, height], device=device)
     boxes = torch.cat([corners / 2, corners / 2 + torch.tensor([width, height]).to(device) / 3], 1)
     points = boxes[:, None, :2].expand(-1, keypoints, -1) + 1
-    seen = torch.ones(_PEOPLE, keypoints, 1, device=device)
-    labels = torch.ones(_PEOPLE, dtype=torch.int64, device=device)
+    seen = torch.ones(_OBJECTS, keypoints, 1, device=device)
+    labels = torch.ones(_OBJECTS, dtype=torch.int64, device=device)
     return {
         "boxes": boxes,
         "labels": labels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from datastill.params import DistilledRow
 from datastill.stages.place import Place
 from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
 from datastill.train.journal import read_journal
+
+_REFUSED = r"[^\w .:/-]"  # characters that MLflow has in no name
 
 
 def store(place: Place) -> Store:
@@ -98,14 +101,20 @@ def _annotation_metrics(place: Place, row: str) -> dict[str, float]:
     card = _read(place.annotation_card(row))
     if not card:
         return {}
-    keypoint = card["thresholds"]["keypoint"] or {}
+    thresholds = card["thresholds"]
+    counts = ("instances", "instances_per_image", "keypoints_per_instance")
     facts = {
-        "instance threshold": card["thresholds"]["instance"]["value"],
-        "keypoint threshold": keypoint.get("value"),
-        **{k: card[k] for k in ("instances", "instances_per_image", "keypoints_per_instance")},
+        "instance threshold": thresholds["instance"]["value"],
+        "keypoint threshold": (thresholds.get("keypoint") or {}).get("value"),
+        **{
+            f"threshold of {re.sub(_REFUSED, '_', name)}": each["value"]
+            for name, each in thresholds.get("by_category", {}).items()
+        },
+        **{name: card[name] for name in counts if name in card},
         **(card["quality"] or {}),
     }
-    return {f"annotations/{name}": value for name, value in facts.items() if value is not None}
+    numbers = {name: value for name, value in facts.items() if isinstance(value, int | float)}
+    return {f"annotations/{name}": value for name, value in numbers.items()}
 
 
 def _inputs(place: Place, row: str) -> list[DataInput]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datastill.data.coco import Coco, read_coco
 from datastill.data.images import load_image
-from datastill.data.skeleton import skeleton_of
+from datastill.data.subject import subject
 from datastill.errors import ParamsError
 from datastill.report.sheets import contact_sheet, write_png
 from datastill.stages.place import Place
@@ -31,9 +31,11 @@ def run(place: Place, name: str) -> Path:
 
 def draw_sheet(place: Place, name: str, coco: Coco) -> None:
     """Write the first images of `coco` with what is annotated on them."""
-    people = coco.by_image()
+    objects = coco.by_image()
     shown = coco.images[:SHOWN]
     pictures = [load_image(place.images, image).permute(1, 2, 0).numpy() for image in shown]
-    skeleton = skeleton_of(coco.categories)
-    sheet = contact_sheet(pictures, [people[image["id"]] for image in shown], skeleton)
+    what = subject(coco, place.params.task)
+    names = {each["id"]: each["name"] for each in what.categories if not what.sigmas}
+    annotated = [objects[image["id"]] for image in shown]
+    sheet = contact_sheet(pictures, annotated, what.skeleton, names)
     write_png(place.sheet(name), sheet)

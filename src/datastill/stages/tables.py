@@ -6,22 +6,23 @@ import json
 from pathlib import Path
 
 from datastill.data.coco import Coco, read_coco, write_text
-from datastill.data.skeleton import skeleton_of
+from datastill.data.subject import subject
 from datastill.errors import DataError
 from datastill.evaluate.intervals import match
 from datastill.params import DistilledRow, Union
 from datastill.report.blocks import update_block
-from datastill.report.figures import table1_figure
+from datastill.report.figures import table_figure
 from datastill.report.paper import published
-from datastill.report.tables import Result, table1, to_csv
+from datastill.report.tables import Result, table1, table4, to_csv
 from datastill.report.text import to_markdown, to_text
 from datastill.stages.place import Place
 
 README = Path("README.md")
+TABLES = {"table1": (table1, "table1_keypoints"), "table4": (table4, "table4_detection")}
 
 
 def run(place: Place) -> str:
-    """Write table 1, bring the README up to date with it and return it for the terminal.
+    """Write the profile's table, bring the README up to date with it, return it for the terminal.
 
     Every gain is paired over the images of val, so all rows must have been evaluated.
     """
@@ -31,25 +32,27 @@ def run(place: Place) -> str:
         for name, spec in place.params.data.sets.items()
         if isinstance(spec, Union)
     }
-    table = table1(
+    compare, paper = TABLES[place.params.table]
+    table = compare(
         [_result(place, row, val) for row in place.params.rows()],
         unions,
-        published("table1_keypoints"),
+        published(paper),
         resamples=place.params.evaluate.resamples,
     )
     markdown = to_markdown(table)
-    write_text(place.results / "table1.csv", to_csv(table))
-    write_text(place.results / "table1.md", markdown)
-    table1_figure(table, place.results / "table1.png")
+    name = place.results / place.params.table
+    write_text(name.with_suffix(".csv"), to_csv(table))
+    write_text(name.with_suffix(".md"), markdown)
+    table_figure(table, name.with_suffix(".png"))
     if README.is_file():
-        update_block(README, (place.results / "table1.md").as_posix(), markdown)
+        update_block(README, name.with_suffix(".md").as_posix(), markdown)
     return to_text(table)
 
 
 def _result(place: Place, row: str, val: Coco) -> Result:
     spec = place.params.row(row)
     student = spec if isinstance(spec, DistilledRow) else None
-    sigmas = skeleton_of(val.categories).sigmas
+    sigmas = subject(val, place.params.task).sigmas
     return Result(
         row=row,
         role="distilled" if student else "supervised",

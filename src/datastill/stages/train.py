@@ -19,8 +19,8 @@ from lightning_fabric import Fabric
 from datastill.data.coco import Coco, digest, read_coco, write_text
 from datastill.data.examples import Augmentation, Minibatches
 from datastill.data.mixing import MixedSampler
-from datastill.data.sets import with_keypoints
-from datastill.data.skeleton import Skeleton, skeleton_of
+from datastill.data.sets import with_keypoints, with_objects
+from datastill.data.subject import Subject, subject
 from datastill.errors import DataError, TrainingError
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
@@ -42,7 +42,7 @@ class Materials:
     """What a row is trained on: the labelled set and, for a student, the generated annotations."""
 
     sets: tuple[Coco, ...]
-    skeleton: Skeleton
+    subject: Subject
     digests: dict[str, str]  # SHA-256 of each file, by what it is to the row
 
 
@@ -66,7 +66,7 @@ def _run_together(place: Place, row: str, processes: int) -> None:
     """Let torchrun start this very command that many times; raises TrainingError if one fails."""
     how = place.params.train
     check_shares(how.batch, how.images_per_pass, processes)
-    _fresh_detector(place, row, len(_materials(place, row).skeleton))  # or it fails here, once
+    _fresh_detector(place, row, _materials(place, row).subject)  # or it fails here, once
     share = ("--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", place.params.profile)
     answer = subprocess.run([sys.executable, "-m", "torch.distributed.run", *share, *command])
@@ -79,7 +79,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
     check_shares(params.train.batch, params.train.images_per_pass, fabric.world_size)
     with fabric.rank_zero_first():
         materials = _materials(place, row)
-        detector, initial = _fresh_detector(place, row, len(materials.skeleton))
+        detector, initial = _fresh_detector(place, row, materials.subject)
     facts = {
         "row": spec.model_dump(),
         "train": params.train.model_dump(exclude={"initial_files"}),
@@ -87,6 +87,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         "inputs": materials.digests,
         "initial": initial,
         "precision": resolve_precision(params.train.precision),
+        "categories": materials.subject.categories,
     }
     settings = _settings(place, row, fingerprint(facts))
     card = {
@@ -96,7 +97,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         "attempt": _attempt(settings),
         "parameters": count_parameters(detector),
         "processes": fabric.world_size,
-        "keypoints": materials.skeleton.names,
+        "keypoints": materials.subject.skeleton.names,
         "code": code_version(),
         **environment(),
     }
@@ -110,9 +111,9 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
             "row": row,
             "backbone": spec.backbone,
             "start": params.train.start,
-            "keypoints": materials.skeleton.names,
-            "categories": materials.sets[0].categories,
+            "keypoints": materials.subject.skeleton.names,
             "fingerprint": settings.fingerprint,
+            "categories": materials.subject.categories,
         }
         save_weights(place.weights(row), detector, stable)
         _finish(place, row, settings.folder, card)
@@ -126,10 +127,13 @@ def _train(
     how, iterations = place.params.train, settings.schedule.iterations
     sampler = _sampler(place, materials, settings)
     augmentation = Augmentation(
-        (how.short_sides[0], how.short_sides[1]), how.long_side, materials.skeleton.swap
+        (how.short_sides[0], how.short_sides[1]),
+        how.long_side,
+        materials.subject.skeleton.swap,
     )
     mine = sampler.part(fabric.global_rank, fabric.world_size)
-    minibatches = Minibatches(materials.sets, place.images, mine, augmentation)
+    labels = materials.subject.labels()
+    minibatches = Minibatches(materials.sets, place.images, mine, augmentation, labels)
     if not fabric.is_global_zero:
         train(fabric, detector, minibatches, settings, lambda *_: None)
         return
@@ -144,7 +148,8 @@ def _train(
 def _materials(place: Place, row: str) -> Materials:
     spec = place.params.row(row)
     paths = place.inputs(row)
-    labelled = with_keypoints(data.load(place, spec.labelled))
+    useful = with_objects if place.params.task == "boxes" else with_keypoints
+    labelled = useful(data.load(place, spec.labelled))
     sets = [labelled]
     if isinstance(spec, DistilledRow):
         data.load(place, spec.unlabelled)
@@ -153,14 +158,19 @@ def _materials(place: Place, row: str) -> Materials:
         if not coco.images:
             raise DataError(f"{path}: no image to train on")
     digests = {name: digest(path) for name, path in paths.items()}
-    return Materials(tuple(sets), skeleton_of(labelled.categories), digests)
+    return Materials(tuple(sets), subject(labelled, place.params.task), digests)
 
 
-def _fresh_detector(place: Place, row: str, keypoints: int) -> tuple[Detector, str]:
+def _fresh_detector(place: Place, row: str, what: Subject) -> tuple[Detector, str]:
     """Return the untrained detector of `row` and the digest of its initial weights, or "random"."""
     spec, how = place.params.row(row), place.params.train
     torch.manual_seed(spec.seed)
-    detector = build_detector(spec.backbone, keypoints, thawed=how.start == "random")
+    detector = build_detector(
+        spec.backbone,
+        len(what.skeleton),
+        categories=len(what.categories),
+        thawed=how.start == "random",
+    )
     if how.start == "random":
         return detector, "random"
     return detector, start_from(find_initial(spec.backbone, how.initial_files), detector)

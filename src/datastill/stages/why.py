@@ -11,13 +11,16 @@ import torch
 
 from datastill.data.coco import Record, read_coco
 from datastill.data.images import load_image
-from datastill.distill.predict import mean_heatmaps
+from datastill.data.subject import Subject
+from datastill.distill.drift import UNSURE
+from datastill.distill.predict import mean_heatmaps, view_boxes
 from datastill.errors import DataError
-from datastill.model.checkpoint import load_detector
 from datastill.report.sheets import write_png
-from datastill.report.verdicts import Candidate, verdict_sheet
-from datastill.stages.annotate import distilled, inference, labelled_skeleton
+from datastill.report.verdicts import Candidate, box_sheet, verdict_sheet
+from datastill.stages.annotate import distilled, inference, load_model, looked_for
 from datastill.stages.place import Place
+
+_NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
 
 
 def run(place: Place, row: str, image_id: int) -> str:
@@ -31,11 +34,14 @@ def run(place: Place, row: str, image_id: int) -> str:
     if not path.is_file():
         raise DataError(f"{path}: no such file; run `datastill annotate {row}` first")
     evidence = pd.read_parquet(path, filters=[("image_id", "=", image_id)])
-    names = labelled_skeleton(place, row).names
+    what = looked_for(place, row)
+    names = {each["id"]: each["name"] for each in what.categories}
     lines = [f"{image['file_name']}: {len(evidence)} candidates of teacher {spec.teacher}"]
     for number, candidate in enumerate(evidence.to_dict("records"), start=1):
-        lines += ["", _verdict(number, candidate), _keypoints(candidate, names)]
-    lines += ["", str(_picture(place, row, image, evidence))]
+        told = _keypoints(candidate, what) if what.sigmas else _votes(candidate, names)
+        lines += ["", _verdict(number, candidate), told]
+    picture = _picture if what.sigmas else _box_picture
+    lines += ["", str(picture(place, row, image, evidence))]
     return "\n".join(lines)
 
 
@@ -61,10 +67,17 @@ def _verdict(number: int, candidate: dict[Any, Any]) -> str:
     )
 
 
-def _keypoints(candidate: dict[Any, Any], names: tuple[str, ...]) -> str:
+def _votes(candidate: dict[Any, Any], names: dict[int, str]) -> str:
+    return (
+        f"   {names[candidate['category_id']]}: voted for by {candidate['views']} views, "
+        f"mean 1 - IoU {candidate['box_spread']:.3f}"
+    )
+
+
+def _keypoints(candidate: dict[Any, Any], what: Subject) -> str:
     table = pd.DataFrame(
         {
-            "keypoint": names,
+            "keypoint": what.skeleton.names,
             "probability": np.asarray(candidate["keypoints"])[2::3],
             "spread": candidate["spread"],
             "views that agree": candidate["agreeing"],
@@ -75,8 +88,9 @@ def _keypoints(candidate: dict[Any, Any], names: tuple[str, ...]) -> str:
 
 
 def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
-    detector, _ = load_detector(place.weights(distilled(place, row).teacher))
-    how = inference(place, labelled_skeleton(place, row), multi=True)
+    what = looked_for(place, row)
+    detector, _ = load_model(place, distilled(place, row).teacher, what)
+    how = inference(place, what, multi=True)
     pixels = load_image(place.images, image)
     boxes = torch.tensor(np.array(evidence["box"].tolist()).reshape(-1, 4), dtype=torch.float32)
     heatmaps, peaks = mean_heatmaps(detector, pixels, boxes, how)
@@ -94,4 +108,33 @@ def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> P
     ]
     path = place.work / "why" / f"{row}-{image['id']}.png"
     write_png(path, verdict_sheet(pixels.permute(1, 2, 0).numpy(), candidates))
+    return path
+
+
+def _box_picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
+    """Draw what is accepted and what came near it; views are drawn where they are sure."""
+    near = evidence[evidence["score"] >= _NEAR * evidence["threshold"]]
+    what = looked_for(place, row)
+    names = {each["id"]: each["name"] for each in what.categories}
+    detector, _ = load_model(place, distilled(place, row).teacher, what)
+    pixels = load_image(place.images, image)
+    seen = view_boxes(detector, pixels, inference(place, what, multi=True))
+    nothing = np.zeros(0, np.float32)
+    candidates = [
+        Candidate(
+            box=np.asarray(line["box"]),
+            score=line["score"],
+            accepted=line["accepted"],
+            keypoints=np.zeros((0, 3)),
+            kept=np.zeros(0, np.bool_),
+            heatmaps=nothing,
+            views=nothing,
+            name=names[line["category_id"]],
+        )
+        for line in near.to_dict("records")
+    ]
+    sure = [each.boxes[each.scores >= UNSURE] for each in seen]
+    boxes = torch.cat(sure).cpu().numpy().astype(np.float64)
+    path = place.work / "why" / f"{row}-{image['id']}.png"
+    write_png(path, box_sheet(pixels.permute(1, 2, 0).numpy(), candidates, boxes))
     return path

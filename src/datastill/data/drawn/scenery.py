@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from datastill.data.drawn.distractors import ball, distractor, post
+from datastill.data.drawn.distractors import ball, distractor, post, thing
 from datastill.data.drawn.grounds import sports_ground
 from datastill.data.drawn.shapes import (
     Colour,
@@ -28,15 +28,28 @@ from datastill.data.drawn.shapes import (
 
 _CLOTH = ((0.05, 0.9), (0.2, 1.0))
 _HAZE = 0.5
+_NAMELESS = ("post", "lamp", "blob", "dog", "coat", "bush", "crate", "limb")  # no ball, no table
 
 
 def everyday_scenery(rng: np.random.Generator, size: Size) -> Image:
     """Draw an ordinary place with clutter, without people."""
-    places = (_room, _street, _park, _blocks)
-    image = places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
+    image = _place(rng, size)
     for _ in range(rng.integers(2, 8)):
         paint(image, distractor(rng, size))
     return _grained(image, rng, 9.0)
+
+
+def household_scenery(rng: np.random.Generator, size: Size) -> Image:
+    """Draw an ordinary place whose clutter is nothing that has a category of its own."""
+    image = _place(rng, size)
+    for _ in range(rng.integers(1, 6)):
+        paint(image, thing(_NAMELESS[rng.integers(len(_NAMELESS))], rng, size))
+    return _grained(image, rng, 9.0)
+
+
+def _place(rng: np.random.Generator, size: Size) -> Image:
+    places = (_room, _street, _park, _blocks)
+    return places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
 
 
 def sport_scenery(rng: np.random.Generator, size: Size) -> Image:

@@ -55,15 +55,21 @@ def _mask(stencil: Stencil, person: int) -> Stencil:
     )
 
 
-def _annotation(stencil: Stencil, body: Body, person: int) -> Record:
-    mask = _mask(stencil, person)
+def outlined(mask: Stencil) -> Record:
+    """Return bbox, area and polygons of what is nonzero in the (h, w) `mask`."""
     left, top, width, height = cv2.boundingRect(mask)
-    keypoints = _keypoints(stencil, body, person)
     return {
-        "category_id": 1,
         "bbox": [float(left), float(top), float(width), float(height)],
         "area": float(np.count_nonzero(mask)),
         "segmentation": _polygons(mask),
+    }
+
+
+def _annotation(stencil: Stencil, body: Body, person: int) -> Record:
+    keypoints = _keypoints(stencil, body, person)
+    return {
+        "category_id": 1,
+        **outlined(_mask(stencil, person)),
         "keypoints": [number for point in keypoints for number in point],
         "num_keypoints": sum(v > 0 for _, _, v in keypoints),
         "iscrowd": 0,

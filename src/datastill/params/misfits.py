@@ -1,0 +1,43 @@
+"""What of params.yaml does not go with its task?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+TABLES = {"keypoints": "table1", "boxes": "table4"}
+
+
+def misfits(raw: Any) -> Iterator[tuple[str, str]]:
+    """Yield where in `raw` something else is needed and why; shapes are checked elsewhere."""
+    task = _part(raw, "task")
+    if not isinstance(task, str) or task not in TABLES:
+        return
+    if _part(raw, "table") in [name for of, name in TABLES.items() if of != task]:
+        yield "table", f"task {task} makes {TABLES[task]}, found {_part(raw, 'table')}"
+    yield from (_for_boxes if task == "boxes" else _for_keypoints)(raw)
+
+
+def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:
+    select = _part(raw, "select")
+    for key in ("keypoints", "least_probability", "least_views"):
+        if _part(select, key) is not None:
+            yield f"select.{key}", "boxes have no keypoints; write null"
+    if _part(select, "instances") == "prior":
+        yield "select.instances", "one prior is none for every category; choose match or fixed"
+
+
+def _for_keypoints(raw: Any) -> Iterator[tuple[str, str]]:
+    select, data = _part(raw, "select"), _part(raw, "data")
+    if isinstance(select, Mapping) and select.get("keypoints", "absent") is None:
+        yield "select.keypoints", "task keypoints needs a rule for them, found null"
+    sets = _part(data, "sets")
+    named = sets if isinstance(sets, Mapping) else {}
+    places = {f"sets.{name}": spec for name, spec in named.items()}
+    for place, spec in {**places, "val": _part(data, "val")}.items():
+        if _part(spec, "style") == "household":
+            yield f"data.{place}.style", "household has no keypoints; choose everyday or sport"
+
+
+def _part(raw: Any, key: str) -> Any:
+    return raw.get(key) if isinstance(raw, Mapping) else None
