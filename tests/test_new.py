@@ -210,6 +210,43 @@ def test_the_same_command_makes_the_same_sets_and_another_seed_others(project, r
     assert found[0] == found[1] != found[2]
 
 
+CELLS = [{"id": 3, "name": "red"}, {"id": 90, "name": "white"}]
+
+
+def test_labels_without_keypoints_are_boxes_of_all_their_categories(project, run):
+    write(project.mine / "labels.json", labels(range(20), CELLS))
+    said = whole(run, *OTHERS, "--val-count", "6")
+    assert "task: boxes" in said
+    params = project.params()
+    assert (params.task, params.table) == ("boxes", "table4")
+    assert (params.select.keypoints, params.views.voting_iou) == (None, 0.8)
+    assert run("data", "--profile", "own")[0] == 0
+    for name in ("labelled", "unlabelled", "val"):
+        assert project.set(name).categories == CELLS
+    found = [a for name in ("labelled", "val") for a in project.set(name).annotations]
+    assert sorted(a["category_id"] for a in found) == [3] * 10 + [90] * 10
+
+
+def test_labels_with_keypoints_are_boxes_where_these_are_asked_for(project, run):
+    whole(run, *OTHERS, "--task", "boxes")
+    assert run("data", "--profile", "own")[0] == 0
+    assert project.set("labelled").categories == [{"id": 7, "name": "person"}]
+    assert not any("keypoints" in a for a in project.set("labelled").annotations)
+
+
+REAL = ROOT.parent / "shared/real/blood-cells"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there")
+def test_one_folder_of_photographs_becomes_labelled_unlabelled_and_val(project, run):
+    files = ("--labelled", str(REAL / "annotations.json"), "--images", str(REAL / "images"))
+    code, said = run("new", "own", *files, "--label-only", "60", "--val-count", "100")
+    assert code == 0, said
+    for part in ("labelled: 60 images", "unlabelled: 204 images", "val: 100 images"):
+        assert part in said
+    assert "RBC" in said
+
+
 def test_category_ids_with_gaps_survive(project, run):
     car = {"id": 90, "name": "car"}
     write(project.mine / "labels.json", labels(range(20), (PEOPLE, car)))

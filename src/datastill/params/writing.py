@@ -12,6 +12,10 @@ import yaml
 
 _TEMPLATE = Path(__file__).parent / "own.yaml"
 _INDENT = "  "
+_OF_TASK = {
+    "keypoints": {"table": "table1", "keypoints": "match # paper: as many per instance"},
+    "boxes": {"table": "table4", "keypoints": "null # boxes have none"},
+}
 _UPPER = """  all: # the upper bound: what labels for all would give
     labelled: all
     backbone: {backbone}
@@ -34,7 +38,7 @@ def own_params(
         "found": "\n".join("# " + " ".join(line.split()) for line in found),
         "upper": upper,
     }
-    return Template(_TEMPLATE.read_text()).substitute(values, **blocks)
+    return Template(_TEMPLATE.read_text()).substitute(values, **blocks, **_OF_TASK[values["task"]])
 
 
 def _block(value: Any) -> str:

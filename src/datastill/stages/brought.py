@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +11,7 @@ from datastill.data.coco import Coco, Record
 from datastill.data.images import Refusal
 from datastill.data.manifest import COLUMNS, examine
 from datastill.data.sets import Folder, folder_images, located, only
-from datastill.data.tidy import keypoint_category, tidy
+from datastill.data.tidy import box_categories, keypoint_category, tidy
 from datastill.data.videos import VIDEO_KINDS, find_videos
 from datastill.errors import DataError, ParamsError
 from datastill.progress import Steps
@@ -103,21 +101,9 @@ def learnable(path: Path, coco: Coco, task: str) -> Coco:
     try:
         if task == "keypoints":
             return tidy(coco, keypoint_category(coco))[0]
-        return _boxes(coco)
+        return tidy(coco, *box_categories(coco))[0]
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def _boxes(coco: Coco) -> Coco:
-    points = ("keypoints", "num_keypoints", "skeleton")
-    bare = replace(coco, annotations=[_less(a, points) for a in coco.annotations])
-    parts = [tidy(bare, {**_less(c, points), "keypoints": []})[0] for c in coco.categories]
-    annotations = list(chain.from_iterable(each.annotations for each in parts))
-    return Coco(parts[0].images, annotations, coco.categories)
-
-
-def _less(record: Record, keys: Iterable[str]) -> Record:
-    return {key: value for key, value in record.items() if key not in keys}
 
 
 def annotated(name: str, labels: Path, coco: Coco, folder: Path) -> Seen:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datastill.data.coco import Coco
-from datastill.data.sets import with_keypoints
+from datastill.data.sets import with_keypoints, with_objects
 from datastill.model.backbones import backbone_spec
 
 PAPER_EPOCHS = 130_000 * 16 / 118_287  # of co-115, batch 16
@@ -79,7 +79,7 @@ class Choices:
 
 def statistics(coco: Coco, task: str) -> Statistics:
     """Return the statistics of a labelled set: of those images and instances that `task` learns."""
-    learnt = with_keypoints(coco) if task == "keypoints" else coco
+    learnt = with_keypoints(coco) if task == "keypoints" else with_objects(coco)
     short = {image["id"]: min(image["width"], image["height"]) for image in learnt.images}
     sides = np.array([
         math.sqrt(a["bbox"][2] * a["bbox"][3]) / short[a["image_id"]]
@@ -95,15 +95,15 @@ def _percentiles(sides: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def choose(known: Statistics, hardware: Hardware) -> Choices:
+def choose(known: Statistics, hardware: Hardware, task: str) -> Choices:
     """Return the scale at which boxes suit the backbone's anchors, and the paper's epochs."""
-    side, why_side = _plain_side(known, hardware)
+    anchors = backbone_spec(hardware.backbone, int(task == "keypoints")).anchor_sizes
+    side, why_side = _plain_side(known, hardware, anchors)
     iterations, why = _iterations(known, hardware)
     return Choices(hardware, side, iterations, round(iterations * PAPER_STUDENT), why_side, why)
 
 
-def _plain_side(known: Statistics, hardware: Hardware) -> tuple[int, str]:
-    anchors = backbone_spec(hardware.backbone).anchor_sizes
+def _plain_side(known: Statistics, hardware: Hardware, anchors: tuple[int, ...]) -> tuple[int, str]:
     middle = math.exp(np.log(anchors).mean())
     least, most = hardware.sides
     enlarged = PAPER_ENLARGES * known.short_side

@@ -48,9 +48,8 @@ def run(name: str, brought: Brought) -> str:
     """
     _check_name(name)
     found = survey(brought)
-    chosen = choose(
-        statistics(found.sets["labelled"], found.task), GPU if torch.cuda.is_available() else CPU
-    )
+    hardware = GPU if torch.cuda.is_available() else CPU
+    chosen = choose(statistics(found.sets["labelled"], found.task), hardware, found.task)
     data = own_data.section(brought, found)
     if own_data.unwatched(data):
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
