@@ -50,7 +50,7 @@ def place(tmp_path_factory):
         "leaks": "refuse",
         "sets": {
             "labelled": {"annotations": "labelled.json", **annotated},
-            "more": {"folder": "more", "count": 6},
+            "more": {"folder": "more", "without": [], "count": 6},
         },
         "val": {"annotations": "val.json", **annotated},
     }

@@ -28,9 +28,9 @@ def test_names_stay_with_their_ids_whatever_the_order_of_the_file():
 def test_keypoints_are_looked_for_on_the_category_that_has_them():
     some = Coco([], [], [{"id": 1, "name": "car"}, {**PERSON, "id": 7}])
     assert subject(some, "keypoints").labels() == {7: 1}
-    assert subject(some, "keypoints").keypoints == PERSON_KEYPOINTS
+    assert subject(some, "keypoints").skeleton.names == PERSON_KEYPOINTS
     assert subject(some, "boxes").labels() == {1: 1, 7: 2}
-    assert subject(some, "boxes").keypoints == ()
+    assert subject(some, "boxes").skeleton.names == ()
 
 
 @pytest.mark.parametrize("task", ["keypoints", "boxes"])

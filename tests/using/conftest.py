@@ -96,7 +96,7 @@ def own_params():
         "leaks": "refuse",
         "sets": {
             "labelled": annotated["labelled"],
-            "unlabelled": {"folder": "unlabelled", "count": None},
+            "unlabelled": {"folder": "unlabelled", "without": [], "count": None},
         },
         "val": annotated["val"],
     }

@@ -17,7 +17,7 @@ from datastill.distill.predict import predict as look
 from datastill.distill.views import View
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
-from datastill.stages.annotate import inference, labelled_skeleton
+from datastill.stages.annotate import inference, looked_for
 from datastill.stages.export import write_model
 from datastill.stages.predict import Output, find_model, run
 
@@ -84,7 +84,7 @@ def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(place, comman
 def test_all_views_are_those_of_multi_transform_inference(place, command, views):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--views", views)
     detector, _ = load_detector(place.weights("teacher"))
-    how = inference(place, labelled_skeleton(place, "student"), multi=True)
+    how = inference(place, looked_for(place, "student"), multi=True)
     (expected,) = look(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
     found = np.array([r["keypoints"] for r in json.loads(out)]).reshape(-1, 5, 3)
     np.testing.assert_allclose(found, expected.keypoints, atol=0.006)

@@ -45,8 +45,6 @@ class Graph:
 
 def read_graph(dvc_yaml: Path) -> Graph:
     """Return the stages of `dvc_yaml`; raises DatastillError with DVC's words where it cannot."""
-    if not dvc_yaml.is_file():
-        raise DatastillError(f"{dvc_yaml}: no such file; run datastill in the project's root")
     lines = _ask("dag", "--dot", str(dvc_yaml)).splitlines()
     nodes = [match["name"] for match in map(_NODE.match, lines) if match]
     edges = [(match["before"], match["after"]) for match in map(_EDGE.match, lines) if match]

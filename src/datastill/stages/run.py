@@ -121,14 +121,15 @@ def run(place: Place, jobs: int, dry: bool) -> str:
     Raises DatastillError where a stage fails, after those under way have ended.
     """
     dvc_yaml = params_path(place.params.profile).with_name("dvc.yaml")
-    graph = read_graph(dvc_yaml)
+    if not dvc_yaml.is_file():
+        raise DatastillError(f"{dvc_yaml}: no such file; run datastill in the project's root")
     if dry:
-        return _plan(graph, jobs)
+        return _plan(read_graph(dvc_yaml), jobs)
     lock = place.work / "run.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
-            ran = Run(graph, place.work / "logs", jobs).run()
+            ran = Run(read_graph(dvc_yaml), place.work / "logs", jobs).run()
     except Timeout:
         raise DatastillError(f"{lock}: another `datastill run` of this profile is at it") from None
     return f"{ran} stages ran" if ran else "everything is up to date"

@@ -1,0 +1,77 @@
+"""The application that commands join, and what becomes of a user's mistakes."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import importlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datastill.errors import DatastillError
+
+app = typer.Typer(
+    help="Data distillation: better detectors from labelled images and more unlabelled ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+track = typer.Typer(help="MLflow as a mirror of the results on disk.", no_args_is_help=True)
+app.add_typer(track, name="track")
+fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
+app.add_typer(fetch, name="fetch")
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+
+Profile = Annotated[
+    str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
+]
+Seeded = Annotated[
+    str,
+    typer.Option("--spread", help="A profile with several seeds: how far chance moves a value."),
+]
+Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co-80.")]
+
+
+def stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
+    """Run a stage; its modules are imported only now, so that --help is quick."""
+    place = imported("place").open_place(profile)
+    return imported(name).run(place, *arguments)
+
+
+def imported(name: str) -> Any:
+    """Import a module of stages; all that it loads lives on, so no garbage is looked for."""
+    gc.disable()  # looking for it is a fifth of the time that torch takes to import
+    try:
+        return importlib.import_module(f"datastill.stages.{name}")
+    finally:
+        gc.enable()
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's costs one message, no traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app()
+    except DatastillError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror}; make room or give leave, and the same command goes on")
+
+
+def _stop(*_: object) -> None:
+    _fail("stopped by SIGTERM; the same command goes on where it was")
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"datastill: {message}", err=True)
+    sys.exit(1)
