@@ -26,7 +26,7 @@ IMAGE = "hands/val/041.jpg"
 def client(place):
     from mlflow import MlflowClient
 
-    return MlflowClient(place.params.tracking.uri)
+    return MlflowClient(store(place).address)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def served(place, champion):
     environment = {
         **os.environ,
         "PATH": programs,
-        "MLFLOW_TRACKING_URI": place.params.tracking.uri,
+        "MLFLOW_TRACKING_URI": store(place).address,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     with (place.work / "serve.log").open("w") as log:

@@ -73,7 +73,7 @@ def _log(store: Store, run_id: str, champion: Champion) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    mlflow.set_tracking_uri(store.uri)
+    mlflow.set_tracking_uri(store.address)
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses pip
     # MLflow advises to describe the input that the signature describes; failures are raised.
     with mlflow.start_run(run_id=run_id), redirect_stderr(io.StringIO()):

@@ -42,7 +42,13 @@ class Store:
     @property
     def database(self) -> Path | None:
         """The SQLite file, None for a server."""
-        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+        path = Path(self.uri.removeprefix(SQLITE))
+        return path.absolute() if self.uri.startswith(SQLITE) else None
+
+    @property
+    def address(self) -> str:
+        """The URI for MLflow, which remembers stores by it, whatever folder a process is in."""
+        return f"{SQLITE}{self.database}" if self.database else self.uri
 
 
 def client_class() -> type[MlflowClient]:
@@ -68,7 +74,7 @@ def opened(store: Store) -> Iterator[MlflowClient]:
         with _turn, _locked(store.database):
             if store.database and not store.database.exists():
                 _create(store.database)
-            yield client(store.uri)
+            yield client(store.address)
     except MlflowException as error:
         raise DatastillError(f"MLflow: {error}") from error
 
