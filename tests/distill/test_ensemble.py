@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datastill.distill.ensemble import decode, probabilities
+from datastill.distill.ensemble import Mean, decode, probabilities
 
 BINS = 28
 UNIT = torch.tensor([[0.0, 0.0, float(BINS), float(BINS)]])  # one pixel per bin
@@ -13,6 +13,19 @@ def gaussian(x, y, sigma):
     squares = (steps[None, :] - x) ** 2 + (steps[:, None] - y) ** 2
     heatmap = torch.exp(-squares / (2 * sigma**2))
     return (heatmap / heatmap.sum())[None, None]
+
+
+def test_the_mean_is_of_probabilities_or_of_logits():
+    """By hand: of 90 % and 50 % for the first of two positions."""
+    sure, unsure = torch.tensor([9.0, 1.0]).log(), torch.tensor([1.0, 1.0]).log()
+    found = {}
+    for average in ("probabilities", "logits"):
+        mean = Mean(average)
+        for logits in (sure, unsure):
+            mean.add(logits.view(1, 1, 1, 2))
+        found[average] = mean.value().flatten().tolist()
+    assert found["probabilities"] == pytest.approx([0.7, 0.3])
+    assert found["logits"] == pytest.approx([0.75, 0.25])  # odds: the root of 9 : 1 times 1 : 1
 
 
 def test_probabilities_sum_to_one_over_the_positions_of_each_map():

@@ -68,6 +68,15 @@ def train(row: Row, profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def ensemble(
+    name: Annotated[str, typer.Argument(help="An ensemble of params.yaml.")],
+    profile: Profile = "miniature",
+) -> None:
+    """Join three trained models to one teacher: model distillation."""
+    stage("ensemble", profile, name)
+
+
+@app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
     """Let a row's teacher annotate its unlabelled set."""
     stage("annotate", profile, row)

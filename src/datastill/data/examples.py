@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datastill.data.coco import Coco, Record
+from datastill.data.distortion import distort
 from datastill.data.images import load_image, resize
 from datastill.data.mixing import MixedSampler
 from datastill.errors import DataError
@@ -31,20 +32,25 @@ class Example:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random horizontal flip with the keypoint `swap` of a mirror, and a random scale."""
+    """Random horizontal flip with the keypoint `swap` of a mirror, and a random scale.
+
+    strong  images with generated annotations are distorted, too
+    """
 
     short_sides: tuple[int, int]  # drawn uniformly between the two, both included
     long_side: int
     swap: tuple[int, ...]
+    strong: bool = False
 
     def __call__(
-        self, image: Tensor, target: dict[str, Tensor], rng: np.random.Generator
+        self, image: Tensor, target: dict[str, Tensor], rng: np.random.Generator, source: int = 0
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return `image` (3, h, w) uint8 and its `target` changed together."""
+        """Return `image` (3, h, w) uint8 of set `source` and its `target` changed together."""
         if rng.random() < 0.5:
             image, target = image.flip(-1), mirror(target, image.shape[-1], self.swap)
         low, high = self.short_sides
-        return rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
+        image, target = rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
+        return distort(image, rng) if self.strong and source else image, target
 
 
 def mirror(target: dict[str, Tensor], width: int, swap: Sequence[int]) -> dict[str, Tensor]:
@@ -158,6 +164,7 @@ class Minibatches(Dataset[list[Example]]):
             record = packed.images[draw.index]
             image = load_image(self._root, record)
             rng = np.random.default_rng([self._sampler.seed, 2, iteration, draw.place])
-            image, target = self._augmentation(image, packed.target(draw.index), rng)
+            target = packed.target(draw.index)
+            image, target = self._augmentation(image, target, rng, draw.source)
             examples.append(Example(record["id"], draw.source, image, target))
         return examples

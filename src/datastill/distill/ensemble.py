@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+Average = Literal["probabilities", "logits"]
+
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Return heatmaps (n, k, m, m) that sum to 1 over positions, from raw ones.
+    """Return heatmaps (n, k, m, m) that sum to 1 over positions, from raw ones."""
+    return logits.flatten(2).softmax(-1).view_as(logits)
+
+
+class Mean:
+    """The mean of heatmaps over views, as probabilities, of which none is held.
 
     The paper averages probabilities; the authors' published code averages logits.
     """
-    return logits.flatten(2).softmax(-1).view_as(logits)
+
+    def __init__(self, average: Average) -> None:
+        self._average, self._total, self._count = average, torch.zeros(()), 0
+
+    def add(self, logits: Tensor) -> None:
+        """Add the raw heatmaps (n, k, m, m) of one view."""
+        of = probabilities(logits) if self._average == "probabilities" else logits
+        self._total = self._total + of
+        self._count += 1
+
+    def value(self) -> Tensor:
+        """Return heatmaps (n, k, m, m) that sum to 1 over positions."""
+        mean = self._total / self._count
+        return mean if self._average == "probabilities" else probabilities(mean)
 
 
 def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:

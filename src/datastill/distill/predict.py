@@ -16,7 +16,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from datastill.data.images import unit_interval
 from datastill.data.subject import category_ids
-from datastill.distill.ensemble import decode, probabilities
+from datastill.distill.ensemble import Average, Mean, decode, probabilities
 from datastill.distill.evidence import Evidence, of_boxes, weigh
 from datastill.distill.views import View
 from datastill.distill.vote import alone, vote
@@ -35,6 +35,7 @@ class Inference:
     pixels      of views that pass the network together, as long as it is more than one
     categories  COCO ids by the labels of the network, from label 1 on
     voting_iou  overlap from which a box of one view votes for one of another
+    average     of what the mean over views is taken: the paper says probabilities
     """
 
     plain: View
@@ -44,6 +45,7 @@ class Inference:
     pixels: int = 1_000_000
     categories: tuple[int, ...] = (1,)
     voting_iou: float = 1.0
+    average: Average = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,19 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
             return _elected(detector, images, inference)
         plain, seen = _plain_pass(detector, images, inference)
         boxes = {i: instances.boxes for i, instances in enumerate(plain) if len(instances)}
-        sums = {i: _Sum(plain[i]) for i in boxes}
+        sums = {i: _Sum(plain[i], inference.average) for i in boxes}
         for _, scale in groupby(inference.views, key=lambda view: replace(view, flip=False)):
             sights = [(i, view) for view in scale for i in boxes]
             missing = [sight for sight in sights if sight not in seen]
             seen |= _heatmaps(detector, images, boxes, missing, inference.pixels)
             for i, view in sights:
-                heatmaps = probabilities(seen.pop((i, view)))
-                sums[i].add(view.heatmaps_back(heatmaps, inference.swap))
+                sums[i].add(view.heatmaps_back(seen.pop((i, view)), inference.swap))
     nothing = torch.zeros(0, len(inference.swap), detector.heatmap, detector.heatmap)
-    return [
-        sums[i].found(len(inference.views)) if i in sums else _Sum(boxes, nothing).found(1)
-        for i, boxes in enumerate(plain)
-    ]
+    for i, instances in enumerate(plain):
+        if i not in sums:
+            sums[i] = _Sum(instances, inference.average)
+            sums[i].add(nothing)
+    return [sums[i].found() for i in range(len(images))]
 
 
 @torch.inference_mode()
@@ -97,14 +99,14 @@ def mean_heatmaps(
     keypoints (views, n, k, 2): what `look` bases its evidence on.
     """
     device = next(detector.parameters()).device
-    total, peaks = torch.zeros(()), []
+    mean, peaks = Mean(inference.average), []
     with inference_precision(inference.precision, device):
         for view in inference.views:
             seen = _heatmaps(detector, [image.to(device)], {0: boxes.to(device)}, [(0, view)], 1)
-            heatmaps = view.heatmaps_back(probabilities(seen[0, view]), inference.swap).cpu()
-            total = total + heatmaps
-            peaks.append(decode(heatmaps, boxes)[..., :2])
-    return total / len(inference.views), torch.stack(peaks)
+            logits = view.heatmaps_back(seen[0, view], inference.swap).cpu()
+            mean.add(logits)
+            peaks.append(decode(probabilities(logits), boxes)[..., :2])
+    return mean.value(), torch.stack(peaks)
 
 
 @torch.inference_mode()
@@ -120,18 +122,18 @@ def view_boxes(detector: Detector, image: Tensor, inference: Inference) -> list[
 class _Sum:
     """The heatmaps of one image's instances over the views so far, and each view's own peaks."""
 
-    def __init__(self, instances: Instances, heatmaps: Tensor | None = None) -> None:
+    def __init__(self, instances: Instances, average: Average) -> None:
         self._instances, self._peaks = instances, list[Tensor]()
-        self._total = torch.zeros(()) if heatmaps is None else heatmaps
+        self._mean = Mean(average)
 
-    def add(self, heatmaps: Tensor) -> None:
-        self._total = self._total + heatmaps
-        self._peaks.append(decode(heatmaps.to(self._boxes), self._boxes)[..., :2])
+    def add(self, logits: Tensor) -> None:
+        self._mean.add(logits)
+        heatmaps = probabilities(logits).to(self._boxes)
+        self._peaks.append(decode(heatmaps, self._boxes)[..., :2])
 
-    def found(self, views: int) -> Found:
+    def found(self) -> Found:
         """Return the mean's keypoints."""
-        mean = (self._total / views).to(self._boxes)
-        keypoints = decode(mean, self._boxes)
+        keypoints = decode(self._mean.value().to(self._boxes), self._boxes)
         evidence = weigh(self._boxes, keypoints[..., :2], self._peaks)
         return Found(replace(self._instances, keypoints=keypoints), evidence)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datastill.errors import ParamsError
 from datastill.model.resnets import RESNETS
-from datastill.model.small import SMALL, SMALL_BOXES
+from datastill.model.small import SLIM, SMALL, SMALL_BOXES
 from datastill.model.spec import BackboneSpec
 
-BACKBONES = {"small": SMALL, **RESNETS}
+BACKBONES = {"small": SMALL, "slim": SLIM, **RESNETS}
 _FOR_BOXES = {"small": SMALL_BOXES}
 
 

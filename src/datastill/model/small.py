@@ -64,6 +64,19 @@ SMALL = BackboneSpec(
     positive_share=0.5,
 )
 
+# Half as wide throughout: a worse teacher, for figure 6; it has no initial weights.
+_SLIM = (16, 32, 64, 64)
+SLIM = replace(
+    SMALL,
+    body=partial(SmallResNet, _SLIM),
+    widths=_SLIM,
+    pyramid_width=32,
+    box_features=64,
+    keypoint_layers=tuple(
+        (channels // 2, dilation) for channels, dilation in SMALL.keypoint_layers
+    ),
+)
+
 # Objects may be small, so the finest level proposes too; without a keypoint head, boxes are cheap.
 SMALL_BOXES = replace(
     SMALL,

@@ -11,9 +11,11 @@ from datastill.params.data import (
     Videos,
 )
 from datastill.params.loading import load_expected, load_params, read_yaml
-from datastill.params.sections import Backbone, DistilledRow, Initial, Params, SupervisedRow
+from datastill.params.rows import Ablation, Backbone, DistilledRow, SupervisedRow
+from datastill.params.sections import Initial, Params
 
 __all__ = [
+    "Ablation",
     "AnnotatedImages",
     "Backbone",
     "DistilledRow",

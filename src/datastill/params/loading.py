@@ -87,8 +87,14 @@ def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
     for name in sets:
         yield from _dangling_in_union(name, sets)
         yield from _dangling_in_folder(name, sets)
+    known = {"set": sets, "row": {**supervised, **_mapping(raw, "ensembles")}}
     for place, row in _rows(raw, "supervised", "distilled"):
-        yield from _dangling_in_row(place, row, {"set": sets, "row": supervised})
+        yield from _dangling_in_row(place, row, known)
+    for place, ensemble in _rows(raw, "ensembles"):
+        strangers = ((part, row) for part, row in ensemble.items() if row not in supervised)
+        yield from (
+            (f"{place}.{part}", f"{row!r} is no row in supervised") for part, row in strangers
+        )
     for name in _mapping(raw, "evaluate").get("with_views") or []:
         if name not in {**supervised, **distilled}:
             yield "evaluate.with_views", f"{name!r} is no row"

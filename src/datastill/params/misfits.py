@@ -23,6 +23,8 @@ def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:
     for key in ("keypoints", "least_probability", "least_views"):
         if _part(select, key) is not None:
             yield f"select.{key}", "boxes have no keypoints; write null"
+    if _part(raw, "ensembles"):
+        yield "ensembles", "boxes have no heatmaps to average; write {}"
     if _part(select, "instances") == "prior":
         yield "select.instances", "one prior is none for every category; choose match or fixed"
 

@@ -10,9 +10,8 @@ from datastill.data.coco import Task
 from datastill.errors import ParamsError
 from datastill.evaluate.expected import Expectation
 from datastill.params.data import Data
+from datastill.params.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.params.section import Natural, Positive, Section, Share
-
-Backbone = Literal["small", "resnet50", "resnet101", "resnext101_32x4d", "resnext101_64x4d"]
 
 
 class Initial(Section):
@@ -98,22 +97,6 @@ class Select(Section):
         return self
 
 
-class SupervisedRow(Section):
-    """A model trained on human labels; `iterations` is the paper's number, divided by `scale`."""
-
-    labelled: str
-    backbone: Backbone
-    iterations: Positive
-    seed: Natural
-
-
-class DistilledRow(SupervisedRow):
-    """A model trained on human labels and on those that `teacher` generated."""
-
-    unlabelled: str
-    teacher: str
-
-
 class Evaluate(Section):
     """What evaluation is asked beside AP; rows in `with_views` are also tested with all views."""
 
@@ -156,6 +139,7 @@ class Params(Section):
     views: Views
     select: Select
     supervised: dict[str, SupervisedRow]
+    ensembles: dict[str, Ensemble]
     distilled: dict[str, DistilledRow]
     evaluate: Evaluate
     machine: Machine
@@ -172,6 +156,12 @@ class Params(Section):
                 f"{self.params_file}: no row {name!r}; there are {', '.join(self.rows())}"
             )
         return self.rows()[name]
+
+    def models(self, teacher: str) -> list[SupervisedRow]:
+        """Return the rows that a teacher consists of: itself, or an ensemble's members."""
+        if teacher not in self.ensembles:
+            return [self.row(teacher)]
+        return [self.row(member) for member in self.ensembles[teacher].model_dump().values()]
 
     def scaled(self, number: int) -> int:
         """Return a number of images or iterations of the paper at this profile's scale."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -21,6 +22,7 @@ from datastill.data.coco import (
 )
 from datastill.data.images import Refusal
 from datastill.data.manifest import read_manifest
+from datastill.data.sets import only
 from datastill.data.subject import Subject, subject
 from datastill.distill.annotate import Teacher, find_candidates
 from datastill.distill.categories import BoxDensity, box_density, select_boxes
@@ -49,6 +51,14 @@ _log = logging.getLogger(__name__)
 def inference(place: Place, what: Subject, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
     return through(place.params.views.model_dump(), what, None if multi else 1)
+
+
+def looking(place: Place, row: str, *, multi: bool = True) -> Inference:
+    """Return how the teacher of `row` looks at its unlabelled set, or with one view alone."""
+    asked, what = distilled(place, row).ablation, looked_for(place, row)
+    views = asked.views if multi else 1
+    how = through(place.params.views.model_dump(), what, views)
+    return replace(how, average=asked.average or how.average)
 
 
 def load_model(place: Place, row: str, what: Subject) -> tuple[Detector, dict[str, Any]]:
@@ -86,7 +96,7 @@ def run(place: Place, row: str) -> None:
     labelled = read_coco(place.image_set(spec.labelled))
     boxes = place.params.task == "boxes"
     wanted = box_density(labelled) if boxes else density(labelled)
-    unlabelled = data.load(place, spec.unlabelled)
+    unlabelled = asked_for(place, row)
     candidates = find(place, row, unlabelled.images)
     sample = labelled.images[:: -(-len(labelled.images) // SAMPLE)]
     seen = find(place, row, sample, multi=False)
@@ -118,6 +128,20 @@ def distilled(place: Place, row: str) -> DistilledRow:
     return spec
 
 
+def asked_for(place: Place, row: str) -> Coco:
+    """Return the unlabelled set of `row`, or the random part of it that the row asks for.
+
+    Of one seed, a smaller part lies within every larger one.
+    """
+    spec = distilled(place, row)
+    every = data.load(place, spec.unlabelled)
+    if spec.ablation.fraction is None:
+        return every
+    order = np.random.default_rng([spec.seed, 4]).permutation(len(every.images))
+    some = sorted(order[: max(1, round(spec.ablation.fraction * len(order)))].tolist())
+    return only(every, [every.images[i] for i in some])
+
+
 def looked_for(place: Place, row: str) -> Subject:
     """Return what the models of `row` look for: what its labelled set has."""
     labelled = read_coco(place.image_set(place.params.row(row).labelled))
@@ -132,7 +156,7 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
     if done < len(images):
         what = looked_for(place, row)
         detector, _ = load_model(place, spec.teacher, what)
-        how = inference(place, what, multi)
+        how = looking(place, row, multi=multi)
         told = f"annotating {spec.unlabelled}" if multi else f"looking at {spec.labelled} again"
         with Steps(told, len(images)) as steps:
             steps.start_at(done)
@@ -148,7 +172,7 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
 def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[Shard]:
     spec = distilled(place, row)
     weights = place.weights(spec.teacher)
-    how = asdict(inference(place, looked_for(place, row), multi))
+    how = asdict(looking(place, row, multi=multi))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
     lines = read_manifest(place.manifest)
     digests = dict(zip(lines.index, lines["digest"], strict=True))
@@ -217,7 +241,7 @@ def _provenance(place: Place, row: str) -> dict[str, Any]:
     return {
         "annotations": digest(place.annotations(row)),
         "teacher_weights": digest(place.weights(spec.teacher)),
-        "views": len(inference(place, looked_for(place, row), multi=True).views),
+        "views": len(looking(place, row).views),
         "code": code_version(),
         **environment(),
     }

@@ -16,7 +16,7 @@ from datastill.params import DistilledRow, SupervisedRow
 from datastill.stages.annotate import inference
 from datastill.stages.place import Place
 from datastill.stages.probe import Load, Speed, probe
-from datastill.stages.train import count_processes
+from datastill.stages.train import count_processes, labelled_share
 
 _GB = 1e9
 _BOX = 40 + 26 + 14  # bytes of a candidate: its box, its verdict, its category and votes
@@ -42,7 +42,7 @@ class Costs:
         if row.labelled not in self.images:
             return None
         how, students = self.place.params.train, isinstance(row, DistilledRow)
-        share = how.labelled_share if students else 1.0
+        share = labelled_share(self.place, row) if students else 1.0
         seen = self.place.params.scaled(row.iterations) * how.batch * share
         return seen / max(1, self.images[row.labelled][0])
 
@@ -59,10 +59,13 @@ class Costs:
         """Return the seconds that the teacher of `row` looks at its unlabelled set, if it has."""
         if not isinstance(row, DistilledRow):
             return 0.0
-        if row.backbone not in self.speeds or row.unlabelled not in self.images:
+        models = self.place.params.models(row.teacher)
+        known = all(model.backbone in self.speeds for model in models)
+        if not known or row.unlabelled not in self.images:
             return None
-        images = self.images[row.unlabelled][1]
-        return images * self.speeds[row.backbone].plain_image * self._many()
+        images = self.images[row.unlabelled][1] * (row.ablation.fraction or 1)
+        seconds = sum(self.speeds[model.backbone].plain_image for model in models)
+        return images * seconds * (self._many() if row.ablation.views != 1 else 1)
 
     def testing(self, name: str, row: SupervisedRow) -> float | None:
         """Return the seconds that row `name` is tested on val."""
@@ -103,11 +106,11 @@ def _pixels(view: View, image: torch.Tensor) -> int:
 
 def mix(place: Place, row: SupervisedRow) -> str:
     """Return what a minibatch of `row` is made of, in expectation."""
-    how = place.params.train
+    batch = place.params.train.batch
     if not isinstance(row, DistilledRow):
-        return f"{how.batch} labelled"
-    labelled = how.batch * how.labelled_share
-    return f"{labelled:g} labelled + {how.batch - labelled:g} generated"
+        return f"{batch} labelled"
+    labelled = batch * labelled_share(place, row)
+    return f"{labelled:.3g} labelled + {batch - labelled:.3g} generated"
 
 
 def timed(place: Place, keypoints: int, categories: int, seconds: float) -> dict[str, Speed]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill.data.coco import digest, read_coco
-from datastill.params import DistilledRow
+from datastill.params import Ablation, DistilledRow
 from datastill.stages.place import Place
 from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
 from datastill.train.journal import read_journal
@@ -75,7 +75,7 @@ def _tags(place: Place, row: str, card: dict[str, Any]) -> dict[str, str]:
         }
         if warnings := _read(place.annotation_card(row)).get("warnings"):
             tags["warnings"] = "; ".join(warnings)
-    return tags
+    return tags | ({"role": "ablation"} if spec.ablation != Ablation() else {})
 
 
 def _train_metrics(point: dict[str, float]) -> dict[str, float]:

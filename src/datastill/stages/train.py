@@ -22,11 +22,11 @@ from datastill.data.mixing import MixedSampler
 from datastill.data.sets import with_keypoints, with_objects
 from datastill.data.subject import Subject, subject
 from datastill.errors import DataError, TrainingError
-from datastill.model.checkpoint import save_weights
+from datastill.model.checkpoint import load_into, save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
 from datastill.model.initial import find_initial, start_from
 from datastill.model.precision import resolve_precision
-from datastill.params import DistilledRow
+from datastill.params import DistilledRow, SupervisedRow
 from datastill.progress import Steps
 from datastill.stages import data
 from datastill.stages.place import Place
@@ -81,7 +81,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         materials = _materials(place, row)
         detector, initial = _fresh_detector(place, row, materials.subject)
     facts = {
-        "row": spec.model_dump(),
+        "row": spec.model_dump(exclude_none=True),
         "train": params.train.model_dump(exclude={"initial_files"}),
         "iterations": params.scaled(spec.iterations),
         "inputs": materials.digests,
@@ -110,7 +110,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         stable = {
             "row": row,
             "backbone": spec.backbone,
-            "start": params.train.start,
+            "start": start(place, row),
             "keypoints": materials.subject.skeleton.names,
             "fingerprint": settings.fingerprint,
             "categories": materials.subject.categories,
@@ -125,11 +125,12 @@ def _train(
 ) -> None:
     detector, materials, settings = what
     how, iterations = place.params.train, settings.schedule.iterations
-    sampler = _sampler(place, materials, settings)
+    sampler = _sampler(place, row, materials, settings)
     augmentation = Augmentation(
         (how.short_sides[0], how.short_sides[1]),
         how.long_side,
         materials.subject.skeleton.swap,
+        strong=place.params.row(row).ablation.augmentation == "strong",
     )
     mine = sampler.part(fabric.global_rank, fabric.world_size)
     labels = materials.subject.labels()
@@ -163,23 +164,37 @@ def _materials(place: Place, row: str) -> Materials:
 
 def _fresh_detector(place: Place, row: str, what: Subject) -> tuple[Detector, str]:
     """Return the untrained detector of `row` and the digest of its initial weights, or "random"."""
-    spec, how = place.params.row(row), place.params.train
+    spec, begin = place.params.row(row), start(place, row)
     torch.manual_seed(spec.seed)
     detector = build_detector(
         spec.backbone,
         len(what.skeleton),
         categories=len(what.categories),
-        thawed=how.start == "random",
+        thawed=begin == "random",
     )
-    if how.start == "random":
+    if begin == "random":
         return detector, "random"
-    return detector, start_from(find_initial(spec.backbone, how.initial_files), detector)
+    if begin == "teacher" and isinstance(spec, DistilledRow):
+        return detector, load_into(detector, place.weights(spec.teacher))
+    files = place.params.train.initial_files
+    return detector, start_from(find_initial(spec.backbone, files), detector)
 
 
-def _sampler(place: Place, materials: Materials, settings: Settings) -> MixedSampler:
+def start(place: Place, row: str) -> str:
+    """Return which weights the training of `row` starts from: initial, random or teacher."""
+    return place.params.row(row).ablation.start or place.params.train.start
+
+
+def _sampler(place: Place, row: str, materials: Materials, settings: Settings) -> MixedSampler:
     how, iterations = place.params.train, settings.schedule.iterations
+    share = labelled_share(place, place.params.row(row))
     sizes = tuple(len(coco.images) for coco in materials.sets)
-    return MixedSampler(sizes, how.labelled_share, iterations, how.batch, settings.seed)
+    return MixedSampler(sizes, share, iterations, how.batch, settings.seed)
+
+
+def labelled_share(place: Place, row: SupervisedRow) -> float:
+    """Return which share of a student's minibatches has human labels, in expectation."""
+    return row.ablation.labelled_share or place.params.train.labelled_share
 
 
 def _settings(place: Place, row: str, fingerprint: str) -> Settings:

@@ -17,7 +17,7 @@ from datastill.distill.predict import mean_heatmaps, view_boxes
 from datastill.errors import DataError
 from datastill.report.sheets import write_png
 from datastill.report.verdicts import Candidate, box_sheet, verdict_sheet
-from datastill.stages.annotate import distilled, inference, load_model, looked_for
+from datastill.stages.annotate import distilled, load_model, looked_for, looking
 from datastill.stages.place import Place
 
 _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
@@ -90,7 +90,7 @@ def _keypoints(candidate: dict[Any, Any], what: Subject) -> str:
 def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
     what = looked_for(place, row)
     detector, _ = load_model(place, distilled(place, row).teacher, what)
-    how = inference(place, what, multi=True)
+    how = looking(place, row)
     pixels = load_image(place.images, image)
     boxes = torch.tensor(np.array(evidence["box"].tolist()).reshape(-1, 4), dtype=torch.float32)
     heatmaps, peaks = mean_heatmaps(detector, pixels, boxes, how)
@@ -118,7 +118,7 @@ def _box_picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) 
     names = {each["id"]: each["name"] for each in what.categories}
     detector, _ = load_model(place, distilled(place, row).teacher, what)
     pixels = load_image(place.images, image)
-    seen = view_boxes(detector, pixels, inference(place, what, multi=True))
+    seen = view_boxes(detector, pixels, looking(place, row))
     nothing = np.zeros(0, np.float32)
     candidates = [
         Candidate(

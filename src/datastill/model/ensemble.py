@@ -1,0 +1,56 @@
+"""Several detectors as one: what model distillation has for a teacher (the paper's figure 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+
+from datastill.instances import Instances
+from datastill.model.detector import Detector
+
+
+class ModelEnsemble(Detector):
+    """Boxes are the first member's; heatmaps inside them are the members' mean probabilities."""
+
+    def __init__(self, members: Sequence[Detector]) -> None:
+        super().__init__(members[0].rcnn, members[0].heatmap)
+        self._others = list(members[1:])
+        self.others = nn.ModuleList(self._others)  # what moves to a device
+
+    def features(self, images: Sequence[Tensor]) -> tuple[ImageList, dict[str, Tensor]]:
+        """Return the normalised, padded batch and every member's feature pyramid."""
+        batch, features = super().features(images)
+        for number, member in enumerate(self._others):
+            features |= {f"{number}/{k}": v for k, v in member.features(images)[1].items()}
+        return batch, features
+
+    def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:
+        """Return the first member's boxes of every image."""
+        return super().boxes(batch, _own(features))
+
+    def heatmaps(
+        self, batch: ImageList, features: dict[str, Tensor], boxes: list[Tensor]
+    ) -> list[Tensor]:
+        """Return per image logits (n, k, m, m) whose softmax is the mean of the members'."""
+        seen = [super().heatmaps(batch, _own(features), boxes)]
+        for number, member in enumerate(self._others):
+            seen.append(member.heatmaps(batch, _of(features, f"{number}/"), boxes))
+        return [_log_mean(torch.stack(several)) for several in zip(*seen, strict=True)]
+
+
+def _own(features: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: level for name, level in features.items() if "/" not in name}
+
+
+def _of(features: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    mine = (name for name in features if name.startswith(prefix))
+    return {name.removeprefix(prefix): features[name] for name in mine}
+
+
+def _log_mean(logits: Tensor) -> Tensor:
+    """Return (n, k, m, m), from (members, n, k, m, m)."""
+    logs = logits.flatten(3).log_softmax(-1).view_as(logits)
+    return logs.logsumexp(0)  # less a constant, which no softmax sees

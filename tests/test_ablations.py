@@ -1,0 +1,118 @@
+"""Rows that depart from the paper's method, for real, through the command line."""
+
+import json
+
+import pandas as pd
+import pytest
+from safetensors import safe_open
+
+TEACHERS = {"first": "co-35", "second": "co-115", "third": "co-35"}
+
+
+@pytest.fixture
+def ablated(copy):
+    """Runs a row that departs from co-35_co-80 through its stages up to `last`."""
+
+    def run(last="annotate", teacher="co-35", **ablation):
+        params = copy.params()
+        spec = {**params["distilled"]["co-35_co-80"], "teacher": teacher, "ablation": ablation}
+        params["ensembles"] = {"both": TEACHERS}
+        params["distilled"]["other"] = spec
+        copy.write_params(params)
+        commands = [("ensemble", "both")] if teacher == "both" else []
+        commands += [("annotate", "other"), ("train", "other")][: 1 + (last == "train")]
+        for command in commands:
+            answer = copy.run("datastill", *command)
+            assert answer.returncode == 0, answer.stderr
+        return copy.root
+
+    return run
+
+
+def card(root, row="other"):
+    return json.loads((root / f"results/miniature/annotations/{row}.json").read_text())
+
+
+def evidence(root, row="other"):
+    return pd.read_parquet(root / f"work/miniature/annotations/{row}.parquet")
+
+
+def images(root, row):
+    text = (root / f"work/miniature/annotations/{row}.json").read_text()
+    return [image["id"] for image in json.loads(text)["images"]]
+
+
+def test_of_a_part_of_the_unlabelled_images_only_these_are_annotated(ablated):
+    root = ablated(fraction=0.5)
+    some, every = images(root, "other"), images(root, "co-35_co-80")
+    assert len(some) == round(len(every) / 2)
+    assert set(some) < set(every)
+    assert some != every[: len(some)]
+    assert set(evidence(root)["image_id"]) <= set(some)
+    smaller = images(ablated(fraction=0.25), "other")
+    assert set(smaller) < set(some)
+
+
+def test_one_view_is_the_plain_one(ablated):
+    root = ablated(views=1)
+    assert card(root)["provenance"]["views"] == 1
+    assert card(root, "co-35_co-80")["provenance"]["views"] == 4
+    assert {n for counts in evidence(root)["agreeing"] for n in counts} <= {0, 1}
+
+
+def test_logits_are_averaged_where_a_row_asks_for_it(ablated):
+    root = ablated(average="logits")
+    ours, papers = evidence(root), evidence(root, "co-35_co-80")
+    assert ours["score"].equals(papers["score"])
+    assert not ours["keypoints"].apply(tuple).equals(papers["keypoints"].apply(tuple))
+
+
+def test_three_models_annotate_as_one(ablated):
+    root = ablated(teacher="both", views=1)
+    assert card(root)["teacher"] == "both"
+    assert evidence(root)["score"].equals(evidence(root, "co-35_co-80")["score"])
+    alone = evidence(ablated(views=1))
+    assert not evidence(root)["keypoints"].apply(tuple).equals(alone["keypoints"].apply(tuple))
+
+
+def test_a_student_starts_from_its_teacher_and_sees_worse_images_where_it_is_asked(ablated):
+    root = ablated("train", start="teacher", augmentation="strong", labelled_share=0.5)
+    text = (root / "work/miniature/models/other/card.json").read_text()
+    made = json.loads(text)
+    assert made["row"]["ablation"] == {
+        "start": "teacher", "augmentation": "strong", "labelled_share": 0.5,
+    }  # fmt: skip
+    teacher = root / "work/miniature/models/co-35/weights.safetensors"
+    metrics = json.loads((root / "results/miniature/metrics/co-35.json").read_text())
+    assert made["initial"] == metrics["provenance"]["weights"]
+    student = root / "work/miniature/models/other/weights.safetensors"
+    with safe_open(student, "pt") as one, safe_open(teacher, "pt") as other:
+        assert json.loads(one.metadata()["card"])["start"] == "teacher"
+        assert one.keys() == other.keys()
+
+
+@pytest.mark.parametrize(
+    ("ablation", "message"),
+    [
+        ({"views": 1}, "ablation.views needs a teacher; this row has none"),
+        ({"start": "teacher"}, "ablation.start needs a teacher; this row has none"),
+        ({"view": 1}, "supervised.co-35.ablation.view: unknown key"),
+        ({"start": "anywhere"}, "supervised.co-35.ablation.start"),
+    ],
+)
+def test_what_a_row_cannot_do_is_refused(project, ablation, message):
+    params = project.params()
+    params["supervised"]["co-35"]["ablation"] = ablation
+    project.write_params(params)
+    answer = project.run("datastill", "data")
+    assert answer.returncode == 1
+    assert message in answer.stderr
+
+
+def test_an_ensemble_of_what_is_no_model_is_refused(project):
+    params = project.params()
+    params["ensembles"] = {"both": {**TEACHERS, "second": "nobody"}}
+    project.write_params(params)
+    answer = project.run("datastill", "ensemble", "both")
+    assert answer.returncode == 1
+    assert "ensembles.both.second: 'nobody' is no row in supervised" in answer.stderr
