@@ -43,7 +43,8 @@ def find_candidates(
     """
     todo = [shard for shard in shards if not shard.is_done]
     for shard, loaded in zip(todo, _ahead(todo, root), strict=True):
-        annotate_shard(teacher, shard, loaded)
+        if not shard.is_done:  # by another row of this teacher, meanwhile
+            annotate_shard(teacher, shard, loaded)
         advance(len(shard.images))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ class Shard:
         notes = json.dumps([[refusal.file_name, refusal.reason] for refusal in refused])
         table = candidates.replace_schema_metadata({_REFUSED: notes.encode()})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".partial")
+        # two rows of one teacher may be at the same shard; whoever is last writes the same
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         pq.write_table(table, partial, write_page_checksum=True)
         partial.replace(self.path)
 

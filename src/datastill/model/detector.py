@@ -82,7 +82,9 @@ class Detector(nn.Module):
         """Return per image the keypoint logits (n, k, m, m) inside its given `boxes` (n, 4)."""
         heads = self.rcnn.roi_heads
         pooled = heads.keypoint_roi_pool(features, boxes, batch.image_sizes)
-        logits = heads.keypoint_predictor(heads.keypoint_head(pooled)).float()
+        hidden = heads.keypoint_head(pooled)
+        with torch.autocast(hidden.device.type, enabled=False):  # bf16 here would move peaks
+            logits = heads.keypoint_predictor(hidden.float())
         return list(logits.split([len(b) for b in boxes]))
 
 
