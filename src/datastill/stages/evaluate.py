@@ -53,11 +53,14 @@ def run(place: Place, row: str) -> None:
         },
     }
     if row in params.evaluate.with_views:
-        many = _detect(place, detector, val, inference(place, what, multi=True))
+        all_views = inference(place, what, multi=True)
+        many = _detect(place, detector, val, all_views)
         better = match(val, many, params.task, sigmas=what.sigmas)
         gain, bounds = paired_interval(matches, better, params.evaluate.resamples)
         metrics["with_views"] = {
             **_percent(evaluate(val, many, params.task, sigmas=what.sigmas), params.task),
+            "views": len(all_views.views),
+            "interval": _rounded(interval(bootstrap(better, params.evaluate.resamples))),
             "gain": round(gain, 2),
             "gain_interval": _rounded(bounds),
         }
