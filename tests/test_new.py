@@ -218,7 +218,7 @@ def test_labels_without_keypoints_are_boxes_of_all_their_categories(project, run
     said = whole(run, *OTHERS, "--val-count", "6")
     assert "task: boxes" in said
     params = project.params()
-    assert (params.task, params.table) == ("boxes", "table4")
+    assert (params.task, params.tables) == ("boxes", ["table4"])
     assert (params.select.keypoints, params.views.voting_iou) == (None, 0.8)
     assert run("data", "--profile", "own")[0] == 0
     for name in ("labelled", "unlabelled", "val"):

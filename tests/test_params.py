@@ -99,7 +99,7 @@ def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(t
 
 def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
     raw = yaml.safe_load((ROOT / "pipelines" / "boxes" / "params.yaml").read_text())
-    raw["table"] = "table1"
+    raw["tables"] = ["table1"]
     raw["select"] |= {"keypoints": "match", "least_views": 9, "instances": "prior"}
     raw["select"]["per_image"] = 2.0
     path = tmp_path / "params.yaml"
@@ -108,7 +108,7 @@ def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
         load_params(path)
     for text in (
         "has 4 wrong keys",
-        "table: task boxes makes table4, found table1",
+        "tables: task boxes has no table1",
         "select.keypoints: boxes have no keypoints; write null",
         "select.least_views: boxes have no keypoints; write null",
         "select.instances: one prior is none for every category",

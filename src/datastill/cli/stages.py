@@ -89,9 +89,12 @@ def evaluate(row: Row, profile: Profile = "miniature") -> None:
 
 
 @app.command()
-def tables(profile: Profile = "miniature") -> None:
+def tables(
+    name: Annotated[str | None, typer.Argument(help="A table, such as table1; else all.")] = None,
+    profile: Profile = "miniature",
+) -> None:
     """Put all results into tables beside the paper's, and print them."""
-    typer.echo(stage("tables", profile))
+    typer.echo(stage("tables", profile, name))
 
 
 @app.command()

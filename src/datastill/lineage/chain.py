@@ -13,7 +13,7 @@ from datastill.lineage.code import History
 from datastill.lineage.lock import File, Lock, Stage
 from datastill.stages.place import Place
 
-SCALED = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations")
+SCALED = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
 TRAINED = ("start", "batch", "base_rate", "labelled_share")
 MACHINE = ("code", "device", "threads", "precision", "torch")
 
@@ -43,9 +43,9 @@ class Chain:
     def __init__(self, place: Place, lock: Lock) -> None:
         self._place, self._lock, self._history = place, lock, History()
         self.breaks: list[str] = []
-        tables = lock.stages.get("tables")
-        self.supervised: dict[str, Any] = dict(tables.params["supervised"]) if tables else {}
-        self.distilled: dict[str, Any] = dict(tables.params["distilled"]) if tables else {}
+        tables = [stage for name, stage in lock.stages.items() if name.startswith("tables")]
+        self.supervised: dict[str, Any] = dict(tables[0].params["supervised"]) if tables else {}
+        self.distilled: dict[str, Any] = dict(tables[0].params["distilled"]) if tables else {}
         self._models: dict[str, Node] = {}
 
     def result(self, row: str) -> Node:
@@ -68,7 +68,8 @@ class Chain:
     def model(self, row: str) -> Node:
         """Return the chain of the model of `row`."""
         if row not in self._models:
-            self._models[row] = self._model(row)
+            joined = f"ensemble@{row}" in self._lock.stages
+            self._models[row] = self._ensemble(row) if joined else self._model(row)
         return self._models[row]
 
     def _model(self, row: str) -> Node:
@@ -87,6 +88,17 @@ class Chain:
         code = self.commit_of(trained)
         return Node("model", row, facts, files, code, sources)
 
+    def _ensemble(self, name: str) -> Node:
+        joined = self._lock.stage(f"ensemble@{name}")
+        members = dict(joined.params[f"ensembles.{name}"])
+        files = (
+            self._recorded(self._place.weights(name)),
+            self._written(joined, self._place.model(name)),
+        )
+        code = self.commit_of(joined)
+        sources = {part: self.model(member) for part, member in members.items()}
+        return Node("model", name, {"ensemble": list(members.values())}, files, code, sources)
+
     def _annotations(self, row: str, trained: Stage) -> Node:
         annotated = self._lock.stage(f"annotate@{row}")
         card, spec = (
@@ -96,7 +108,8 @@ class Chain:
         made, path = card["provenance"], self._place.annotations(row)
         teacher = self.model(spec["teacher"])
         weights = teacher.files[0]
-        self._fits(weights.path, weights.sha256, made["teacher_weights"], "the teacher of", row)
+        if weights.sha256:
+            self._fits(weights.path, weights.sha256, made["teacher_weights"], "the teacher of", row)
         file = replace(self._recorded(path), sha256=made["annotations"])
         others = (self._place.candidates(row), self._place.annotation_card(row))
         facts = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
-from datastill.lineage.lock import Stage
+from datastill.lineage.lock import File, Stage
 
 KEYS = ("labelled", "unlabelled", "backbone", "iterations")  # what a line's rows have in common
 TOLD = ("ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large")
@@ -27,6 +27,8 @@ def traced(chain: Chain, tables: Stage, path: Path, name: str) -> list[Node]:
     Raises DataError where nothing, or more than one training, has that name.
     """
     lines = _read(path)
+    if "row" in lines[0]:
+        return [_of_row(chain, tables, path, line) for line in _named(lines, path, name)]
     groups: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
         groups.setdefault(tuple(line[key] for key in KEYS), []).append(line)
@@ -47,12 +49,39 @@ def _read(path: Path) -> list[Line]:
         raise DataError(f"{path}: no such file; `datastill tables` writes it")
     with path.open(newline="") as file:
         lines: list[Line] = list(csv.DictReader(file))
-    missing = [
-        key for key in (*KEYS, "role", "table", "ap", "seeds") if key not in (lines or [{}])[0]
-    ]
+    columns = (lines or [{}])[0]
+    missing = [key for key in (*KEYS, "role", "table", "ap") if key not in columns]
     if missing:
-        raise DataError(f"{path}: expected a table 1, found no column {', '.join(missing)}")
+        raise DataError(
+            f"{path}: expected a table of results, found no column {', '.join(missing)}"
+        )
     return lines
+
+
+def _named(lines: list[Line], path: Path, row: str) -> list[Line]:
+    """Return the lines of a table with a line per row, or the first about one row."""
+    first = {line["row"]: line for line in reversed(lines) if line["role"] != "paper"}
+    if row and row not in first:
+        raise DataError(f"{path}: no row {row!r}; there are {', '.join(sorted(first))}")
+    return [first[row]] if row else list(first.values())
+
+
+def _of_row(chain: Chain, tables: Stage, path: Path, line: Line) -> Node:
+    result = chain.result(line["row"])
+    if abs(result.facts["ap"] - float(line["ap"])) > ROUNDING:
+        chain.note(f"{path}: {line['row']} says AP {line['ap']}, measured {result.facts['ap']:g}")
+    told = (*TOLD, "gain", "control_gain")
+    facts: dict[str, Any] = {name: float(line[name]) for name in told if line.get(name)}
+    facts |= {name: line[name] for name in ("over", "control", "ablation") if line.get(name)}
+    files, commit = _made_of(chain, tables, path)
+    return Node("value", line["row"], facts, files, commit, {line["row"]: result})
+
+
+def _made_of(chain: Chain, tables: Stage, path: Path) -> tuple[tuple[File, ...], str]:
+    """Return the table's file and what the stage read, and the commit that holds its code."""
+    files = [tables.writes[p] for p in tables.writes if p == path.as_posix()]
+    files += [tables.reads[p] for p in tables.reads if not p.startswith("src/")]
+    return tuple(files), chain.commit_of(tables)
 
 
 def _name(line: Line) -> str:
@@ -71,11 +100,20 @@ def _rows(chain: Chain) -> dict[str, Any]:
 
 def rows_of(chain: Chain, line: Line) -> list[str]:
     """Return the rows that a line averages: those of one training, whatever their seeds."""
+    rows = _rows(chain)
     return [
         row
-        for row, spec in _rows(chain).items()
+        for row, spec in rows.items()
         if all(str(spec.get(key) or "") == line[key] for key in KEYS)
+        and not spec.get("ablation")
+        and _round(spec, rows) == int(line.get("round") or 1)
     ]
+
+
+def _round(spec: Mapping[str, Any], rows: Mapping[str, Any]) -> int:
+    """Return how many students stand in the line of teachers that ends with a row."""
+    before = rows.get(str(spec.get("teacher")), {})
+    return 1 + (_round(before, rows) if before.get("teacher") else 0)
 
 
 def _value(chain: Chain, tables: Stage, path: Path, where: tuple[list[Line], list[Line]]) -> Node:
@@ -94,10 +132,8 @@ def _value(chain: Chain, tables: Stage, path: Path, where: tuple[list[Line], lis
         if line.get(gain):
             facts[gain] = float(line[gain])
             facts[f"{gain}_over"] = [row for other in others for row in rows_of(chain, other)]
-    files = [tables.writes[p] for p in tables.writes if p == path.as_posix()]
-    files += [tables.reads[p] for p in tables.reads if not p.startswith("src/")]
-    commit = chain.commit_of(tables)
-    return Node("value", _name(line), facts, tuple(files), commit, results)
+    files, commit = _made_of(chain, tables, path)
+    return Node("value", _name(line), facts, files, commit, results)
 
 
 def _holds(chain: Chain, path: Path, line: Line, results: list[Node]) -> None:

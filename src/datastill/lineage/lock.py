@@ -63,6 +63,13 @@ class Lock:
             raise DataError(f"{self.path}: stage {name} has not run; `dvc repro` runs it")
         return self.stages[name]
 
+    def writer(self, path: str) -> Stage:
+        """Return the stage that has written `path`."""
+        for stage in self.stages.values():
+            if path in stage.writes:
+                return stage
+        raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
+
     def digests(self, path: str) -> set[str]:
         """Return the digests under which stages have met `path`: one, if all fits."""
         files = [stage.reads.get(path) for stage in self.stages.values()]

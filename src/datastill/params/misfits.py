@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-TABLES = {"keypoints": "table1", "boxes": "table4"}
+TASKS = ("keypoints", "boxes")
+OF_BOXES = ("table4",)  # all others are of keypoints
 
 
 def misfits(raw: Any) -> Iterator[tuple[str, str]]:
     """Yield where in `raw` something else is needed and why; shapes are checked elsewhere."""
     task = _part(raw, "task")
-    if not isinstance(task, str) or task not in TABLES:
+    if not isinstance(task, str) or task not in TASKS:
         return
-    if _part(raw, "table") in [name for of, name in TABLES.items() if of != task]:
-        yield "table", f"task {task} makes {TABLES[task]}, found {_part(raw, 'table')}"
+    tables = _part(raw, "tables")
+    for name in tables if isinstance(tables, list) else []:
+        if (name in OF_BOXES) != (task == "boxes"):
+            yield "tables", f"task {task} has no {name}"
     yield from (_for_boxes if task == "boxes" else _for_keypoints)(raw)
 
 

@@ -13,6 +13,8 @@ from datastill.params.data import Data
 from datastill.params.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.params.section import Natural, Positive, Section, Share
 
+Table = Literal["table1", "table2", "table3", "table4", "figure5", "figure6", "beyond"]
+
 
 class Initial(Section):
     """How `datastill pretrain` makes the initial weights, from drawn things of `side` pixels."""
@@ -131,7 +133,7 @@ class Params(Section):
     root: str
     params_file: str
     task: Task
-    table: Literal["table1", "table4"]
+    tables: Annotated[list[Table], Field(min_length=1)]
     scale: Annotated[float, Field(gt=0)]
     data: Data
     initial: Initial | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from datastill.errors import DataError
@@ -18,11 +18,12 @@ class Result:
     """One trained and evaluated row.
 
     role        "supervised" or "distilled"
-    teacher     of a distilled row: the supervised row that annotated its unlabelled set
+    teacher     of a distilled row: what annotated its unlabelled set
     backbone    ours, such as "small"
     iterations  at the paper's scale, such as 130000 or 360000
     metrics     content of metrics/<row>.json: "ap" ... in percent, "interval" [low, high]
     matches     its detections on the validation images, for paired intervals
+    ablation    where it departs from the paper's method
     """
 
     row: str
@@ -35,16 +36,21 @@ class Result:
     seed: int
     metrics: Mapping[str, Any]
     matches: Matches
+    ablation: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Training(NamedTuple):
-    """What the results of one line of a table share; they differ in their seed alone."""
+    """What the results of one line of a table share; they differ in their seed alone.
+
+    round  1 for the student of a supervised teacher, 2 for a student's student
+    """
 
     role: str
     labelled: str
     unlabelled: str | None
     backbone: str
     iterations: int
+    round: int = 1
 
     @property
     def setting(self) -> tuple[str, str | None]:
@@ -87,16 +93,20 @@ class Comparison:
 
 
 def gather(results: Sequence[Result]) -> Lines:
-    """Group results into lines, in order of appearance.
+    """Group results into lines, in order of appearance; rows with an ablation are left out.
 
     Raises DataError where role and unlabelled set disagree or one seed comes twice.
     """
     lines: dict[Training, list[Result]] = {}
+    rows = {result.row: result for result in results}
     for result in results:
         _check_role(result)
+        if result.ablation:
+            continue
         training = Training(
-            result.role, result.labelled, result.unlabelled, result.backbone, result.iterations
-        )
+            result.role, result.labelled, result.unlabelled, result.backbone, result.iterations,
+            _round(result, rows),
+        )  # fmt: skip
         twin = _first(r for r in lines.get(training, []) if r.seed == result.seed)
         if twin:
             raise DataError(
@@ -105,6 +115,12 @@ def gather(results: Sequence[Result]) -> Lines:
             )
         lines.setdefault(training, []).append(result)
     return lines
+
+
+def _round(result: Result, rows: Mapping[str, Result]) -> int:
+    """Return how many rows with a teacher stand in the line of teachers that ends with `result`."""
+    before = rows.get(result.teacher or "")
+    return 1 + (_round(before, rows) if before and before.teacher else 0)
 
 
 def _check_role(result: Result) -> None:

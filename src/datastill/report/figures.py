@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from datastill.errors import DataError
-from datastill.report.text import UNSURE, title
+from datastill.report.text import UNSURE, title, training
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; shapes say the same without colour
 STYLES = {
@@ -132,4 +132,4 @@ def _name_rows(axis: Axes, rows: pd.DataFrame) -> None:
 def _name(line: dict[Any, Any], several: bool) -> str:
     sets = f" ({line['labelled']})" if line["role"] == "upper bound" else ""
     backbone = f"{line['backbone']}, " if several else ""
-    return f"{line['role']}{sets}, {backbone}{line['iterations']:,}"
+    return f"{training(line)}{sets}, {backbone}{line['iterations']:,}"

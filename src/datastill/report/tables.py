@@ -17,7 +17,7 @@ from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 __all__ = ["COLUMNS", "Result", "table1", "table4", "to_csv"]
 
 WORDS = ("table", "role", "labelled", "unlabelled", "backbone", "gain_verdict")
-COUNTS = ("iterations", "seeds")
+COUNTS = ("iterations", "round", "seeds")
 
 
 AREAS = ("ap_small", "ap_medium", "ap_large")
@@ -35,7 +35,7 @@ def columns(metrics: Sequence[str]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-COLUMNS = columns(METRICS)
+COLUMNS = columns(METRICS)  # and "round" where a student has been a teacher
 
 Row = dict[str, Any]  # some columns of a line
 
@@ -95,14 +95,20 @@ def _table(number: str, unions: Mapping[str, frozenset[str]], source: _Source) -
         for row in _rows(comparison, source)
     ]
     names = columns(source.metrics)
+    if any(row["round"] > 1 for row in rows):
+        names = (*names, "round")
     kinds = {name: float for name in names if name not in WORDS + COUNTS}
     return pd.DataFrame(rows, columns=list(names)).astype(kinds)
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return the table as CSV, numbers with two decimals: the same bytes for the same results."""
+    """Return the table as CSV, numbers with two decimals and p-values with four: the same bytes
+    for the same results.
+    """
     names = table.select_dtypes("float").columns
     rounded = table.assign(**{name: table[name].round(2) + 0.0 for name in names})  # no -0.00
+    for name in names[names.str.endswith("_p")]:
+        rounded[name] = table[name].map("{:.4f}".format, na_action="ignore")
     return rounded.to_csv(index=False, float_format="%.2f", lineterminator="\n")
 
 

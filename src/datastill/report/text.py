@@ -40,6 +40,11 @@ def title(section: pd.DataFrame) -> str:
     )
 
 
+def training(line: Line) -> str:
+    """Return the role of a line, and the round of a student's student."""
+    return f"{line['role']}, round {line['round']}" if line.get("round", 1) > 1 else line["role"]
+
+
 def _sections(table: pd.DataFrame) -> list[pd.DataFrame]:
     return [part for _, part in table.groupby("table", sort=False)]
 
@@ -57,7 +62,7 @@ def _markdown(table: pd.DataFrame, section: pd.DataFrame) -> str:
 def _page_cells(line: Line, several: bool) -> Cells:
     ap = "AP [95 %] ± sd of seeds" if several else "AP [95 %]"
     return {
-        "training": line["role"],
+        "training": training(line),
         "labelled": line["labelled"],
         "unlabelled": line["unlabelled"] if _has(line, "unlabelled") else "",
         "backbone": line["backbone"],
@@ -116,7 +121,7 @@ def _text(table: pd.DataFrame, section: pd.DataFrame) -> str:
         lines = [_screen_cells(line) for line in part.to_dict("records")]
         names = [name for name in lines[0] if any(line[name] for line in lines)]
         head += [part["backbone"].iloc[0]] if table["backbone"].nunique() > 1 else []
-        head += _aligned([names, *([line[name] for name in names] for line in lines)])
+        head += aligned([names, *([line[name] for name in names] for line in lines)])
     return "\n".join(
         [*head, *(w for s in _gap_sentences(section) for w in textwrap.wrap(s, WIDTH))]
     )
@@ -124,7 +129,7 @@ def _text(table: pd.DataFrame, section: pd.DataFrame) -> str:
 
 def _screen_cells(line: Line) -> Cells:
     return {
-        "training": line["role"],
+        "training": training(line),
         "iter.": _short(line["iterations"]),
         "seeds": str(line["seeds"]),
         "AP [95 %]": _ap(line),
@@ -134,7 +139,8 @@ def _screen_cells(line: Line) -> Cells:
     }
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as lines of a terminal, their columns below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

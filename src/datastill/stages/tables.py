@@ -1,16 +1,20 @@
-"""Stage `tables`: all results beside the paper's, as CSV, Markdown and a figure."""
+"""Stage `tables`: all results beside the paper's, each table as CSV, Markdown and a figure."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from datastill.data.coco import Coco, read_coco, write_text
 from datastill.data.subject import subject
-from datastill.errors import DataError
+from datastill.errors import DataError, ParamsError
 from datastill.evaluate.intervals import match
 from datastill.params import DistilledRow, Union
+from datastill.report.ablation_text import ablation_markdown, ablation_text
+from datastill.report.ablations import ablation_table
 from datastill.report.blocks import update_block
+from datastill.report.curves import ablation_figure
 from datastill.report.figures import table_figure
 from datastill.report.paper import published
 from datastill.report.tables import Result, table1, table4, to_csv
@@ -21,32 +25,43 @@ README = Path("README.md")
 TABLES = {"table1": (table1, "table1_keypoints"), "table4": (table4, "table4_detection")}
 
 
-def run(place: Place) -> str:
-    """Write the profile's table, bring the README up to date with it, return it for the terminal.
+def run(place: Place, name: str | None) -> str:
+    """Write a table of the profile, or all; bring the README up to date, return them as text.
 
-    Every gain is paired over the images of val, so all rows must have been evaluated.
+    Every gain is paired over the images of val, so all rows must have been evaluated. Raises
+    ParamsError where the profile has no such table.
     """
+    known = place.params.tables
+    if name is not None and name not in known:
+        raise ParamsError(
+            f"{place.params.params_file}: no table {name!r}; there are {', '.join(known)}"
+        )
     val = read_coco(place.image_set("val"))
-    unions = {
-        name: frozenset(spec.union)
-        for name, spec in place.params.data.sets.items()
-        if isinstance(spec, Union)
-    }
-    compare, paper = TABLES[place.params.table]
-    table = compare(
-        [_result(place, row, val) for row in place.params.rows()],
-        unions,
-        published(paper),
-        resamples=place.params.evaluate.resamples,
-    )
-    markdown = to_markdown(table)
-    name = place.results / place.params.table
-    write_text(name.with_suffix(".csv"), to_csv(table))
-    write_text(name.with_suffix(".md"), markdown)
-    table_figure(table, name.with_suffix(".png"))
+    results = [_result(place, row, val) for row in place.params.rows()]
+    return "\n".join(_written(place, table, results) for table in ([name] if name else known))
+
+
+def _written(place: Place, name: str, results: Sequence[Result]) -> str:
+    """Write the table `name` as CSV, Markdown and a figure; return it for the terminal."""
+    path, resamples = place.results / name, place.params.evaluate.resamples
+    if name in TABLES:
+        compare, paper = TABLES[name]
+        table = compare(results, _unions(place), published(paper), resamples=resamples)
+        draw, markdown, text = table_figure, to_markdown(table), to_text(table)
+    else:
+        table = ablation_table(name, results, resamples)
+        draw, markdown, text = ablation_figure, ablation_markdown(table), ablation_text(table)
+    write_text(path.with_suffix(".csv"), to_csv(table))
+    write_text(path.with_suffix(".md"), markdown)
+    draw(table, path.with_suffix(".png"))
     if README.is_file():
-        update_block(README, name.with_suffix(".md").as_posix(), markdown)
-    return to_text(table)
+        update_block(README, path.with_suffix(".md").as_posix(), markdown)
+    return text
+
+
+def _unions(place: Place) -> dict[str, frozenset[str]]:
+    sets = place.params.data.sets.items()
+    return {name: frozenset(spec.union) for name, spec in sets if isinstance(spec, Union)}
 
 
 def _result(place: Place, row: str, val: Coco) -> Result:
@@ -64,6 +79,7 @@ def _result(place: Place, row: str, val: Coco) -> Result:
         seed=spec.seed,
         metrics=read_metrics(place, row),
         matches=match(val, _read(place.detections(row)), place.params.task, sigmas=sigmas),
+        ablation=spec.ablation.model_dump(exclude_none=True),
     )
 
 

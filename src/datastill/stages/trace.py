@@ -12,7 +12,7 @@ from pathlib import Path
 from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
 from datastill.lineage.lines import traced
-from datastill.lineage.lock import File, Lock
+from datastill.lineage.lock import File, Lock, Stage
 from datastill.lineage.text import to_text
 from datastill.lineage.verifying import Verdict, verify, verify_images
 from datastill.stages.place import Place, params_path
@@ -27,7 +27,7 @@ def run(place: Place, what: str, check: bool, as_json: bool) -> tuple[str, bool]
     chain = Chain(place, lock)
     table, _, name = what.partition(":")
     nodes = (
-        traced(chain, lock.stage("tables"), _inside(place, table), name)
+        traced(chain, _written_by(lock, _inside(place, table)), _inside(place, table), name)
         if table.endswith(".csv")
         else [chain.result(what)]
     )
@@ -46,6 +46,12 @@ def _inside(place: Place, table: str) -> Path:
     if Path(table).resolve() != path.resolve():
         raise DataError(f"{table}: expected a table of a profile, such as {path}")
     return path
+
+
+def _written_by(lock: Lock, path: Path) -> Stage:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `datastill tables` writes it")
+    return lock.writer(path.as_posix())
 
 
 def _verified(place: Place, nodes: Sequence[Node]) -> list[Verdict]:

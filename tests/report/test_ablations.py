@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+
+from datastill.errors import DataError
+from datastill.report.ablation_text import ablation_markdown, ablation_text
+from datastill.report.ablations import ablation_table
+from datastill.report.curves import ablation_figure
+from datastill.report.tables import table1, to_csv
+from datastill.report.text import to_markdown
+
+
+def first(count):
+    return range(1, count + 1)
+
+
+@pytest.fixture
+def student(result):
+    """Build a student of co-115 and un-120 that finds the first so many people."""
+
+    def build(
+        row, found, iterations=180000, teacher="teacher", labelled="co-115+un-120", **ablation
+    ):
+        return result(
+            labelled, first(found), row=row, iterations=iterations, teacher=teacher,
+            ablation=ablation,
+        )  # fmt: skip
+
+    return build
+
+
+@pytest.fixture
+def teacher(result):
+    """Build a supervised row of co-115, tested with all views too where `many` says how well."""
+
+    def build(row="teacher", found=8, iterations=130000, many=None, **changes):
+        made = result("co-115", first(found), row=row, iterations=iterations, **changes)
+        if many is not None:
+            views = {**made.metrics, "ap": many, "views": 18, "gain": 2.0}
+            views |= {"gain_interval": [0.5, 3.5], "interval": [many - 1, many + 1]}
+            made.metrics["with_views"] = views
+        return made
+
+    return build
+
+
+def by_row(table):
+    return {line["row"]: line for line in table.to_dict("records")}
+
+
+def test_table_2_compares_each_student_with_labels_alone_for_as_long(
+    teacher, student, ap_of_images
+):
+    rows = [
+        teacher(),
+        teacher("long", 10, 270000),
+        student("s-130", 9, 130000, labelled="co-115+s1m-180"),
+        student("s-270", 16, 270000, labelled="co-115+s1m-180"),
+        student("elsewhere", 16, 270000),
+    ]
+    lines = by_row(ablation_table("table2", rows))
+    assert list(lines) == ["teacher", "long", "s-130", "s-270"]
+    assert lines["s-270"]["control"] == "long"
+    ours = ap_of_images(first(16)) - ap_of_images(first(10))
+    assert lines["s-270"]["control_gain"] == pytest.approx(ours)
+    assert lines["s-270"]["over"] == "teacher"
+    assert lines["s-270"]["gain"] == pytest.approx(ap_of_images(first(16)) - ap_of_images(first(8)))
+    assert [lines[row]["paper_ap"] for row in ("teacher", "long", "s-270")] == [65.1, 64.7, 66.5]
+    assert np.isnan(lines["s-130"]["paper_ap"])
+
+
+def test_a_gain_of_many_images_is_one_and_a_gain_of_one_image_is_none(teacher, student):
+    rows = [teacher(), student("a", 18, 130000), student("b", 9, 260000)]
+    lines = by_row(ablation_table("table2", rows))
+    assert lines["a"]["gain_verdict"] == "gain"
+    assert lines["b"]["gain_verdict"] == "not distinguishable"
+    assert lines["b"]["gain"] > 0
+
+
+def test_p_values_are_corrected_for_each_other(teacher, student):
+    """Alone, four images more of twenty are a difference; among many, they are none."""
+    few = [teacher(), student("a", 13, 130000), student("b", 8, 140000)]
+    many = [*few, *(student(f"c{i}", 8, 150000 + i) for i in range(12))]
+    p_few, p_many = (by_row(ablation_table("table2", rows))["a"]["gain_p"] for rows in (few, many))
+    assert p_few < 0.05 < p_many
+
+
+def test_table_3_shows_one_view_and_all_of_what_was_tested_so(teacher, student):
+    rows = [teacher(many=43.0), student("untested", 9)]
+    table = ablation_table("table3", rows).to_dict("records")
+    assert [(line["row"], line["test_views"]) for line in table] == [
+        ("teacher", 1),
+        ("teacher", 18),
+    ]
+    assert (table[1]["ap"], table[1]["gain"], table[1]["gain_verdict"]) == (43.0, 2.0, "gain")
+    assert [line["paper_ap"] for line in table] == [65.1, 67.8]
+    assert table[1]["paper_gain"] == pytest.approx(2.7)
+
+
+def test_figure_5_starts_with_no_unlabelled_image(teacher, student):
+    rows = [
+        teacher(),
+        student("all", 12, 260000, fraction=1.0, labelled_share=0.5),
+        student("half", 10, 195000, fraction=0.5, labelled_share=0.6667),
+        teacher("control", 9, 260000),
+    ]
+    table = ablation_table("figure5", rows)
+    lines = by_row(table)
+    assert [row for row in lines if row != "paper"] == ["teacher", "half", "all"]
+    assert [lines[row]["x"] for row in ("teacher", "half", "all")] == [0, 0.5, 1]
+    assert {lines[row]["over"] for row in ("half", "all")} == {"teacher"}
+    assert lines["all"]["control"] == "control"
+    assert lines["half"]["paper_ap"] == 66.4
+    points = table[table["role"] == "paper"]
+    assert len(points) == 11
+    assert points["paper_ap"].iloc[-1] == 66.9
+
+
+def test_figure_6_orders_students_by_what_their_teacher_is_worth_as_it_annotates(teacher, student):
+    rows = [
+        teacher(many=45.0),
+        teacher("weak", 4, many=22.0, backbone="slim"),
+        teacher("control", 9, 180000),
+        student("of weak", 9, teacher="weak"),
+        student("one view", 10, views=1),
+        student("all views", 11),
+    ]
+    lines = by_row(ablation_table("figure6", rows))
+    ours = [row for row in lines if row != "paper"]
+    assert ours == ["of weak", "one view", "all views"]
+    assert lines["of weak"]["x"] == 22
+    assert lines["one view"]["x"] == pytest.approx(rows[0].metrics["ap"])
+    assert lines["all views"]["x"] == 45
+    assert {lines[row]["control"] for row in ours} == {"control"}
+
+
+def test_beyond_compares_each_departure_with_the_method_and_the_method_with_its_control(
+    teacher, student
+):
+    rows = [
+        teacher(),
+        teacher("control", 9, 180000),
+        student("plain", 12),
+        student("one view", 10, views=1),
+        student("a fraction", 10, fraction=0.5),
+        student("fine-tuned", 8, start="teacher"),
+    ]
+    lines = by_row(ablation_table("beyond", rows))
+    assert list(lines) == ["control", "plain", "one view", "fine-tuned"]
+    assert lines["plain"]["over"] == "control"
+    assert lines["one view"]["over"] == "plain"
+    assert lines["one view"]["ablation"] == "views 1"
+
+
+@pytest.mark.parametrize("name", ["table2", "table3", "figure5", "figure6", "beyond"])
+def test_a_table_without_its_rows_says_what_it_needs(teacher, name):
+    with pytest.raises(DataError, match="expected"):
+        ablation_table(name, [teacher()])
+
+
+def test_table_1_leaves_rows_with_an_ablation_out(teacher, student):
+    rows = [teacher(), student("plain", 12), student("one view", 10, views=1)]
+    table = table1(rows, {})
+    assert table["role"].tolist() == ["supervised", "distilled"]
+    assert table["ap"].iloc[1] == rows[1].metrics["ap"]
+
+
+def test_the_student_of_a_student_is_a_line_of_its_own(teacher, student):
+    rows = [teacher(), student("one", 12), student("two", 14, teacher="one")]
+    table = table1(rows, {})
+    assert table["role"].tolist() == ["supervised", "distilled", "distilled"]
+    assert table["round"].tolist() == [1, 1, 2]
+    assert table["ap"].iloc[2] == rows[2].metrics["ap"]
+    assert "| distilled, round 2 |" in to_markdown(table)
+
+
+def test_all_ways_to_show_a_table_show_it(teacher, student, tmp_path):
+    rows = [teacher(many=45.0), student("all", 12, 260000, fraction=1.0, labelled_share=0.5)]
+    table = ablation_table("figure5", rows)
+    page = ablation_markdown(table)
+    assert "![Figure 5" in page
+    assert "(figure5.png)" in page
+    assert "0.5: 66.4" in page
+    assert "| all | fraction 1.0, labelled_share 0.5 | 260,000 | 1 |" in page
+    assert "teacher" in ablation_text(table)
+    for _ in range(2):
+        ablation_figure(table, tmp_path / "a.png")
+    one = (tmp_path / "a.png").read_bytes()
+    ablation_figure(table, tmp_path / "b.png")
+    assert (tmp_path / "b.png").read_bytes() == one
+    assert to_csv(table) == to_csv(ablation_table("figure5", rows))
