@@ -104,9 +104,12 @@ def run(
     ] = "miniature",
     jobs: Annotated[int, typer.Option(min=1, help="Stages at a time.")] = 2,
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
+    seeds: Annotated[
+        str, typer.Option(help="Such as 0,1,2: makes and runs PROFILE-seeds, every row so often.")
+    ] = "",
 ) -> None:
     """Run what is out of date, several stages at a time: what dvc repro does one by one."""
-    typer.echo(stage("run", profile, jobs, dry))
+    typer.echo(stage("run", profile, jobs, dry, seeds))
 
 
 @track.command()

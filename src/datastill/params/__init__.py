@@ -13,6 +13,7 @@ from datastill.params.data import (
 from datastill.params.loading import load_expected, load_params, read_yaml
 from datastill.params.rows import Ablation, Backbone, DistilledRow, SupervisedRow
 from datastill.params.sections import Initial, Params
+from datastill.params.seeding import with_seeds
 
 __all__ = [
     "Ablation",
@@ -32,4 +33,5 @@ __all__ = [
     "load_expected",
     "load_params",
     "read_yaml",
+    "with_seeds",
 ]

@@ -41,9 +41,13 @@ def own_params(
     return Template(_TEMPLATE.read_text()).substitute(values, **blocks, **_OF_TASK[values["task"]])
 
 
+def plain_yaml(value: Any) -> str:
+    """Return `value` as YAML in the order and the form of all params.yaml."""
+    return yaml.dump(value, Dumper=_Nested, sort_keys=False, allow_unicode=True, width=10_000)
+
+
 def _block(value: Any) -> str:
-    text = yaml.dump(value, Dumper=_Nested, sort_keys=False, allow_unicode=True, width=10_000)
-    return indent(text.rstrip(), _INDENT)
+    return indent(plain_yaml(value).rstrip(), _INDENT)
 
 
 class _Nested(yaml.SafeDumper):

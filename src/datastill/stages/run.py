@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from datastill.errors import DatastillError
+from datastill.data.coco import write_text
+from datastill.errors import DatastillError, ParamsError
+from datastill.params import with_seeds
 from datastill.pipeline.board import Board
 from datastill.pipeline.graph import Graph, read_graph
 from datastill.pipeline.jobs import Job, start, stop
-from datastill.stages.place import Place, params_path
+from datastill.stages.place import Place, open_place, params_path
 
 SECONDS_BETWEEN_LOOKS = 0.1
 THREADS = "OMP_NUM_THREADS"
@@ -115,11 +118,13 @@ def _noted() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def run(place: Place, jobs: int, dry: bool) -> str:
+def run(place: Place, jobs: int, dry: bool, seeds: str = "") -> str:
     """Run what is out of date in a profile, `jobs` stages at a time; or say what that would be.
 
-    Raises DatastillError where a stage fails, after those under way have ended.
+    With `seeds`, such as "0,1,2", a profile of its own has every row with each of them, and is run
+    instead. Raises DatastillError where a stage fails, after those under way have ended.
     """
+    place = _seeded(place, seeds) if seeds else place
     dvc_yaml = params_path(place.params.profile).with_name("dvc.yaml")
     if not dvc_yaml.is_file():
         raise DatastillError(f"{dvc_yaml}: no such file; run datastill in the project's root")
@@ -133,6 +138,22 @@ def run(place: Place, jobs: int, dry: bool) -> str:
     except Timeout:
         raise DatastillError(f"{lock}: another `datastill run` of this profile is at it") from None
     return f"{ran} stages ran" if ran else "everything is up to date"
+
+
+def _seeded(place: Place, seeds: str) -> Place:
+    """Write the profile of these seeds beside the others and return it."""
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        raise ParamsError(f"--seeds: expected numbers such as 0,1,2, found {seeds!r}") from None
+    of = params_path(place.params.profile)
+    path = params_path(f"{place.params.profile}-seeds")
+    text = with_seeds(of, numbers, path.parent.name)
+    if path.is_file() and not path.read_text().startswith("# Made by `datastill run"):
+        raise ParamsError(f"{path}: was not made by --seeds; rename that profile")
+    write_text(path, text)
+    shutil.copy(of.with_name("dvc.yaml"), path.with_name("dvc.yaml"))
+    return open_place(path.parent.name)
 
 
 def _plan(graph: Graph, jobs: int) -> str:
