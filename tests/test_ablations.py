@@ -91,6 +91,18 @@ def test_a_student_starts_from_its_teacher_and_sees_worse_images_where_it_is_ask
         assert one.keys() == other.keys()
 
 
+def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablated, copy):
+    root = ablated("train", teacher="co-35_co-80")
+    assert card(root)["teacher"] == "co-35_co-80"
+    assert not evidence(root)["score"].equals(evidence(root, "co-35_co-80")["score"])
+    assert copy.run("datastill", "evaluate", "other").returncode == 0
+    answer = copy.run("datastill", "tables")
+    assert answer.returncode == 0, answer.stderr
+    assert "distilled, round 2" in answer.stdout
+    lines = pd.read_csv(root / "results/miniature/table1.csv")
+    assert lines["round"].tolist() == [1, 1, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("ablation", "message"),
     [

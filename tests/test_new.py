@@ -184,6 +184,18 @@ def test_students_and_controls_train_as_long_and_have_the_same_teacher_beside_th
     assert {row.labelled for row in rows.values()} == {"labelled"}
 
 
+def test_further_rounds_have_the_student_before_as_teacher(project, run):
+    code, _ = run("new", "own", *LABELS, *OTHERS, "--rounds", "3")
+    assert code == 0
+    rows = project.params().distilled
+    assert [(name, row.teacher) for name, row in rows.items()] == [
+        ("labelled_unlabelled", "labelled"),
+        ("labelled_unlabelled_round-2", "labelled_unlabelled"),
+        ("labelled_unlabelled_round-3", "labelled_unlabelled_round-2"),
+    ]
+    assert len({row.iterations for row in rows.values()}) == 1
+
+
 def test_the_sets_are_what_was_brought_and_val_meets_nothing_else(project, run):
     for number, twin in ((30, 3), (31, 3), (32, 4)):  # the same pictures, smaller files
         file = project.mine / f"photos/{number}.jpg"

@@ -36,6 +36,22 @@ def test_sets_and_iterations_are_the_papers_at_the_scale():
     assert {row.iterations for row in params.distilled.values()} == {360000}
 
 
+def test_a_row_is_not_its_own_teacher_over_others(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    rows = raw["distilled"]
+    rows["co-115_un-120"]["teacher"] = "co-115_s1m-180"
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    assert load_params(path).distilled["co-115_un-120"].teacher == "co-115_s1m-180"
+    rows["co-115_s1m-180"]["teacher"] = "co-115_un-120"
+    rows["co-35_co-80"]["teacher"] = "co-115_un-120"
+    path.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError, match="has 2 wrong keys") as error:
+        load_params(path)
+    told = "distilled.co-115_un-120.teacher: goes in a circle: co-115_un-120 of co-115_s1m-180 of"
+    assert told in str(error.value)
+
+
 def test_all_wrong_keys_are_named_at_once(tmp_path):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["scale"] = -250

@@ -39,13 +39,16 @@ def new(  # noqa: PLR0913  # an option per thing that somebody may bring
     task: Annotated[
         str | None, typer.Option(help="keypoints or boxes; what the labels have, if not said.")
     ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Of annotating and retraining, the student as next teacher.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the frames, the rows.")] = 0,
 ) -> None:
     """Make a profile of your own data, with values chosen from what they hold."""
     brought = imported("brought")
     division = brought.Division(val_fraction, val_count, label_only, seed)
     files = brought.Brought(labelled, images, unlabelled, val, val_images, division, task)
-    typer.echo(imported("new").run(name, files))
+    typer.echo(imported("new").run(name, files, rounds))
 
 
 @app.command()

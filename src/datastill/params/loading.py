@@ -17,7 +17,7 @@ from datastill.params.sections import Expected, Params
 def load_params(path: Path) -> Params:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
     raw = read_yaml(path)
-    named = [*_dangling(raw), *misfits(raw)]
+    named = [*_dangling(raw), *_loops(raw), *misfits(raw)]
     problems = _invalid(Params, raw) + [f"{place}: {text}" for place, text in named]
     if problems:
         raise _refusal(path, problems)
@@ -87,7 +87,7 @@ def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
     for name in sets:
         yield from _dangling_in_union(name, sets)
         yield from _dangling_in_folder(name, sets)
-    known = {"set": sets, "row": {**supervised, **_mapping(raw, "ensembles")}}
+    known = {"set": sets, "row": {**supervised, **_mapping(raw, "ensembles"), **distilled}}
     for place, row in _rows(raw, "supervised", "distilled"):
         yield from _dangling_in_row(place, row, known)
     for place, ensemble in _rows(raw, "ensembles"):
@@ -122,12 +122,24 @@ def _rows(raw: Any, *sections: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from ((f"{section}.{name}", _mapping(rows, name)) for name in rows)
 
 
+def _loops(raw: Any) -> Iterator[tuple[str, str]]:
+    """Yield every row that is, over others, its own teacher: it could never start."""
+    rows = {name: row for name, row in _mapping(raw, "distilled").items() if isinstance(row, dict)}
+    for name in rows:
+        line = [name]
+        while line[-1] in rows and len(line) <= len(rows):
+            line.append(str(rows[line[-1]].get("teacher")))
+            if line[-1] == name:
+                yield f"distilled.{name}.teacher", f"goes in a circle: {' of '.join(line)}"
+                break
+
+
 def _dangling_in_row(
     place: str, row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
     for key, kind in (("labelled", "set"), ("unlabelled", "set"), ("teacher", "row")):
         if isinstance(row.get(key), str) and row[key] not in known[kind]:
-            where = "data.sets" if kind == "set" else "supervised"
+            where = "data.sets" if kind == "set" else "supervised, distilled or ensembles"
             yield f"{place}.{key}", f"{row[key]!r} is no {kind} in {where}"
 
 

@@ -22,14 +22,28 @@ _UPPER = """  all: # the upper bound: what labels for all would give
     iterations: {iterations}
     seed: {seed}
 """
+_STUDENT = "labelled_unlabelled"  # in the template
+_ROUND = """  {name}: # the student before it is its teacher: the paper's future work
+    labelled: labelled
+    unlabelled: unlabelled
+    teacher: {teacher}
+    backbone: {backbone}
+    iterations: {student}
+    seed: {seed}
+"""
 
 
 def own_params(
-    values: Mapping[str, Any], data: Mapping[str, Any], views: Sequence[int], found: Sequence[str]
+    values: Mapping[str, Any],
+    data: Mapping[str, Any],
+    views: Sequence[int],
+    found: Sequence[str],
+    rounds: int = 1,
 ) -> str:
     """Return the text of a params.yaml.
 
-    values  of the template's names; data  its section `data`; views  short sides; found  comments
+    values  of the template's names; data  its section `data`; views  short sides; found  comments;
+    rounds  of annotating and retraining, each with the student before as teacher
     """
     upper = _UPPER.format(**values) if "all" in data["sets"] else ""
     blocks = {
@@ -37,8 +51,14 @@ def own_params(
         "views": indent(_block([*views]), _INDENT),
         "found": "\n".join("# " + " ".join(line.split()) for line in found),
         "upper": upper,
+        "rounds": "".join(_round(number, values) for number in range(2, rounds + 1)),
     }
     return Template(_TEMPLATE.read_text()).substitute(values, **blocks, **_OF_TASK[values["task"]])
+
+
+def _round(number: int, values: Mapping[str, Any]) -> str:
+    before = _STUDENT if number == 2 else f"{_STUDENT}_round-{number - 1}"
+    return _ROUND.format(name=f"{_STUDENT}_round-{number}", teacher=before, **values)
 
 
 def plain_yaml(value: Any) -> str:

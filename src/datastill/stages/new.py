@@ -41,8 +41,10 @@ _SUITES_OWN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 _DETECTRON_LONG = 5  # sides: its views are cut short at 4000 of 800
 
 
-def run(name: str, brought: Brought) -> str:
+def run(name: str, brought: Brought, rounds: int = 1) -> str:
     """Write `pipelines/<name>/`, all of it or nothing; return what was found, chosen and goes on.
+
+    Of several `rounds`, each has the student of the one before as its teacher.
 
     Raises ParamsError for a name that cannot be one, DataError for data that make no profile.
     """
@@ -55,7 +57,8 @@ def run(name: str, brought: Brought) -> str:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         found.notes.append(f"DVC watches {data['watched']} alone; after other changes: {again}")
     lines = [*describe(found), *_decided(chosen)]
-    text = own_params(_values(name, brought, found, chosen), data, _views(chosen), lines)
+    values = _values(name, brought, found, chosen)
+    text = own_params(values, data, _views(chosen), lines, rounds)
     _write(name, text)
     steps = [f"datastill plan {name}", f"dvc repro {PIPELINES / name / STAGES}"]
     return "\n".join(
