@@ -7,7 +7,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from datastill.data.coco import PERSON, Coco, stream_coco, write_coco
-from datastill.distill.generate import EVIDENCE, EvidenceFile, generate, with_verdicts
+from datastill.distill.generate import EVIDENCE, EvidenceFile, generate, rounded, with_verdicts
 from datastill.distill.select import Density, Rules, Selection, Threshold, select
 
 
@@ -47,6 +47,17 @@ def test_annotations_are_numbered_on_over_the_tables(two):
     judged = with_verdicts(two, at(0.1, 0.1), "match")
     numbers = [a["id"] for a in generate([judged, judged.slice(0, 0), judged], {1: 0.5})]
     assert numbers == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("digits", [2, 4])
+def test_columns_are_rounded_as_single_numbers_are(digits):
+    rng = np.random.default_rng(0)
+    halves = (rng.integers(-2_000_000, 2_000_000, 20_000) + 0.5) / 10**digits
+    values = np.concatenate([halves, np.arange(-99, 99) / 8, rng.normal(0, 500, 20_000)])
+    assert [repr(v) for v in rounded(values, digits).tolist()] == [
+        repr(round(v, digits)) for v in values.tolist()
+    ]
+    assert not np.array_equal(values.round(digits), rounded(values, digits))
 
 
 def test_evidence_says_of_every_candidate_what_was_decided_and_why(two, tmp_path):
@@ -102,8 +113,9 @@ def test_generated_annotations_are_coco_to_pycocotools(generated, tmp_path):
 
 
 def test_streamed_annotations_are_the_bytes_of_those_written_at_once(generated, tmp_path):
-    write_coco(tmp_path / "once.json", generated)
-    stream_coco(tmp_path / "streamed.json", *vars(generated).values())
+    many = Coco(generated.images, generated.annotations * 2, generated.categories)
+    write_coco(tmp_path / "once.json", many)
+    stream_coco(tmp_path / "streamed.json", *vars(many).values())
     assert (tmp_path / "streamed.json").read_bytes() == (tmp_path / "once.json").read_bytes()
 
 

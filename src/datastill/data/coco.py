@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,7 +116,7 @@ def stream_coco(
     annotations: Iterable[Record],
     categories: Sequence[Record],
 ) -> None:
-    """Write what `write_coco` would, annotation by annotation: none is held in memory."""
+    """Write what `write_coco` would, a few annotations at a time: no more are held in memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
@@ -125,10 +126,20 @@ def stream_coco(
             ('],"categories":[', categories),
         ):
             file.write(head)
-            for number, record in enumerate(records):
-                file.write("," * (number > 0) + json.dumps(record, separators=(",", ":")))
+            for number, text in enumerate(_texts(records)):
+                file.write("," * (number > 0) + text)
         file.write("]}")
     Path(partial).replace(path)
+
+
+_AT_ONCE = 1000  # records that become text together: one by one takes longer
+
+
+def _texts(records: Iterable[Record]) -> Iterator[str]:
+    """Yield `records` as they stand in a JSON list, some at a time."""
+    left = iter(records)
+    while some := list(islice(left, _AT_ONCE)):
+        yield json.dumps(some, separators=(",", ":"))[1:-1]
 
 
 def write_text(path: Path, text: str) -> None:

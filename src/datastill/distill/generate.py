@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from datastill.data.coco import Record
-from datastill.distill.select import Selection, keypoint_array
+from datastill.distill.select import Flags, Selection, keypoint_array
 from datastill.distill.shards import SCHEMA, lists, rows
 
 EVIDENCE = pa.schema(
@@ -43,6 +45,7 @@ def with_verdicts(candidates: pa.Table, selection: Selection, rule: str) -> pa.T
 
 
 _GROUP = 20_000  # candidates that are written together
+_REPEATED = ["image_id", "category_id", "views", "rule", "threshold", "accepted", "ignored"]
 
 
 class EvidenceFile:
@@ -51,7 +54,9 @@ class EvidenceFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._partial = path, path.with_name(path.name + ".partial")
-        self._writer = pq.ParquetWriter(self._partial, EVIDENCE, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._partial, EVIDENCE, compression="zstd", use_dictionary=_REPEATED
+        )
         self._waiting: list[pa.Table] = []
 
     def add(self, judged: pa.Table) -> None:
@@ -82,32 +87,49 @@ def generate(tables: Iterable[pa.Table], area_shares: Mapping[int, float]) -> It
     number = 0
     for table in tables:
         mine = table.filter(pc.or_(table["accepted"], table["ignored"]))
-        kept, points = rows(mine["kept"]), keypoint_array(mine)
-        boxes = rows(mine["box"])
-        plain = mine.select(["image_id", "category_id", "score", "ignored"])
-        for i, (image_id, category, score, ignored) in enumerate(
-            zip(*plain.to_pydict().values(), strict=True)
-        ):
+        fields = _fields(mine, area_shares) if len(mine) else {}
+        for values in zip(*fields.values(), strict=True):
             number += 1
-            yield {
-                "id": number,
-                "image_id": image_id,
-                "category_id": category,
-                "iscrowd": int(ignored),
-                "score": round(score, 4),
-                **_box(boxes[i].tolist(), area_shares.get(category, 1.0)),
-                **(_keypoints(points[i].tolist(), kept[i].tolist()) if kept.shape[1] else {}),
-            }
+            yield dict(zip(("id", *fields), (number, *values), strict=True))
 
 
-def _box(box: Sequence[float], area_share: float) -> Record:
-    x1, y1, x2, y2 = box
-    xywh = [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)]
-    return {"bbox": xywh, "area": round(xywh[2] * xywh[3] * area_share, 2)}
+def _fields(judged: pa.Table, area_shares: Mapping[int, float]) -> dict[str, list[Any]]:
+    """Return the fields of an annotation, each with its value for every row of `judged`."""
+    boxes, kept = rows(judged["box"]), rows(judged["kept"])
+    categories = judged["category_id"].to_pylist()
+    xywh = rounded(np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]), 2)
+    shares = np.array([area_shares.get(category, 1.0) for category in categories])
+    fields = {
+        "image_id": judged["image_id"].to_pylist(),
+        "category_id": categories,
+        "iscrowd": judged["ignored"].to_numpy().astype(int).tolist(),
+        "score": rounded(judged["score"].to_numpy(), 4).tolist(),
+        "bbox": xywh.tolist(),
+        "area": rounded(xywh[:, 2] * xywh[:, 3] * shares, 2).tolist(),
+    }
+    if kept.shape[1]:
+        fields["keypoints"] = _keypoints(keypoint_array(judged), kept)
+        fields["num_keypoints"] = kept.sum(axis=1).tolist()
+    return fields
 
 
-def _keypoints(points: Sequence[Sequence[float]], kept: Sequence[bool]) -> Record:
-    flat: list[float] = []
-    for (x, y, _), is_kept in zip(points, kept, strict=True):
-        flat += [round(x, 2), round(y, 2), 2] if is_kept else [0, 0, 0]
-    return {"keypoints": flat, "num_keypoints": sum(kept)}
+def _keypoints(points: NDArray[np.float64], kept: Flags) -> list[list[float]]:
+    """Return x, y, v of the keypoints (n, k, 3): 0, 0, 0 but for those `kept` (n, k)."""
+    values = np.zeros(points.shape, dtype=object)  # integers beside floats, as COCO writes them
+    marked = points[kept].astype(object)
+    marked[:, :2], marked[:, 2] = rounded(points[kept, :2], 2), 2
+    values[kept] = marked
+    return values.reshape(len(values), -1).tolist()
+
+
+def rounded(values: NDArray[np.float64], digits: int) -> NDArray[np.float64]:
+    """Return what `round` makes of each of `values`, below 1e9 in size.
+
+    It goes by the exact value; np.round multiplies first, and makes a tie of what is none.
+    """
+    scale = 10.0**digits
+    scaled = values * scale
+    found = np.rint(scaled) / scale
+    near_tie = np.abs(scaled - np.floor(scaled) - 0.5) < 1e-5
+    found[near_tie] = [round(value, digits) for value in values[near_tie].tolist()]
+    return found

@@ -67,7 +67,7 @@ class Shard:
         """Return its candidates, of SCHEMA; raises DataError where the file is damaged."""
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
-                return file.read(columns)
+                return file.read(columns, use_threads=False)  # too small to share out
         except (pa.ArrowException, OSError) as error:
             what = " ".join(str(error).split())
             raise DataError(
