@@ -114,7 +114,8 @@ def main() -> None:
         pairs = zip(images, theirs, strict=True)
         off = torch.cat([apart(folded, image, placed, inference) for image, placed in pairs])
         share = 100 * float((off <= 0.5).float().mean())
-        print(f"{inference.precision}: {share:.1f} % of keypoints within 0.5 px, {weights} weights")
+        told = f"{share:.1f} % of keypoints within 0.5 px of the peer's, {weights} weights"
+        print(f"{inference.precision}: {told}")
     print(
         f"ours, {ours.precision}: median {statistics.median(seconds['ours']) / count:.3f} s an image"
     )

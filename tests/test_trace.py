@@ -92,6 +92,28 @@ def test_every_line_of_a_committed_table_goes_back_to_the_source_of_its_images(
         assert all(file["md5"] for _, node in nodes for file in node["files"])
 
 
+TABLES = [path.relative_to(ROOT) for path in sorted((ROOT / "results").glob("*/*.csv"))]
+
+
+@pytest.mark.parametrize("path", TABLES, ids=str)
+def test_every_row_of_every_committed_table_goes_back_to_the_source_of_its_images(path, clone):
+    told, ok = chain(path.parts[1], str(path))
+    assert ok, told["breaks"]
+    with path.open() as file:
+        lines = [line for line in csv.DictReader(file) if line["role"] != "paper"]
+    keys = ("row",) if "row" in lines[0] else ("labelled", "unlabelled", "backbone", "iterations")
+    assert len(told["chains"]) == len({tuple(line[key] for key in keys) for line in lines})
+    for value in told["chains"]:
+        nodes = list(walk(value))
+        models = [node for _, node in nodes if node["kind"] == "model"]
+        trained = [node for node in models if "ensemble" not in node["facts"]]
+        assert trained
+        assert all(len(model["files"][0]["sha256"]) == 64 for model in trained)
+        leaves = {node["kind"] for _, node in nodes if not node["sources"]}
+        assert leaves == {"source"}
+        assert all(file["md5"] for _, node in nodes for file in node["files"])
+
+
 @pytest.mark.parametrize("profile", ["miniature", "seeds"])
 def test_every_step_names_a_commit_that_holds_its_very_code(profile, monkeypatch):
     monkeypatch.chdir(ROOT)
