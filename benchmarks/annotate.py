@@ -94,11 +94,7 @@ def main() -> None:
     ours = replace(exact, precision=resolve_precision("auto"))
     count, rounds = (8, 3) if arguments.backbone == "small" else (1, 1)
     rounds *= 1 if arguments.quick else 3
-    images = [
-        torch.from_numpy(draw("benchmark", i, 0, "everyday", SIZES[arguments.backbone]).image)
-        for i in range(count)
-    ]
-    images = [image.permute(2, 0, 1).contiguous() for image in images]
+    images = drawn(count, SIZES[arguments.backbone])
     seconds: dict[str, list[float]] = {"ours": [], "naive": []}
     predict(folded, images[:1], ours)  # warms up
     for _ in range(rounds):
@@ -109,18 +105,25 @@ def main() -> None:
         seconds["ours"].append(middle - began)
         seconds["naive"].append(time.perf_counter() - middle)
     print(f"{arguments.backbone}, {count} images, 18 views, {torch.get_num_threads()} threads")
-    weights = "trained" if arguments.weights else "untrained"
     for inference in dict.fromkeys((exact, ours)):
         pairs = zip(images, theirs, strict=True)
         off = torch.cat([apart(folded, image, placed, inference) for image, placed in pairs])
-        share = 100 * float((off <= 0.5).float().mean())
-        told = f"{share:.1f} % of keypoints within 0.5 px of the peer's, {weights} weights"
-        print(f"{inference.precision}: {told}")
-    print(
-        f"ours, {ours.precision}: median {statistics.median(seconds['ours']) / count:.3f} s an image"
-    )
-    print(f"naive, fp32: median {statistics.median(seconds['naive']) / count:.3f} s an image")
-    print(f"ratio: {statistics.median(seconds['naive']) / statistics.median(seconds['ours']):.2f}")
+        share = float((off <= 0.5).float().mean())
+        kind = "trained" if arguments.weights else "untrained"
+        told = f"{share:.1%} of keypoints within 0.5 px of the peer's"
+        print(f"{inference.precision}: {told}, {kind} weights")
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    print(f"ours, {ours.precision}: median {median['ours'] / count:.3f} s per image")
+    print(f"naive, fp32: median {median['naive'] / count:.3f} s per image")
+    print(f"ratio: {median['naive'] / median['ours']:.2f}")
+
+
+def drawn(count: int, size: tuple[int, int]) -> list[Tensor]:
+    """Return so many images (3, h, w) of everyday people."""
+    images = [
+        torch.from_numpy(draw("benchmark", i, 0, "everyday", size).image) for i in range(count)
+    ]
+    return [image.permute(2, 0, 1).contiguous() for image in images]
 
 
 def detectors(backbone: str, weights: Path | None) -> tuple[Detector, Detector]:

@@ -116,7 +116,7 @@ class Chain:
             "images": card["images"],
             "instances": card["instances"],
             "instance_threshold": (card["thresholds"]["instance"] or {}).get("value"),
-            "keypoint_threshold": (card["thresholds"]["keypoint"] or {}).get("value"),
+            "keypoint_threshold": (card["thresholds"].get("keypoint") or {}).get("value"),
             "views": made["views"],
             "select": annotated.params.get("select"),
             "quality": card["quality"],
