@@ -93,28 +93,30 @@ def main() -> None:
     exact = how(arguments.backbone)
     ours = replace(exact, precision=resolve_precision("auto"))
     count, rounds = (8, 3) if arguments.backbone == "small" else (1, 1)
-    rounds *= 1 if arguments.quick else 3
+    rounds = rounds if arguments.quick else 3 * rounds
     images = drawn(count, SIZES[arguments.backbone])
     seconds: dict[str, list[float]] = {"ours": [], "naive": []}
     predict(folded, images[:1], ours)  # warms up
     for _ in range(rounds):
-        began = time.perf_counter()
+        times = [time.perf_counter()]
         predict(folded, images, ours)
-        middle = time.perf_counter()
+        times.append(time.perf_counter())
         theirs = naive(detector, images, exact)
-        seconds["ours"].append(middle - began)
-        seconds["naive"].append(time.perf_counter() - middle)
-    print(f"{arguments.backbone}, {count} images, 18 views, {torch.get_num_threads()} threads")
+        seconds["naive"].append(time.perf_counter() - times[1])
+        seconds["ours"].append(times[1] - times[0])
+    kind = "trained" if arguments.weights else "untrained"
+    threads = torch.get_num_threads()
+    print(f"{kind} {arguments.backbone}, {count} images, 18 views, {threads} threads")
     for inference in dict.fromkeys((exact, ours)):
         pairs = zip(images, theirs, strict=True)
         off = torch.cat([apart(folded, image, placed, inference) for image, placed in pairs])
         share = float((off <= 0.5).float().mean())
-        kind = "trained" if arguments.weights else "untrained"
-        told = f"{share:.1%} of keypoints within 0.5 px of the peer's"
-        print(f"{inference.precision}: {told}, {kind} weights")
-    median = {name: statistics.median(times) for name, times in seconds.items()}
-    print(f"ours, {ours.precision}: median {median['ours'] / count:.3f} s per image")
-    print(f"naive, fp32: median {median['naive'] / count:.3f} s per image")
+        print(f"{inference.precision}: {share:.1%} of keypoints within 0.5 px of the peer's")
+    median = {name: statistics.median(several) / count for name, several in seconds.items()}
+    print(
+        f"seconds per image: ours, {ours.precision}, {median['ours']:.3f}; naive, fp32, "
+        f"{median['naive']:.3f}"
+    )
     print(f"ratio: {median['naive'] / median['ours']:.2f}")
 
 
