@@ -20,7 +20,7 @@ def datastill(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         "new", "merge", "plan", "fetch", "data", "pretrain", "train", "annotate", "why",
         "evaluate", "tables", "check", "show", "predict", "export", "track", "trace", "accept",
-        "run",
+        "run", "ensemble",
     ],
 )  # fmt: skip
 def test_help_names_every_command(command):
