@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from datastill.report.text import UNSURE, aligned
+from datastill.report.families import UNSURE
+from datastill.report.text import aligned, told_gain
 
 TITLES = {
     "table2": "Table 2: how long to train",
@@ -85,8 +86,8 @@ def _line(line: Line, unsure: str) -> dict[str, str]:
         "AP50": f"{line['ap50']:.1f}",
         "AP75": f"{line['ap75']:.1f}",
         "over": str(line["over"]) if _has(line, "over") else "",
-        "gain [95 %]": _gain(line, "gain", unsure),
-        "over control [95 %]": _gain(line, "control_gain", unsure),
+        "gain [95 %]": told_gain(line, "gain", unsure),
+        "over control [95 %]": told_gain(line, "control_gain", unsure),
         "paper AP": f"{line['paper_ap']:.1f}" if _has(line, "paper_ap") else "",
         "paper gain": f"{line['paper_gain']:+.1f}" if _has(line, "paper_gain") else "",
     }
@@ -99,10 +100,3 @@ def _has(line: Line, name: str) -> bool:
 def _ap(line: Line) -> str:
     interval = f" [{line['ap_low']:.1f}, {line['ap_high']:.1f}]" if _has(line, "ap_low") else ""
     return f"{line['ap']:.1f}{interval}"
-
-
-def _gain(line: Line, name: str, unsure: str) -> str:
-    if not _has(line, name):
-        return ""
-    told = f"{line[name]:+z.1f} [{line[f'{name}_low']:z.1f}, {line[f'{name}_high']:z.1f}]"
-    return told + (unsure if line[f"{name}_verdict"] == UNSURE else "")

@@ -12,7 +12,7 @@ import pandas as pd
 from datastill.errors import DataError
 from datastill.evaluate.intervals import bootstrap, interval
 from datastill.report.comparisons import Result
-from datastill.report.families import LEVEL, holm, p_value
+from datastill.report.families import judge, p_value
 from datastill.report.paper import METRICS, Key, numbers, published
 
 COLUMNS = (
@@ -58,7 +58,7 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
     """
     lines = list(TABLES[name](results))
     rows = [_described(name, line) | _compared(line, resamples) for line in lines]
-    _correct(rows)
+    judge(rows)
     kinds = {name: float for name in COLUMNS if name not in WORDS + COUNTS}
     table = pd.DataFrame([*rows, *_papers(name)], columns=list(COLUMNS))
     return table.astype(kinds | dict.fromkeys(COUNTS, "Int64"))
@@ -281,13 +281,3 @@ def _drawn(result: Result, resamples: int) -> Any:
 
 def _verdict(low: float, high: float) -> str:
     return "gain" if low > 0 else "loss" if high < 0 else "not distinguishable"
-
-
-def _correct(rows: list[Values]) -> None:
-    """Correct the p-values of a table for each other, and say what they come to."""
-    asked = [(row, gain) for row in rows for gain in ("gain", "control_gain") if f"{gain}_p" in row]
-    corrected = holm([row[f"{gain}_p"] for row, gain in asked])
-    for (row, gain), p in zip(asked, corrected, strict=True):
-        row[f"{gain}_p"] = p
-        told = "gain" if row[gain] > 0 else "loss"
-        row[f"{gain}_verdict"] = told if p < LEVEL else "not distinguishable"

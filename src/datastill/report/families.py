@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.05
+GAINS = ("gain", "control_gain")
+UNSURE = "not distinguishable"
 
 
 def p_value(differences: NDArray[np.float64]) -> float:
@@ -32,3 +35,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
         corrected[i] = highest
     return corrected
+
+
+def judge(rows: Sequence[dict[str, Any]]) -> None:
+    """Correct the p-values of a table's gains for each other, and write what each comes to.
+
+    A gain has its p-value in `gain_p`, which is replaced; `gain_verdict` becomes gain, loss or
+    not distinguishable.
+    """
+    asked = [(row, gain) for row in rows for gain in GAINS if f"{gain}_p" in row]
+    corrected = holm([row[f"{gain}_p"] for row, gain in asked])
+    for (row, gain), p in zip(asked, corrected, strict=True):
+        row[f"{gain}_p"] = p
+        told = "gain" if row[gain] > 0 else "loss"
+        row[f"{gain}_verdict"] = told if p < LEVEL else UNSURE

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from datastill.errors import DataError
-from datastill.report.text import UNSURE, title, training
+from datastill.report.families import UNSURE
+from datastill.report.text import title, training
 
 # Okabe and Ito's colours, told apart by colour-blind eyes; shapes say the same without colour
 STYLES = {

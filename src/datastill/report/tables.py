@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from datastill.errors import DataError
-from datastill.evaluate.intervals import bootstrap, interval, paired_interval
+from datastill.evaluate.intervals import Matches, bootstrap, interval, paired_interval
 from datastill.report.comparisons import Comparison, Lines, Result, Training, gather, sections
+from datastill.report.families import judge, p_value
 from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 
 __all__ = ["COLUMNS", "Result", "table1", "table4", "to_csv"]
 
-WORDS = ("table", "role", "labelled", "unlabelled", "backbone", "gain_verdict")
+WORDS = (
+    "table", "role", "labelled", "unlabelled", "backbone", "gain_verdict", "control_gain_verdict",
+)  # fmt: skip
 COUNTS = ("iterations", "round", "seeds")
 
 
@@ -32,6 +36,7 @@ def columns(metrics: Sequence[str]) -> tuple[str, ...]:
         "gain", "gain_low", "gain_high", "control_gain", "control_gain_low", "control_gain_high",
         "gain_verdict", "gap_closed",
         *(f"paper_{name}" for name in metrics), "paper_gain", "paper_gap_closed",
+        "gain_p", "control_gain_p", "control_gain_verdict",
     )  # fmt: skip
 
 
@@ -61,7 +66,8 @@ def table1(
     """Compare distilled with supervised training, a section per setting (labelled, unlabelled).
 
     A line is the mean over the seeds of one training, in percent. Intervals (95 %) are over the
-    validation images; gains are paired with the section's baseline. The upper bound is supervised
+    validation images; gains are paired with the section's baseline, and told from none by their
+    p-values, corrected for all gains of the table (Holm). The upper bound is supervised
     on the set that is labelled and unlabelled together by `unions` (name: its parts). `published`
     has the columns of "table1_keypoints"; the paper's `paper_backbone` stands beside a backbone
     that it does not have. What does not apply is NaN.
@@ -94,6 +100,7 @@ def _table(number: str, unions: Mapping[str, frozenset[str]], source: _Source) -
         for comparison in comparisons
         for row in _rows(comparison, source)
     ]
+    judge(rows)
     names = columns(source.metrics)
     if any(row["round"] > 1 for row in rows):
         names = (*names, "round")
@@ -118,7 +125,6 @@ def _rows(comparison: Comparison, source: _Source) -> list[Row]:
         row = {**_described(role, training, source), **_published(comparison, training, source)}
         if role != "supervised":
             row |= _compared("gain", comparison.baseline, training, source)
-            row["gain_verdict"] = _verdict(row["gain_low"], row["gain_high"])
         if role == "distilled":
             row |= _compared("control_gain", comparison.control_of(training), training, source)
         rows.append(row)
@@ -159,8 +165,7 @@ def _interval(results: Sequence[Result], resamples: int) -> tuple[float, float]:
     if len(results) == 1:
         low, high = _metric(results[0], "interval")
         return low, high
-    # the same seed draws the same images for every result, so this is the AP of one resample
-    return interval(np.mean([bootstrap(r.matches, resamples) for r in results], axis=0))
+    return interval(_drawn([result.matches for result in results], resamples))
 
 
 def _published(comparison: Comparison, training: Training, source: _Source) -> Row:
@@ -177,11 +182,15 @@ def _compared(name: str, before: Training | None, after: Training, source: _Sour
         return {}
     old, new = ([result.matches for result in source.lines[t]] for t in (before, after))
     gain, (low, high) = paired_interval(old, new, source.resamples)
-    return {name: gain, f"{name}_low": low, f"{name}_high": high}
+    drawn = _drawn(new, source.resamples) - _drawn(old, source.resamples)
+    p = p_value(drawn)
+    return {name: gain, f"{name}_low": low, f"{name}_high": high, f"{name}_p": p}
 
 
-def _verdict(low: float, high: float) -> str:
-    return "gain" if low > 0 else "loss" if high < 0 else "not distinguishable"
+def _drawn(several: Sequence[Matches], resamples: int) -> NDArray[np.float64]:
+    """Return the mean AP over seeds of every resample: the same images for any `several`."""
+    drawn: NDArray[np.float64] = np.mean([bootstrap(each, resamples) for each in several], axis=0)
+    return drawn
 
 
 def _close_gap(rows: list[Row], ap: str, name: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from datastill.report.families import UNSURE
+
 WIDTH = 110  # columns of the terminal
-UNSURE = "not distinguishable"
 RIGHT = ("iterations", "seeds", "AP50", "AP75", "APS", "APM", "APL", "paper AP", "paper gain")
 
 Line = Mapping[Any, Any]  # one line of a table, by column
@@ -27,7 +28,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 def to_text(table: pd.DataFrame) -> str:
     """Return the table for a terminal; a gain followed by ~ is not distinguishable from none."""
     parts = [_text(table, part) for part in _sections(table)]
-    unsure = (table["gain_verdict"] == UNSURE).any()
+    unsure = (table[["gain_verdict", "control_gain_verdict"]] == UNSURE).to_numpy().any()
     return "\n\n".join([*parts, *([f"~ {UNSURE} from no gain"] if unsure else [])]) + "\n"
 
 
@@ -74,8 +75,8 @@ def _page_cells(line: Line, several: bool) -> Cells:
         "APS": _number(line, "ap_small"),
         "APM": _number(line, "ap_medium"),
         "APL": _number(line, "ap_large"),
-        "gain [95 %]": _gain(line, "gain", f" {UNSURE}"),
-        "over control": _gain(line, "control_gain", f" {UNSURE}"),
+        "gain [95 %]": told_gain(line, "gain", f" {UNSURE}"),
+        "over control": told_gain(line, "control_gain", f" {UNSURE}"),
         "paper AP": _number(line, "paper_ap"),
         "paper gain": _number(line, "paper_gain", "+"),
     }
@@ -133,8 +134,8 @@ def _screen_cells(line: Line) -> Cells:
         "iter.": _short(line["iterations"]),
         "seeds": str(line["seeds"]),
         "AP [95 %]": _ap(line),
-        "gain [95 %]": _gain(line, "gain", " ~"),
-        "over control": _gain(line, "control_gain", " ~"),
+        "gain [95 %]": told_gain(line, "gain", " ~"),
+        "over control": told_gain(line, "control_gain", " ~"),
         "paper (gain)": _paper(line),
     }
 
@@ -170,9 +171,9 @@ def _paper(line: Line) -> str:
     return _number(line, "paper_ap") + gain
 
 
-def _gain(line: Line, name: str, unsure: str) -> str:
-    """Return a gain and its interval, with `unsure` behind it where the interval holds 0."""
+def told_gain(line: Line, name: str, unsure: str) -> str:
+    """Return a gain and its interval, with `unsure` behind it where chance may be all it is."""
     if not _has(line, name):
         return ""
-    low, high = line[f"{name}_low"], line[f"{name}_high"]
-    return f"{line[name]:+z.1f} [{low:z.1f}, {high:z.1f}]{unsure if low <= 0 <= high else ''}"
+    told = f"{line[name]:+z.1f} [{line[f'{name}_low']:z.1f}, {line[f'{name}_high']:z.1f}]"
+    return told + (unsure if line[f"{name}_verdict"] == UNSURE else "")
