@@ -56,9 +56,10 @@ def spread(place: Place, metric: str) -> Spread:
 
 
 def _training(spec: SupervisedRow) -> str:
-    facts = spec.model_dump(exclude={"seed", "teacher"})
+    facts = spec.model_dump(exclude={"seed", "teacher"}, exclude_none=True)
     sets = "_".join(filter(None, (spec.labelled, facts.get("unlabelled"))))
-    return f"{sets} {spec.backbone} {spec.iterations}"
+    departs = (f", {name} {value}" for name, value in facts["ablation"].items())
+    return f"{sets} {spec.backbone} {spec.iterations}{''.join(departs)}"
 
 
 def number(metrics: Mapping[str, Any], row: str, metric: str) -> float:
