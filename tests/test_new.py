@@ -291,6 +291,12 @@ def test_labels_alone_make_labelled_unlabelled_and_val(project, run):
     assert rows["all"].iterations == rows["labelled"].iterations
 
 
+def test_annotations_of_unlabelled_images_are_said_to_be_for_the_upper_bound_alone(project, run):
+    told = whole(run, "--label-only", "6", "--val-count", "5")
+    assert "unlabelled: 9 images, 9 annotations that only the upper bound learns from" in told
+    assert "\nunlabelled: 5 images\n" in run("new", "other", *LABELS, *OTHERS)[1]
+
+
 def test_val_of_its_own_is_taken_as_it_is(project, run):
     write_images(project.mine / "test", range(50, 54))
     write(project.mine / "test.json", labels(range(50, 54)))

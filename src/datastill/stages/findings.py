@@ -29,7 +29,11 @@ def _contents(found: Survey, name: str) -> str:
     coco = found.sets[name]
     if name == "unlabelled" and found.videos:
         return f"{found.videos:,} videos"
-    story = f"{len(coco.images):,} images, {len(coco.annotations):,} annotations"
+    story = f"{len(coco.images):,} images"
+    if name != "unlabelled":
+        story += f", {len(coco.annotations):,} annotations"
+    elif coco.annotations:
+        story += f", {len(coco.annotations):,} annotations that only the upper bound learns from"
     return f"{story}, a part of the labels' file" if name in found.spans else story
 
 
