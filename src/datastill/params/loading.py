@@ -123,13 +123,15 @@ def _rows(raw: Any, *sections: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _loops(raw: Any) -> Iterator[tuple[str, str]]:
-    """Yield every row that is, over others, its own teacher: it could never start."""
+    """Yield every circle of rows that are each other's teachers: none of them could ever start."""
     rows = {name: row for name, row in _mapping(raw, "distilled").items() if isinstance(row, dict)}
+    told: set[str] = set()
     for name in rows:
         line = [name]
         while line[-1] in rows and len(line) <= len(rows):
             line.append(str(rows[line[-1]].get("teacher")))
-            if line[-1] == name:
+            if line[-1] == name and name not in told:
+                told |= {*line}
                 yield f"distilled.{name}.teacher", f"goes in a circle: {' of '.join(line)}"
                 break
 
