@@ -11,6 +11,11 @@ def test_a_p_value_counts_the_rarer_side_twice_and_is_never_zero():
     assert p_value(np.zeros(9)) == 1
 
 
+def test_a_draw_without_truth_says_nothing_about_a_difference():
+    some = np.array([-1.0, 1, 2, 3])
+    assert p_value(np.append(some, [np.nan] * 90)) == p_value(some)
+
+
 def test_holm_by_hand():
     """Holm's own steps: 0.01 x 4, 0.02 x 3, 0.03 x 2 and, never less than one before, 0.04."""
     assert holm([0.02, 0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.06, 0.04, 0.06])

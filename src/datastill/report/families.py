@@ -17,11 +17,11 @@ def p_value(differences: NDArray[np.float64]) -> float:
     """Return the two-sided p-value of resampled `differences` (n,) against none at all.
 
     Twice the share on the rarer side of 0, the value itself counted in: never 0 (Davison and
-    Hinkley, Bootstrap Methods and their Application, 4.2).
+    Hinkley, Bootstrap Methods and their Application, 4.2). NaN, a draw without truth, says nothing.
     """
-    n = len(differences)
-    below, above = (differences <= 0).sum(), (differences >= 0).sum()
-    return float(min(1.0, 2 * (1 + min(below, above)) / (1 + n)))
+    defined = differences[~np.isnan(differences)]
+    below, above = (defined <= 0).sum(), (defined >= 0).sum()
+    return float(min(1.0, 2 * (1 + min(below, above)) / (1 + len(defined))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
