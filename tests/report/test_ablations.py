@@ -133,6 +133,42 @@ def test_figure_6_orders_students_by_what_their_teacher_is_worth_as_it_annotates
     assert {lines[row]["control"] for row in ours} == {"control"}
 
 
+def test_figure_6_takes_plain_ap_of_teachers_not_tested_with_all_views_or_that_used_few(
+    teacher, student
+):
+    rows = [
+        teacher(many=45.0),
+        teacher("untested", 4),
+        student("of untested", 9, teacher="untested"),
+        student("four views", 10, views=4),
+    ]
+    lines = by_row(ablation_table("figure6", rows))
+    assert lines["of untested"]["x"] == pytest.approx(rows[1].metrics["ap"])
+    assert lines["four views"]["x"] == pytest.approx(rows[0].metrics["ap"])
+
+
+def test_beyond_compares_departures_with_the_student_of_their_own_teacher(teacher, student):
+    rows = [
+        teacher("weak", 4),
+        teacher(),
+        student("of weak", 9, teacher="weak"),
+        student("plain", 12),
+        student("fine-tuned", 8, start="teacher"),
+    ]
+    lines = by_row(ablation_table("beyond", rows))
+    assert list(lines) == ["plain", "fine-tuned"]
+    assert lines["fine-tuned"]["over"] == "plain"
+
+
+def test_a_size_without_truth_leaves_a_gap(teacher, student):
+    rows = [teacher(), student("a", 12, 130000), student("b", 13, 260000)]
+    for row in rows:
+        del row.metrics["ap_large"]
+    table = ablation_table("table2", rows)
+    assert table["ap_large"].isna().all()
+    assert table["ap"].notna().all()
+
+
 def test_beyond_compares_each_departure_with_the_method_and_the_method_with_its_control(
     teacher, student
 ):

@@ -142,8 +142,8 @@ def teachers(results: Sequence[Result]) -> Iterator[Line]:
 
 
 def _as_it_annotates(student: Result, teacher: Result) -> float:
-    many = teacher.metrics.get("with_views") or {}
-    return float(teacher.metrics["ap"] if student.ablation.get("views") == 1 else many["ap"])
+    many = None if "views" in student.ablation else teacher.metrics.get("with_views")
+    return float((many or teacher.metrics)["ap"])
 
 
 def beyond(results: Sequence[Result]) -> Iterator[Line]:
@@ -154,12 +154,14 @@ def beyond(results: Sequence[Result]) -> Iterator[Line]:
     plain = [r for r in results if not r.ablation and students and _alike(r, students[0])]
     if not plain:
         raise DataError("beyond: expected rows with an ablation beside one without, found none")
-    control = _supervised(results, plain[0]).get(plain[0].iterations)
+    # of several teachers, the one that most departures share
+    method = max(plain, key=lambda r: sum(s.teacher == r.teacher for s in students))
+    control = _supervised(results, method).get(method.iterations)
     if control:
         yield Line(control)
-    yield Line(plain[0], control, control)
+    yield Line(method, control, control)
     for result in students:
-        yield Line(result, plain[0], control)
+        yield Line(result, method, control)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Result]], Iterator[Line]]] = {
@@ -242,7 +244,7 @@ def _described(name: str, line: Line) -> Values:
         "seed": result.seed,
         "test_views": line.views,
         "x": line.x,
-        **{metric: metrics[metric] for metric in METRICS},
+        **{metric: metrics.get(metric) for metric in METRICS},  # val may have none of a size
         "ap_low": low,
         "ap_high": high,
         "paper_ap": theirs.get("ap"),
