@@ -25,7 +25,10 @@ NOTE = (
     "(Holm), is below 0.05. Control: the same labels for as many iterations, without generated "
     "annotations."
 )
-OWN_NOTE = "Intervals (95 %) are over the images of val, gains paired over them; one seed a row."
+OWN_NOTE = (
+    "Intervals (95 %) are over the images of val, gains paired over them; one seed a row. A gain "
+    "is not distinguishable where its own interval holds 0: not corrected for the other rows."
+)
 
 Line = Mapping[Any, Any]
 
