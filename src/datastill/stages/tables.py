@@ -25,7 +25,7 @@ README = Path("README.md")
 TABLES = {"table1": (table1, "table1_keypoints"), "table4": (table4, "table4_detection")}
 
 
-def run(place: Place, name: str | None) -> str:
+def run(place: Place, name: str | None = None) -> str:
     """Write a table of the profile, or all; bring the README up to date, return them as text.
 
     Every gain is paired over the images of val, so all rows must have been evaluated. Raises
