@@ -123,8 +123,9 @@ def test_what_a_row_cannot_do_is_refused(project, ablation, message):
 
 def test_an_ensemble_of_what_is_no_model_is_refused(project):
     params = project.params()
-    params["ensembles"] = {"both": {**TEACHERS, "second": "nobody"}}
+    params["ensembles"] = {"both": {**TEACHERS, "second": "nobody"}, "co-35": TEACHERS}
     project.write_params(params)
     answer = project.run("datastill", "ensemble", "both")
     assert answer.returncode == 1
     assert "ensembles.both.second: 'nobody' is no row in supervised" in answer.stderr
+    assert "ensembles.co-35: is the name of a row, too" in answer.stderr

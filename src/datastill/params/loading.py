@@ -91,6 +91,8 @@ def _dangling(raw: Any) -> Iterator[tuple[str, str]]:
     for place, row in _rows(raw, "supervised", "distilled"):
         yield from _dangling_in_row(place, row, known)
     for place, ensemble in _rows(raw, "ensembles"):
+        if place.partition(".")[2] in {**supervised, **distilled}:
+            yield place, "is the name of a row, too; its model would be overwritten"
         strangers = ((part, row) for part, row in ensemble.items() if row not in supervised)
         yield from (
             (f"{place}.{part}", f"{row!r} is no row in supervised") for part, row in strangers
