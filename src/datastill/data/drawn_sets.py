@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 from datastill.data.coco import PERSON, Coco, Record
 from datastill.data.figures import Drawing, draw
 from datastill.data.households import CATEGORIES, draw_household
+from datastill.data.workers import Processes
 
 _IDS = 1_000_000  # ids of one set: more than any set has images or annotations
 _JPEG_QUALITY = 92
@@ -48,7 +48,7 @@ def draw_set(drawn: DrawnSet, studio: Studio, advance: Callable[[int], None]) ->
     images: list[Record] = []
     annotations: list[Record] = []
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with Processes(os.cpu_count()) as pool:
         job = partial(_draw_image, drawn, studio)
         for image, objects in pool.map(job, range(drawn.images), chunksize=8):
             images.append(image)

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from PIL import Image
 from datastill.data.coco import Record
 from datastill.data.images import Refusal, image_id
 from datastill.data.videos import find_videos
+from datastill.data.workers import Processes
 from datastill.errors import DataError
 
 _READING = {
@@ -107,11 +107,11 @@ def extract_frames(
     return [images[choice] for choice in choices if choice in images], [*refusals.values()]
 
 
-def _workers() -> ProcessPoolExecutor:
+def _workers() -> Processes:
     # A fork of this process may inherit a codec without its threads, and hangs when it frees it.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(os.cpu_count(), context)
+    return Processes(os.cpu_count(), context)
 
 
 def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:

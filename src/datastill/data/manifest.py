@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pandas as pd
 from datastill.data.coco import Coco, Record, write_coco, write_text
 from datastill.data.images import Refusal, decode_image, image_path
 from datastill.data.likeness import likeness
+from datastill.data.workers import Threads
 from datastill.errors import DataError
 
 COLUMNS = ("file_name", "size", "digest", "likeness", "brightness")
@@ -29,7 +29,7 @@ def examine(
     """
     lines: list[Record] = []
     refused: list[Refusal] = []
-    with ThreadPoolExecutor() as pool:
+    with Threads() as pool:
         for found in pool.map(partial(_examine_one, root), images):
             (refused if isinstance(found, Refusal) else lines).append(found)  # type: ignore[arg-type]
             advance(1)

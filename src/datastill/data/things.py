@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import cv2
@@ -28,6 +27,7 @@ from datastill.data.drawn.silhouettes import dressed
 from datastill.data.drawn.stances import random_yaw, side_shown
 from datastill.data.examples import Example
 from datastill.data.mixing import MixedSampler
+from datastill.data.workers import Processes
 
 SIDES = ("front", "back", "left", "right")
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -85,7 +85,7 @@ def draw_things(
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
     pictures = np.empty((count, side, side, 3), np.uint8)
     answers = np.empty((count, len(QUESTIONS)), np.int64)
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with Processes(os.cpu_count()) as pool:
         drawn = pool.map(partial(draw_thing, side=side, seed=seed), range(count), chunksize=64)
         for index, (picture, answer) in enumerate(drawn):
             pictures[index], answers[index] = picture, answer

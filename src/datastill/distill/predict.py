@@ -71,9 +71,9 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
     """Return what `predict` does, with the evidence of the views."""
     device = next(detector.parameters()).device
     images = [image.to(device) for image in images]
+    if not detector.heatmap:
+        return _elected(detector, images, inference)
     with inference_precision(inference.precision, device):
-        if not detector.heatmap:
-            return _elected(detector, images, inference)
         plain, seen = _plain_pass(detector, images, inference)
         boxes = {i: instances.boxes for i, instances in enumerate(plain) if len(instances)}
         sums = {i: _Sum(plain[i], inference.average) for i in boxes}
@@ -167,8 +167,12 @@ def _plain_pass(
 
 
 def _elected(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Found]:
-    """Return what all views of every image elect; one view needs no vote."""
-    seen = _boxes(detector, images, inference)
+    """Return what all views of every image elect; one view needs no vote.
+
+    The vote is outside autocast, which would round the boxes.
+    """
+    with inference_precision(inference.precision, next(detector.parameters()).device):
+        seen = _boxes(detector, images, inference)
     most = detector.rcnn.roi_heads.detections_per_img
     found = []
     for i in range(len(images)):

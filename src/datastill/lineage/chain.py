@@ -51,10 +51,10 @@ class Chain:
     def result(self, row: str) -> Node:
         """Return the chain of what was measured of `row`; raises DataError where a link is gone."""
         evaluated = self._lock.stage(f"evaluate-{self._role(row)}@{row}")
-        metrics, seen = self._card(self._place.metrics(row)), self._place.detections(row)
+        metrics = self._card(self._place.metrics(row))
         made = metrics["provenance"]
         facts = {name: metrics[name] for name in metrics if name not in ("row", "provenance")}
-        files = (self._written(evaluated, self._place.metrics(row)), self._written(evaluated, seen))
+        files = (self._written(evaluated, self._place.metrics(row)), self._detections(evaluated))
         val = self._set("val", evaluated, made["val"])
         return Node(
             "result", row, facts | {name: made.get(name) for name in MACHINE}, files,
@@ -167,6 +167,11 @@ class Chain:
         if path.as_posix() not in stage.writes:
             raise DataError(f"{self._lock.path}: {stage.name} has not written {path}")
         return self._recorded(path)
+
+    def _detections(self, evaluated: Stage) -> File:
+        """Return what a row was measured by: a folder, and before that was so, a file."""
+        folder = (self._place.work / "detections").as_posix()
+        return next(self._recorded(Path(path)) for path in evaluated.writes if folder in path)
 
     def _recorded(self, path: Path, sha256: str = "") -> File:
         """Return what the stages agree `path` was; notes a break where they do not."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, KeypointRCNN
+from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
@@ -88,6 +89,19 @@ class Detector(nn.Module):
         return list(logits.split([len(b) for b in boxes]))
 
 
+class ExactBoxCoder(BoxCoder):
+    """Boxes from anchors and a network's offsets, in fp32 whatever the network's precision.
+
+    torchvision's own brings anchors to that of the offsets, and the heads bring the true boxes to
+    that of the proposals: in bf16 to multiples of 1 pixel at 200, of 4 pixels at 600.
+    """
+
+    def decode_single(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
+        """Return (n, 4 c) boxes of offsets (n, 4 c) to `boxes` (n, 4)."""
+        decoded: Tensor = super().decode_single(rel_codes.float(), boxes)
+        return decoded
+
+
 class CoarseProposals(nn.Module):
     """An RPN that leaves out the finest level: people are too large to be proposed there."""
 
@@ -139,6 +153,8 @@ def build_detector(
 def _ours(rcnn: FasterRCNN, spec: BackboneSpec) -> FasterRCNN:
     """Return `rcnn` with what its constructor makes itself as we and `spec` need it."""
     rcnn.rpn.__class__, rcnn.roi_heads.__class__ = IgnoringProposals, IgnoringHeads
+    for part in (rcnn.rpn, rcnn.roi_heads):
+        part.box_coder = ExactBoxCoder(part.box_coder.weights)
     if len(spec.anchor_sizes) == len(spec.widths):  # of the levels, which are one more
         rcnn.rpn = CoarseProposals(rcnn.rpn)
     if spec.finest_stride:

@@ -50,20 +50,14 @@ _log = logging.getLogger(__name__)
 
 def inference(place: Place, what: Subject, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
-    return _through(place, what, None if multi else 1)
-
-
-def _through(place: Place, what: Subject, views: int | None) -> Inference:
-    how = through(place.params.views.model_dump(), what, views)
-    # a lower precision would round the very coordinates that are put to the vote
-    return replace(how, precision="32-true") if place.params.task == "boxes" else how
+    return through(place.params.views.model_dump(), what, None if multi else 1)
 
 
 def looking(place: Place, row: str, *, multi: bool = True) -> Inference:
     """Return how the teacher of `row` looks at its unlabelled set, or with one view alone."""
     asked, what = distilled(place, row).ablation, looked_for(place, row)
     views = asked.views if multi else 1
-    how = _through(place, what, views)
+    how = through(place.params.views.model_dump(), what, views)
     return replace(how, average=asked.average or how.average)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,9 +65,14 @@ def run(place: Place, row: str) -> None:
             "gain": round(gain, 2),
             "gain_interval": _rounded(bounds),
         }
-    write_text(place.detections(row), json.dumps(plain, separators=(",", ":")))
+        _write(place.detections(row, all_views=True), many)
+    _write(place.detections(row), plain)
     write_text(place.metrics(row), json.dumps(metrics, indent=2) + "\n")
     mirror_row(place, row)
+
+
+def _write(path: Path, detections: list[Record]) -> None:
+    write_text(path, json.dumps(detections, separators=(",", ":")))
 
 
 def _detect(place: Place, detector: Detector, val: Coco, how: Inference) -> list[Record]:

@@ -71,9 +71,10 @@ class Place:
         """Return the facts about a row's generated annotations."""
         return self.results / "annotations" / f"{row}.json"
 
-    def detections(self, row: str) -> Path:
-        """Return the COCO results of a model on val."""
-        return self.work / "detections" / f"{row}.json"
+    def detections(self, row: str, *, all_views: bool = False) -> Path:
+        """Return the COCO results of a model on val, through one view or all."""
+        views = "all-views" if all_views else "one-view"
+        return self.work / "detections" / row / f"{views}.json"
 
     def metrics(self, row: str) -> Path:
         """Return the AP of a model on val."""
