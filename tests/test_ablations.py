@@ -1,16 +1,25 @@
-"""Rows that depart from the paper's method, for real, through the command line."""
+"""Rows that depart from the paper's method, for real, through their stages."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from safetensors import safe_open
+
+from datastill.errors import ParamsError
+from datastill.params import load_params
+from datastill.stages import annotate, ensemble, evaluate, tables, train
+from datastill.stages.place import open_place
+
+ROOT = Path(__file__).parent.parent
 
 TEACHERS = {"first": "co-35", "second": "co-115", "third": "co-35"}
 
 
 @pytest.fixture
-def ablated(copy):
+def ablated(copy, monkeypatch):
     """Runs a row that departs from co-35_co-80 through its stages up to `last`."""
 
     def run(last="annotate", teacher="co-35", **ablation):
@@ -19,11 +28,13 @@ def ablated(copy):
         params["ensembles"] = {"both": TEACHERS}
         params["distilled"]["other"] = spec
         copy.write_params(params)
-        commands = [("ensemble", "both")] if teacher == "both" else []
-        commands += [("annotate", "other"), ("train", "other")][: 1 + (last == "train")]
-        for command in commands:
-            answer = copy.run("datastill", *command)
-            assert answer.returncode == 0, answer.stderr
+        monkeypatch.chdir(copy.root)
+        place = open_place("miniature")
+        if teacher == "both":
+            ensemble.run(place, "both")
+        annotate.run(place, "other")
+        if last == "train":
+            train.run(place, "other")
         return copy.root
 
     return run
@@ -91,14 +102,13 @@ def test_a_student_starts_from_its_teacher_and_sees_worse_images_where_it_is_ask
         assert one.keys() == other.keys()
 
 
-def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablated, copy):
+def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablated):
     root = ablated("train", teacher="co-35_co-80")
     assert card(root)["teacher"] == "co-35_co-80"
     assert not evidence(root)["score"].equals(evidence(root, "co-35_co-80")["score"])
-    assert copy.run("datastill", "evaluate", "other").returncode == 0
-    answer = copy.run("datastill", "tables")
-    assert answer.returncode == 0, answer.stderr
-    assert "distilled, round 2" in answer.stdout
+    place = open_place("miniature")
+    evaluate.run(place, "other")
+    assert "distilled, round 2" in tables.run(place)
     lines = pd.read_csv(root / "results/miniature/table1.csv")
     assert lines["round"].tolist() == [1, 1, 2, 1]
 
@@ -112,20 +122,22 @@ def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablat
         ({"start": "anywhere"}, "supervised.co-35.ablation.start"),
     ],
 )
-def test_what_a_row_cannot_do_is_refused(project, ablation, message):
-    params = project.params()
+def test_what_a_row_cannot_do_is_refused(tmp_path, ablation, message):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["supervised"]["co-35"]["ablation"] = ablation
-    project.write_params(params)
-    answer = project.run("datastill", "data")
-    assert answer.returncode == 1
-    assert message in answer.stderr
+    assert message in refusal(tmp_path, params)
 
 
-def test_an_ensemble_of_what_is_no_model_is_refused(project):
-    params = project.params()
+def test_an_ensemble_of_what_is_no_model_is_refused(tmp_path):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["ensembles"] = {"both": {**TEACHERS, "second": "nobody"}, "co-35": TEACHERS}
-    project.write_params(params)
-    answer = project.run("datastill", "ensemble", "both")
-    assert answer.returncode == 1
-    assert "ensembles.both.second: 'nobody' is no row in supervised" in answer.stderr
-    assert "ensembles.co-35: is the name of a row, too" in answer.stderr
+    told = refusal(tmp_path, params)
+    assert "ensembles.both.second: 'nobody' is no row in supervised" in told
+    assert "ensembles.co-35: is the name of a row, too" in told
+
+
+def refusal(folder, params):
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(ParamsError) as refused:
+        load_params(folder / "params.yaml")
+    return str(refused.value)

@@ -1,5 +1,6 @@
 """The second task, end to end: boxes of five categories, from drawing them to table 4."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -14,8 +15,20 @@ from pycocotools.cocoeval import COCOeval
 from datastill.data.households import CATEGORIES
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
-from datastill.stages import annotate, data, evaluate, plan, show, tables, train, why
+from datastill.stages import (
+    annotate,
+    data,
+    evaluate,
+    export,
+    plan,
+    predict,
+    show,
+    tables,
+    train,
+    why,
+)  # fmt: skip
 from datastill.stages.place import open_place
+from datastill.stages.records import store
 
 pytestmark = pytest.mark.xdist_group("boxes")
 
@@ -191,3 +204,22 @@ def test_detections_are_in_the_image_and_of_its_categories(place):
     assert {each["category_id"] for each in detections} <= set(IDS)
     per_image = pd.Series([each["image_id"] for each in detections]).value_counts()
     assert per_image.max() <= 100
+
+
+def test_the_champion_the_exported_folder_and_the_row_answer_alike(place, tmp_path, monkeypatch):
+    import mlflow
+
+    folder = tmp_path / "best"
+    export.run(place, "best", folder, champion=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store(place).address)
+    champion = mlflow.pyfunc.load_model("models:/datastill-boxes@champion")
+    image = next(iter(sorted((place.images / "val").iterdir())))
+    jpeg = base64.b64encode(image.read_bytes()).decode()
+    for views in (1, 4):
+        (answer,) = champion.predict(pd.DataFrame({"image": [jpeg]}), params={"views": views})
+        for name in (str(folder), export.best(place)):
+            model = predict.find_model(name, "boxes")
+            found = json.loads(predict.run(model, [str(image)], views, predict.Output(None, None)))
+            assert [r["bbox"] for r in found] == [r["bbox"] for r in answer]
+            assert [r["category_id"] for r in found] == [r["category_id"] for r in answer]
+            assert found

@@ -107,5 +107,6 @@ def test_a_command_that_is_told_to_stop_says_so_and_how_to_go_on(tmp_path):
     process.terminate()
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
+    assert len([*tmp_path.rglob("*.jpg")]) < 5000  # of 17,752 that waited to be drawn
     assert "stopped by SIGTERM; the same command goes on" in told
     assert "Traceback" not in told

@@ -52,6 +52,18 @@ def test_a_row_is_not_its_own_teacher_over_others(tmp_path):
     assert told in str(error.value)
 
 
+def test_more_views_than_there_are_cost_one_message_before_anything_runs(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    path = tmp_path / "params.yaml"
+    for views in (18, 19):
+        raw["distilled"]["co-35_co-80"]["ablation"] = {"views": views}
+        path.write_text(yaml.safe_dump(raw, sort_keys=False))
+        if views == 18:
+            assert load_params(path).distilled["co-35_co-80"].ablation.views == 18
+    with pytest.raises(ParamsError, match=r"ablation\.views: expected 1 to 18, found 19"):
+        load_params(path)
+
+
 def test_all_wrong_keys_are_named_at_once(tmp_path):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["scale"] = -250

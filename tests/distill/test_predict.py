@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,6 +223,13 @@ def test_boxes_are_what_the_views_elect_each_mapped_back_into_the_image(box_dete
         assert found.evidence.views.tolist() == support.views.tolist()
         assert found.evidence.spread.shape == (12, 0)
         assert set(found.instances.labels.tolist()) <= set(IDS)
+
+
+def test_boxes_are_put_to_the_vote_in_fp32_whatever_the_networks_precision(box_detector, noise):
+    image, how = noise(128, 180), replace(box_inference(VIEWS), precision="bf16-mixed")
+    expected, _ = vote(view_boxes(box_detector, image, how), 0.6, 12)
+    (found,) = predict(box_detector, [image], how)
+    torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=1e-3)
 
 
 def test_the_boxes_of_one_view_stand_as_they_are(box_detector, noise):

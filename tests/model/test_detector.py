@@ -1,3 +1,5 @@
+from operator import attrgetter
+
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -306,3 +308,26 @@ def test_a_keypoint_detector_is_torchvisions_own_to_the_bit():
     expected = theirs.state_dict()
     assert ours.state_dict().keys() == expected.keys()
     assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("part", ["rpn.rpn", "roi_heads"])  # the former leaves out a level
+def test_boxes_keep_their_fractions_where_the_network_is_in_bf16(part):
+    coder = attrgetter(part)(build_detector("small", 17).rcnn).box_coder
+    anchors = torch.tensor([[300.3, 200.2, 311.4, 220.9]])
+    nowhere = torch.zeros(1, 4, dtype=torch.bfloat16)
+    found = coder.decode(nowhere, [anchors])[:, 0]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, anchors, rtol=0, atol=1e-3)
+
+
+def test_a_box_below_a_pixel_far_from_the_corner_costs_a_finite_loss_in_bf16():
+    torch.manual_seed(0)
+    detector = build_detector("small", 0, categories=2).train()
+    target = {
+        "boxes": torch.tensor([[300.2, 200.1, 300.9, 200.4]]),
+        "labels": torch.ones(1, dtype=torch.int64),
+        "ignored": torch.zeros(0, 4),
+    }
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = detector(Batch([torch.rand(3, 240, 320)], [target]))
+    assert all(torch.isfinite(loss) for loss in losses.values()), losses

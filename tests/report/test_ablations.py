@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from datastill.errors import DataError
 from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
 from datastill.report.curves import ablation_figure
+from datastill.report.pooling import pooled
 from datastill.report.tables import table1, to_csv
 from datastill.report.text import to_markdown
 
@@ -30,15 +33,15 @@ def student(result):
 
 @pytest.fixture
 def teacher(result):
-    """Build a supervised row of co-115, tested with all views too where `many` says how well."""
+    """Build a supervised row of co-115; with all views it finds `many` people, if tested so."""
 
     def build(row="teacher", found=8, iterations=130000, many=None, **changes):
         made = result("co-115", first(found), row=row, iterations=iterations, **changes)
-        if many is not None:
-            views = {**made.metrics, "ap": many, "views": 18, "gain": 2.0}
-            views |= {"gain_interval": [0.5, 3.5], "interval": [many - 1, many + 1]}
-            made.metrics["with_views"] = views
-        return made
+        if many is None:
+            return made
+        through_all = result("co-115", first(many))
+        made.metrics["with_views"] = {**through_all.metrics, "views": 18}
+        return replace(made, all_views=through_all.matches)
 
     return build
 
@@ -84,14 +87,17 @@ def test_p_values_are_corrected_for_each_other(teacher, student):
     assert p_few < 0.05 < p_many
 
 
-def test_table_3_shows_one_view_and_all_of_what_was_tested_so(teacher, student):
-    rows = [teacher(many=43.0), student("untested", 9)]
+def test_table_3_shows_one_view_and_all_of_what_was_tested_so(teacher, student, ap_of_images):
+    rows = [teacher(many=16), student("untested", 9)]
     table = ablation_table("table3", rows).to_dict("records")
     assert [(line["row"], line["test_views"]) for line in table] == [
         ("teacher", 1),
         ("teacher", 18),
     ]
-    assert (table[1]["ap"], table[1]["gain"], table[1]["gain_verdict"]) == (43.0, 2.0, "gain")
+    assert table[1]["ap"] == pytest.approx(ap_of_images(first(16)))
+    assert table[1]["gain"] == pytest.approx(ap_of_images(first(16)) - ap_of_images(first(8)))
+    assert (table[1]["over"], table[1]["gain_verdict"]) == ("teacher", "gain")
+    assert table[1]["gain_p"] == pytest.approx(2 / 1001)  # no draw of 1,000 says otherwise
     assert [line["paper_ap"] for line in table] == [65.1, 67.8]
     assert table[1]["paper_gain"] == pytest.approx(2.7)
 
@@ -115,10 +121,12 @@ def test_figure_5_starts_with_no_unlabelled_image(teacher, student):
     assert points["paper_ap"].iloc[-1] == 66.9
 
 
-def test_figure_6_orders_students_by_what_their_teacher_is_worth_as_it_annotates(teacher, student):
+def test_figure_6_orders_students_by_what_their_teacher_is_worth_as_it_annotates(
+    teacher, student, ap_of_images
+):
     rows = [
-        teacher(many=45.0),
-        teacher("weak", 4, many=22.0, backbone="slim"),
+        teacher(many=12),
+        teacher("weak", 4, many=6, backbone="slim"),
         teacher("control", 9, 180000),
         student("of weak", 9, teacher="weak"),
         student("one view", 10, views=1),
@@ -127,9 +135,9 @@ def test_figure_6_orders_students_by_what_their_teacher_is_worth_as_it_annotates
     lines = by_row(ablation_table("figure6", rows))
     ours = [row for row in lines if row != "paper"]
     assert ours == ["of weak", "one view", "all views"]
-    assert lines["of weak"]["x"] == 22
+    assert lines["of weak"]["x"] == pytest.approx(ap_of_images(first(6)))
     assert lines["one view"]["x"] == pytest.approx(rows[0].metrics["ap"])
-    assert lines["all views"]["x"] == 45
+    assert lines["all views"]["x"] == pytest.approx(ap_of_images(first(12)))
     assert {lines[row]["control"] for row in ours} == {"control"}
 
 
@@ -137,7 +145,7 @@ def test_figure_6_takes_plain_ap_of_teachers_not_tested_with_all_views_or_that_u
     teacher, student
 ):
     rows = [
-        teacher(many=45.0),
+        teacher(many=12),
         teacher("untested", 4),
         student("of untested", 9, teacher="untested"),
         student("four views", 10, views=4),
@@ -187,6 +195,54 @@ def test_beyond_compares_each_departure_with_the_method_and_the_method_with_its_
     assert lines["one view"]["ablation"] == "views 1"
 
 
+def test_table_2_shows_no_length_that_none_of_its_students_has(teacher, student):
+    rows = [teacher(), teacher("elsewhere", 9, 156000), *(student(f"{n}", 9, n) for n in (1, 2))]
+    assert "elsewhere" not in by_row(ablation_table("table2", rows))
+
+
+def test_rows_that_differ_in_their_seed_alone_are_one_line(teacher, student, ap_of_images):
+    rows = [
+        teacher(many=9),
+        teacher("teacher-1", 10, many=12, seed=1),
+        student("a", 12, 130000),
+        student("a-1", 15, 130000, teacher="teacher-1"),
+        student("b", 9, 260000),
+    ]
+    rows[3] = replace(rows[3], seed=1)
+    table = ablation_table("table2", pooled(rows))
+    lines = by_row(table)
+    assert list(lines) == ["teacher", "a", "b"]
+    ours, theirs = ([ap_of_images(first(n)) for n in found] for found in ((12, 15), (8, 10)))
+    assert lines["a"]["ap"] == pytest.approx(np.mean(ours))
+    assert lines["a"]["ap_sd"] == pytest.approx(np.std(ours, ddof=1))
+    assert lines["a"]["control_gain"] == pytest.approx(np.mean(ours) - np.mean(theirs))
+    assert lines["a"]["ap_low"] < lines["a"]["ap"] < lines["a"]["ap_high"]
+    assert (lines["a"]["rows"], lines["a"]["seeds"], lines["b"]["seeds"]) == ("a a-1", 2, 1)
+    assert f"± {lines['a']['ap_sd']:.1f}" in ablation_markdown(table)
+    views = ablation_table("table3", pooled(rows)).to_dict("records")
+    assert views[1]["gain"] == pytest.approx(
+        np.mean([ap_of_images(first(9)), ap_of_images(first(12))]) - np.mean(theirs)
+    )
+
+
+def test_students_of_ensembles_that_differ_in_their_seeds_are_one_line(teacher, student):
+    rows = [
+        teacher(),
+        teacher("teacher-1", 10, seed=1),
+        student("plain", 12),
+        student("a", 12, teacher="three", views=1),
+        replace(student("a-1", 13, teacher="three-1", views=1), seed=1),
+    ]
+    three = {"three": ["teacher"] * 3, "three-1": ["teacher-1"] * 3}
+    assert [line.row for line in pooled(rows, three)] == ["teacher", "plain", "a"]
+    assert [line.row for line in pooled(rows)] == ["teacher", "plain", "a", "a-1"]
+
+
+def test_one_training_twice_with_one_seed_is_refused(teacher):
+    with pytest.raises(DataError, match=r"rows teacher and again: .* found 0 twice"):
+        pooled([teacher(), teacher("again")])
+
+
 @pytest.mark.parametrize("name", ["table2", "table3", "figure5", "figure6", "beyond"])
 def test_a_table_without_its_rows_says_what_it_needs(teacher, name):
     with pytest.raises(DataError, match="expected"):
@@ -210,7 +266,7 @@ def test_the_student_of_a_student_is_a_line_of_its_own(teacher, student):
 
 
 def test_all_ways_to_show_a_table_show_it(teacher, student, tmp_path):
-    rows = [teacher(many=45.0), student("all", 12, 260000, fraction=1.0, labelled_share=0.5)]
+    rows = [teacher(many=12), student("all", 12, 260000, fraction=1.0, labelled_share=0.5)]
     table = ablation_table("figure5", rows)
     page = ablation_markdown(table)
     assert "![Figure 5" in page

@@ -1,7 +1,6 @@
 """Command `predict`, as a user types it, on drawn hands."""
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -177,23 +176,6 @@ def test_a_folder_that_is_no_model_is_one_message(place, tmp_path, spoil, messag
     spoil(write_model(place, "teacher", tmp_path / "model"))
     with pytest.raises(DataError, match=message):
         find_model(str(tmp_path / "model"), "miniature")
-
-
-def test_one_image_from_the_shell_takes_no_longer_than_importing_torchvision(place, tmp_path):
-    """In seconds of the processor, as others may be busy: 2.6 of 3.4 where it was measured."""
-    programs = Path(sys.executable).parent
-    write_model(place, "teacher", tmp_path / "model")
-    bare = seconds_of(sys.executable, "-c", "import torchvision")
-    image = f"{HANDS}/041.jpg"
-    assert seconds_of(programs / "datastill", "predict", tmp_path / "model", image) < bare
-
-
-def seconds_of(*command):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    answer = subprocess.run(command, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_predicting_loads_no_library_that_it_does_not_need(place):

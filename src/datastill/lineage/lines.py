@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from datastill.errors import DataError
@@ -59,22 +60,28 @@ def _read(path: Path) -> list[Line]:
 
 
 def _named(lines: list[Line], path: Path, row: str) -> list[Line]:
-    """Return the lines of a table with a line per row, or the first about one row."""
-    first = {line["row"]: line for line in reversed(lines) if line["role"] != "paper"}
+    """Return the lines of a table with its rows named in it, or the first about one row."""
+    ours = [line for line in reversed(lines) if line["role"] != "paper"]
+    first = {row: line for line in ours for row in _rows_in(line)}
     if row and row not in first:
         raise DataError(f"{path}: no row {row!r}; there are {', '.join(sorted(first))}")
-    return [first[row]] if row else list(first.values())
+    return [first[row]] if row else list({line["row"]: line for line in ours}.values())
+
+
+def _rows_in(line: Line) -> list[str]:
+    return (line.get("rows") or line["row"]).split()
 
 
 def _of_row(chain: Chain, tables: Stage, path: Path, line: Line) -> Node:
-    result = chain.result(line["row"])
-    if abs(result.facts["ap"] - float(line["ap"])) > ROUNDING:
-        chain.note(f"{path}: {line['row']} says AP {line['ap']}, measured {result.facts['ap']:g}")
+    results = {row: chain.result(row) for row in _rows_in(line)}
+    measured = fmean(result.facts["ap"] for result in results.values())
+    if abs(measured - float(line["ap"])) > ROUNDING:
+        chain.note(f"{path}: {line['row']} says AP {line['ap']}, measured {measured:g}")
     told = (*TOLD, "gain", "control_gain")
     facts: dict[str, Any] = {name: float(line[name]) for name in told if line.get(name)}
     facts |= {name: line[name] for name in ("over", "control", "ablation") if line.get(name)}
     files, commit = _made_of(chain, tables, path)
-    return Node("value", line["row"], facts, files, commit, {line["row"]: result})
+    return Node("value", line["row"], facts, files, commit, results)
 
 
 def _made_of(chain: Chain, tables: Stage, path: Path) -> tuple[tuple[File, ...], str]:

@@ -18,7 +18,18 @@ def misfits(raw: Any) -> Iterator[tuple[str, str]]:
     for name in tables if isinstance(tables, list) else []:
         if (name in OF_BOXES) != (task == "boxes"):
             yield "tables", f"task {task} has no {name}"
+    yield from _too_many_views(raw)
     yield from (_for_boxes if task == "boxes" else _for_keypoints)(raw)
+
+
+def _too_many_views(raw: Any) -> Iterator[tuple[str, str]]:
+    views, rows = _part(raw, "views"), _part(raw, "distilled")
+    sizes = _part(views, "short_sides")
+    there = (len(sizes) if isinstance(sizes, list) else 0) * (2 if _part(views, "flip") else 1)
+    for name, row in rows.items() if isinstance(rows, Mapping) else ():
+        asked = _part(_part(row, "ablation"), "views")
+        if isinstance(asked, int) and asked > max(1, there):
+            yield f"distilled.{name}.ablation.views", f"expected 1 to {there}, found {asked}"
 
 
 def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:

@@ -20,15 +20,11 @@ TITLES = {
 XS = {"figure5": "fraction", "figure6": "teacher AP"}  # what the columns `x` are
 XFORMATS = {"fraction": "g", "teacher AP": ".1f"}
 NOTE = (
-    "Intervals (95 %) are over the images of val, gains paired over them; one seed a row. A gain "
+    "Intervals (95 %) are over the images of val, gains paired over them; {seeds}. A gain "
     "is called distinguishable where its bootstrap p-value, corrected for all of this table "
-    "(Holm), is below 0.05. Control: the same labels for as many iterations, without generated "
-    "annotations."
+    "(Holm), is below 0.05."
 )
-OWN_NOTE = (
-    "Intervals (95 %) are over the images of val, gains paired over them; one seed a row. A gain "
-    "is not distinguishable where its own interval holds 0: not corrected for the other rows."
-)
+CONTROL = " Control: the same labels for as many iterations, without generated annotations."
 
 Line = Mapping[Any, Any]
 
@@ -56,7 +52,9 @@ def ablation_text(table: pd.DataFrame) -> str:
 
 
 def _note(table: pd.DataFrame) -> str:
-    return NOTE if table["gain_p"].notna().any() else OWN_NOTE
+    seeds = "where there are several seeds, ± is their standard deviation"
+    note = NOTE.format(seeds=seeds if table["seeds"].max() > 1 else "one seed a row")
+    return note + (CONTROL if table["control"].notna().any() else "")
 
 
 def _papers(table: pd.DataFrame) -> list[str]:
@@ -74,6 +72,8 @@ def _cells(table: pd.DataFrame, unsure: str) -> list[dict[str, str]]:
     told = [name for name in lines[0] if any(line[name] for line in lines)]
     if ours["test_views"].nunique() == 1:
         told.remove("test views")
+    if ours["seeds"].max() == 1:
+        told.remove("seeds")
     return [{name: line[name] for name in told} for line in lines]
 
 
@@ -85,6 +85,7 @@ def _line(line: Line, unsure: str) -> dict[str, str]:
         "iterations": f"{line['iterations']:,}",
         "test views": str(line["test_views"]),
         x or "x": f"{line['x']:{XFORMATS[x]}}" if x else "",
+        "seeds": str(line["seeds"]),
         "AP [95 %]": _ap(line),
         "AP50": f"{line['ap50']:.1f}",
         "AP75": f"{line['ap75']:.1f}",
@@ -102,4 +103,5 @@ def _has(line: Line, name: str) -> bool:
 
 def _ap(line: Line) -> str:
     interval = f" [{line['ap_low']:.1f}, {line['ap_high']:.1f}]" if _has(line, "ap_low") else ""
-    return f"{line['ap']:.1f}{interval}"
+    spread = f" ± {line['ap_sd']:.1f}" if _has(line, "ap_sd") else ""
+    return f"{line['ap']:.1f}{interval}{spread}"

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from datastill.errors import DataError
-from datastill.evaluate.intervals import bootstrap, interval
+from datastill.evaluate.intervals import interval
 from datastill.report.comparisons import Result
 from datastill.report.families import judge, p_value
 from datastill.report.paper import METRICS, Key, numbers, published
+from datastill.report.pooling import drawn, spread, tested
 
 COLUMNS = (
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
@@ -21,11 +22,11 @@ COLUMNS = (
     "over", "gain", "gain_low", "gain_high", "gain_p", "gain_verdict",
     "control", "control_gain", "control_gain_low", "control_gain_high", "control_gain_p",
     "control_gain_verdict",
-    "paper_ap", "paper_gain",
+    "paper_ap", "paper_gain", "seeds", "ap_sd", "rows",
 )  # fmt: skip
 WORDS = ("table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
-         "over", "gain_verdict", "control", "control_gain_verdict")  # fmt: skip
-COUNTS = ("iterations", "seed", "test_views")
+         "over", "gain_verdict", "control", "control_gain_verdict", "rows")  # fmt: skip
+COUNTS = ("iterations", "seed", "test_views", "seeds")
 
 Values = dict[str, Any]  # some columns of a line
 
@@ -34,7 +35,8 @@ Values = dict[str, Any]  # some columns of a line
 class Line:
     """A result in a table, what it is compared with, and what the paper has there.
 
-    over     whatever differs from it in what the table is about
+    views    through which it was tested
+    over     whatever differs from it in what the table is about, tested through one
     control  supervised on the same labels for as many iterations
     x        where a figure puts it
     """
@@ -48,9 +50,10 @@ class Line:
 
 
 def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) -> pd.DataFrame:
-    """Return the table `name` of TABLES, a line per row; numbers in percent.
+    """Return the table `name` of TABLES, a line per result; numbers in percent.
 
-    Of a figure, lines of role "paper" hold the points that the paper has.
+    Of a figure, lines of role "paper" hold the points that the paper has. A line of several seeds
+    is the mean of the rows that it names last, `ap_sd` their standard deviation.
 
     Intervals (95 %) are over the validation images and gains paired over them; p-values are
     corrected for all gains of the table (Holm), and by them a gain is told from none. What does not
@@ -67,11 +70,13 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
 def iterations(results: Sequence[Result]) -> Iterator[Line]:
     """Yield table 2: supervised and distilled by iterations, each pair trained equally long."""
     plain = [r for r in results if not r.ablation]
-    students = _largest(plain, lambda r: (r.labelled, r.unlabelled, r.teacher, r.seed))
+    students = _largest(plain, lambda r: (r.labelled, r.unlabelled, r.teacher))
     if len({r.iterations for r in students}) < 2:
         raise DataError("table 2: expected a student of several iterations, found none")
-    controls = _supervised(results, students[0])
     baseline = _baseline(results, students[0])
+    lengths = {baseline.iterations, *(r.iterations for r in students)}
+    supervised = _supervised(results, students[0])
+    controls = {length: r for length, r in supervised.items() if length in lengths}
     paper = numbers(published("table2_iterations"), "resnet50")
     for result in sorted(controls.values(), key=lambda r: r.iterations):
         over = None if result is baseline else baseline
@@ -101,7 +106,10 @@ def views(results: Sequence[Result]) -> Iterator[Line]:
         many = int(result.metrics["with_views"]["views"])
         yield Line(result, paper={"ap": ap.get(1)})
         yield Line(
-            result, paper={"ap": ap.get(18), "gain": _less(ap.get(18), ap.get(1))}, views=many
+            result,
+            result,  # through one view
+            paper={"ap": ap.get(18), "gain": _less(ap.get(18), ap.get(1))},
+            views=many,
         )
 
 
@@ -110,7 +118,7 @@ def fractions(results: Sequence[Result]) -> Iterator[Line]:
     asked = [r for r in results if "fraction" in r.ablation]
     if not asked:
         raise DataError("figure 5: expected rows with ablation.fraction, found none")
-    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.teacher, r.seed))
+    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.teacher))
     longest = max(students, key=lambda r: r.iterations)
     alone = round(longest.iterations / (1 + longest.ablation["fraction"]))
     controls = _supervised(results, students[0])
@@ -129,9 +137,7 @@ def teachers(results: Sequence[Result]) -> Iterator[Line]:
     """Yield figure 6: the same student by the AP that its teacher has as it annotates."""
     known = {r.row: r for r in results}
     asked = [r for r in results if r.teacher in known and set(r.ablation) <= {"views"}]
-    students = _largest(
-        asked, lambda r: (r.labelled, r.unlabelled, r.backbone, r.iterations, r.seed)
-    )
+    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.backbone, r.iterations))
     if len({r.teacher for r in students}) < 2:
         raise DataError("figure 6: expected one student of several teachers, found none")
     control = _supervised(results, students[0]).get(students[0].iterations)
@@ -150,7 +156,7 @@ def beyond(results: Sequence[Result]) -> Iterator[Line]:
     """Yield what the paper did not ask: each departure from its method beside the method."""
     odd = {"fraction", "labelled_share"}
     asked = [r for r in results if r.ablation and not odd & set(r.ablation) and r.unlabelled]
-    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.iterations, r.seed))
+    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.iterations))
     plain = [r for r in results if not r.ablation and students and _alike(r, students[0])]
     if not plain:
         raise DataError("beyond: expected rows with an ablation beside one without, found none")
@@ -200,7 +206,7 @@ def _supervised(results: Sequence[Result], student: Result) -> dict[int, Result]
     """Return what was trained on the labels of `student` alone, by iterations."""
     return {
         r.iterations: r
-        for r in reversed(results)  # so that the first of several seeds stays
+        for r in results
         if not (r.unlabelled or r.ablation)
         and (r.labelled, r.backbone) == (student.labelled, student.backbone)
     }
@@ -214,7 +220,7 @@ def _baseline(results: Sequence[Result], student: Result) -> Result:
 
 
 def _alike(one: Result, other: Result) -> bool:
-    facts = [(r.labelled, r.unlabelled, r.backbone, r.iterations, r.seed) for r in (one, other)]
+    facts = [(r.labelled, r.unlabelled, r.backbone, r.iterations) for r in (one, other)]
     return facts[0] == facts[1]
 
 
@@ -228,9 +234,9 @@ def _less(one: float | None, other: float | None) -> float | None:
 
 def _described(name: str, line: Line) -> Values:
     result = line.result
-    metrics = result.metrics["with_views"] if line.views > 1 else result.metrics
+    metrics = tested(result, line.views)
     low, high = metrics.get("interval") or (None, None)
-    theirs = line.paper or {}
+    theirs, seeds = line.paper or {}, result.seeds or (result,)
     return {
         "table": name,
         "row": result.row,
@@ -241,7 +247,7 @@ def _described(name: str, line: Line) -> Values:
         "ablation": ", ".join(f"{key} {value}" for key, value in result.ablation.items()),
         "backbone": result.backbone,
         "iterations": result.iterations,
-        "seed": result.seed,
+        "seed": result.seed if len(seeds) == 1 else None,
         "test_views": line.views,
         "x": line.x,
         **{metric: metrics.get(metric) for metric in METRICS},  # val may have none of a size
@@ -249,37 +255,26 @@ def _described(name: str, line: Line) -> Values:
         "ap_high": high,
         "paper_ap": theirs.get("ap"),
         "paper_gain": theirs.get("gain"),
+        "seeds": len(seeds),
+        "rows": " ".join(seed.row for seed in seeds),
     }
 
 
 def _compared(line: Line, resamples: int) -> Values:
-    if line.views > 1:
-        many = line.result.metrics["with_views"]
-        low, high = many["gain_interval"]
-        told = {"gain": many["gain"], "gain_low": low, "gain_high": high}
-        return {"over": line.result.row, **told, "gain_verdict": _verdict(low, high)}
-    values: Values = {}
+    sample = drawn(line.result, line.views, resamples)
+    values = spread(line.result, line.views, sample) if len(line.result.seeds) > 1 else {}
     for name, role, other in (
         ("gain", "over", line.over),
         ("control_gain", "control", line.control),
     ):
         if other is not None:
-            drawn = _drawn(line.result, resamples) - _drawn(other, resamples)
-            low, high = interval(drawn)
+            differences = sample - drawn(other, 1, resamples)
+            low, high = interval(differences)
             values |= {
                 role: other.row,
-                name: line.result.metrics["ap"] - other.metrics["ap"],
+                name: tested(line.result, line.views)["ap"] - other.metrics["ap"],
                 f"{name}_low": low,
                 f"{name}_high": high,
-                f"{name}_p": p_value(drawn),
+                f"{name}_p": p_value(differences),
             }
     return values
-
-
-def _drawn(result: Result, resamples: int) -> Any:
-    # the same seed draws the same images for every result, so differences are paired
-    return bootstrap(result.matches, resamples)
-
-
-def _verdict(low: float, high: float) -> str:
-    return "gain" if low > 0 else "loss" if high < 0 else "not distinguishable"

@@ -24,6 +24,8 @@ class Result:
     metrics     content of metrics/<row>.json: "ap" ... in percent, "interval" [low, high]
     matches     its detections on the validation images, for paired intervals
     ablation    where it departs from the paper's method
+    all_views   its detections through all views, where it was tested so
+    seeds       what it is the mean of, where it is pooled
     """
 
     row: str
@@ -37,6 +39,8 @@ class Result:
     metrics: Mapping[str, Any]
     matches: Matches
     ablation: Mapping[str, Any] = field(default_factory=dict)
+    all_views: Matches | None = None
+    seeds: tuple[Result, ...] = ()
 
 
 class Training(NamedTuple):

@@ -14,7 +14,7 @@ METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large")
 BOX_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 KEYS = ("labelled", "unlabelled", "backbone", "iterations")
 
-SUPERVISED, DISTILLED = 130_000, 360_000  # iterations of section 4; section 6 states none
+ANY_LENGTH = 0  # for iterations, where the paper does not say how many (section 6)
 
 Key = tuple[str, str | None, str, int]  # the values of KEYS
 
@@ -45,19 +45,19 @@ class Numbers:
         labelled, unlabelled, backbone, iterations = key
         theirs = backbone in {backbone for _, _, backbone, _ in self.values}
         known = backbone if theirs else self.substitute
-        return self.values.get((labelled, unlabelled, known, iterations), {})
+        sets = labelled, unlabelled, known
+        return self.values.get((*sets, iterations)) or self.values.get((*sets, ANY_LENGTH), {})
 
 
 def numbers(table: pd.DataFrame | None, substitute: str) -> Numbers:
     """Index a published table with the columns KEYS and metrics; None has no numbers at all.
 
-    Where it does not say how long a training was, the lengths of section 4 are taken.
+    Where it does not say how long a training was, its numbers stand beside any length.
     """
     records = [] if table is None else table.to_dict("records")
     values = {}
     for plain in records:
-        length = SUPERVISED if pd.isna(plain["unlabelled"]) else DISTILLED
-        record = {"iterations": length, **plain}
+        record = {"iterations": ANY_LENGTH, **plain}
         labelled, unlabelled, backbone, iterations = (record[name] for name in KEYS)
         key = labelled, None if pd.isna(unlabelled) else unlabelled, backbone, iterations
         values[key] = {name: float(record[name]) for name in BOX_METRICS if name in record}

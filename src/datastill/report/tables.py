@@ -122,7 +122,9 @@ def to_csv(table: pd.DataFrame) -> str:
 def _rows(comparison: Comparison, source: _Source) -> list[Row]:
     rows = []
     for role, training in comparison.roles():
-        row = {**_described(role, training, source), **_published(comparison, training, source)}
+        row = _described(role, training, source)
+        if role != "control":  # the paper has none
+            row |= _published(comparison, training, source)
         if role != "supervised":
             row |= _compared("gain", comparison.baseline, training, source)
         if role == "distilled":

@@ -9,7 +9,7 @@ from pathlib import Path
 from datastill.data.coco import Coco, read_coco, write_text
 from datastill.data.subject import subject
 from datastill.errors import DataError, ParamsError
-from datastill.evaluate.intervals import match
+from datastill.evaluate.intervals import Matches, match
 from datastill.params import DistilledRow, Union
 from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
@@ -17,6 +17,7 @@ from datastill.report.blocks import update_block
 from datastill.report.curves import ablation_figure
 from datastill.report.figures import table_figure
 from datastill.report.paper import published
+from datastill.report.pooling import pooled
 from datastill.report.tables import Result, table1, table4, to_csv
 from datastill.report.text import to_markdown, to_text
 from datastill.stages.place import Place
@@ -49,7 +50,8 @@ def _written(place: Place, name: str, results: Sequence[Result]) -> str:
         table = compare(results, _unions(place), published(paper), resamples=resamples)
         draw, markdown, text = table_figure, to_markdown(table), to_text(table)
     else:
-        table = ablation_table(name, results, resamples)
+        ensembles = {e: [*m.model_dump().values()] for e, m in place.params.ensembles.items()}
+        table = ablation_table(name, pooled(results, ensembles), resamples)
         draw, markdown, text = ablation_figure, ablation_markdown(table), ablation_text(table)
     write_text(path.with_suffix(".csv"), to_csv(table))
     write_text(path.with_suffix(".md"), markdown)
@@ -67,7 +69,7 @@ def _unions(place: Place) -> dict[str, frozenset[str]]:
 def _result(place: Place, row: str, val: Coco) -> Result:
     spec = place.params.row(row)
     student = spec if isinstance(spec, DistilledRow) else None
-    sigmas = subject(val, place.params.task).sigmas
+    metrics = read_metrics(place, row)
     return Result(
         row=row,
         role="distilled" if student else "supervised",
@@ -77,19 +79,26 @@ def _result(place: Place, row: str, val: Coco) -> Result:
         backbone=spec.backbone,
         iterations=spec.iterations,
         seed=spec.seed,
-        metrics=read_metrics(place, row),
-        matches=match(val, _read(place.detections(row)), place.params.task, sigmas=sigmas),
+        metrics=metrics,
+        matches=_matches(place, row, val),
         ablation=spec.ablation.model_dump(exclude_none=True),
+        all_views=_matches(place, row, val, all_views=True) if "with_views" in metrics else None,
     )
+
+
+def _matches(place: Place, row: str, val: Coco, *, all_views: bool = False) -> Matches:
+    sigmas = subject(val, place.params.task).sigmas
+    detections = _read(place.detections(row, all_views=all_views), row)
+    return match(val, detections, place.params.task, sigmas=sigmas)
 
 
 def read_metrics(place: Place, row: str) -> dict[str, float]:
     """Return what was measured of `row`; raises DataError where it was not evaluated."""
-    metrics: dict[str, float] = _read(place.metrics(row))
+    metrics: dict[str, float] = _read(place.metrics(row), row)
     return metrics
 
 
-def _read(path: Path):  # type: ignore[no-untyped-def]
+def _read(path: Path, row: str):  # type: ignore[no-untyped-def]
     if not path.is_file():
-        raise DataError(f"{path}: no such file; run `datastill evaluate {path.stem}` first")
+        raise DataError(f"{path}: no such file; run `datastill evaluate {row}` first")
     return json.loads(path.read_text())
