@@ -156,6 +156,19 @@ def test_a_mean_of_seeds_goes_back_to_every_seed_of_row_and_teacher(clone):
     assert told["chains"][0]["facts"]["ap"] == pytest.approx(mean, abs=0.005)
 
 
+def test_a_line_of_an_ablation_that_means_several_seeds_goes_back_to_all_of_them(clone):
+    path, seeds = Path("results/ablations/beyond.csv"), ["co-35", "co-35-seed-1", "co-35-seed-2"]
+    aps = [json.loads(open_place("ablations").metrics(row).read_text())["ap"] for row in seeds]
+    with path.open() as file:
+        line = next(csv.DictReader(file))
+    for ap, holds in ((sum(aps) / 3, True), (aps[0], False)):
+        line |= {"row": "co-35", "ap": f"{ap:.2f}", "rows": " ".join(seeds)}
+        path.write_text(f"{','.join(line)}\n{','.join(line.values())}\n")
+        told, ok = chain("ablations", f"{path}:co-35-seed-1")
+        assert [*told["chains"][0]["sources"]] == seeds
+        assert ok is holds
+
+
 def test_sources_say_what_was_drawn(clone):
     told, _ = chain("miniature", "co-115_s1m-180")
     found = {n["name"]: n for _, n in walk(told["chains"][0]) if n["kind"] == "set"}
