@@ -49,6 +49,7 @@ def tiny():
     params["train"] |= {"batch": 4, "images_per_pass": 4, "short_sides": [56, 64], "warmup": 2}
     params["views"] |= {"plain_short_side": 64, "short_sides": [48, 64]}
     params["evaluate"] |= {"resamples": 30, "with_views": ["co-35"]}
+    params["supervised"] = {row: params["supervised"][row] for row in ("co-35", "co-115")}
     params["distilled"] = {ROW: params["distilled"][ROW]}
     return params
 
