@@ -92,11 +92,11 @@ def _key(result: Result) -> Key:
 
 def views(results: Sequence[Result]) -> Iterator[Line]:
     """Yield table 3: what is tested with all views, beside itself tested with one."""
-    tested = [r for r in results if r.metrics.get("with_views")]
-    if not tested:
+    asked = [r for r in results if r.metrics.get("with_views")]
+    if not asked:
         raise DataError("table 3: expected rows in evaluate.with_views, found none tested so")
     paper = published("table3_test_time_augmentation")
-    for result in tested:
+    for result in asked:
         theirs = paper[
             (paper["labelled"] == result.labelled)
             & (paper["unlabelled"].fillna("") == (result.unlabelled or ""))
