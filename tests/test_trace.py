@@ -99,6 +99,9 @@ TABLES = [path.relative_to(ROOT) for path in sorted((ROOT / "results").glob("*/*
 def test_every_row_of_every_committed_table_goes_back_to_the_source_of_its_images(path, clone):
     told, ok = chain(path.parts[1], str(path))
     assert ok, told["breaks"]
+    text, _ = trace.run(open_place(path.parts[1]), str(path), check=False, as_json=False)
+    roots = [line for line in text.splitlines() if line[:1].isalpha() and ": AP " in line]
+    assert len(roots) == len(told["chains"])
     with path.open() as file:
         lines = [line for line in csv.DictReader(file) if line["role"] != "paper"]
     keys = ("row",) if "row" in lines[0] else ("labelled", "unlabelled", "backbone", "iterations")

@@ -77,9 +77,17 @@ def _of_row(chain: Chain, tables: Stage, path: Path, line: Line) -> Node:
     measured = fmean(result.facts["ap"] for result in results.values())
     if abs(measured - float(line["ap"])) > ROUNDING:
         chain.note(f"{path}: {line['row']} says AP {line['ap']}, measured {measured:g}")
-    told = (*TOLD, "gain", "control_gain")
-    facts: dict[str, Any] = {name: float(line[name]) for name in told if line.get(name)}
-    facts |= {name: line[name] for name in ("over", "control", "ablation") if line.get(name)}
+    facts: dict[str, Any] = {
+        "lines": [f"{line['table']} {line['role']}"],
+        "iterations": int(line["iterations"]),
+        "seeds": len(results),
+        **{name: float(line[name]) for name in TOLD if line.get(name)},
+    }
+    for gain, other in (("gain", "over"), ("control_gain", "control")):
+        if line.get(gain):
+            facts |= {gain: float(line[gain]), f"{gain}_over": [line[other]]}
+    if line.get("ablation"):
+        facts["ablation"] = line["ablation"]
     files, commit = _made_of(chain, tables, path)
     return Node("value", line["row"], facts, files, commit, results)
 

@@ -83,26 +83,29 @@ def _title(node: Node, role: str) -> str:
 
 
 def _value(facts: Mapping[str, Any]) -> str:
-    text = f"AP {facts['ap']:g}"
+    text = f"AP {facts['ap']:.2f}"
     if "ap_low" in facts:
-        text += f" [{facts['ap_low']:g}, {facts['ap_high']:g}]"
+        text += f" [{facts['ap_low']:.2f}, {facts['ap_high']:.2f}]"
     text += f", mean of {facts['seeds']} seeds" if facts["seeds"] > 1 else ""
     for gain in ("gain", "control_gain"):
         if gain in facts:
-            text += f", {facts[gain]:+g} over {', '.join(facts[f'{gain}_over'])}"
-    return f"{text} (in {', '.join(facts['lines'])})"
+            text += f", {facts[gain]:+.2f} over {', '.join(facts[f'{gain}_over'])}"
+    told = [*facts["lines"], *([facts["ablation"]] if "ablation" in facts else [])]
+    return f"{text} (in {', '.join(told)})"
 
 
 def _result(facts: Mapping[str, Any]) -> str:
     low, high = facts["interval"]
     where = (facts["device"], f"{facts['threads']} threads", facts["precision"])
     return (
-        f"AP {facts['ap']:g} [{low:g}, {high:g}] on {facts['images']} images, measured at "
+        f"AP {facts['ap']:.2f} [{low:.2f}, {high:.2f}] on {facts['images']} images, measured at "
         f"{_commit(facts['code'])}, {', '.join(filter(None, where))}, torch {facts['torch']}"
     )
 
 
 def _model(facts: Mapping[str, Any]) -> str:
+    if "ensemble" in facts:
+        return f"{', '.join(facts['ensemble'])} as one"
     return (
         f"{facts['backbone']} from {facts['start']}, {facts['iterations']:,} iterations "
         f"({facts['steps']:,} steps of {facts['batch']}), rate {facts['base_rate']:g}, "
