@@ -172,6 +172,44 @@ def test_a_line_of_an_ablation_that_means_several_seeds_goes_back_to_all_of_them
         assert ok is holds
 
 
+def with_a_second_round(clone):
+    """Make the records tell of a student of co-35_co-80, as its stages would have written them."""
+    first, second = "co-35_co-80", "again"
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    stages = lock["stages"]
+    evaluated = stages[f"evaluate-distilled@{first}"]["deps"]
+    (weights,) = [dep for dep in evaluated if dep["path"].endswith("weights.safetensors")]
+    for kind in ("annotate", "distilled", "evaluate-distilled"):
+        stage = yaml.safe_load(yaml.safe_dump(stages[f"{kind}@{first}"]).replace(first, second))
+        teacher = "work/miniature/models/co-35/weights.safetensors"
+        deps = [weights if dep["path"] == teacher else dep for dep in stage["deps"]]
+        for asked in stage["params"].values():
+            asked.get(f"distilled.{second}", {})["teacher"] = first
+        stages[f"{kind}@{second}"] = {**stage, "deps": deps}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    results = Path("results/miniature")
+    measured = json.loads((results / f"metrics/{first}.json").read_text())
+    for folder in ("metrics", "annotations"):
+        shutil.copy(results / folder / f"{first}.json", results / folder / f"{second}.json")
+    edit(
+        results / f"annotations/{second}.json",
+        lambda card: card["provenance"].update(teacher_weights=measured["provenance"]["weights"]),
+    )
+    return second
+
+
+def test_the_student_of_a_student_goes_back_through_both_to_the_first_teacher(clone):
+    second = with_a_second_round(clone)
+    told, ok = chain("miniature", second)
+    assert ok, told["breaks"]
+    teachers = [node["name"] for role, node in walk(told["chains"][0]) if role == "teacher"]
+    assert teachers == ["co-35_co-80", "co-35"]
+    text, _ = trace.run(open_place("miniature"), second, check=False, as_json=False)
+    lines = [line.strip("│├└─ ") for line in text.splitlines()]
+    told = [line.split(":")[0] for line in lines if line.startswith("teacher model")]
+    assert told == ["teacher model co-35_co-80", "teacher model co-35"]
+
+
 def test_sources_say_what_was_drawn(clone):
     told, _ = chain("miniature", "co-115_s1m-180")
     found = {n["name"]: n for _, n in walk(told["chains"][0]) if n["kind"] == "set"}
