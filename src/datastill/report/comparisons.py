@@ -113,12 +113,17 @@ def gather(results: Sequence[Result]) -> Lines:
         )  # fmt: skip
         twin = _first(r for r in lines.get(training, []) if r.seed == result.seed)
         if twin:
-            raise DataError(
-                f"rows {twin.row} and {result.row}: one line of the table needs different seeds, "
-                f"found {result.seed} twice"
-            )
+            raise seed_twice(twin, result)
         lines.setdefault(training, []).append(result)
     return lines
+
+
+def seed_twice(one: Result, other: Result) -> DataError:
+    """Return what is wrong with two results of one training that have the same seed."""
+    return DataError(
+        f"rows {one.row} and {other.row}: one line of the table needs different seeds, "
+        f"found {other.seed} twice"
+    )
 
 
 def _round(result: Result, rows: Mapping[str, Result]) -> int:

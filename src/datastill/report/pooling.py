@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datastill.errors import DataError
 from datastill.evaluate.intervals import bootstrap, interval
-from datastill.report.comparisons import Result
+from datastill.report.comparisons import Result, seed_twice
 from datastill.report.paper import METRICS
 
 Key = tuple[Any, ...]
@@ -61,10 +60,7 @@ def _key(result: Result, rows: Mapping[str, Result], members: Mapping[str, Seque
 def _refuse_twins(group: Sequence[Result], result: Result) -> None:
     for twin in group:
         if (twin.seed, twin.teacher) == (result.seed, result.teacher):
-            raise DataError(
-                f"rows {twin.row} and {result.row}: one line of the table needs different seeds, "
-                f"found {result.seed} twice"
-            )
+            raise seed_twice(twin, result)
 
 
 def _mean(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
