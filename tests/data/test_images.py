@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.v2.functional import resize as torchvision_resize
 
 from datastill.data.images import (
     image_id,
@@ -201,6 +202,13 @@ def test_an_image_is_resized_to_exactly_that_size(sides):
 def test_shrinking_smooths_stripes_and_does_not_pick_some():
     stripes = (torch.arange(90) % 2 * 255).to(torch.uint8).expand(3, 60, 90)
     assert (resize(stripes, 20, 999).int() - 127).abs().max() < 30
+
+
+@pytest.mark.parametrize("sides", [(20, 999), (45, 999), (30, 50)])
+def test_resizing_is_torchvisions(sides):
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 30, 50), np.uint8))
+    expected = torchvision_resize(image, list(scaled_size(30, 50, *sides)), antialias=True)
+    assert torch.equal(resize(image, *sides), expected)
 
 
 def test_bytes_become_the_unit_interval():

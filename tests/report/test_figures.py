@@ -29,5 +29,5 @@ def test_the_papers_panel_is_left_out_where_it_has_no_numbers(table, result, tmp
 
 
 def test_a_table_without_lines_is_an_error(result, tmp_path):
-    with pytest.raises(DataError, match="no distilled result"):
+    with pytest.raises(DataError, match="expected a distilled row"):
         table_figure(table1([result("a")], {}), tmp_path / "none.png")

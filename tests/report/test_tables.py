@@ -54,6 +54,13 @@ def test_the_papers_own_numbers_close_52_percent_of_the_gap(as_published, unions
     np.testing.assert_allclose(table["ap"], table["paper_ap"])
 
 
+@pytest.mark.parametrize(("upper", "closed"), [(range(1, 21), True), (range(2, 12), False)])
+def test_a_gap_that_may_be_none_is_not_closed(result, upper, closed):
+    rows = [result("a", FIRST), result("a+b", range(1, 16)), result("a and b", upper)]
+    table = table1(rows, {"a and b": frozenset({"a", "b"})})
+    assert pd.notna(line(table, "distilled")["gap_closed"]) == closed
+
+
 def test_sections_and_lines_come_in_the_papers_order(as_published, unions, paper):
     table = table1(as_published, unions, paper, resamples=50)
     assert list(table.columns) == list(COLUMNS)

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from datastill.data.coco import Coco, Record
-from datastill.data.distortion import distort
 from datastill.data.images import load_image, resize
 from datastill.data.mixing import MixedSampler
 from datastill.errors import DataError
@@ -50,7 +49,11 @@ class Augmentation:
             image, target = image.flip(-1), mirror(target, image.shape[-1], self.swap)
         low, high = self.short_sides
         image, target = rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
-        return distort(image, rng) if self.strong and source else image, target
+        if self.strong and source:
+            from datastill.data.distortion import distort  # and only now torch's compiler
+
+            image = distort(image, rng)
+        return image, target
 
 
 def mirror(target: dict[str, Tensor], width: int, swap: Sequence[int]) -> dict[str, Tensor]:

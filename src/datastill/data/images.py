@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn.functional import interpolate
 
 from datastill.data.coco import Record
 from datastill.errors import DataError
@@ -113,7 +113,10 @@ def scaled_size(height: int, width: int, short_side: int, long_side: int) -> tup
 def resize(image: Tensor, short_side: int, long_side: int) -> Tensor:
     """Return `image` (3, h, w) uint8 at that scale; smooths before it shrinks."""
     size = scaled_size(image.shape[-2], image.shape[-1], short_side, long_side)
-    return transforms.resize(image, list(size), antialias=True)
+    if image.is_cpu:
+        return interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+    scaled = interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
+    return scaled.round().to(torch.uint8)  # PyTorch resizes uint8 on the CPU alone
 
 
 def unit_interval(image: Tensor) -> Tensor:

@@ -44,7 +44,10 @@ def table_figure(table: pd.DataFrame, path: Path) -> None:
     Raises DataError on a table without lines.
     """
     if table.empty:
-        raise DataError(f"{path}: expected a table with lines to draw, found no distilled result")
+        raise DataError(
+            f"{path}: expected a distilled row to draw, found none; a row with an `ablation` is no "
+            "line of this table"
+        )
     rows = _placed(table)
     both = bool(rows["paper_ap"].notna().any())
     height = ROW * (APART + 1 - rows["y"].min()) + 0.8

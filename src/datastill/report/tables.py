@@ -200,6 +200,8 @@ def _close_gap(rows: list[Row], ap: str, name: str) -> None:
     baseline, upper = rows[0].get(ap), rows[-1].get(ap)
     if rows[-1]["role"] != "upper bound" or baseline is None or upper is None or upper <= baseline:
         return
+    if ap == "ap" and rows[-1]["gain_low"] <= 0:
+        return  # a share of a gap that may be none says nothing
     for row in rows:
         if row["role"] == "distilled" and row.get(ap) is not None:
             row[name] = 100 * (row[ap] - baseline) / (upper - baseline)

@@ -6,10 +6,10 @@ import json
 import platform
 import subprocess
 from hashlib import sha256
+from importlib.metadata import version
 from typing import Any
 
 import torch
-import torchvision
 
 
 def code_version() -> str:
@@ -28,7 +28,7 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),
     }
 
 

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+
+PRINT_WHAT_IS_IMPORTED = """
+import sys
+print("torchvision" in sys.modules, "torch._dynamo" in sys.modules)
+"""
+QUICK = "from datastill.model.quick import without_compiler"
+
+
+def python(*lines):
+    """Return what a new interpreter prints."""
+    program = "\n".join(lines)
+    return subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+
+
+@pytest.mark.parametrize("stage", ["predict", "annotate", "evaluate", "why", "export"])
+def test_no_stage_waits_for_torchs_compiler_at_its_start(stage):
+    assert python(f"import datastill.stages.{stage}", PRINT_WHAT_IS_IMPORTED) == ["True False"]
+
+
+def test_the_compiler_compiles_and_answers_torchvision_once_it_is_asked():
+    assert python(
+        "import datastill.model, torch",
+        "import sys",
+        "from torchvision.ops.roi_align import is_compile_supported",
+        "print(is_compile_supported('mps'), 'torch._dynamo.utils' in sys.modules)",
+        "import torch._dynamo.utils as real",
+        "print(is_compile_supported('cpu') == real.is_compile_supported('cpu'))",
+        "print(torch.compile(lambda x: x + 1, backend='eager')(torch.ones(1)).item())",
+    ) == ["False True", "True", "2.0"]
+
+
+def test_another_name_than_torchvisions_comes_from_the_compiler_itself():
+    assert python(
+        QUICK,
+        "import torch",
+        "with without_compiler():",
+        "    from torch._dynamo.utils import counters, is_compile_supported",
+        "import torch._dynamo.utils as real",
+        "print(counters is real.counters)",
+    ) == ["True"]
+
+
+def test_a_compiler_that_is_imported_stays_as_it_is():
+    assert python(
+        QUICK,
+        "import torch._dynamo.utils as real",
+        "with without_compiler():",
+        "    from torch._dynamo.utils import is_compile_supported",
+        "print(is_compile_supported is real.is_compile_supported)",
+    ) == ["True"]
