@@ -18,6 +18,7 @@ from datastill.data.images import unit_interval
 from datastill.data.subject import category_ids
 from datastill.distill.ensemble import Average, Mean, decode, probabilities
 from datastill.distill.evidence import Evidence, of_boxes, weigh
+from datastill.distill.pyramid import features_around
 from datastill.distill.views import View
 from datastill.distill.vote import alone, vote
 from datastill.instances import Instances
@@ -215,8 +216,8 @@ def _heatmaps(
     """Return the heatmaps at the `boxes` of every image, which are in its frame, in its views."""
     heatmaps: dict[_Sight, Tensor] = {}
     for part in _passes(images, sights, pixels):
-        batch, features = _features(detector, images, part)
         mapped = [view.boxes(boxes[i], images[i]) for i, view in part]
+        batch, features = features_around(detector, _seen(images, part), mapped)
         heatmaps |= zip(part, detector.heatmaps(batch, features, mapped), strict=True)
     return heatmaps
 
@@ -224,7 +225,11 @@ def _heatmaps(
 def _features(
     detector: Detector, images: Sequence[Tensor], sights: Sequence[_Sight]
 ) -> tuple[ImageList, dict[str, Tensor]]:
-    return detector.features([unit_interval(view.apply(images[i])) for i, view in sights])
+    return detector.features(_seen(images, sights))
+
+
+def _seen(images: Sequence[Tensor], sights: Sequence[_Sight]) -> list[Tensor]:
+    return [unit_interval(view.apply(images[i])) for i, view in sights]
 
 
 def _passes(

@@ -1,0 +1,155 @@
+"""Does annotating stay within its memory, and choosing again within seconds, for many images?
+
+Each size is the whole stage `annotate` in a process of its own, on real image files of which many
+are links to the same few. A stand-in for the teacher's look finds one person in every image; all
+else is what a user runs: reading, shards, evidence, annotations, drift card. After it the same
+process chooses again by every rule. The last line is how much the peak memory grows from the
+smallest to the largest size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import torch
+
+from datastill.data.coco import Coco, Record, write_coco
+from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
+from datastill.data.manifest import examine
+from datastill.distill import annotate as looking
+from datastill.distill.evidence import Evidence
+from datastill.distill.predict import Found
+from datastill.instances import Instances
+from datastill.model.checkpoint import save_weights
+from datastill.model.detector import build_detector
+from datastill.params import load_params
+from datastill.stages import annotate
+from datastill.stages.place import Place
+
+ROW = "co-35_co-80"
+FILES = 50  # that differ
+RULES = {
+    "as the paper matches": {},
+    "match_by_type": {"keypoints": "match_by_type"},
+    "agreement": {"keypoints": "agreement", "least_views": 9},
+    "fixed, all kept": {
+        "instances": "fixed",
+        "least_score": 0.0,
+        "keypoints": "fixed",
+        "least_probability": 0.0,
+    },
+}
+
+
+class Stub:
+    """Finds one person of chance in every image."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(0)
+
+    def look(self, detector: object, pixels: list[torch.Tensor], how: object) -> list[Found]:
+        """Return an instance with 17 keypoints for each of `pixels`."""
+        return [self._found() for _ in pixels]
+
+    def _found(self) -> Found:
+        x, y, w, h = self._rng.uniform(0, 100, 4)
+        points = torch.from_numpy(self._rng.uniform(0, 1, (1, 17, 3)))
+        points[..., :2] = points[..., :2] * torch.tensor([w, h]) + torch.tensor([x, y])
+        boxes = torch.tensor([[x, y, x + w, y + h]])
+        scores = torch.from_numpy(self._rng.uniform(0.05, 1, 1))
+        agreeing = torch.from_numpy(self._rng.integers(0, 19, (1, 17)))
+        one, none = torch.ones(1, dtype=torch.int16), torch.zeros(1)
+        evidence = Evidence(torch.zeros(1, 17), agreeing.to(torch.int16), one, none)
+        return Found(Instances(boxes, scores, torch.ones(1, dtype=torch.int64), points), evidence)
+
+
+def prepare(place: Place, images: int) -> None:
+    """Write a labelled set, an unlabelled one of so many images, and a teacher."""
+    drawn = draw_set(
+        DrawnSet(1, "few", FILES, "everyday"), Studio(place.images, (320, 240), 0), lambda _: None
+    )
+    lines, _ = examine(place.images, drawn.images, lambda _: None)
+    (place.images / "many").mkdir()
+    many: list[Record] = []
+    for number in range(images):
+        like = drawn.images[number % FILES]
+        name = f"many/{number:06}.jpg"
+        os.link(place.images / like["file_name"], place.images / name)
+        many.append({**like, "id": 1_000_000 + number, "file_name": name})
+    repeated = lines.iloc[np.arange(images) % FILES].assign(
+        file_name=[i["file_name"] for i in many]
+    )
+    place.manifest.parent.mkdir(parents=True)
+    pd.concat([lines, repeated]).to_csv(place.manifest, index=False)
+    write_coco(place.image_set("co-35"), drawn)
+    write_coco(place.image_set("co-80"), Coco(many, [], drawn.categories))
+    names = drawn.keypoint_names()
+    person = [{"id": 1, "name": "person"}]
+    card = {"backbone": "small", "start": "random", "keypoints": names, "categories": person}
+    save_weights(place.weights("co-35"), build_detector("small", len(names)), card)
+
+
+def measure(images: int, params: Path) -> dict[str, float]:
+    """Annotate so many images in the present folder; return peak memory and seconds."""
+    place = Place(load_params(params))
+    preparing = multiprocessing.get_context("spawn").Process(target=prepare, args=(place, images))
+    preparing.start()
+    preparing.join()
+    with patch.object(looking, "look", Stub().look):
+        found = {"annotate": seconds(place), "peak": peak()}
+    for name, changes in RULES.items():
+        select = place.params.select.model_copy(update=changes)
+        found[name] = seconds(Place(place.params.model_copy(update={"select": select})))
+    return found
+
+
+def seconds(place: Place) -> float:
+    """Return how long the stage takes."""
+    start = time.perf_counter()
+    annotate.run(place, ROW)
+    return time.perf_counter() - start
+
+
+def peak() -> float:
+    """Return the most memory that this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure every size in a process of its own and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--here", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    arguments = parser.parse_args()
+    params = arguments.params.absolute()
+    if arguments.here:
+        print(json.dumps(measure(arguments.here, params)))
+        return
+    peaks = []
+    for images in arguments.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, __file__, "--here", str(images), "--params", str(params)]
+            answer = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE)
+        found = json.loads(answer.stdout.splitlines()[-1])
+        peaks.append(found["peak"])
+        print(f"{images:,} images: {found['annotate']:.1f} s, peak {found['peak']:.0f} MB")
+        for rule in RULES:
+            print(f"  choosing again, {rule}: {found[rule]:.2f} s")
+    print(f"growth: {peaks[-1] / peaks[0] - 1:+.1%}")
+
+
+if __name__ == "__main__":
+    main()
