@@ -1,8 +1,8 @@
 """Does annotating stay within its memory, and choosing again within seconds, for many images?
 
 Each size is the whole stage `annotate` in a process of its own, on real image files of which many
-are links to the same few. A stand-in for the teacher's look finds one person in every image; all
-else is what a user runs: reading, shards, evidence, annotations, drift card. After it the same
+are links to the same few. A stand-in for the teacher's look finds four people in every image;
+all else is what a user runs: reading, shards, evidence, annotations, drift card. After it the same
 process chooses again by every rule. The last line is how much the peak memory grows from the
 smallest to the largest size.
 """
@@ -40,6 +40,7 @@ from datastill.stages.place import Place
 
 ROW = "co-35_co-80"
 FILES = 50  # that differ
+PEOPLE = 4  # whom the teacher finds in an image, as in the miniature: most with a low score
 RULES = {
     "as the paper matches": {},
     "match_by_type": {"keypoints": "match_by_type"},
@@ -54,25 +55,27 @@ RULES = {
 
 
 class Stub:
-    """Finds one person of chance in every image."""
+    """Finds people of chance in every image."""
 
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
 
     def look(self, detector: object, pixels: list[torch.Tensor], how: object) -> list[Found]:
-        """Return an instance with 17 keypoints for each of `pixels`."""
+        """Return PEOPLE instances with 17 keypoints for each of `pixels`."""
         return [self._found() for _ in pixels]
 
     def _found(self) -> Found:
-        x, y, w, h = self._rng.uniform(0, 100, 4)
-        points = torch.from_numpy(self._rng.uniform(0, 1, (1, 17, 3)))
-        points[..., :2] = points[..., :2] * torch.tensor([w, h]) + torch.tensor([x, y])
-        boxes = torch.tensor([[x, y, x + w, y + h]])
-        scores = torch.from_numpy(self._rng.uniform(0.05, 1, 1))
-        agreeing = torch.from_numpy(self._rng.integers(0, 19, (1, 17)))
-        one, none = torch.ones(1, dtype=torch.int16), torch.zeros(1)
-        evidence = Evidence(torch.zeros(1, 17), agreeing.to(torch.int16), one, none)
-        return Found(Instances(boxes, scores, torch.ones(1, dtype=torch.int64), points), evidence)
+        corners, sides = torch.from_numpy(self._rng.uniform(0, 100, (2, PEOPLE, 2)))
+        points = torch.from_numpy(self._rng.uniform(0, 1, (PEOPLE, 17, 3)))
+        points[..., :2] = points[..., :2] * sides[:, None] + corners[:, None]
+        scores = torch.from_numpy(self._rng.uniform(0.05, 1, PEOPLE))
+        agreeing = torch.from_numpy(self._rng.integers(0, 19, (PEOPLE, 17))).to(torch.int16)
+        ones, nothing = torch.ones(PEOPLE, dtype=torch.int16), torch.zeros(PEOPLE)
+        boxes = torch.hstack([corners, corners + sides])
+        return Found(
+            Instances(boxes, scores, ones.long(), points),
+            Evidence(torch.zeros(PEOPLE, 17), agreeing, ones, nothing),
+        )
 
 
 def prepare(place: Place, images: int) -> None:
@@ -130,7 +133,7 @@ def peak() -> float:
 def main() -> None:
     """Measure every size in a process of its own and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sizes", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("sizes", type=int, nargs="*", default=[1_000, 10_000, 25_000, 100_000])
     parser.add_argument("--here", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     arguments = parser.parse_args()
@@ -145,7 +148,10 @@ def main() -> None:
             answer = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE)
         found = json.loads(answer.stdout.splitlines()[-1])
         peaks.append(found["peak"])
-        print(f"{images:,} images: {found['annotate']:.1f} s, peak {found['peak']:.0f} MB")
+        print(
+            f"{images:,} images, {PEOPLE * images:,} candidates: {found['annotate']:.1f} s, "
+            f"peak {found['peak']:.0f} MB"
+        )
         for rule in RULES:
             print(f"  choosing again, {rule}: {found[rule]:.2f} s")
     print(f"growth: {peaks[-1] / peaks[0] - 1:+.1%}")

@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datastill.data.images import Refusal
-from datastill.distill.shards import Candidates, cut
+from datastill.distill.shards import SCHEMA, Candidates, cut
 from datastill.errors import DataError
 
 BOX = [0.0, 0.0, 9.0, 9.0]
@@ -33,7 +33,6 @@ def test_a_shard_comes_back_with_its_candidates_and_refusals(shard, table):
     assert not shard.is_done
     shard.write(candidates, refused)
     assert shard.is_done
-    assert shard.refused() == refused
     assert shard.read().equals(candidates)
     assert shard.read(["score"]).column_names == ["score"]
     assert Candidates([shard]).refused() == refused
@@ -74,9 +73,21 @@ def test_a_damaged_shard_is_named_and_not_read(shard, table, place):
         shard.read()
 
 
-def test_candidates_are_read_column_by_column_and_again(shard, table):
-    shard.write(table([(100, 0.5, BOX, [0.1, 0.2]), (101, 0.7, BOX, [0.1, 0.2])]))
-    candidates = Candidates([shard, shard])
+@pytest.mark.parametrize("columns", [("score",), ("image_id", "score"), ()])
+def test_candidates_are_read_again_and_again_in_order(tmp_path, listed, table, columns):
+    shards = list(cut(listed(100), {}, tmp_path, 1))
+    for number, shard in enumerate(shards):
+        shard.write(table([(100 + number, number / 100, BOX, [0.1, 0.2])]))
+    candidates = Candidates(shards)
     for _ in range(2):
-        scores = [part["score"].to_pylist() for part in candidates.tables("image_id", "score")]
-        assert scores == [[0.5, 0.7]] * 2
+        parts = list(candidates.tables(*columns))
+        assert all(tuple(part.column_names) == (columns or tuple(SCHEMA.names)) for part in parts)
+        scores = [score for part in parts for score in part["score"].to_pylist()]
+        assert scores == [number / 100 for number in range(100)]
+
+
+def test_no_more_than_some_shards_are_held_at_once(tmp_path, listed, table):
+    shards = list(cut(listed(200), {}, tmp_path, 1))
+    for shard in shards:
+        shard.write(table([(100, 0.5, BOX, [0.1, 0.2])]))
+    assert max(map(len, Candidates(shards).tables())) <= 64

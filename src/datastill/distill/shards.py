@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ class Shard:
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return its candidates, of SCHEMA; raises DataError where the file is damaged."""
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            with (
+                pa.OSFile(str(self.path)) as source,
+                pq.ParquetFile(source, page_checksum_verification=True) as file,
+            ):
                 return file.read(columns, use_threads=False)  # too small to share out
         except (pa.ArrowException, OSError) as error:
             what = " ".join(str(error).split())
@@ -74,10 +78,11 @@ class Shard:
                 f"{self.path}: damaged ({what}); delete it and its images are looked at again"
             ) from None
 
-    def refused(self) -> list[Refusal]:
-        """Return its images that could not be read."""
-        notes = (self.read(["score"]).schema.metadata or {}).get(_REFUSED, b"[]")
-        return [Refusal(*pair) for pair in json.loads(notes)]
+
+def refusals(candidates: pa.Table) -> list[Refusal]:
+    """Return the images that could not be read, of a table as `Shard.read` returns it."""
+    notes = (candidates.schema.metadata or {}).get(_REFUSED, b"[]")
+    return [Refusal(*pair) for pair in json.loads(notes)]
 
 
 def lists(values: NDArray[Any]) -> pa.ListArray:
@@ -106,16 +111,30 @@ def cut(
         yield Shard(part, folder / f"{start:09d}-{key}.parquet")
 
 
+_TOGETHER = 64  # shards that are read as one table: few for memory, many for speed
+
+
 class Candidates:
-    """Everything that a teacher found in a set, read shard by shard: none is held in memory."""
+    """Everything that a teacher found in a set, some shards at a time: only scores are held."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
 
     def tables(self, *columns: str) -> Iterator[pa.Table]:
-        """Yield the candidates of every shard in the order of the images; all columns or these."""
-        return (shard.read(list(columns) or None) for shard in self._shards)
+        """Yield all candidates in the order of the images; all columns or these."""
+        if columns == ("score",):
+            yield self._glance[0]
+            return
+        for start in range(0, len(self._shards), _TOGETHER):
+            several = self._shards[start : start + _TOGETHER]
+            yield pa.concat_tables([shard.read(list(columns) or None) for shard in several])
 
     def refused(self) -> list[Refusal]:
         """Return the images that could not be read."""
-        return [refusal for shard in self._shards for refusal in shard.refused()]
+        return self._glance[1]
+
+    @cached_property
+    def _glance(self) -> tuple[pa.Table, list[Refusal]]:
+        """Scores and refused images, which several ask for."""
+        tables = [shard.read(["score"]) for shard in self._shards]
+        return pa.concat_tables(tables), [each for table in tables for each in refusals(table)]

@@ -21,7 +21,6 @@ from datastill.data.coco import (
     write_text,
 )
 from datastill.data.images import Refusal
-from datastill.data.manifest import read_manifest
 from datastill.data.sets import only
 from datastill.data.subject import Subject, subject
 from datastill.distill.annotate import Teacher, find_candidates
@@ -174,9 +173,7 @@ def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[S
     weights = place.weights(spec.teacher)
     how = asdict(looking(place, row, multi=multi))
     key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
-    lines = read_manifest(place.manifest)
-    digests = dict(zip(lines.index, lines["digest"], strict=True))
-    return list(cut(images, digests, place.work / "shards" / key))
+    return list(cut(images, data.of_files(place, "digest"), place.work / "shards" / key))
 
 
 def _refused(place: Place, row: str, candidates: Candidates, images: int) -> list[Refusal]:

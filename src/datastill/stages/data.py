@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 from collections.abc import Sequence
 
@@ -134,6 +135,18 @@ def load(place: Place, name: str) -> Coco:
     if missing := missing_images(place.images, coco):
         raise DataError(f"{name}: {len(missing)} images are gone, such as {missing[0]}")
     return coco
+
+
+def of_files(place: Place, what: str) -> dict[str, str]:
+    """Return a column of the manifest by file name, as it stands there.
+
+    Line by line: pandas takes a kilobyte an image. Raises DataError where there is no manifest.
+    """
+    try:
+        with place.manifest.open(newline="", encoding="utf-8") as file:
+            return {line["file_name"]: line[what] for line in csv.DictReader(file)}
+    except FileNotFoundError:
+        raise DataError(f"{place.manifest}: no such file; the data stage writes it") from None
 
 
 def _draw(place: Place, drawn: DrawnSet) -> Coco:
