@@ -40,7 +40,7 @@ from datastill.stages.place import Place
 
 ROW = "co-35_co-80"
 FILES = 50  # that differ
-PEOPLE = 4  # whom the teacher finds in an image, as in the miniature: most with a low score
+PEOPLE = 4  # whom the teacher finds in an image; 2.5 to 5.9 in the miniature
 RULES = {
     "as the paper matches": {},
     "match_by_type": {"keypoints": "match_by_type"},
