@@ -140,7 +140,8 @@ def load(place: Place, name: str) -> Coco:
 def of_files(place: Place, what: str) -> dict[str, str]:
     """Return a column of the manifest by file name, as it stands there.
 
-    Line by line: pandas takes half a kilobyte more an image. Raises DataError where there is no manifest.
+    Line by line: pandas takes half a kilobyte more an image. Raises DataError where there is no
+    manifest.
     """
     try:
         with place.manifest.open(newline="", encoding="utf-8") as file:
