@@ -78,7 +78,7 @@ def as_published(result):
         metrics = {key: line[key] for key in ("ap", "ap50", "ap75", "ap_medium", "ap_large")}
         metrics["interval"] = [line["ap"] - 0.6, line["ap"] + 0.6]
         more = distilled or line["labelled"] == "co-115"
-        found = range(1, 17 if more else 11)
+        found = range(1, 21 if more else 11)
         lines[name, line["backbone"]] = result(
             name,
             found,

@@ -102,6 +102,33 @@ def test_table_3_shows_one_view_and_all_of_what_was_tested_so(teacher, student, 
     assert table[1]["paper_gain"] == pytest.approx(2.7)
 
 
+@pytest.mark.parametrize(("iterations", "paper"), [(360_000, [67.1, 68.9]), (180_000, [None] * 2)])
+def test_table_3_has_the_papers_student_beside_one_as_long(result, iterations, paper):
+    student = result("co-115+un-120", first(8), iterations=iterations)
+    student.metrics["with_views"] = {**student.metrics, "views": 18}
+    table = ablation_table("table3", [replace(student, all_views=student.matches)])
+    assert [None if np.isnan(ap) else ap for ap in table["paper_ap"]] == paper
+
+
+def test_seeds_widen_the_gain_of_a_training_and_not_that_of_a_models_views(teacher, student):
+    def widths(*found):
+        rows = [
+            teacher(many=9),
+            replace(teacher("again", found[0], many=9), seed=1),
+            student("a", 12, 130000),
+            replace(student("a-1", found[1], 130000, teacher="again"), seed=1),
+            student("b", 9, 260000),
+        ]
+        line = by_row(ablation_table("table2", pooled(rows)))["a"]
+        views = ablation_table("table3", pooled(rows)).to_dict("records")[1]
+        return [each["gain_high"] - each["gain_low"] for each in (line, views)]
+
+    assert widths(8, 12) == widths(8, 12)
+    (alike, views), (apart, same_views) = widths(8, 12), widths(8, 16)
+    assert apart > 2 * alike
+    assert views == same_views
+
+
 def test_figure_5_starts_with_no_unlabelled_image(teacher, student):
     rows = [
         teacher(),

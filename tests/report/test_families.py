@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datastill.report.families import holm, p_value
+from datastill.report.families import holm, judge, p_value
 
 
 def test_a_p_value_counts_the_rarer_side_twice_and_is_never_zero():
@@ -21,6 +21,13 @@ def test_holm_by_hand():
     assert holm([0.02, 0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.06, 0.04, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize(("resamples", "told"), [(1000, False), (79, True)])
+def test_too_few_resamples_to_tell_anything_are_said_to_be(caplog, resamples, told):
+    """Of 79, the smallest p-value is 2 / 80; of two gains, that is 0.05 by Holm."""
+    judge([{"gain": 9.0, "gain_p": 2 / (1 + resamples)} for _ in range(2)], resamples)
+    assert ("raise evaluate.resamples above 80" in caplog.text) == told
 
 
 def slowly(values):

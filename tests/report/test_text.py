@@ -18,7 +18,7 @@ def small(result, unions):
 
 
 def test_markdown_has_a_titled_table_per_section(as_published, unions):
-    table = table1(as_published, unions, published("table1_keypoints"), resamples=50)
+    table = table1(as_published, unions, published("table1_keypoints"))
     text = to_markdown(table)
     titles = [line for line in text.splitlines() if line.startswith("**")]
     assert titles == [

@@ -27,13 +27,18 @@ fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_i
 app.add_typer(fetch, name="fetch")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
 ]
 Seeded = Annotated[
-    str,
-    typer.Option("--spread", help="A profile with several seeds: how far chance moves a value."),
+    str | None,
+    typer.Option(
+        "--spread",
+        help="A profile with several seeds: how far chance moves a value. "
+        "By default the profile's own, or what `run --seeds` made of it.",
+    ),
 ]
 Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co-80.")]
 
@@ -62,10 +67,11 @@ def main() -> None:
     except DatastillError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_ROOM + _IN_THE_WAY:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror}; make room or give leave, and the same command goes on")
+        where = f"{error.filename2 or error.filename}: " if error.filename else ""
+        advice = "move it away" if error.errno in _IN_THE_WAY else "make room or give leave"
+        _fail(f"{where}{error.strerror}; {advice}, and the same command goes on")
 
 
 def _stop(*_: object) -> None:

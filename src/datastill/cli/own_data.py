@@ -55,7 +55,7 @@ def new(  # noqa: PLR0913  # an option per thing that somebody may bring
 def merge(
     base: Annotated[Path, typer.Argument(help="The labels there are, COCO JSON.")],
     corrected: Annotated[list[Path], typer.Argument(help="What a tool saved, COCO JSON.")],
-    to: Annotated[Path, typer.Option(help="The COCO JSON to write.")],
+    to: Annotated[Path, typer.Option(dir_okay=False, help="The COCO JSON to write.")],
     images: Annotated[
         list[Path] | None,
         typer.Option(help="A folder of their images; may be given repeatedly, base's first."),
@@ -78,10 +78,13 @@ def predict(  # noqa: PLR0913  # a command has the options it needs
     ] = "1",
     to: Annotated[
         Path | None,
-        typer.Option(help="COCO results JSON, with a list of the images beside it; else printed."),
+        typer.Option(
+            dir_okay=False,
+            help="COCO results JSON, with a list of the images beside it; or printed.",
+        ),
     ] = None,
     draw: Annotated[
-        Path | None, typer.Option(help="A folder for pictures of what is seen.")
+        Path | None, typer.Option(file_okay=False, help="A folder for pictures of what is seen.")
     ] = None,
     profile: Profile = "miniature",
 ) -> None:
@@ -103,7 +106,8 @@ def predict(  # noqa: PLR0913  # a command has the options it needs
 def export(
     row: Annotated[str, typer.Argument(help="A row, or `best`: that with the highest AP on val.")],
     to: Annotated[
-        Path | None, typer.Option(help="A folder, instead of work/<profile>/export/<row>.")
+        Path | None,
+        typer.Option(file_okay=False, help="A folder, instead of work/<profile>/export/<row>."),
     ] = None,
     champion: Annotated[
         bool, typer.Option(help="Also register it in MLflow as the profile's champion, to serve.")

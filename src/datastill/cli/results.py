@@ -16,7 +16,7 @@ def check(
     against: Annotated[
         str | None, typer.Option(help="A git revision to compare with, instead of expected.yaml.")
     ] = None,
-    seeds: Seeded = "seeds",
+    seeds: Seeded = None,
 ) -> None:
     """Compare the results with expected.yaml, or a commit's; exit 1 where they differ."""
     text, ok = stage("against", profile, against, seeds) if against else stage("check", profile)
@@ -26,7 +26,7 @@ def check(
 
 
 @app.command()
-def accept(profile: Profile = "miniature", seeds: Seeded = "seeds") -> None:
+def accept(profile: Profile = "miniature", seeds: Seeded = None) -> None:
     """Make the present results what check expects, with tolerances from the spread over seeds."""
     typer.echo(stage("accept", profile, seeds))
 

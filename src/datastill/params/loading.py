@@ -26,6 +26,9 @@ def load_params(path: Path) -> Params:
 
 def load_expected(path: Path) -> Expected:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
+    if not path.is_file():
+        accept = f"datastill accept --profile {path.parent.name}"
+        raise ParamsError(f"{path}: no such file; `{accept}` writes it from the present results")
     raw = read_yaml(path)
     if problems := _invalid(Expected, raw):
         raise _refusal(path, problems)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from datastill.pipeline.graph import DVC
 
-PATIENCE = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds
+# Seconds; the first are a training's of several processes, which torchrun may give 30 to end.
+PATIENCE = ((signal.SIGINT, 45.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 UNCHANGED = "didn't change, skipping"  # DVC's words
 _TAIL = 4096  # bytes of a log that its last line is looked for in
 

@@ -24,6 +24,11 @@ NOTE = (
     "is called distinguishable where its bootstrap p-value, corrected for all of this table "
     "(Holm), is below 0.05."
 )
+ONE = "one seed a row, so they say nothing of what another seed would give"
+SEVERAL = (
+    "where there are several seeds, ± is their standard deviation and gains hold what others "
+    "would give"
+)
 CONTROL = " Control: the same labels for as many iterations, without generated annotations."
 
 Line = Mapping[Any, Any]
@@ -52,8 +57,7 @@ def ablation_text(table: pd.DataFrame) -> str:
 
 
 def _note(table: pd.DataFrame) -> str:
-    seeds = "where there are several seeds, ± is their standard deviation"
-    note = NOTE.format(seeds=seeds if table["seeds"].max() > 1 else "one seed a row")
+    note = NOTE.format(seeds=SEVERAL if table["seeds"].max() > 1 else ONE)
     return note + (CONTROL if table["control"].notna().any() else "")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from datastill.errors import DataError
 from datastill.evaluate.intervals import interval
+from datastill.report.chance import Chance, chance
 from datastill.report.comparisons import Result
 from datastill.report.families import judge, p_value
 from datastill.report.paper import METRICS, Key, numbers, published
@@ -55,13 +56,16 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
     Of a figure, lines of role "paper" hold the points that the paper has. A line of several seeds
     is the mean of the rows that it names last, `ap_sd` their standard deviation.
 
-    Intervals (95 %) are over the validation images and gains paired over them; p-values are
-    corrected for all gains of the table (Holm), and by them a gain is told from none. What does not
-    apply is NaN. Raises DataError where the rows that it is about are missing.
+    Intervals (95 %) are over the validation images and gains paired over them, with what other
+    seeds would give where a line has several; p-values are corrected for all gains of the table
+    (Holm), and by them a gain is told from none. What does not apply is NaN. Raises DataError where
+    the rows that it is about are missing.
     """
     lines = list(TABLES[name](results))
-    rows = [_described(name, line) | _compared(line, resamples) for line in lines]
-    judge(rows)
+    told = {line.result.row: line.result for line in lines}
+    luck = chance([seed.metrics["ap"] for seed in result.seeds] for result in told.values())
+    rows = [_described(name, line) | _compared(line, luck, resamples) for line in lines]
+    judge(rows, resamples)
     kinds = {name: float for name in COLUMNS if name not in WORDS + COUNTS}
     table = pd.DataFrame([*rows, *_papers(name)], columns=list(COLUMNS))
     return table.astype(kinds | dict.fromkeys(COUNTS, "Int64"))
@@ -225,7 +229,7 @@ def _alike(one: Result, other: Result) -> bool:
 
 
 def _usual(result: Result) -> bool:
-    return not result.ablation and (bool(result.unlabelled) or result.iterations == 130_000)
+    return not result.ablation and result.iterations == (360_000 if result.unlabelled else 130_000)
 
 
 def _less(one: float | None, other: float | None) -> float | None:
@@ -260,7 +264,7 @@ def _described(name: str, line: Line) -> Values:
     }
 
 
-def _compared(line: Line, resamples: int) -> Values:
+def _compared(line: Line, luck: Chance, resamples: int) -> Values:
     sample = drawn(line.result, line.views, resamples)
     values = spread(line.result, line.views, sample) if len(line.result.seeds) > 1 else {}
     for name, role, other in (
@@ -269,6 +273,9 @@ def _compared(line: Line, resamples: int) -> Values:
     ):
         if other is not None:
             differences = sample - drawn(other, 1, resamples)
+            if other is not line.result:  # else one model, tested in two ways
+                seeds = [max(1, len(result.seeds)) for result in (other, line.result)]
+                differences += luck.of_difference(*seeds, resamples)
             low, high = interval(differences)
             values |= {
                 role: other.row,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 LEVEL = 0.05
 GAINS = ("gain", "control_gain")
 UNSURE = "not distinguishable"
+
+_log = logging.getLogger(__name__)
 
 
 def p_value(differences: NDArray[np.float64]) -> float:
@@ -37,13 +40,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def judge(rows: Sequence[dict[str, Any]]) -> None:
+def judge(rows: Sequence[dict[str, Any]], resamples: int) -> None:
     """Correct the p-values of a table's gains for each other, and write what each comes to.
 
     A gain has its p-value in `gain_p`, which is replaced; `gain_verdict` becomes gain, loss or
-    not distinguishable.
+    not distinguishable. Warns where with so few `resamples` no gain could be told from chance.
     """
     asked = [(row, gain) for row in rows for gain in GAINS if f"{gain}_p" in row]
+    if 2 * len(asked) / (resamples + 1) >= LEVEL:
+        _log.warning(
+            "a table of %d gains: with %d resamples none could be told from chance; "
+            "raise evaluate.resamples above %.0f",
+            len(asked), resamples, 2 * len(asked) / LEVEL,
+        )  # fmt: skip
     corrected = holm([row[f"{gain}_p"] for row, gain in asked])
     for (row, gain), p in zip(asked, corrected, strict=True):
         row[f"{gain}_p"] = p

@@ -11,18 +11,19 @@ from datastill.data.coco import write_text
 from datastill.errors import DataError
 from datastill.evaluate.expected import check_orders
 from datastill.params import load_expected
-from datastill.stages.place import Place, open_place
-from datastill.stages.spread import FACTOR, Spread, number, spread
+from datastill.stages.place import Place
+from datastill.stages.spread import FACTOR, Spread, number, seeded, spread
 from datastill.stages.tables import read_metrics
 
 ORDERS = re.compile(r"^orders:.*", re.MULTILINE | re.DOTALL)
 
 
-def run(place: Place, seeded: str) -> str:
+def run(place: Place, by: str | None = None) -> str:
     """Write expected.yaml anew and return it: values as they are, tolerances from seeds.
 
-    The profile `seeded` says how far chance moves a value. Orders are a person's claims: from the
-    line `orders:` on, the file stays as it is. Raises DataError where the results contradict one.
+    The profile `by` says how far chance moves a value, by default the profile's own seeds. Orders
+    are a person's claims: from the line `orders:` on, the file stays as it is. Raises DataError
+    where the results contradict one.
     """
     path = place.results / "expected.yaml"
     rows = list(place.params.rows())
@@ -35,9 +36,9 @@ def run(place: Place, seeded: str) -> str:
             f"{path}: the results contradict what it claims; nothing is written\n  {told}\n"
             "  find out why, or take the claim out of the file"
         )
-    of = open_place(seeded)
+    of = seeded(place, by)
     spreads = {name: spread(of, name) for name in names}
-    text = _text(place, metrics, (seeded, spreads), claims)
+    text = _text(place, metrics, (of.params.profile, spreads), claims)
     write_text(path, text)
     return text
 
@@ -58,13 +59,13 @@ def _text(
     by: tuple[str, Mapping[str, Spread]],
     claims: str,
 ) -> str:
-    seeded, spreads = by
+    of, spreads = by
     commits = sorted({m["provenance"]["code"] for m in metrics.values() if "provenance" in m})
     lines = [
         "# Written by `datastill accept`. Values: results measured by the code of",
         *(f"#   {commit}" for commit in commits),
         f"# Tolerances: 3 √2 = {FACTOR:.2f} times the sd of one run, as two runs differ by chance",
-        f"# with √2 times that sd; it is pooled over the seeds of profile {seeded}:",
+        f"# with √2 times that sd; it is pooled over the seeds of profile {of}:",
     ]
     for name, found in spreads.items():
         lines.append(f"#   {name}: {found.deviation:.2f} with {found.degrees} degrees of freedom")

@@ -12,11 +12,11 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.evaluate.expected import ROUNDING
 from datastill.params import load_expected
-from datastill.stages.place import Place, open_place
-from datastill.stages.spread import spread
+from datastill.stages.place import Place
+from datastill.stages.spread import seeded, spread
 from datastill.stages.tables import read_metrics
 
-NAMES = ("ap", "ap50", "ap75", "ap_medium", "ap_large")
+NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
 
 
@@ -38,16 +38,16 @@ class Move:
         return abs(self.now - self.before) <= self.tolerance + ROUNDING
 
 
-def run(place: Place, revision: str, seeded: str) -> tuple[str, bool]:
+def run(place: Place, revision: str, by: str | None = None) -> tuple[str, bool]:
     """Return a line per value that moved since `revision`, and whether chance explains them all.
 
     Tolerances are those of expected.yaml, and for values that it does not name those that the
-    seeds of the profile `seeded` give. Nothing is checked out.
+    seeds of the profile `by` give, by default its own. Nothing is checked out.
     """
     before = _results_at(place, revision)
     rows = [row for row in place.params.rows() if place.metrics(row).is_file()]
     now = {row: read_metrics(place, row) for row in rows}
-    moves = list(_moves(before, now, _tolerances(place, seeded, [*before, *now])))
+    moves = list(_moves(before, now, _tolerances(place, by, (before, now))))
     moved = [move for move in moves if move.before != move.now]
     failed = [move for move in moved if not move.ok]
     head = f"{'':5}{'row':28}{'metric':12}{revision[:12]:>12}{'now':>10}{'moved':>9}  of tolerance"
@@ -65,10 +65,13 @@ def _results_at(place: Place, revision: str) -> Metrics:
     return {path.stem: json.loads(_git("show", f"{revision}:{path}")) for path in paths}
 
 
-def _tolerances(place: Place, seeded: str, rows: list[str]) -> dict[tuple[str, str], float]:
-    of = open_place(seeded)
-    by_chance = {name: spread(of, name).tolerance for name in NAMES}
-    tolerances = {(row, name): by_chance[name] for row in rows for name in NAMES}
+def _tolerances(
+    place: Place, by: str | None, both: tuple[Metrics, Metrics]
+) -> dict[tuple[str, str], float]:
+    of, all_rows = seeded(place, by), [row for results in both for row in results.items()]
+    known = [name for name in NAMES if any(m.get(name) is not None for _, m in all_rows)]
+    by_chance = {name: spread(of, name).tolerance for name in known}
+    tolerances = {(row, name): by_chance[name] for row, _ in all_rows for name in known}
     path = place.results / "expected.yaml"
     expected = load_expected(path).expectations() if path.is_file() else {}
     for row, values in expected.items():

@@ -20,7 +20,7 @@ from datastill.data.coco import (
     stream_coco,
     write_text,
 )
-from datastill.data.images import Refusal
+from datastill.data.images import Refusal, load_image
 from datastill.data.sets import only
 from datastill.data.subject import Subject, subject
 from datastill.distill.annotate import Teacher, find_candidates
@@ -39,7 +39,7 @@ from datastill.stages import data
 from datastill.stages.annotation_card import Outcome, Tally, annotation_card, area_shares
 from datastill.stages.cluster import Job, find_on_cluster
 from datastill.stages.place import Place
-from datastill.stages.provenance import code_version, environment, fingerprint
+from datastill.stages.provenance import code_version, environment, fingerprint, looking_code
 from datastill.stages.show import SHOWN, draw_sheet
 
 SAMPLE = 256  # labelled images that a teacher looks at again, to compare
@@ -92,7 +92,7 @@ def _told(categories: list[tuple[int, str]], keypoints: Sequence[str]) -> str:
 def run(place: Place, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
     spec = distilled(place, row)
-    labelled = read_coco(place.image_set(spec.labelled))
+    labelled = data.load(place, spec.labelled)
     boxes = place.params.task == "boxes"
     wanted = box_density(labelled) if boxes else density(labelled)
     unlabelled = asked_for(place, row)
@@ -151,8 +151,11 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
     """Return what the teacher of `row` finds in `images`; it looks only where it has not yet."""
     spec = distilled(place, row)
     shards = _shards(place, row, images, multi)
-    done = sum(len(shard.images) for shard in shards if shard.is_done)
-    if done < len(images):
+    known = [shard for shard in shards if shard.is_done]
+    found = Candidates(known)
+    if _forgotten(place, known, found) or len(known) < len(shards):
+        found = Candidates(shards)
+        done = sum(len(shard.images) for shard in shards if shard.is_done)
         what = looked_for(place, row)
         detector, _ = load_model(place, spec.teacher, what)
         how = looking(place, row, multi=multi)
@@ -165,15 +168,39 @@ def find(place: Place, row: str, images: list[Record], *, multi: bool = True) ->
                 find_on_cluster(job, shards, steps.advance)
             else:
                 find_candidates(Teacher(detector, how), shards, place.images, steps.advance)
-    return Candidates(shards)
+    return found
 
 
 def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[Shard]:
     spec = distilled(place, row)
     weights = place.weights(spec.teacher)
     how = asdict(looking(place, row, multi=multi))
-    key = fingerprint([digest(weights), how])[:16] if weights.is_file() else "none"
+    key = fingerprint([digest(weights), how, looking_code()])[:16] if weights.is_file() else "none"
     return list(cut(images, data.of_files(place, "digest"), place.work / "shards" / key))
+
+
+def _forgotten(place: Place, shards: Sequence[Shard], found: Candidates) -> bool:
+    """Delete what was `found` in those of `shards` that list images which can be read by now.
+
+    A disk was away, say. What is broken for good stays listed, and its shard as it is.
+    """
+    lost = {refusal.file_name for refusal in found.refused()} if shards else set()
+    healed = [
+        shard
+        for shard in shards
+        if any(image["file_name"] in lost and _opens(place, image) for image in shard.images)
+    ]
+    for shard in healed:
+        shard.path.unlink(missing_ok=True)  # by another row of this teacher, meanwhile
+    return bool(healed)
+
+
+def _opens(place: Place, image: Record) -> bool:
+    try:
+        load_image(place.images, image)
+    except DataError:
+        return False
+    return True
 
 
 def _refused(place: Place, row: str, candidates: Candidates, images: int) -> list[Refusal]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -113,8 +113,17 @@ def mix(place: Place, row: SupervisedRow) -> str:
     return f"{labelled:.3g} labelled + {batch - labelled:.3g} generated"
 
 
-def timed(place: Place, keypoints: int, categories: int, seconds: float) -> dict[str, Speed]:
-    """Time one backbone of the rows after the other until `seconds` are over."""
+def timed(
+    place: Place,
+    objects: tuple[int, int],
+    seconds: float,
+    complain: Callable[[str], None],
+) -> dict[str, Speed]:
+    """Time one backbone of the rows after the other until `seconds` are over.
+
+    objects   how many keypoints an instance has, of how many categories they are
+    complain  hears of backbones for which the device has not enough memory
+    """
     how = place.params.train
     short = sum(how.short_sides) // 2
     size = short, min(how.long_side, round(short * 4 / 3))
@@ -122,6 +131,13 @@ def timed(place: Place, keypoints: int, categories: int, seconds: float) -> dict
     for backbone in dict.fromkeys(row.backbone for row in place.params.rows().values()):
         if time.monotonic() - began >= seconds:
             break
-        load = Load(how.images_per_pass, size, keypoints, categories)
-        speeds[backbone] = probe(backbone, load, how.precision)
+        try:
+            speeds[backbone] = probe(
+                backbone, Load(how.images_per_pass, size, *objects), how.precision
+            )
+        except torch.OutOfMemoryError:
+            complain(
+                f"{backbone}: {how.images_per_pass} images at a time do not fit into the memory of "
+                "this device; lower train.images_per_pass"
+            )
     return speeds

@@ -119,13 +119,14 @@ def drawn_sets(place: Place) -> list[DrawnSet]:
 def load(place: Place, name: str) -> Coco:
     """Return an image set whose images are all there.
 
-    DVC restores the JSON files of a clone, not the images: drawn ones are drawn again, links and
-    frames of videos made again. Raises DataError where that does not bring them back.
+    DVC restores the JSON files of a clone or of another branch, not the images: drawn ones are
+    drawn again, links and frames of videos made again. Raises DataError where that does not bring
+    them back.
     """
     coco = read_coco(place.image_set(name))
-    if not missing_images(place.images, coco):
+    if not missing_images(place.images, coco) and not _is_of_another_drawing(place, coco):
         return coco
-    _log.warning("images of %s are missing: making them again", name)
+    _log.warning("images of %s are missing or of another drawing: making them again", name)
     folders = {image["file_name"].split("/")[0] for image in coco.images}
     for drawn in drawn_sets(place):
         if drawn.name in folders:
@@ -135,6 +136,14 @@ def load(place: Place, name: str) -> Coco:
     if missing := missing_images(place.images, coco):
         raise DataError(f"{name}: {len(missing)} images are gone, such as {missing[0]}")
     return coco
+
+
+def _is_of_another_drawing(place: Place, coco: Coco) -> bool:
+    """Return whether drawn images, all there, are not those of the manifest: by their sizes."""
+    if not isinstance(place.params.data, DrawnData):
+        return False
+    names, sizes = [image["file_name"] for image in coco.images], of_files(place, "size")
+    return any(str((place.images / n).stat().st_size) != sizes.get(n) for n in names)
 
 
 def of_files(place: Place, what: str) -> dict[str, str]:

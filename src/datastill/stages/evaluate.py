@@ -28,6 +28,7 @@ from datastill.stages.records import mirror_row
 def run(place: Place, row: str) -> None:
     """Score the model of `row` on val, with an interval; note it beside its provenance."""
     params = place.params
+    params.row(row)  # an ensemble has a model, too, but no metrics
     detector, card = load_detector(place.weights(row))
     detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
     val = data.load(place, data.VAL)

@@ -17,13 +17,15 @@ from datastill.data.manifest import examine
 from datastill.data.sets import union, with_keypoints, with_objects
 from datastill.data.skeleton import skeleton_of
 from datastill.errors import DatastillError
+from datastill.model.initial import find_initial, initial_weights
+from datastill.model.resnets import IMAGENET
 from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Videos
 from datastill.progress import Steps
 from datastill.stages import data, gather
 from datastill.stages.costs import Costs, mix, timed
 from datastill.stages.place import Place
 from datastill.stages.probe import Speed
-from datastill.stages.train import count_processes
+from datastill.stages.train import count_processes, start
 from datastill.train.processes import check_shares
 
 _NAMED = 3  # of the categories, at both ends
@@ -71,7 +73,9 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
     else:
         _drawn(place, found)
     keypoints = _keypoints(place, found)
-    speeds = timed(place, keypoints, _categories(place, found), probe_seconds)
+    _look_for_initial(place, found)
+    objects = keypoints, _categories(place, found)
+    speeds = timed(place, objects, probe_seconds, found.faults.append)
     costs = Costs(place, keypoints, _images(place, found), speeds)
     parts = {
         "Image sets": _sets_table(place, found),
@@ -143,6 +147,22 @@ def _compare_with_val(place: Place, found: Findings, images: list[Record]) -> No
         found.notes.append(data.many(f"{len(leaks)} images are in val and will be left out", lines))
     elif leaks:
         found.faults.append(data.leak_text(leaks))
+
+
+def _look_for_initial(place: Place, found: Findings) -> None:
+    """Rows that start from initial weights need a file of them, at the latest when they start."""
+    files = place.params.train.initial_files
+    rows = place.params.rows().items()
+    for backbone in {row.backbone: 0 for name, row in rows if start(place, name) == "initial"}:
+        packed = initial_weights(backbone)
+        if backbone in files or backbone not in IMAGENET or packed.is_file():
+            if not (path := find_initial(backbone, files)).is_file():
+                found.faults.append(
+                    f"{path}: no initial weights of {backbone}; put them there, or name another "
+                    "file in train.initial_files"
+                )
+        else:
+            found.notes.append(f"{backbone}: starts from torchvision's weights, fetched once")
 
 
 def _unite(files: FileData, found: Findings) -> None:

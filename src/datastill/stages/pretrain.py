@@ -15,15 +15,12 @@ from datastill.data.things import QUESTIONS, ThingMinibatches, draw_things
 from datastill.errors import ParamsError
 from datastill.model.classifier import Classifier
 from datastill.model.initial import accuracies, initial_weights, save_initial
-from datastill.params import Initial
 from datastill.progress import Steps
 from datastill.stages.place import Place
 from datastill.stages.provenance import code_version, environment, fingerprint
 from datastill.train.loop import Settings, resume_at, train
 from datastill.train.processes import launch
 from datastill.train.schedule import Schedule
-
-_NAME = "initial"  # of the training's folder
 
 
 def run(place: Place, backbone: str, target: Path | None = None) -> str:
@@ -41,7 +38,7 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
     with Steps("drawing things", total) as steps:
         pictures, answers = draw_things(total, how.side, how.seed, steps.advance)
     began = time.monotonic()
-    _train(place, how, classifier, (pictures[: how.pictures], answers[: how.pictures]))
+    _train(place, backbone, classifier, (pictures[: how.pictures], answers[: how.pictures]))
     right = _right(classifier, pictures[how.pictures :], answers[how.pictures :])
     path = target or initial_weights(backbone)
     card = {
@@ -53,7 +50,7 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
         **environment(),
     }
     save_initial(path, classifier, card)
-    shutil.rmtree(place.training(_NAME))
+    shutil.rmtree(_folder(place, backbone))
     lines = [
         f"{question}: {100 * share:.0f} % right, {100 / len(QUESTIONS[question]):.0f} % by chance"
         for question, share in right.items()
@@ -61,28 +58,35 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
     return "\n".join([*lines, str(path)])
 
 
+def _folder(place: Place, backbone: str) -> Path:
+    return place.training(f"initial-{backbone}")
+
+
 def _train(
-    place: Place, how: Initial, classifier: Classifier, drawn: tuple[NDArray[Any], NDArray[Any]]
+    place: Place, backbone: str, classifier: Classifier, drawn: tuple[NDArray[Any], NDArray[Any]]
 ) -> None:
+    how, like = place.params.initial, place.params.train
+    assert how is not None
     iterations = how.epochs * how.pictures // how.batch
     sampler = MixedSampler((how.pictures,), 1.0, iterations, how.batch, how.seed)
-    drops = tuple(place.params.train.drops)
+    schedule = Schedule(iterations, how.base_rate, how.warmup, tuple(like.drops))
+    facts = [backbone, how.model_dump(), like.drops, like.momentum, like.weight_decay]
     settings = Settings(
-        schedule=Schedule(iterations, how.base_rate, how.warmup, drops),
-        folder=place.training(_NAME),
-        fingerprint=fingerprint(how.model_dump()),
+        schedule=schedule,
+        folder=_folder(place, backbone),
+        fingerprint=fingerprint(facts),
         seed=how.seed,
         images_per_pass=how.batch,
-        momentum=place.params.train.momentum,
-        weight_decay=place.params.train.weight_decay,
-        checkpoint_every=place.params.train.checkpoint_every,
-        log_every=place.params.train.log_every,
+        momentum=like.momentum,
+        weight_decay=like.weight_decay,
+        checkpoint_every=like.checkpoint_every,
+        log_every=like.log_every,
         workers=0,
     )
     with Steps("learning what they are", iterations) as steps:
         steps.start_at(resume_at(settings))
         train(
-            launch(place.params.train.precision),
+            launch(like.precision),
             classifier, ThingMinibatches(*drawn, sampler), settings,
             lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
         )  # fmt: skip

@@ -7,9 +7,16 @@ import platform
 import subprocess
 from hashlib import sha256
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
+
+import datastill
+from datastill.data.coco import digest
+
+# Modules of datastill.distill that choose among what was found, and find nothing.
+_CHOOSING = {"categories", "drift", "generate", "select"}
 
 
 def code_version() -> str:
@@ -30,6 +37,15 @@ def environment() -> dict[str, Any]:
         "torch": torch.__version__,
         "torchvision": version("torchvision"),
     }
+
+
+def looking_code() -> str:
+    """Return a digest of the code that decides what a model finds in an image."""
+    package = Path(datastill.__file__).parent
+    modules = [package / "data/images.py", package / "instances.py"]
+    for part in ("model", "distill"):
+        modules += [m for m in sorted(package.glob(f"{part}/*.py")) if m.stem not in _CHOOSING]
+    return fingerprint([digest(module) for module in modules])
 
 
 def fingerprint(facts: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from datastill.stages.place import Place
 from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
 from datastill.train.journal import read_journal
 
-_REFUSED = r"[^\w .:/-]"  # characters that MLflow has in no name
+_REFUSED = r"[^\w .-]"  # characters that stand in no part of a metric's name
 
 
 def store(place: Place) -> Store:
@@ -130,9 +131,16 @@ def _inputs(place: Place, row: str) -> list[DataInput]:
 
 
 def _input(context: str, name: str, path: Path) -> DataInput:
+    state = path.stat()
+    value, facts = _content(path, (state.st_mtime_ns, state.st_size))
+    return DataInput(name, value, path.as_posix(), context, facts)
+
+
+@lru_cache(maxsize=16)
+def _content(path: Path, state: tuple[int, int]) -> tuple[str, dict[str, int]]:
+    """Return digest and counts of a set: it is asked for every few seconds and rarely changes."""
     coco = read_coco(path)
-    facts = {"images": len(coco.images), "instances": len(coco.annotations)}
-    return DataInput(name, digest(path), path.as_posix(), context, facts)
+    return digest(path), {"images": len(coco.images), "instances": len(coco.annotations)}
 
 
 def _artifacts(place: Place, row: str) -> dict[str, Path]:

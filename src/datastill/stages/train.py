@@ -36,6 +36,8 @@ from datastill.train.loop import Settings, resume_at, train
 from datastill.train.processes import check_shares, launch
 from datastill.train.schedule import Schedule
 
+_PATIENCE = 40.0  # seconds: torchrun gives its workers 30
+
 
 @dataclass(frozen=True)
 class Materials:
@@ -69,9 +71,23 @@ def _run_together(place: Place, row: str, processes: int) -> None:
     _fresh_detector(place, row, _materials(place, row).subject)  # or it fails here, once
     share = ("--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", place.params.profile)
-    answer = subprocess.run([sys.executable, "-m", "torch.distributed.run", *share, *command])
-    if answer.returncode:
+    together = subprocess.Popen([sys.executable, "-m", "torch.distributed.run", *share, *command])
+    try:
+        failed = together.wait() != 0
+    finally:
+        _end(together)
+    if failed:
         raise TrainingError(f"{row}: one of {processes} processes failed; its message is above")
+
+
+def _end(together: subprocess.Popen[bytes]) -> None:
+    """Have torchrun end its workers, which have sessions of their own and outlive it otherwise."""
+    if together.poll() is None:
+        together.terminate()
+        try:
+            together.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            together.kill()
 
 
 def _run_here(place: Place, row: str, fabric: Fabric) -> None:
