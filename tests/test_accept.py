@@ -17,6 +17,7 @@ from datastill.distill.ensemble import decode, probabilities
 from datastill.distill.views import View
 from datastill.errors import DataError
 from datastill.evaluate.coco_ap import evaluate
+from datastill.params import load_expected
 from datastill.stages import accept, against, check
 from datastill.stages.place import open_place
 
@@ -86,7 +87,11 @@ def test_accepting_twice_writes_the_same_bytes_with_commit_and_trainings_in_them
     first = accepted()
     assert accepted() == first == expected().read_text()
     commit = json.loads((SEEDS / "co-35_seed-0.json").read_text())["provenance"]["code"]
-    for part in (commit, "with 14 degrees of freedom", "co-115_s1m-180 small 360000: 3 seeds"):
+    for part in (
+        commit,
+        "with 14 degrees of freedom",
+        "co-115_s1m-180 small 360000 of co-115 small 130000: 3 seeds",
+    ):
         assert part in first
 
 
@@ -138,6 +143,37 @@ def test_a_row_that_was_not_measured_is_not_accepted(clone):
 def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
     with pytest.raises(DataError, match="no training has two seeds"):
         accept.run(open_place("miniature"), "miniature")
+
+
+def test_by_default_a_profile_is_judged_by_its_own_seeds_or_those_made_of_it(clone):
+    assert accept.run(open_place("miniature")) == accepted()
+    assert "over the seeds of profile seeds:" in accept.run(open_place("seeds"))
+    shutil.rmtree("pipelines/seeds")
+    with pytest.raises(DataError, match="run `datastill run miniature --seeds 0,1,2`"):
+        accept.run(open_place("miniature"))
+    shutil.copytree(ROOT / "pipelines/seeds", "pipelines/miniature-seeds")
+    shutil.copytree("results/seeds", "results/miniature-seeds")
+    params = Path("pipelines/miniature-seeds/params.yaml")
+    params.write_text(params.read_text().replace("profile: seeds", "profile: miniature-seeds"))
+    assert "over the seeds of profile miniature-seeds:" in accept.run(open_place("miniature"))
+
+
+def test_students_of_different_teachers_are_no_seeds_of_each_other(clone):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["supervised"]["weak"] = {**params["supervised"]["co-115"], "iterations": 90000}
+    params["distilled"]["of-weak"] = {**params["distilled"]["co-115_un-120"], "teacher": "weak"}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    for row in ("weak", "of-weak"):
+        shutil.copy(SEEDS / "co-35_seed-0.json", f"results/miniature/metrics/{row}.json")
+    with pytest.raises(DataError, match="no training has two seeds"):
+        accept.run(open_place("miniature"), "miniature")
+
+
+def test_seeds_that_never_differ_still_leave_room_for_rounding(clone):
+    for path in Path("results/seeds/metrics").glob("*.json"):
+        path.write_text(json.dumps({"ap": 0.0}))
+    accepted()
+    assert load_expected(expected()).values["co-35"]["ap"].tolerance == 0.01
 
 
 def people(count, rng):
@@ -234,6 +270,23 @@ def test_what_moved_is_told_in_units_of_its_tolerance(committed):
     assert ["ok", "co-35", "ap", *numbers] in lines
     assert ["FAIL", "co-115", "ap50"] in [line[:3] for line in lines]
     assert text.endswith("2 of 25 values moved, 1 beyond their tolerance")
+
+
+def test_a_metric_without_truth_is_left_out_and_small_boxes_are_compared(committed):
+    for row in ROWS:
+        change(row, ap_large=None)
+    for path in Path("results/seeds/metrics").glob("*.json"):
+        seeds = json.loads(path.read_text())
+        path.write_text(json.dumps({**seeds, "ap_large": None, "ap_small": seeds["ap"]}))
+    change("co-35", ap_small=20.0)
+    subprocess.run(["git", "add", "results"], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *identity, "commit", "-qm", "boxes"], check=True)
+    change("co-35", ap_small=0.0)
+    text, ok = compared()
+    assert not ok
+    assert "FAIL co-35 " in text
+    assert text.endswith("1 of 21 values moved, 1 beyond their tolerance")
 
 
 def test_a_row_that_is_gone_fails_and_a_new_one_does_not(committed):

@@ -1,7 +1,7 @@
 """Annotating again, and asking why, after a real `dvc repro`: through the command line."""
 
 import json
-import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -100,13 +100,52 @@ def test_the_card_compares_the_unlabelled_set_with_the_labelled_one(reproduced):
     assert sum(drift["labelled"]["candidates_per_image_by_score"]) > 0
 
 
+def test_other_code_looks_again(copy, monkeypatch):
+    before = shards(copy)
+    views = copy.root / "src/datastill/distill/views.py"
+    views.write_text(views.read_text() + "# what it finds may be other\n")
+    monkeypatch.setenv("PYTHONPATH", str(copy.root / "src"))
+    assert annotate(copy).returncode == 0
+    assert len(shards(copy)) == 2 * len(before)
+    choosing = copy.root / "src/datastill/distill/select.py"
+    choosing.write_text(choosing.read_text() + "# what is chosen may be other\n")
+    assert annotate(copy).returncode == 0
+    assert len(shards(copy)) == 2 * len(before)
+
+
+def test_labelled_images_that_are_gone_are_made_again_to_be_compared(copy):
+    before = card(copy)["drift"]
+    shutil.rmtree(copy.root / "work/miniature/images/co-35")
+    shutil.rmtree(copy.root / "work/miniature/shards")
+    assert annotate(copy).returncode == 0
+    assert card(copy)["drift"] == before
+
+
+def test_what_could_not_be_read_is_looked_at_again_once_it_can(copy):
+    """A network disk that was away: its images are no longer lost to every row of the teacher."""
+    before, found = evidence(copy), card(copy)
+    shutil.rmtree(copy.root / "work/miniature/shards")
+    picture = copy.root / "work/miniature/images/co-80/000003.jpg"
+    content = picture.read_bytes()
+    picture.write_bytes(content[:200].ljust(len(content), b"\0"))
+    assert annotate(copy, most_refused=1.0).returncode == 0
+    assert [each["file_name"] for each in card(copy)["refused"]] == ["co-80/000003.jpg"]
+    looked = shards(copy)
+    assert annotate(copy).returncode == 0
+    assert shards(copy) == looked  # it is as broken as before
+    picture.write_bytes(content)
+    answer = annotate(copy)
+    assert answer.returncode == 0
+    assert "annotating" in answer.stderr
+    pd.testing.assert_frame_equal(evidence(copy), before)
+    assert card(copy)["instances"] == found["instances"]
+
+
 def test_unreadable_images_are_named_and_too_many_are_an_error(copy):
-    images = copy.root / "work/miniature/images/co-80"
-    manifest = copy.root / "work/miniature/data/manifest.csv"
-    lines = pd.read_csv(manifest, index_col="file_name", dtype=str)
-    lines.loc["co-80/000003.jpg", "digest"] = "another"  # the shard must be looked at again
-    lines.to_csv(manifest)
-    os.truncate(images / "000003.jpg", 200)
+    shutil.rmtree(copy.root / "work/miniature/shards")
+    picture = copy.root / "work/miniature/images/co-80/000003.jpg"
+    content = picture.read_bytes()
+    picture.write_bytes(content[:200].ljust(len(content), b"\0"))  # of the same size
     answer = annotate(copy, most_refused=0.0)
     assert answer.returncode == 1
     assert "1 of 28 images cannot be read" in answer.stderr

@@ -18,6 +18,7 @@ from PIL import Image
 
 from datastill.cli import main
 from datastill.data.coco import PERSON, read_coco
+from datastill.data.subject import subject
 from datastill.params import load_params
 
 ROOT = Path(__file__).parent.parent
@@ -272,11 +273,16 @@ def test_category_ids_with_gaps_survive(project, run):
 
 def test_any_skeleton_makes_a_profile(project, run):
     content = labels(range(20))
-    content["categories"] = [{"id": 7, "name": "hand", "keypoints": ["root", "tip"]}]
+    hand = {"id": 7, "name": "hand", "keypoints": ["root", "tip"], "sigmas": [0.03, 0.09]}
+    content["categories"] = [hand | {"flip_pairs": [["root", "tip"]]}]
     for annotation in content["annotations"]:
         annotation |= {"keypoints": [12, 13, 2, 14, 15, 2], "num_keypoints": 2}
     write(project.mine / "labels.json", content)
     assert "hand 18; 2.0 of 2 keypoints marked on each" in whole(run, *OTHERS)
+    assert run("data", "--profile", "own")[0] == 0
+    for name in ("labelled", "unlabelled", "val"):
+        what = subject(project.set(name), "keypoints")
+        assert (what.skeleton.swap, what.sigmas) == ((1, 0), (0.03, 0.09))
 
 
 def test_labels_alone_make_labelled_unlabelled_and_val(project, run):

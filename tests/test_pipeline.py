@@ -50,6 +50,8 @@ def test_editing_a_report_or_an_expectation_retrains_nothing(reproduced, path):
     file.write_text((kept or "") + "\n# edited\n")
     answer = reproduced.run("dvc", "status")
     file.write_text(kept) if kept is not None else file.unlink()
+    assert answer.returncode == 0
+    assert ("tables@table1" in answer.stdout) == path.endswith(".py")
     for stage in ("supervised@", "annotate@", "distilled@", "evaluate-"):
         assert stage not in answer.stdout
 
@@ -77,6 +79,15 @@ def test_mlflow_holds_one_finished_run_per_row_each_with_ap_and_its_inputs(repro
     assert student["tags"]["role"] == "distilled"
     assert student["tags"]["teacher"] == "co-35"
     assert "annotations/instance threshold" in student["metrics"]
+
+
+def test_mlflow_shows_pictures_of_the_sets_and_of_what_was_annotated(reproduced):
+    kept = {path.parent: set() for path in reproduced.root.rglob("artifacts/metrics.json")}
+    for folder, names in kept.items():
+        names |= {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    alone = {"metrics.json", "sets/co-35.png"}
+    assert alone in kept.values()
+    assert alone | {"sets/co-80.png", "annotated.png", "annotations.json"} in kept.values()
 
 
 def test_metrics_are_those_that_mlflow_shows(reproduced):
@@ -143,6 +154,24 @@ def test_drawn_images_that_a_clone_lacks_are_drawn_again(reproduced):
     before = picture.read_bytes()
     shutil.rmtree(picture.parent)
     assert reproduced.run("datastill", "evaluate", "co-35").returncode == 0
+    assert picture.read_bytes() == before
+
+
+def test_images_of_another_drawing_are_drawn_again(copy):
+    """DVC restores a branch's JSON files, and beside them lie the images of the other branch."""
+    params = copy.params()
+    picture = copy.root / "work/miniature/images/val/000003.jpg"
+    before, data = picture.read_bytes(), copy.root / "work/miniature/data"
+    kept = shutil.copytree(data, copy.root / "kept")
+    copy.write_params({**params, "data": {**params["data"], "seed": 1}})
+    assert copy.run("datastill", "data").returncode == 0
+    assert picture.read_bytes() != before
+    shutil.rmtree(data)
+    kept.rename(data)
+    copy.write_params(params)
+    answer = copy.run("datastill", "evaluate", "co-35")
+    assert answer.returncode == 0
+    assert "images of val are missing or of another drawing" in answer.stderr
     assert picture.read_bytes() == before
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from datastill.cli import main
 from datastill.data.coco import PERSON, Coco, write_coco
+from datastill.stages import costs
+from datastill.stages.probe import Speed
 
 ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 64, 48
@@ -74,6 +77,8 @@ def write_files(root):
         (root / "annotations" / f"{name}.json").write_text(json.dumps(content))
     for number in range(3):
         (root / "sports-1m" / f"{number}.mp4").touch()
+    (root / "initial").mkdir()
+    (root / "initial/resnext101_32x4d.safetensors").touch()
 
 
 def annotate(project, name, edit):
@@ -357,6 +362,42 @@ def test_an_annotation_file_that_is_absent_is_told_once(project, plan, name):
     assert code == 1
     assert text.count(f"coco/annotations/{name}.json: no such file") == 1
     assert part(text, "Rows")
+
+
+def test_initial_weights_that_are_not_there_are_a_fault_and_torchvisions_come_by_themselves(
+    project, plan
+):
+    (project / "coco/initial/resnext101_32x4d.safetensors").unlink()
+    code, text = plan(project, "--no-pixels")
+    assert code == 1
+    assert "resnext101_32x4d.safetensors: no initial weights of resnext101_32x4d" in text
+    assert "resnet50: starts from torchvision's weights" in text
+    assert text.endswith("wrong: 1\n")
+
+
+def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
+    project, plan, monkeypatch
+):
+    def probe(backbone, *_):
+        if backbone == "resnet101":
+            raise torch.OutOfMemoryError
+        return Speed(train_pass=1.0, plain_image=3600.0, memory=10**9, parameters=250 * 10**6)
+
+    monkeypatch.setattr(costs, "probe", probe)
+    code, text = plan(project, "--no-pixels", "--probe-seconds", "9")
+    assert code == 1
+    assert "resnet101: 2 images at a time do not fit" in text
+    lines = {line[0]: line[-3:] for line in part(text, "Rows")}
+    # by hand: 8 passes of 2 images an iteration; pixels of all views, and one pass for keypoints
+    views = 2 * sum((side / 800) ** 2 for side in range(400, 1300, 100))
+    training, annotating, testing = map(float, lines["co-35_co-80"])
+    assert training == pytest.approx(360_000 * 8 / 3600, abs=0.01)
+    assert annotating == pytest.approx(6 * (views + 1), rel=0.005)
+    assert testing == 2
+    assert lines["co-35"] == ["288.89", "0.00", "2.00"]
+    assert lines["co-115_un-120_resnet101"] == ["?", "?", "?"]
+    assert part(text, "Disk")[0][-5:] == ["22.0", "GB,", "with", "DVC's", "copies"]
+    assert part(text, "Disk")[1][-2:] == ["2.0", "GB"]
 
 
 def test_ids_shared_by_the_parts_of_a_union_are_a_fault(project, plan):

@@ -35,8 +35,16 @@ def test_killed_and_resumed_it_learns_the_same_weights_and_says_what_they_know(s
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_what_another_backbone_left_is_none_of_its_business(small):
+    kill_after_its_first_state(small, ["datastill", "pretrain", "small", "--to", "s.safetensors"])
+    answer = small.run("datastill", "pretrain", "slim", "--to", "slim.safetensors")
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert "resuming" not in answer.stderr
+    assert read_card(small.root / "slim.safetensors")["backbone"] == "slim"
+
+
 def kill_after_its_first_state(project, command):
-    state = project.root / "work/miniature/training/initial/state.pt"
+    state = project.root / "work/miniature/training/initial-small/state.pt"
     training = subprocess.Popen(
         command, cwd=project.root, env=project.environment, stderr=subprocess.DEVNULL
     )

@@ -109,6 +109,12 @@ def own_params():
     return raw
 
 
+@pytest.fixture
+def write_hands():
+    """Write pictures of hands and their COCO JSON: root, name, how many, the first id."""
+    return draw_set
+
+
 @pytest.fixture(scope="session")
 def hands(tmp_path_factory):
     """The root of a project in which all stages have run; tests may add to it, not break it."""

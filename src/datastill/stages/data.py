@@ -140,7 +140,7 @@ def load(place: Place, name: str) -> Coco:
 
 def _is_of_another_drawing(place: Place, coco: Coco) -> bool:
     """Return whether drawn images, all there, are not those of the manifest: by their sizes."""
-    if not isinstance(place.params.data, DrawnData):
+    if not isinstance(place.params.data, DrawnData) or not place.manifest.is_file():
         return False
     names, sizes = [image["file_name"] for image in coco.images], of_files(place, "size")
     return any(str((place.images / n).stat().st_size) != sizes.get(n) for n in names)
