@@ -274,8 +274,8 @@ def _compared(line: Line, luck: Chance, resamples: int) -> Values:
         if other is not None:
             differences = sample - drawn(other, 1, resamples)
             if other is not line.result:  # else one model, tested in two ways
-                seeds = [max(1, len(result.seeds)) for result in (other, line.result)]
-                differences += luck.of_difference(*seeds, resamples)
+                before, after = (max(1, len(each.seeds)) for each in (other, line.result))
+                differences += luck.of_difference(before, after, resamples)
             low, high = interval(differences)
             values |= {
                 role: other.row,
