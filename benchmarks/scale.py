@@ -110,6 +110,8 @@ def measure(images: int, params: Path) -> dict[str, float]:
     preparing = multiprocessing.get_context("spawn").Process(target=prepare, args=(place, images))
     preparing.start()
     preparing.join()
+    if preparing.exitcode:
+        raise SystemExit(f"the sets were not made: exit {preparing.exitcode}")
     with patch.object(looking, "look", Stub().look):
         found = {"annotate": seconds(place), "peak": peak()}
     for name, changes in RULES.items():

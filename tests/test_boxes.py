@@ -30,7 +30,8 @@ from datastill.stages import (
     why,
 )  # fmt: skip
 from datastill.stages.place import open_place
-from datastill.stages.records import store
+from datastill.stages.records import record, store
+from datastill.tracking.records import check
 
 pytestmark = pytest.mark.xdist_group("boxes")
 
@@ -195,6 +196,18 @@ def test_a_model_of_other_categories_is_refused_by_name(place):
     with pytest.raises(DataError, match=r"looks for boxes of 1 person.*have boxes of 101 person"):
         evaluate.run(place, "co-35")
     path.write_text(kept)
+
+
+def test_a_category_of_any_name_is_tracked(place):
+    path = place.annotation_card(ROW)
+    kept, card = path.read_text(), read(path)
+    thresholds = card["thresholds"]["by_category"]
+    thresholds["vehicle:car/"] = next(iter(thresholds.values()))
+    path.write_text(json.dumps(card))
+    told = record(place, ROW)
+    path.write_text(kept)
+    check(told)
+    assert "annotations/threshold of vehicle_car_" in told.metrics
 
 
 def test_detections_are_in_the_image_and_of_its_categories(place):

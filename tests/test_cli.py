@@ -58,6 +58,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(tmp_path):
         (("annotate", "co-35"), "has no unlabelled set"),
         (("train", "co-35"), "co-35.json: no such file"),
         (("evaluate", "co-35"), "train this row first"),
+        (("evaluate", "co-53"), "no row 'co-53'; there are co-35"),
         (("why", "co-35", "7"), "has no unlabelled set"),
         (("why", "co-35_co-80", "7"), "co-80.json: no such file"),
         (("show", "co-1"), "neither an image set nor a distilled row"),
@@ -94,6 +95,24 @@ def test_a_full_disk_is_one_message_that_says_how_to_go_on(tmp_path):
     assert answer.returncode == 1
     assert "make room or give leave, and the same command goes on" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_what_is_in_the_way_is_one_message_that_names_it(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "work").touch()
+    answer = datastill("data", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "work" in answer.stderr
+    assert "move it away, and the same command goes on" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_predictions_are_not_made_for_a_file_that_cannot_be_written(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "taken").mkdir()
+    answer = datastill("predict", "co-35", "a.jpg", "--to", "taken", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "'taken' is a directory" in answer.stderr
 
 
 def test_a_command_that_is_told_to_stop_says_so_and_how_to_go_on(tmp_path):

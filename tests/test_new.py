@@ -560,6 +560,13 @@ def test_labelled_images_in_the_folder_of_the_unlabelled_are_left_out_of_these(p
     assert pictures(project.set("unlabelled")) == list(range(8, 20))
 
 
+@pytest.mark.parametrize("name", ["2024", "no", "1e3"])
+def test_a_name_that_yaml_takes_for_something_else_is_a_name(project, run, name):
+    code, said = run("new", name, *LABELS, *OTHERS)
+    assert code == 0, said
+    assert project.params(name).profile == name
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

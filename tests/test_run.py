@@ -165,6 +165,23 @@ def test_a_signal_leaves_no_process_behind_and_the_next_run_goes_on(small):
     assert up_to_date(small)
 
 
+def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(project):
+    params = project.params()
+    params["machine"]["processes"] = 2
+    params["train"]["images_per_pass"] = 2
+    params["supervised"]["co-35"]["iterations"] *= 20
+    project.write_params(params)
+    assert project.run("datastill", "data").returncode == 0
+    training = started(project, "datastill", "train", "co-35")
+    wait_for(project.root / "work/miniature/training/co-35/journal.jsonl", training)
+    assert len(left_in(project.root)) >= 4  # the command, torchrun and its two
+    training.terminate()
+    _, told = training.communicate(timeout=90)
+    assert training.returncode == 1
+    assert "stopped by SIGTERM" in told
+    assert left_in(project.root) == []
+
+
 def outputs(project):
     """What dvc.lock has of outputs: all but the models' folders, whose cards tell the time."""
     lock = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
