@@ -153,7 +153,8 @@ def _look_for_initial(place: Place, found: Findings) -> None:
     """Rows that start from initial weights need a file of them, at the latest when they start."""
     files = place.params.train.initial_files
     rows = place.params.rows().items()
-    for backbone in {row.backbone: 0 for name, row in rows if start(place, name) == "initial"}:
+    starting = (row.backbone for name, row in rows if start(place, name) == "initial")
+    for backbone in dict.fromkeys(starting):
         packed = initial_weights(backbone)
         if backbone in files or backbone not in IMAGENET or packed.is_file():
             if not (path := find_initial(backbone, files)).is_file():
