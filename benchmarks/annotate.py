@@ -85,7 +85,9 @@ def apart(detector: Detector, image: Tensor, placed: Placed, inference: Inferenc
 def main() -> None:
     """Time both sides in turns and print what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="end within 45 s on 2 cores")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds: small in 45 s, on 2 cores"
+    )
     parser.add_argument("--backbone", choices=list(SCALES), default="small")
     parser.add_argument("--weights", type=Path, help="of a trained row of that backbone")
     arguments = parser.parse_args()

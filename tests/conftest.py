@@ -1,14 +1,18 @@
 """A whole project at a tiny scale: real DVC, real MLflow, real images, in a folder of its own."""
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from datastill.cli import main
 
 ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
@@ -16,10 +20,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests that share one `dvc repro` in one process."""
+    """Keep tests of one module, and all that share one `dvc repro`, in one process."""
     for item in items:
         if "reproduced" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("reproduced"))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,9 @@ class Project:
         (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def make_project(root: Path) -> Project:
+def make_project(root: Path, under_dvc: Path) -> Project:
     """Copy what a clone holds to `root`, at 1:3000 and with setting (a) alone."""
-    root.mkdir()
+    shutil.copytree(under_dvc, root)
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
@@ -60,20 +66,45 @@ def make_project(root: Path) -> Project:
     params["evaluate"] |= {"resamples": 50, "with_views": []}
     params["distilled"] = {"co-35_co-80": params["distilled"]["co-35_co-80"]}
     project.write_params(params)
-    return under_dvc(project)
-
-
-def under_dvc(project: Project) -> Project:
-    """Put what there is of a project into the hands of git and DVC."""
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
-        assert project.run(*command).returncode == 0
     return project
 
 
+@pytest.fixture
+def datastill(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the program in this process; its answer is what a process of its own would give."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        command = ["datastill", *map(str, arguments)]
+        if cwd:
+            monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", command)
+        caplog.clear()
+        caplog.set_level(logging.WARNING)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        errors = caplog.text + told.err
+        assert "Traceback" not in errors
+        return subprocess.CompletedProcess(command, ended.value.code or 0, told.out, errors)
+
+    return run
+
+
 @pytest.fixture(scope="session")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def under_dvc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the hands of git and DVC and without anything in it, to be copied."""
+    folder = tmp_path_factory.mktemp("under_dvc")
+    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
+        assert Project(folder).run(*command).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory, under_dvc: Path) -> Project:
     """A project in which `dvc repro` has run once; tests may add to it, not break it."""
-    project = make_project(tmp_path_factory.mktemp("whole") / "project")
+    project = make_project(tmp_path_factory.mktemp("whole") / "project", under_dvc)
     answer = project.run("dvc", "repro")
     assert answer.returncode == 0, answer.stderr[-3000:]
     (project.root / "repro.log").write_text(answer.stdout + answer.stderr)
@@ -81,16 +112,15 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, under_dvc: Path) -> Project:
     """A project in which nothing has run."""
-    return make_project(tmp_path / "project")
+    return make_project(tmp_path / "project", under_dvc)
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Project:
+def bare(tmp_path: Path, under_dvc: Path) -> Project:
     """A project without anything in it."""
-    (tmp_path / "bare").mkdir()
-    return under_dvc(Project(tmp_path / "bare"))
+    return Project(shutil.copytree(under_dvc, tmp_path / "bare"))
 
 
 @pytest.fixture

@@ -22,9 +22,10 @@ TEACHERS = {"first": "co-35", "second": "co-115", "third": "co-35"}
 def ablated(copy, monkeypatch):
     """Runs a row that departs from co-35_co-80 through its stages up to `last`."""
 
-    def run(last="annotate", teacher="co-35", **ablation):
+    def run(last="annotate", teacher="co-35", iterations=360000, **ablation):
         params = copy.params()
-        spec = {**params["distilled"]["co-35_co-80"], "teacher": teacher, "ablation": ablation}
+        like = params["distilled"]["co-35_co-80"]
+        spec = {**like, "teacher": teacher, "iterations": iterations, "ablation": ablation}
         params["ensembles"] = {"both": TEACHERS}
         params["distilled"]["other"] = spec
         copy.write_params(params)
@@ -87,7 +88,9 @@ def test_three_models_annotate_as_one(ablated):
 
 
 def test_a_student_starts_from_its_teacher_and_sees_worse_images_where_it_is_asked(ablated):
-    root = ablated("train", start="teacher", augmentation="strong", labelled_share=0.5)
+    root = ablated(
+        "train", iterations=36000, start="teacher", augmentation="strong", labelled_share=0.5
+    )
     text = (root / "work/miniature/models/other/card.json").read_text()
     made = json.loads(text)
     assert made["row"]["ablation"] == {

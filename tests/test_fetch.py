@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from datastill import cli
 from datastill.data import archives
 from datastill.data.archives import Archive
 from datastill.stages import fetch
@@ -69,16 +68,12 @@ def coco(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def datastill_fetch(monkeypatch, capsys):
-    """Run `datastill fetch coco` in this process; return exit status, output and errors."""
+def datastill_fetch(datastill):
+    """Run `datastill fetch coco`; return exit status, output and errors."""
 
     def run(url, *options):
-        monkeypatch.setattr(
-            sys, "argv", ["datastill", "fetch", "coco", "--base-url", url, *options]
-        )
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code, *capsys.readouterr()
+        answer = datastill("fetch", "coco", "--base-url", url, *options)
+        return answer.returncode, answer.stdout, answer.stderr
 
     return run
 

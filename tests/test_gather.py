@@ -4,11 +4,13 @@ train2014 are the images 1 to 6, val2014 7 to 12, minival (val2017) of these 11 
 """
 
 import csv
+import hashlib
 import json
-import logging
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +21,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from datastill.cli import main
 from datastill.data.coco import PERSON, read_coco
-from datastill.stages import data
+from datastill.stages import data, gather
 from datastill.stages.place import open_place
 
 PAPER = Path(__file__).parent.parent / "pipelines" / "coco" / "params.yaml"
@@ -189,18 +190,12 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, caplog):
+def run(datastill):
     """Run the command line in a project; return its exit code and what it says to the user."""
 
     def command(project, *arguments):
-        monkeypatch.chdir(project.root)
-        monkeypatch.setattr(sys, "argv", ["datastill", *arguments, "--profile", "coco"])
-        caplog.clear()
-        caplog.set_level(logging.WARNING)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr().err + caplog.text
-        return stop.value.code or 0, said
+        answer = datastill(*arguments, "--profile", "coco", cwd=project.root)
+        return answer.returncode, answer.stderr
 
     return command
 
@@ -293,14 +288,52 @@ def test_links_and_frames_that_are_gone_are_made_again(gathered, tmp_path, monke
     assert project.contents("work/coco/images/s1m-180") == frames
 
 
-def test_an_image_that_does_not_come_back_is_named(gathered, tmp_path, monkeypatch):
+def test_stages_that_miss_the_same_images_make_them_again_once(gathered, tmp_path, monkeypatch):
     root = tmp_path / "project"
     shutil.copytree(gathered.root, root, symlinks=True)
-    (root / "coco/val2017/000000000012.jpg").unlink()
     shutil.rmtree(root / "work/coco/images")
     monkeypatch.chdir(root)
-    with pytest.raises(data.DataError, match=r"val: 1 images are gone, .* val2017/000000000012"):
+    made, restore = [], gather.restore
+
+    def slowly(place, folders):
+        made.append(folders)
+        time.sleep(0.3)
+        restore(place, folders)
+
+    monkeypatch.setattr(gather, "restore", slowly)
+    with ThreadPoolExecutor() as pool:
+        loaded = list(pool.map(lambda _: data.load(open_place("coco"), "s1m-180"), range(3)))
+    assert made == [{"s1m-180"}]
+    assert loaded == [gathered.set("s1m-180")] * 3
+
+
+def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
+    gathered, tmp_path, monkeypatch
+):
+    root = tmp_path / "project"
+    shutil.copytree(gathered.root, root, symlinks=True)
+    picture = root / "coco/val2017/000000000012.jpg"
+    monkeypatch.chdir(root)
+    told = r"val: 1 images are gone or not those .* val2017/000000000012.*--profile coco` again"
+    shutil.rmtree(root / "work/coco/images")  # links to the first project
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    with pytest.raises(data.DataError, match=told):
         data.load(open_place("coco"), "val")
+    picture.unlink()
+    with pytest.raises(data.DataError, match=told):
+        data.load(open_place("coco"), "val")
+
+
+def test_other_pictures_of_the_same_names_are_another_set(project, run):
+    assert run(project, "data")[0] == 0
+    before = project.contents()
+    picture = project.coco / "val2017/000000000012.jpg"
+    digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert digest in {image["sha256"] for image in project.set("val").images}
+    Image.open(picture).save(picture, quality=60)
+    assert run(project, "data")[0] == 0
+    changed = {name for name, content in project.contents().items() if content != before[name]}
+    assert changed == {"val.json", "manifest.csv"}
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,10 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from datastill.cli import main
 from datastill.data.coco import PERSON, read_coco
 
 POINTS = PERSON["keypoints"]
@@ -40,21 +38,16 @@ BASE = content([image(1, "a.jpg"), image(2, "b.jpg")], [label(1, 1), label(2, 2)
 
 
 @pytest.fixture
-def merge(tmp_path, monkeypatch, capsys):
+def merge(tmp_path, datastill, monkeypatch):
     """Write the files (name: content), run the program; return exit code, what it says, labels."""
     monkeypatch.chdir(tmp_path)
 
     def command(files, *arguments):
         for name, written in files.items():
             Path(name).write_text(json.dumps(written))
-        program = ["datastill", "merge", *files, "--to", "out.json", *arguments]
-        monkeypatch.setattr(sys, "argv", program)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        labels = read_coco(Path("out.json")) if not stop.value.code else None
-        return stop.value.code or 0, told.out + told.err, labels
+        answer = datastill("merge", *files, "--to", "out.json", *arguments)
+        labels = read_coco(Path("out.json")) if not answer.returncode else None
+        return answer.returncode, answer.stdout + answer.stderr, labels
 
     return command
 

@@ -16,7 +16,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from datastill.cli import main
 from datastill.data.coco import PERSON, read_coco
 from datastill.data.subject import subject
 from datastill.params import load_params
@@ -99,16 +98,12 @@ OTHERS = ("--unlabelled", "mine/others")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the program in this process; return its exit code and what it says."""
+def run(datastill):
+    """Run the program; return its exit code and what it says."""
 
     def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["datastill", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        told = capsys.readouterr()
-        assert "Traceback" not in told.err
-        return stop.value.code or 0, told.out + told.err
+        answer = datastill(*arguments)
+        return answer.returncode, answer.stdout + answer.stderr
 
     return command
 
@@ -352,10 +347,9 @@ def test_where_the_project_itself_is_among_the_data_dvc_watches_the_labels_alone
     assert run("data", "--profile", "own")[0] == 0
 
 
-def test_dvc_makes_the_sets_again_when_params_or_labels_change(project, run):
+def test_dvc_makes_the_sets_again_when_params_or_labels_change(project, run, under_dvc):
+    shutil.copytree(under_dvc, project.root, dirs_exist_ok=True)
     shutil.copytree(ROOT / "src", project.root / "src", ignore=shutil.ignore_patterns("__pyc*"))
-    for command in (("git", "init", "-q"), ("dvc", "init", "-q")):
-        subprocess.run(command, check=True, env=environment())
     whole(run, *OTHERS)
     stage = ("dvc", "repro", "-s", "pipelines/own/dvc.yaml:data")
 

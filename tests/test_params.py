@@ -169,3 +169,66 @@ def test_a_task_that_there_is_not_is_one_wrong_key(tmp_path, value):
     path.write_text(yaml.safe_dump(raw))
     with pytest.raises(ParamsError, match=r"has 1 wrong key\n  task: "):
         load_params(path)
+
+
+def refusal(folder, raw):
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw))
+    with pytest.raises(ParamsError) as refused:
+        load_params(folder / "params.yaml")
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("slip", [{"co-115": None}, [1], True, None])
+def test_a_slip_of_yaml_where_a_name_is_expected_is_one_message(tmp_path, slip):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["evaluate"]["with_views"] = [slip]
+    assert "evaluate.with_views.0" in refusal(tmp_path, raw)
+    raw["evaluate"]["with_views"] = slip
+    assert "evaluate.with_views" in refusal(tmp_path, raw)
+    raw["data"]["sets"]["co-115"]["union"] = [slip]
+    assert "data.sets.co-115" in refusal(tmp_path, raw)
+    raw["ensembles"] = {"three": {"first": slip, "second": "co-35", "third": "co-115"}}
+    assert "ensembles.three.first" in refusal(tmp_path, raw)
+
+
+def test_text_in_another_encoding_is_one_message(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes("scale: 1 # größe".encode("latin-1"))
+    with pytest.raises(ParamsError, match="is no YAML"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("name", ["my row", "v1.5", "a/b", ""])
+@pytest.mark.parametrize("section", ["supervised", "distilled"])
+def test_a_row_has_a_name_that_dvc_and_a_command_line_can_take(tmp_path, name, section):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw[section][name] = {**next(iter(raw[section].values()))}
+    assert f"{section}.{name}" in refusal(tmp_path, raw)
+
+
+def test_short_sides_ascend(tmp_path):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["train"]["short_sides"] = [128, 112]
+    assert "train: value error, short_sides: expected the smaller" in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "reason"),
+    [("co-115", "co-115 has backbone slim, not small"), ("three", "three is three models")],
+)
+def test_a_student_starts_from_a_teacher_that_is_like_it(tmp_path, teacher, reason):
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw["supervised"]["co-115"]["backbone"] = "slim"
+    raw["ensembles"] = {"three": {"first": "co-35", "second": "co-35", "third": "co-35"}}
+    student = raw["distilled"]["co-115_un-120"]
+    student |= {"teacher": teacher, "ablation": {"start": "teacher"}}
+    assert f"distilled.co-115_un-120.ablation.start: {reason}" in refusal(tmp_path, raw)
+    student["teacher"] = "co-35"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    assert load_params(tmp_path / "params.yaml")
+
+
+def test_boxes_have_no_heatmaps_whose_logits_could_be_averaged(tmp_path):
+    raw = yaml.safe_load((ROOT / "pipelines/boxes/params.yaml").read_text())
+    raw["distilled"]["co-35_co-80"]["ablation"] = {"average": "logits"}
+    assert "distilled.co-35_co-80.ablation.average: boxes" in refusal(tmp_path, raw)

@@ -10,8 +10,6 @@ import time
 import pytest
 from pycocotools.coco import COCO
 
-from datastill.stages import show
-from datastill.stages.place import open_place
 from datastill.tracking import Store, runs
 
 ROWS = ("co-35", "co-115", "co-35_co-80")
@@ -136,14 +134,14 @@ def test_a_killed_training_resumes_to_the_same_bits_as_one_run(reproduced):
     assert [run["row"] for run in mirrored(reproduced)].count("co-35") == 1
 
 
-def test_check_passes_on_what_is_true_and_names_the_row_that_is_not(reproduced):
+def test_check_passes_on_what_is_true_and_names_the_row_that_is_not(reproduced, datastill):
     expected = reproduced.root / "results/miniature/expected.yaml"
     metrics = json.loads((reproduced.root / "results/miniature/metrics/co-35.json").read_text())
     line = "values:\n  co-35:\n    ap:\n      value: {}\n      tolerance: 0.5\norders: []\n"
     expected.write_text(line.format(metrics["ap"]))
-    assert reproduced.run("datastill", "check").returncode == 0
+    assert datastill("check", cwd=reproduced.root).returncode == 0
     expected.write_text(line.format(metrics["ap"] + 3))
-    answer = reproduced.run("datastill", "check")
+    answer = datastill("check", cwd=reproduced.root)
     expected.unlink()
     assert answer.returncode == 1
     assert "FAIL co-35 ap" in answer.stdout
@@ -175,11 +173,10 @@ def test_images_of_another_drawing_are_drawn_again(copy):
     assert picture.read_bytes() == before
 
 
-def test_show_writes_a_picture_of_generated_annotations_or_of_a_set(reproduced, monkeypatch):
-    answer = reproduced.run("datastill", "show", "co-35_co-80")
+@pytest.mark.parametrize("name", ["co-35_co-80", "s1m-180"])
+def test_show_writes_a_picture_of_generated_annotations_or_of_a_set(reproduced, datastill, name):
+    answer = datastill("show", name, cwd=reproduced.root)
     assert (reproduced.root / answer.stdout.strip()).read_bytes()[:4] == b"\x89PNG"
-    monkeypatch.chdir(reproduced.root)
-    assert show.run(open_place("miniature"), "s1m-180").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_dead_tracking_server_costs_a_warning_and_no_result(project):

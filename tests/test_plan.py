@@ -16,7 +16,6 @@ import torch
 import yaml
 from PIL import Image
 
-from datastill.cli import main
 from datastill.data.coco import PERSON, Coco, write_coco
 from datastill.stages import costs
 from datastill.stages.probe import Speed
@@ -115,16 +114,12 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def plan(monkeypatch, capsys):
+def plan(datastill):
     """Run `datastill plan` in a project; return its exit code and what it prints."""
 
     def command(project, *options, profile="coco"):
-        monkeypatch.chdir(project)
-        arguments = ["datastill", "plan", profile, "--probe-seconds", "0", *options]
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code or 0, capsys.readouterr().out
+        answer = datastill("plan", profile, "--probe-seconds", "0", *options, cwd=project)
+        return answer.returncode, answer.stdout
 
     return command
 

@@ -1,5 +1,6 @@
 """Every row with several seeds: a profile that `run --seeds` makes, through the command line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,23 +39,25 @@ def test_a_profile_that_has_several_seeds_already_is_refused():
         with_seeds(ROOT / "pipelines/seeds/params.yaml", [0, 1], "more")
 
 
-def test_the_command_writes_the_profile_and_says_what_would_run(project):
+def test_the_command_writes_the_profile_and_says_what_would_run(project, datastill):
     answer = project.run("datastill", "run", "--seeds", "0,1", "--dry")
     assert answer.returncode == 0, answer.stderr
     assert "supervised@co-35_seed-1" in answer.stdout
     folder = project.root / "pipelines/miniature-seeds"
     assert (folder / "dvc.yaml").read_bytes() == (project.root / "dvc.yaml").read_bytes()
     assert load_params(folder / "params.yaml").profile == "miniature-seeds"
-    again = project.run("datastill", "run", "--seeds", "0,x", "--dry")
+    again = datastill("run", "--seeds", "0,x", "--dry", cwd=project.root)
     assert again.returncode == 1
     assert "--seeds: expected numbers such as 0,1,2, found '0,x'" in again.stderr
 
 
-def test_a_profile_of_that_name_that_was_made_otherwise_stays(project):
-    path = project.root / "pipelines/miniature-seeds/params.yaml"
+def test_a_profile_of_that_name_that_was_made_otherwise_stays(datastill, tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    path = tmp_path / "pipelines/miniature-seeds/params.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("# mine\n")
-    answer = project.run("datastill", "run", "--seeds", "0,1", "--dry")
+    answer = datastill("run", "--seeds", "0,1", "--dry", cwd=tmp_path)
     assert answer.returncode == 1
     assert "was not made by --seeds" in answer.stderr
     assert path.read_text() == "# mine\n"

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from datastill.errors import DataError
+from datastill.lineage.lock import File
+from datastill.lineage.verifying import verify
 from datastill.stages import trace
 from datastill.stages.place import open_place
 from datastill.tracking import Store, runs
@@ -331,8 +333,8 @@ def test_a_clone_without_its_files_says_that_they_are_not_verified(clone):
     assert "not here, so not verified: work/miniature/data/val.json" in text
 
 
-def test_after_a_repro_every_digest_is_verified(reproduced):
-    answer = reproduced.run("datastill", "trace", LINE, "--verify", "--json")
+def test_after_a_repro_every_digest_is_verified(reproduced, datastill):
+    answer = datastill("trace", LINE, "--verify", "--json", cwd=reproduced.root)
     assert answer.returncode == 0, answer.stderr
     told = json.loads(answer.stdout)
     states = [verdict["state"] for verdict in told["verified"]]
@@ -342,8 +344,9 @@ def test_after_a_repro_every_digest_is_verified(reproduced):
     assert any("/.dvc/cache/" in path for path in where)
 
 
-def test_mlflow_tells_of_the_same_files(reproduced):
-    told = json.loads(reproduced.run("datastill", "trace", "co-35_co-80", "--json").stdout)
+def test_mlflow_tells_of_the_same_files(reproduced, datastill):
+    answer = datastill("trace", "co-35_co-80", "--json", cwd=reproduced.root)
+    told = json.loads(answer.stdout)
     uri = f"sqlite:///{reproduced.root / 'mlflow.db'}"
     mirrored = {run["row"]: run for run in runs(Store(uri, "datastill/miniature", 60))}
     nodes = dict(walk(told["chains"][0]))
@@ -390,3 +393,14 @@ def test_one_flipped_byte_in_the_cache_the_workspace_or_a_picture_is_named(copy)
     lines = [line for line in answer.stdout.splitlines() if line.startswith("differs ")]
     assert len({path for path in flipped if any(path in line for line in lines)}) == 3
     assert f"was {digest[:8]}" in answer.stdout
+
+
+def test_a_folder_that_is_a_git_clone_has_the_digest_that_dvc_takes(bare):
+    mine = bare.root / "mine"
+    (mine / ".git").mkdir(parents=True)
+    for name in ("a.json", "b.json", ".git/config"):
+        (mine / name).write_text(name)
+    assert bare.run("dvc", "add", "mine").returncode == 0
+    (out,) = yaml.safe_load((bare.root / "mine.dvc").read_text())["outs"]
+    (verdict,) = verify([File(str(mine), out["md5"])], bare.root / "nowhere")
+    assert verdict.state == "same"

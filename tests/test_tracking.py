@@ -31,7 +31,7 @@ PROGRAM = """
 import sys
 from datastill.tracking import RunRecord, Store, mirror_patiently
 store = Store(sys.argv[1], "datastill/test", patience_seconds=float(sys.argv[2]))
-print(mirror_patiently(store, RunRecord("co-35", "f1", status="FINISHED")), flush=True)
+print(mirror_patiently(store, lambda: RunRecord("co-35", "f1", status="FINISHED")), flush=True)
 """
 
 
@@ -200,7 +200,7 @@ def test_a_name_that_mlflow_refuses_is_told_before_anything_is_sent(store, name)
         mirror(store, replace(RECORD, metrics={name: 1.0}))
     with pytest.raises(DatastillError, match="MLflow refuses the name"):
         mirror(store, replace(RECORD, history=[{"step": 1, name: 1.0}]))
-    assert not mirror_patiently(store, replace(RECORD, metrics={name: 1.0}))
+    assert not mirror_patiently(store, lambda: replace(RECORD, metrics={name: 1.0}))
 
 
 def test_a_follower_mirrors_the_journal_while_it_grows(store, client):
@@ -210,7 +210,7 @@ def test_a_follower_mirrors_the_journal_while_it_grows(store, client):
             history.append({"step": step, "loss": 1 / step})
             wait_for_loss(store, 1 / step)
     assert only(store)["status"] == "RUNNING"
-    assert mirror_patiently(store, replace(RECORD, history=history))
+    assert mirror_patiently(store, lambda: replace(RECORD, history=history))
     assert only(store)["status"] == "FINISHED"
     assert losses(client, only(store)["run_id"]) == [(1, 1.0), (2, 0.5)]
 
@@ -226,6 +226,11 @@ def test_a_follower_whose_record_cannot_be_read_says_so_once(store, caplog):
     with Follower(store, lambda: json.loads("{"), every_seconds=0.01):
         time.sleep(0.2)
     assert len(caplog.records) == 1
+    assert "results are safe on disk" in caplog.text
+
+
+def test_a_finished_training_whose_record_cannot_be_read_is_told_of_in_a_warning(store, caplog):
+    assert not mirror_patiently(store, lambda: json.loads("{"))
     assert "results are safe on disk" in caplog.text
 
 
@@ -249,7 +254,7 @@ def test_a_lost_server_costs_no_more_than_the_patience(lost_server, caplog):
         time.sleep(0.1)
     assert time.monotonic() - entered < 3
     ended = time.monotonic()
-    assert not mirror_patiently(store, RECORD)
+    assert not mirror_patiently(store, lambda: RECORD)
     assert time.monotonic() - ended < 1.5
     assert entered - start < 15
     assert "`datastill track sync`" in caplog.text

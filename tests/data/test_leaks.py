@@ -67,6 +67,17 @@ def test_the_same_id_under_another_name_is_no_leak():
     assert find_leaks(val, others, None) == []
 
 
+def test_of_frames_with_the_same_number_and_name_their_content_tells(write):
+    val, other = listing(val__frame_1=1, val__frame_2=2), listing(mine__frame_1=1, mine__frame_2=2)
+    names = {"val/frame_1": 0, "val/frame_2": 1, "mine/frame_1": 2, "mine/frame_2": 1}
+    manifest = write({f"{name}.jpg": drawn(n) for name, n in names.items()}, val, other)
+    assert [leak.file_name for leak in find_leaks(val, {"mine": other}, manifest)] == [
+        "mine/frame_2.jpg"
+    ]
+    unseen = manifest[manifest["file_name"] != "val/frame_1.jpg"]
+    assert len(find_leaks(val, {"mine": other}, unseen)) == 2
+
+
 def test_without_a_manifest_only_ids_are_compared(write):
     val, other = listing(val__a=1), listing(train__b=2)
     manifest = write({"val/a.jpg": drawn(0), "train/b.jpg": drawn(0)}, val, other)
@@ -114,7 +125,7 @@ def test_an_image_is_told_once_by_the_strongest_evidence(write):
     found = {leak.file_name: leak.reason for leak in find_leaks(val, {"mine": other}, manifest)}
     assert found.pop("train/y.jpg").startswith("shows the same as val/c.jpg (")
     assert found == {
-        "train/000000000001.jpg": "is val/000000000001.jpg by its id",
+        "train/000000000001.jpg": "has the very bytes of val/000000000001.jpg",
         "train/x.jpg": "has the very bytes of val/b.jpg",
     }
 

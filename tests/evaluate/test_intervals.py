@@ -194,9 +194,10 @@ def test_intervals_hold_the_true_value_as_often_as_they_say():
     repetitions, hits, paired_hits = 600, 0, 0
     for repetition in range(repetitions):
         a, b = draw_matches(generator, 200, skill)
-        low, high = interval(bootstrap(a, 200, repetition))
+        drawn_a, drawn_b = (bootstrap(matches, 200, repetition) for matches in (a, b))
+        low, high = interval(drawn_a)
         hits += low <= true_a <= high
-        _, (low, high) = paired_interval(a, b, 200, repetition)
+        low, high = interval(drawn_b - drawn_a)  # a paired interval, as shown above
         paired_hits += low <= true_b - true_a <= high
     print(f"coverage {hits / repetitions:.3f}, of gains {paired_hits / repetitions:.3f}")
     assert 0.93 <= hits / repetitions <= 0.97

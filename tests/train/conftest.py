@@ -82,6 +82,6 @@ def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, batch=2, *
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prepare():
     return prepare_training

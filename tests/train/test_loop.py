@@ -59,9 +59,9 @@ def differ(one, other):
     return any(not torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.fixture
-def undisturbed(prepare, tmp_path):
-    return run(prepare(tmp_path / "undisturbed"))[1]
+@pytest.fixture(scope="module")
+def undisturbed(prepare, tmp_path_factory):
+    return run(prepare(tmp_path_factory.mktemp("undisturbed")))[1]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(prepare, tmp_path, undisturbed):

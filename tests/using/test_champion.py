@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_the_same_champion_is_not_logged_twice_and_another_one_takes_its_place(
     second = client.get_model_version_by_alias(name, "champion")
     assert int(second.version) > int(first)
     assert second.tags["row"] == other
+
+
+def test_the_same_weights_used_or_measured_otherwise_are_another_champion(
+    place, client, champion, tmp_path
+):
+    name = "datastill-miniature"
+    first = client.get_model_version_by_alias(name, "champion")
+    views = place.params.views.model_copy(update={"plain_short_side": 96})
+    larger = replace(place, params=place.params.model_copy(update={"views": views}))
+    export.run(larger, "best", tmp_path / "larger", champion=True)
+    second = client.get_model_version_by_alias(name, "champion")
+    assert int(second.version) > int(first.version)
+    assert second.tags["weights"] == first.tags["weights"]
 
 
 def free_port():

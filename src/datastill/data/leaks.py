@@ -1,4 +1,4 @@
-"""Does val meet what a model learns from? By id, by bytes and by what the pictures show."""
+"""Does val meet what a model learns from? By bytes, by what the pictures show or else by id."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ class Leak:
 def find_leaks(val: Coco, others: Mapping[str, Coco], manifest: pd.DataFrame | None) -> list[Leak]:
     """Return the images of `others` that are in `val` too, each once, by the strongest evidence.
 
-    `manifest` has `digest` and `likeness` by `file_name`; files that it lacks, all where it is
-    None, are compared by id alone. Near-duplicates count, mirrored or not: re-encoded, resized, a
-    little cropped.
+    `manifest` has `digest` and `likeness` by `file_name`; of files that it lacks, all where it is
+    None, ids and names are compared instead. Near-duplicates count, mirrored or not: re-encoded,
+    resized, a little cropped.
     """
     leaks: dict[str, Leak] = {}
+    known = manifest.set_index("file_name") if manifest is not None else pd.DataFrame()
     for name, coco in others.items():
-        found = {} if manifest is None else _by_content(val, coco, manifest.set_index("file_name"))
-        for file_name, reason in (found | _by_id(val, coco.images)).items():
+        found = _by_content(val, coco, known) if len(known) else {}
+        for file_name, reason in (found | _by_id(val, coco, set(known.index))).items():
             leaks.setdefault(file_name, Leak(name, file_name, reason))
     return list(leaks.values())
 
@@ -45,13 +46,15 @@ def _by_content(val: Coco, other: Coco, known: pd.DataFrame) -> dict[str, str]:
     return alikes | _by_bytes(vals, others, known["digest"])
 
 
-def _by_id(val: Coco, images: list[Record]) -> dict[str, str]:
-    """Files of one's own may be numbered from 1 in every set, so the name must agree as well."""
+def _by_id(val: Coco, other: Coco, seen: set[str]) -> dict[str, str]:
+    """Two of one id and name are one image, unless both were `seen`: then their content tells.
+
+    Frames of two videos may both be numbered from 1 and named after their numbers.
+    """
     theirs = {_identity(image): image["file_name"] for image in val.images}
+    same = [(image["file_name"], theirs.get(_identity(image))) for image in other.images]
     return {
-        image["file_name"]: f"is {theirs[_identity(image)]} by its id"
-        for image in images
-        if _identity(image) in theirs
+        name: f"is {other} by its id" for name, other in same if other and not {name, other} <= seen
     }
 
 

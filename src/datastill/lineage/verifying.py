@@ -14,6 +14,7 @@ from datastill.data.coco import digest
 from datastill.lineage.code import folder_digest
 from datastill.lineage.lock import FOLDER, File
 
+_UNWATCHED = {".dvc", ".git", ".hg", "__pycache__", ".venv"}  # by DVC, in a folder
 State = Literal["same", "differs", "absent"]
 
 
@@ -59,8 +60,9 @@ def verify_images(manifest: File, root: Path) -> list[Verdict]:
 def _in_place(file: File) -> Iterator[Verdict]:
     path = Path(file.path)
     if path.is_dir():
-        members = (member for member in path.rglob("*") if member.is_file())
-        listed = {member.relative_to(path).as_posix(): _md5(member) for member in members}
+        members = [member for member in path.rglob("*") if member.is_file()]
+        names = {member.relative_to(path): member for member in members}
+        listed = {n.as_posix(): _md5(m) for n, m in names.items() if not _UNWATCHED & {*n.parts}}
         yield _compared(file, file.path, folder_digest(listed), file.md5)
         return
     if not path.is_file():

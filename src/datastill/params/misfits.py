@@ -19,17 +19,33 @@ def misfits(raw: Any) -> Iterator[tuple[str, str]]:
         if (name in OF_BOXES) != (task == "boxes"):
             yield "tables", f"task {task} has no {name}"
     yield from _too_many_views(raw)
+    yield from _not_like_their_teacher(raw)
     yield from (_for_boxes if task == "boxes" else _for_keypoints)(raw)
 
 
 def _too_many_views(raw: Any) -> Iterator[tuple[str, str]]:
-    views, rows = _part(raw, "views"), _part(raw, "distilled")
+    views = _part(raw, "views")
     sizes = _part(views, "short_sides")
     there = (len(sizes) if isinstance(sizes, list) else 0) * (2 if _part(views, "flip") else 1)
-    for name, row in rows.items() if isinstance(rows, Mapping) else ():
+    for name, row in _of(raw, "distilled").items():
         asked = _part(_part(row, "ablation"), "views")
         if isinstance(asked, int) and asked > max(1, there):
             yield f"distilled.{name}.ablation.views", f"expected 1 to {there}, found {asked}"
+
+
+def _not_like_their_teacher(raw: Any) -> Iterator[tuple[str, str]]:
+    """Yield the students that are to start from weights that do not fit them."""
+    students = _of(raw, "distilled")
+    rows = {**_of(raw, "supervised"), **students}
+    for name, row in students.items():
+        if _part(_part(row, "ablation"), "start") != "teacher":
+            continue
+        teacher = str(_part(row, "teacher"))
+        theirs, mine = _part(rows.get(teacher), "backbone"), _part(row, "backbone")
+        if teacher in _of(raw, "ensembles"):
+            yield f"distilled.{name}.ablation.start", f"{teacher} is three models; name one of them"
+        elif theirs is not None and theirs != mine:
+            yield f"distilled.{name}.ablation.start", f"{teacher} has backbone {theirs}, not {mine}"
 
 
 def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:
@@ -39,6 +55,9 @@ def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:
             yield f"select.{key}", "boxes have no keypoints; write null"
     if _part(raw, "ensembles"):
         yield "ensembles", "boxes have no heatmaps to average; write {}"
+    for name, row in _of(raw, "distilled").items():
+        if _part(_part(row, "ablation"), "average") is not None:
+            yield f"distilled.{name}.ablation.average", "boxes have no heatmaps to average"
     if _part(select, "instances") == "prior":
         yield "select.instances", "one prior is none for every category; choose match or fixed"
 
@@ -47,12 +66,15 @@ def _for_keypoints(raw: Any) -> Iterator[tuple[str, str]]:
     select, data = _part(raw, "select"), _part(raw, "data")
     if isinstance(select, Mapping) and select.get("keypoints", "absent") is None:
         yield "select.keypoints", "task keypoints needs a rule for them, found null"
-    sets = _part(data, "sets")
-    named = sets if isinstance(sets, Mapping) else {}
-    places = {f"sets.{name}": spec for name, spec in named.items()}
+    places = {f"sets.{name}": spec for name, spec in _of(data, "sets").items()}
     for place, spec in {**places, "val": _part(data, "val")}.items():
         if _part(spec, "style") == "household":
             yield f"data.{place}.style", "household has no keypoints; choose everyday or sport"
+
+
+def _of(raw: Any, key: str) -> Mapping[str, Any]:
+    value = _part(raw, key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _part(raw: Any, key: str) -> Any:

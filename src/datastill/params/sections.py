@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from datastill.data.coco import Task
 from datastill.errors import ParamsError
@@ -14,6 +14,9 @@ from datastill.params.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.params.section import Natural, Positive, Section, Share
 
 Table = Literal["table1", "table2", "table3", "table4", "figure5", "figure6", "beyond"]
+
+# Of a row: a word of a command line, a key of DVC's, a folder.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Initial(Section):
@@ -51,6 +54,12 @@ class Train(Section):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
     checkpoint_every: Positive
     log_every: Positive
+
+    @model_validator(mode="after")
+    def _short_sides_ascend(self) -> Train:
+        if self.short_sides[0] > self.short_sides[1]:
+            raise ValueError("short_sides: expected the smaller one first")
+        return self
 
 
 class Views(Section):
@@ -140,9 +149,9 @@ class Params(Section):
     train: Train
     views: Views
     select: Select
-    supervised: dict[str, SupervisedRow]
-    ensembles: dict[str, Ensemble]
-    distilled: dict[str, DistilledRow]
+    supervised: dict[Name, SupervisedRow]
+    ensembles: dict[Name, Ensemble]
+    distilled: dict[Name, DistilledRow]
     evaluate: Evaluate
     machine: Machine
     tracking: Tracking

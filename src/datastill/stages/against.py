@@ -62,7 +62,7 @@ def _results_at(place: Place, revision: str) -> Metrics:
     paths = [PurePosixPath(path) for path in listed if path.endswith(".json")]
     if not paths:
         raise DataError(f"{revision} has no results in {folder}")
-    return {path.stem: json.loads(_git("show", f"{revision}:{path}")) for path in paths}
+    return {path.stem: json.loads(_git("show", f"{revision}:./{path}")) for path in paths}
 
 
 def _tolerances(

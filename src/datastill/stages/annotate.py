@@ -21,6 +21,7 @@ from datastill.data.coco import (
     write_text,
 )
 from datastill.data.images import Refusal, load_image
+from datastill.data.manifest import read_column
 from datastill.data.sets import only
 from datastill.data.subject import Subject, subject
 from datastill.distill.annotate import Teacher, find_candidates
@@ -65,6 +66,9 @@ def load_model(place: Place, row: str, what: Subject) -> tuple[Detector, dict[st
 
     Raises DataError where it looks for something else than `what`.
     """
+    if row in place.params.ensembles and not place.weights(row).is_file():
+        command = f"datastill ensemble {row}{place.option}"
+        raise DataError(f"{place.weights(row)}: no such file; run `{command}` first")
     detector, card = load_detector(place.weights(row))
     check_model(place, row, card, what)
     return detector.to("cuda" if torch.cuda.is_available() else "cpu"), card
@@ -91,7 +95,7 @@ def _told(categories: list[tuple[int, str]], keypoints: Sequence[str]) -> str:
 
 def run(place: Place, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
-    spec = distilled(place, row)
+    spec, code = distilled(place, row), code_version()
     labelled = data.load(place, spec.labelled)
     boxes = place.params.task == "boxes"
     wanted = box_density(labelled) if boxes else density(labelled)
@@ -113,7 +117,7 @@ def run(place: Place, row: str) -> None:
     for warning in card["warnings"]:
         _log.warning(warning)
     draw_sheet(place, row, Coco(images[:SHOWN], tally.shown, unlabelled.categories))
-    provenance = _provenance(place, row)
+    provenance = {**_provenance(place, row), "code": code, **environment()}
     text = json.dumps({**card, "provenance": provenance}, indent=2) + "\n"
     write_text(place.annotation_card(row), text)
 
@@ -176,7 +180,7 @@ def _shards(place: Place, row: str, images: list[Record], multi: bool) -> list[S
     weights = place.weights(spec.teacher)
     how = asdict(looking(place, row, multi=multi))
     key = fingerprint([digest(weights), how, looking_code()])[:16] if weights.is_file() else "none"
-    return list(cut(images, data.of_files(place, "digest"), place.work / "shards" / key))
+    return list(cut(images, read_column(place.manifest, "digest"), place.work / "shards" / key))
 
 
 def _forgotten(place: Place, shards: Sequence[Shard], found: Candidates) -> bool:
@@ -266,6 +270,4 @@ def _provenance(place: Place, row: str) -> dict[str, Any]:
         "annotations": digest(place.annotations(row)),
         "teacher_weights": digest(place.weights(spec.teacher)),
         "views": len(looking(place, row).views),
-        "code": code_version(),
-        **environment(),
     }

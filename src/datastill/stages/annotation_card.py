@@ -11,6 +11,7 @@ import numpy as np
 
 from datastill.data.coco import Coco, Record, read_coco
 from datastill.data.images import Refusal
+from datastill.data.manifest import read_column
 from datastill.data.sets import only
 from datastill.data.subject import subject
 from datastill.distill.categories import BoxDensity
@@ -20,7 +21,6 @@ from datastill.distill.select import Density, Selection, scores
 from datastill.distill.shards import Candidates
 from datastill.evaluate.truth import curve, judge
 from datastill.stages.category_card import by_category, category_names, rare, shares
-from datastill.stages.data import of_files
 from datastill.stages.place import Place
 
 
@@ -127,7 +127,7 @@ def _labelled(outcome: Outcome) -> dict[str, Any]:
 
 
 def _drift(place: Place, outcome: Outcome) -> dict[str, Any]:
-    brightness = of_files(place, "brightness")
+    brightness = read_column(place.manifest, "brightness")
     known = (a for a in outcome.labelled.annotations if not a["iscrowd"])
     counted = Counter(a["image_id"] for a in known if outcome.boxes or a["num_keypoints"])
     sets = (

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 
 import pandas as pd
+from filelock import FileLock
 
 from datastill.data.coco import Coco, read_coco
 from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
 from datastill.data.images import Refusal
 from datastill.data.leaks import Leak, find_leaks
-from datastill.data.manifest import examine, write_sets
+from datastill.data.manifest import examine, read_column, write_sets
 from datastill.data.sets import missing_images, only, union
 from datastill.errors import DataError
 from datastill.params import DrawnData, DrawnImages, FileData, Union
@@ -38,6 +38,8 @@ def run(place: Place) -> None:
     others = {name: coco for name, coco in sets.items() if name != VAL}
     refused += _left_out(others, _leaked(place, sets[VAL], others, manifest))
     sets |= others
+    if isinstance(data, FileData):
+        _sealed(sets, manifest)
     for name, spec in data.sets.items():
         if isinstance(spec, Union):
             sets[name] = union([sets[part] for part in spec.union])
@@ -52,6 +54,14 @@ def _examine(place: Place, sets: dict[str, Coco]) -> tuple[pd.DataFrame, list[Re
     files = {image["file_name"]: image for image in images}
     with Steps("looking at every image", len(files)) as steps:
         return examine(place.images, list(files.values()), steps.advance)
+
+
+def _sealed(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
+    """Put each image's digest into its record: other pictures of the same names are other sets."""
+    digests = dict(zip(manifest["file_name"], manifest["digest"], strict=True))
+    for coco in sets.values():
+        for image in coco.images:
+            image["sha256"] = digests[image["file_name"]]
 
 
 def _left_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str, Refusal]]:
@@ -120,43 +130,40 @@ def load(place: Place, name: str) -> Coco:
     """Return an image set whose images are all there.
 
     DVC restores the JSON files of a clone or of another branch, not the images: drawn ones are
-    drawn again, links and frames of videos made again. Raises DataError where that does not bring
-    them back.
+    drawn again, links and frames of videos made again, by one stage for all that wait for them.
+    Raises DataError where that does not bring them back.
     """
     coco = read_coco(place.image_set(name))
-    if not missing_images(place.images, coco) and not _is_of_another_drawing(place, coco):
-        return coco
-    _log.warning("images of %s are missing or of another drawing: making them again", name)
+    if _amiss(place, coco):
+        with FileLock(place.work / "images.lock"):
+            if _amiss(place, coco):
+                _make_again(place, name, coco)
+        if amiss := _amiss(place, coco):
+            raise DataError(
+                f"{name}: {len(amiss)} images are gone or not those that stage data saw, such as "
+                f"{amiss[0]}; bring them back or run `datastill data{place.option}` again"
+            )
+    return coco
+
+
+def _amiss(place: Place, coco: Coco) -> list[str]:
+    """Return the images that are not there or, by their sizes, are not those of the manifest."""
+    missing = missing_images(place.images, coco)
+    if missing or not place.manifest.is_file():
+        return missing
+    names = [image["file_name"] for image in coco.images]
+    sizes = read_column(place.manifest, "size")
+    return [n for n in names if str((place.images / n).stat().st_size) != sizes.get(n)]
+
+
+def _make_again(place: Place, name: str, coco: Coco) -> None:
+    _log.warning("images of %s are missing or other ones: making them again", name)
     folders = {image["file_name"].split("/")[0] for image in coco.images}
     for drawn in drawn_sets(place):
         if drawn.name in folders:
             _draw(place, drawn)
     if isinstance(place.params.data, FileData):
         gather.restore(place, folders)
-    if missing := missing_images(place.images, coco):
-        raise DataError(f"{name}: {len(missing)} images are gone, such as {missing[0]}")
-    return coco
-
-
-def _is_of_another_drawing(place: Place, coco: Coco) -> bool:
-    """Return whether drawn images, all there, are not those of the manifest: by their sizes."""
-    if not isinstance(place.params.data, DrawnData) or not place.manifest.is_file():
-        return False
-    names, sizes = [image["file_name"] for image in coco.images], of_files(place, "size")
-    return any(str((place.images / n).stat().st_size) != sizes.get(n) for n in names)
-
-
-def of_files(place: Place, what: str) -> dict[str, str]:
-    """Return a column of the manifest by file name, as it stands there.
-
-    Line by line: pandas takes half a kilobyte more an image. Raises DataError where there is no
-    manifest.
-    """
-    try:
-        with place.manifest.open(newline="", encoding="utf-8") as file:
-            return {line["file_name"]: line[what] for line in csv.DictReader(file)}
-    except FileNotFoundError:
-        raise DataError(f"{place.manifest}: no such file; the data stage writes it") from None
 
 
 def _draw(place: Place, drawn: DrawnSet) -> Coco:

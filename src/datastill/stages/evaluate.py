@@ -27,7 +27,7 @@ from datastill.stages.records import mirror_row
 
 def run(place: Place, row: str) -> None:
     """Score the model of `row` on val, with an interval; note it beside its provenance."""
-    params = place.params
+    params, code = place.params, code_version()
     params.row(row)  # an ensemble has a model, too, but no metrics
     detector, card = load_detector(place.weights(row))
     detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -50,7 +50,7 @@ def run(place: Place, row: str) -> None:
             "val": digest(place.image_set(data.VAL)),
             "precision": once.precision,
             **({"oks": what.skeleton.oks()} if what.sigmas else {}),
-            "code": code_version(),
+            "code": code,
             **environment(),
         },
     }

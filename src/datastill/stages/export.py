@@ -15,7 +15,7 @@ from datastill.distill.ready import CARD, FORMAT, WEIGHTS, categories_found
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
 from datastill.params import DistilledRow
-from datastill.stages.place import Place
+from datastill.stages.place import Place, read_facts
 from datastill.stages.records import record, store
 from datastill.tracking import Champion, crown
 
@@ -44,7 +44,8 @@ def best(place: Place) -> str:
     measured = {row: _measured(place, row) for row in place.params.rows()}
     aps = {row: metrics["ap"] for row, metrics in measured.items() if metrics}
     if not aps:
-        raise DataError(f"{place.results}: no row is evaluated; run `datastill evaluate ROW` first")
+        command = f"datastill evaluate ROW{place.option}"
+        raise DataError(f"{place.results}: no row is evaluated; run `{command}` first")
     return max(aps, key=lambda row: aps[row])
 
 
@@ -87,14 +88,14 @@ def model_card(place: Place, row: str) -> dict[str, Any]:
 
 def _measured(place: Place, row: str) -> dict[str, Any]:
     """Return what was measured of these very weights, {} where they were not."""
-    metrics = _read(place.metrics(row))
+    metrics = read_facts(place.metrics(row))
     weights = place.weights(row)
     known = metrics.get("provenance", {}).get("weights")
     return metrics if weights.is_file() and known == digest(weights) else {}
 
 
 def _lineage(place: Place, row: str) -> dict[str, Any]:
-    spec, trained = place.params.row(row), _read(place.model(row) / "card.json")
+    spec, trained = place.params.row(row), read_facts(place.model(row) / "card.json")
     sets = {spec.labelled, "val"}
     lineage = {
         "weights": digest(place.weights(row)),
@@ -105,7 +106,7 @@ def _lineage(place: Place, row: str) -> dict[str, Any]:
     }
     if isinstance(spec, DistilledRow):
         sets |= {spec.unlabelled}
-        evidence = _read(place.annotation_card(row)).get("provenance", {})
+        evidence = read_facts(place.annotation_card(row)).get("provenance", {})
         lineage |= {
             "teacher": spec.teacher,
             "teacher_weights": evidence.get("teacher_weights"),
@@ -138,7 +139,8 @@ def _crown(place: Place, row: str) -> str:
     """Register the model of `row` as the profile's champion; return what to do with it."""
     measured = _measured(place, row)
     if not measured:
-        raise DataError(f"{row}: its AP is not known; run `datastill evaluate {row}` first")
+        command = f"datastill evaluate {row}{place.option}"
+        raise DataError(f"{row}: its AP is not known; run `{command}` first")
     name = f"datastill-{place.params.profile}"
     with TemporaryDirectory() as folder:
         model = write_model(place, row, Path(folder) / "model")
@@ -153,7 +155,3 @@ def _crown(place: Place, row: str) -> str:
         f"MLFLOW_TRACKING_URI={place.params.tracking.uri} mlflow models serve "
         f"-m models:/{name}@champion --env-manager local -h 127.0.0.1 -p 5001"
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}

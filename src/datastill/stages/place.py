@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from datastill.errors import DataError, ParamsError
 from datastill.params import DistilledRow, Params, load_params
 
 DEFAULT_PROFILE = "miniature"
@@ -22,6 +25,12 @@ class Place:
     """A profile's params and its files."""
 
     params: Params
+
+    @property
+    def option(self) -> str:
+        """What a command needs, after its name, to work on this profile."""
+        profile = self.params.profile
+        return "" if profile == DEFAULT_PROFILE else f" --profile {profile}"
 
     @property
     def work(self) -> Path:
@@ -97,5 +106,31 @@ class Place:
 
 
 def open_place(profile: str) -> Place:
-    """Return the place of `profile`; raises ParamsError for wrong params."""
-    return Place(load_params(params_path(profile)))
+    """Return the place of `profile`; raises ParamsError for wrong params or those of another."""
+    path = params_path(profile)
+    params = load_params(path)
+    for key, expected in (("profile", profile), ("params_file", path.as_posix())):
+        if (found := getattr(params, key)) != expected:
+            raise ParamsError(
+                f"{path}: {key}: expected {expected}, as it lies there, found {found}; its files "
+                "would be those of another profile"
+            )
+    return Place(params)
+
+
+def check_annotated(place: Place, row: str) -> None:
+    """Raise DataError where nothing has been annotated for `row`."""
+    if not (path := place.annotations(row)).is_file():
+        command = f"datastill annotate {row}{place.option}"
+        raise DataError(f"{path}: no such file; run `{command}` first")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Return what a card or a file of metrics says, {} where there is none.
+
+    Raises DataError where it is no JSON.
+    """
+    try:
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON, found text that is none: {error}") from None

@@ -96,4 +96,4 @@ def _right(
     classifier: Classifier, pictures: NDArray[Any], answers: NDArray[Any]
 ) -> dict[str, float]:
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-    return accuracies(classifier.eval(), images, torch.from_numpy(answers))
+    return accuracies(classifier.cpu().eval(), images, torch.from_numpy(answers))

@@ -15,6 +15,7 @@ import torch
 import datastill
 from datastill.data.coco import digest
 
+_PACKAGE = Path(datastill.__file__).parent
 # Modules of datastill.distill that choose among what was found, and find nothing.
 _CHOOSING = {"categories", "drift", "generate", "select"}
 
@@ -41,11 +42,18 @@ def environment() -> dict[str, Any]:
 
 def looking_code() -> str:
     """Return a digest of the code that decides what a model finds in an image."""
-    package = Path(datastill.__file__).parent
-    modules = [package / "data/images.py", package / "instances.py"]
-    for part in ("model", "distill"):
-        modules += [m for m in sorted(package.glob(f"{part}/*.py")) if m.stem not in _CHOOSING]
+    modules = [_PACKAGE / "data/images.py", _PACKAGE / "instances.py"]
+    modules += [m for m in _modules("model", "distill") if m.stem not in _CHOOSING]
     return fingerprint([digest(module) for module in modules])
+
+
+def training_code() -> str:
+    """Return a digest of the code that decides what a training makes of its sets."""
+    return fingerprint([digest(module) for module in _modules("data", "model", "train")])
+
+
+def _modules(*parts: str) -> list[Path]:
+    return [module for part in parts for module in sorted((_PACKAGE / part).rglob("*.py"))]
 
 
 def fingerprint(facts: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -11,7 +10,7 @@ from typing import Any
 
 from datastill.data.coco import digest, read_coco
 from datastill.params import Ablation, DistilledRow
-from datastill.stages.place import Place
+from datastill.stages.place import Place, read_facts
 from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
 from datastill.train.journal import read_journal
 
@@ -31,14 +30,14 @@ def follower(place: Place, row: str) -> AbstractContextManager[object]:
 
 def mirror_row(place: Place, row: str) -> bool:
     """Tell MLflow all about `row`; False, with a warning, where it does not answer in time."""
-    return mirror_patiently(store(place), record(place, row))
+    return mirror_patiently(store(place), lambda: record(place, row))
 
 
 def record(place: Place, row: str) -> RunRecord:
     """Return what the files of `row` say: of the training under way, or of the finished model."""
     running = (place.training(row) / "card.json").is_file()
     folder = place.training(row) if running else place.model(row)
-    card = _read(folder / "card.json")
+    card = read_facts(folder / "card.json")
     measured = {} if running else _measured(place, row)
     return RunRecord(
         row=row,
@@ -74,7 +73,7 @@ def _tags(place: Place, row: str, card: dict[str, Any]) -> dict[str, str]:
             "unlabelled": spec.unlabelled,
             "teacher": spec.teacher,
         }
-        if warnings := _read(place.annotation_card(row)).get("warnings"):
+        if warnings := read_facts(place.annotation_card(row)).get("warnings"):
             tags["warnings"] = "; ".join(warnings)
     return tags | ({"role": "ablation"} if spec.ablation != Ablation() else {})
 
@@ -86,7 +85,7 @@ def _train_metrics(point: dict[str, float]) -> dict[str, float]:
 
 def _measured(place: Place, row: str) -> dict[str, float]:
     """Return the AP of this very model; numbers of an earlier one are none of its business."""
-    metrics = _read(place.metrics(row))
+    metrics = read_facts(place.metrics(row))
     weights = place.weights(row)
     if not weights.is_file() or metrics.get("provenance", {}).get("weights") != digest(weights):
         return {}
@@ -99,7 +98,7 @@ def _measured(place: Place, row: str) -> dict[str, float]:
 
 
 def _annotation_metrics(place: Place, row: str) -> dict[str, float]:
-    card = _read(place.annotation_card(row))
+    card = read_facts(place.annotation_card(row))
     if not card:
         return {}
     thresholds = card["thresholds"]
@@ -167,7 +166,3 @@ def _flat(prefix: str, facts: dict[str, Any]) -> dict[str, object]:
             else {f"{prefix}{key}": value}
         )
     return flat
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}

@@ -148,6 +148,8 @@ def _seeded(place: Place, seeds: str) -> Place:
         raise ParamsError(f"--seeds: expected numbers such as 0,1,2, found {seeds!r}") from None
     of = params_path(place.params.profile)
     path = params_path(f"{place.params.profile}-seeds")
+    if not of.with_name("dvc.yaml").is_file():
+        raise DatastillError(f"{of.with_name('dvc.yaml')}: no such file; nothing would run")
     text = with_seeds(of, numbers, path.parent.name)
     if path.is_file() and not path.read_text().startswith("# Made by `datastill run"):
         raise ParamsError(f"{path}: was not made by --seeds; rename that profile")

@@ -9,7 +9,7 @@ from datastill.data.images import load_image
 from datastill.data.subject import subject
 from datastill.errors import ParamsError
 from datastill.report.sheets import contact_sheet, write_png
-from datastill.stages.place import Place
+from datastill.stages.place import Place, check_annotated
 
 SHOWN = 24  # images of a contact sheet
 
@@ -17,6 +17,7 @@ SHOWN = 24  # images of a contact sheet
 def run(place: Place, name: str) -> Path:
     """Write the contact sheet of a set or distilled row; return its path."""
     if name in place.params.distilled:
+        check_annotated(place, name)
         coco = read_coco(place.annotations(name))
     elif name in (*place.params.data.sets, "val"):
         coco = read_coco(place.image_set(name))

@@ -20,7 +20,7 @@ from datastill.report.paper import published
 from datastill.report.pooling import pooled
 from datastill.report.tables import Result, table1, table4, to_csv
 from datastill.report.text import to_markdown, to_text
-from datastill.stages.place import Place
+from datastill.stages.place import Place, read_facts
 
 README = Path("README.md")
 TABLES = {"table1": (table1, "table1_keypoints"), "table4": (table4, "table4_detection")}
@@ -88,17 +88,18 @@ def _result(place: Place, row: str, val: Coco) -> Result:
 
 def _matches(place: Place, row: str, val: Coco, *, all_views: bool = False) -> Matches:
     sigmas = subject(val, place.params.task).sigmas
-    detections = _read(place.detections(row, all_views=all_views), row)
+    path = place.detections(row, all_views=all_views)
+    detections = json.loads(_evaluated(place, path, row).read_text())
     return match(val, detections, place.params.task, sigmas=sigmas)
 
 
 def read_metrics(place: Place, row: str) -> dict[str, float]:
     """Return what was measured of `row`; raises DataError where it was not evaluated."""
-    metrics: dict[str, float] = _read(place.metrics(row), row)
-    return metrics
+    return read_facts(_evaluated(place, place.metrics(row), row))
 
 
-def _read(path: Path, row: str):  # type: ignore[no-untyped-def]
+def _evaluated(place: Place, path: Path, row: str) -> Path:
     if not path.is_file():
-        raise DataError(f"{path}: no such file; run `datastill evaluate {row}` first")
-    return json.loads(path.read_text())
+        command = f"datastill evaluate {row}{place.option}"
+        raise DataError(f"{path}: no such file; run `{command}` first")
+    return path

@@ -29,8 +29,8 @@ from datastill.model.precision import resolve_precision
 from datastill.params import DistilledRow, SupervisedRow
 from datastill.progress import Steps
 from datastill.stages import data
-from datastill.stages.place import Place
-from datastill.stages.provenance import code_version, environment, fingerprint
+from datastill.stages.place import Place, check_annotated
+from datastill.stages.provenance import code_version, environment, fingerprint, training_code
 from datastill.stages.records import follower, mirror_row
 from datastill.train.loop import Settings, resume_at, train
 from datastill.train.processes import check_shares, launch
@@ -105,11 +105,12 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         "precision": resolve_precision(params.train.precision),
         "categories": materials.subject.categories,
     }
-    settings = _settings(place, row, fingerprint(facts))
+    settings = _settings(place, row, fingerprint([facts, training_code()]))
     card = {
         **facts,
         "name": row,
-        "fingerprint": settings.fingerprint,
+        "fingerprint": fingerprint(facts),
+        "state": settings.fingerprint,
         "attempt": _attempt(settings),
         "parameters": count_parameters(detector),
         "processes": fabric.world_size,
@@ -128,7 +129,7 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
             "backbone": spec.backbone,
             "start": start(place, row),
             "keypoints": materials.subject.skeleton.names,
-            "fingerprint": settings.fingerprint,
+            "fingerprint": card["fingerprint"],
             "categories": materials.subject.categories,
         }
         save_weights(place.weights(row), detector, stable)
@@ -170,6 +171,7 @@ def _materials(place: Place, row: str) -> Materials:
     sets = [labelled]
     if isinstance(spec, DistilledRow):
         data.load(place, spec.unlabelled)
+        check_annotated(place, row)
         sets.append(read_coco(paths["generated"]))
     for path, coco in zip(paths.values(), sets, strict=True):
         if not coco.images:
@@ -231,10 +233,10 @@ def _settings(place: Place, row: str, fingerprint: str) -> Settings:
 
 
 def _attempt(settings: Settings) -> str:
-    """Return the id of this training: that of the card it resumes, or a new one."""
+    """Return the id of this training: that of the one it resumes, or a new one."""
     path = settings.folder / "card.json"
     card: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    if card.get("fingerprint") == settings.fingerprint:
+    if card.get("state") == settings.fingerprint:
         return str(card["attempt"])
     return uuid.uuid4().hex
 

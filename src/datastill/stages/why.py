@@ -18,7 +18,7 @@ from datastill.errors import DataError
 from datastill.report.sheets import write_png
 from datastill.report.verdicts import Candidate, box_sheet, verdict_sheet
 from datastill.stages.annotate import distilled, load_model, looked_for, looking
-from datastill.stages.place import Place
+from datastill.stages.place import Place, check_annotated
 
 _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
 
@@ -31,8 +31,7 @@ def run(place: Place, row: str, image_id: int) -> str:
     spec = distilled(place, row)
     image = _image(place, row, image_id)
     path = place.candidates(row)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run `datastill annotate {row}` first")
+    check_annotated(place, row)
     evidence = pd.read_parquet(path, filters=[("image_id", "=", image_id)])
     what = looked_for(place, row)
     names = {each["id"]: each["name"] for each in what.categories}

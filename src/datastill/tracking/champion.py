@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datastill.data.coco import digest
 from datastill.tracking.mirroring import mirror
 from datastill.tracking.records import RunRecord
 from datastill.tracking.store import Store, opened
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
-WEIGHTS = "weights"  # the version's tag that says which weights it has
+WEIGHTS, CARD = "weights", "card"  # tags of a version that say what it is
 _CODE = Path(__file__).with_name("served.py")
 _NEEDED = ("torch", "torchvision", "pycocotools", "safetensors", "pillow", "pandas", "pyarrow")
 
@@ -38,6 +39,10 @@ class Champion:
     ap: float
     folder: Path
 
+    def identity(self) -> dict[str, str]:
+        """Return what makes it another model: its weights, or how they are used and measured."""
+        return {WEIGHTS: self.weights, CARD: digest(self.folder / "card.json")}
+
 
 def crown(store: Store, record: RunRecord, champion: Champion) -> str:
     """Log the model with the run of `record` and give it the alias; return its version.
@@ -50,9 +55,9 @@ def crown(store: Store, record: RunRecord, champion: Champion) -> str:
         number = _reigning(client, champion)
         if number is None:
             number = _log(store, run_id, champion)
-            for key, value in (("row", record.row), (WEIGHTS, champion.weights)):
+            tags = {"row": record.row, "ap": str(champion.ap), **champion.identity()}
+            for key, value in tags.items():
                 client.set_model_version_tag(champion.name, number, key, value)
-            client.set_model_version_tag(champion.name, number, "ap", str(champion.ap))
             client.set_registered_model_alias(champion.name, ALIAS, number)
         return number
 
@@ -64,7 +69,7 @@ def _reigning(client: MlflowClient, champion: Champion) -> str | None:
     if number is None:
         return None
     held = client.get_model_version(champion.name, number)
-    return str(number) if held.tags.get(WEIGHTS) == champion.weights else None
+    return str(number) if champion.identity().items() <= held.tags.items() else None
 
 
 def _log(store: Store, run_id: str, champion: Champion) -> str:

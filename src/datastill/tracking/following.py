@@ -18,13 +18,16 @@ MOMENT_SECONDS = 2.0  # that leaving a Follower may take
 _logger = logging.getLogger(__name__)
 
 
-def mirror_patiently(store: Store, record: RunRecord) -> bool:
-    """Mirror `record`, say whether that worked within `store.patience_seconds`; never raise."""
+def mirror_patiently(store: Store, read_record: Callable[[], RunRecord]) -> bool:
+    """Mirror what `read_record` returns; say whether that worked within `store.patience_seconds`.
+
+    Nothing is ever raised, whatever becomes of the record or the store.
+    """
     outcome: Future[str] = Future()
 
     def work() -> None:
         try:
-            outcome.set_result(mirror(store, record))
+            outcome.set_result(mirror(store, read_record()))
         except Exception as error:
             outcome.set_exception(error)
 

@@ -184,7 +184,7 @@ def resume_at(settings: Settings) -> int:
         return 0
     state = load_state(path)
     if state["fingerprint"] != settings.fingerprint:
-        _log.warning("%s belongs to other params or data: starting from the beginning", path)
+        _log.warning("%s belongs to other params, data or code: starting from the beginning", path)
         return 0
     return int(state["iteration"])
 

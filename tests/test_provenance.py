@@ -1,0 +1,56 @@
+"""Which code a number comes from, and what must be made anew where it changes."""
+
+import json
+import shutil
+
+import pytest
+
+from datastill.stages import provenance, train
+from datastill.stages.place import open_place
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package whose code is the one in use, as far as provenance knows."""
+    target = tmp_path / "datastill"
+    shutil.copytree(provenance._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_PACKAGE", target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("module", "trains", "looks"),
+    [
+        ("train/loop.py", True, False),
+        ("data/mixing.py", True, False),
+        ("data/drawn/poses.py", True, False),
+        ("model/detector.py", True, True),
+        ("distill/views.py", False, True),
+        ("distill/select.py", False, False),
+        ("report/text.py", False, False),
+    ],
+)
+def test_what_is_made_by_other_code_is_made_anew(package, module, trains, looks):
+    before = provenance.training_code(), provenance.looking_code()
+    (package / module).write_text((package / module).read_text() + "# other\n")
+    after = provenance.training_code(), provenance.looking_code()
+    assert [one != other for one, other in zip(before, after, strict=True)] == [trains, looks]
+
+
+def test_a_training_goes_on_under_the_code_that_began_it_and_no_other(copy, package, monkeypatch):
+    def interrupted(place, row, fabric, what):
+        begun.append(what[2].fingerprint)
+        raise KeyboardInterrupt
+
+    begun, attempts = [], []
+    monkeypatch.chdir(copy.root)
+    monkeypatch.setattr(train, "_train", interrupted)
+    for edit in ("", "", "# other\n"):
+        with (package / "train/loop.py").open("a") as file:
+            file.write(edit)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(open_place("miniature"), "co-35")
+        card = json.loads((copy.root / "work/miniature/training/co-35/card.json").read_text())
+        attempts.append(card["attempt"])
+    for first, again, other in (begun, attempts):
+        assert first == again != other
