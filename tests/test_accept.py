@@ -154,7 +154,8 @@ def test_by_default_a_profile_is_judged_by_its_own_seeds_or_those_made_of_it(clo
     shutil.copytree(ROOT / "pipelines/seeds", "pipelines/miniature-seeds")
     shutil.copytree("results/seeds", "results/miniature-seeds")
     params = Path("pipelines/miniature-seeds/params.yaml")
-    params.write_text(params.read_text().replace("profile: seeds", "profile: miniature-seeds"))
+    text = params.read_text().replace("profile: seeds", "profile: miniature-seeds")
+    params.write_text(text.replace("pipelines/seeds/", "pipelines/miniature-seeds/"))
     assert "over the seeds of profile miniature-seeds:" in accept.run(open_place("miniature"))
 
 
@@ -311,6 +312,7 @@ def test_a_row_that_is_gone_fails_and_a_new_one_does_not(committed):
 def test_a_revision_without_results_is_an_error_that_says_so(committed, revision, message):
     (committed / "pipelines/empty").mkdir()
     text = (committed / "params.yaml").read_text().replace("profile: miniature", "profile: empty")
+    text = text.replace("params_file: params.yaml", "params_file: pipelines/empty/params.yaml")
     (committed / "pipelines/empty/params.yaml").write_text(text)
     with pytest.raises(DataError, match=message):
         against.run(open_place("empty"), revision, "seeds")

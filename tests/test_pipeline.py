@@ -169,7 +169,7 @@ def test_images_of_another_drawing_are_drawn_again(copy):
     copy.write_params(params)
     answer = copy.run("datastill", "evaluate", "co-35")
     assert answer.returncode == 0
-    assert "images of val are missing or of another drawing" in answer.stderr
+    assert "images of val are missing or other ones" in answer.stderr
     assert picture.read_bytes() == before
 
 
