@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from safetensors import safe_open
 
-from datastill.errors import ParamsError
-from datastill.params import load_params
 from datastill.stages import annotate, ensemble, evaluate, tables, train
 from datastill.stages.place import open_place
 
@@ -114,33 +111,3 @@ def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablat
     assert "distilled, round 2" in tables.run(place)
     lines = pd.read_csv(root / "results/miniature/table1.csv")
     assert lines["round"].tolist() == [1, 1, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("ablation", "message"),
-    [
-        ({"views": 1}, "ablation.views needs a teacher; this row has none"),
-        ({"start": "teacher"}, "ablation.start needs a teacher; this row has none"),
-        ({"view": 1}, "supervised.co-35.ablation.view: unknown key"),
-        ({"start": "anywhere"}, "supervised.co-35.ablation.start"),
-    ],
-)
-def test_what_a_row_cannot_do_is_refused(tmp_path, ablation, message):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["supervised"]["co-35"]["ablation"] = ablation
-    assert message in refusal(tmp_path, params)
-
-
-def test_an_ensemble_of_what_is_no_model_is_refused(tmp_path):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["ensembles"] = {"both": {**TEACHERS, "second": "nobody"}, "co-35": TEACHERS}
-    told = refusal(tmp_path, params)
-    assert "ensembles.both.second: 'nobody' is no row in supervised" in told
-    assert "ensembles.co-35: is the name of a row, too" in told
-
-
-def refusal(folder, params):
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(ParamsError) as refused:
-        load_params(folder / "params.yaml")
-    return str(refused.value)

@@ -14,19 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tiny import HEIGHT, WIDTH, picture, write_video
 
 from datastill.data.coco import PERSON, read_coco
 from datastill.stages import data, gather
 from datastill.stages.place import open_place
 
 PAPER = Path(__file__).parent.parent / "pipelines" / "coco" / "params.yaml"
-WIDTH, HEIGHT = 64, 48
 CAR = {"id": 3, "name": "car", "supercategory": "vehicle"}
 COUNTS = {"co-80": 6, "co-35": 4, "un-120": 5, "s1m-180": 3}
 IDS = {
@@ -40,11 +39,6 @@ FOLDERS = {
     2017: {"train2017": range(1, 11), "val2017": range(11, 13), "unlabeled2017": range(21, 26)},
     2014: {"train2014": range(1, 7), "val2014": range(7, 13), "unlabeled2017": range(21, 26)},
 }
-
-
-def picture(number):
-    cells = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return cv2.resize(cells, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
 def named(number, folder):
@@ -78,14 +72,9 @@ def write_annotations(path, numbers, folder):
     path.write_text(json.dumps(content))
 
 
-def write_video(path, seed):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
-        for index in range(6):
-            frame = av.VideoFrame.from_ndarray(picture(1000 * seed + index), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+def frames(seed):
+    """Numbers of the pictures that a video shows."""
+    return range(1000 * seed, 1000 * seed + 6)
 
 
 def write_coco_files(root, year):
@@ -105,7 +94,7 @@ def write_coco_files(root, year):
         write_annotations(root / "annotations" / f"{name}.json", numbers, folder)
     (root / "sports-1m").mkdir()
     for seed in range(1, 4):
-        write_video(root / "sports-1m" / f"{seed}.avi", seed)
+        write_video(root / "sports-1m" / f"{seed}.avi", frames(seed))
 
 
 @dataclass(frozen=True)
@@ -357,7 +346,7 @@ def test_a_wrong_count_costs_one_message_that_explains_it(project, run, name, pa
 
 def test_a_wrong_number_of_videos_is_explained(gathered, tmp_path, run):
     project = make_project(tmp_path / "project")
-    write_video(project.coco / "sports-1m/4.avi", 4)
+    write_video(project.coco / "sports-1m/4.avi", frames(4))
     code, said = run(project, "data")
     assert code == 1
     assert "data.sets.s1m-180: expected 3 images, found 4: sports-1m has as many videos" in said
@@ -614,8 +603,8 @@ def test_a_link_follows_the_root_of_the_data(project, run):
 def test_frames_that_repeat_an_earlier_one_are_dropped_where_asked(tmp_path, run):
     project = make_project(tmp_path / "project")
     shutil.copy(project.coco / "sports-1m/1.avi", project.coco / "sports-1m/4.avi")
-    write_static(project.coco / "sports-1m/5.avi")
-    write_static(project.coco / "sports-1m/6.avi")
+    for name in "56":
+        write_video(project.coco / f"sports-1m/{name}.avi", [5] * 3)
     (project.coco / "sports-1m/7.avi").write_text("no video")
     project.change(lambda d: d["sets"]["s1m-180"].update(repeats="drop", count=7))
     code, said = run(project, "data")
@@ -627,13 +616,3 @@ def test_frames_that_repeat_an_earlier_one_are_dropped_where_asked(tmp_path, run
     assert "6.avi" not in kept
     assert f"shows the same as {kept['5.avi']}" in reasons.values()
     assert reasons["7.avi"].startswith("expected a video")
-
-
-def write_static(path):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
-        for _ in range(3):
-            frame = av.VideoFrame.from_ndarray(picture(5), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))

@@ -9,25 +9,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import cv2
-import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tiny import HEIGHT, WIDTH, picture, write_video
 
 from datastill.data.coco import PERSON, read_coco
 from datastill.data.subject import subject
 from datastill.params import load_params
 
 ROOT = Path(__file__).parent.parent
-WIDTH, HEIGHT = 64, 48
 PEOPLE = {**PERSON, "id": 7}  # ids need not start at 1, nor follow each other
-
-
-def picture(number):
-    cells = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return cv2.resize(cells, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
 def write_images(folder, numbers):
@@ -311,14 +303,7 @@ def test_videos_are_taken_as_several_frames_each(project, run):
     clips = project.mine / "clips"
     clips.mkdir()
     for video in range(2):
-        with av.open(str(clips / f"{video}.avi"), "w") as container:
-            stream = container.add_stream("mjpeg", rate=25)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
-            for index in range(24):
-                shown = picture(1000 * (video + 1) + index)
-                frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+        write_video(clips / f"{video}.avi", range(1000 + 100 * video, 1024 + 100 * video))
     said = whole(run, "--unlabelled", "mine/clips")
     assert "unlabelled: 2 videos" in said
     assert run("data", "--profile", "own")[0] == 0

@@ -12,6 +12,21 @@ ROOT = Path(__file__).parent.parent
 PROFILES = [ROOT, *sorted((ROOT / "pipelines").glob("*"))]
 
 
+def read(path="params.yaml"):
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def accepted(folder, raw):
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw))
+    return load_params(folder / "params.yaml")
+
+
+def refusal(folder, raw):
+    with pytest.raises(ParamsError) as refused:
+        accepted(folder, raw)
+    return str(refused.value)
+
+
 @pytest.mark.parametrize("folder", PROFILES, ids=lambda folder: folder.name)
 def test_the_params_of_every_profile_are_valid(folder):
     params = load_params(folder / "params.yaml")
@@ -37,35 +52,30 @@ def test_sets_and_iterations_are_the_papers_at_the_scale():
 
 
 def test_a_row_is_not_its_own_teacher_over_others(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     rows = raw["distilled"]
     rows["co-115_un-120"]["teacher"] = "co-115_s1m-180"
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    assert load_params(path).distilled["co-115_un-120"].teacher == "co-115_s1m-180"
+    params = accepted(tmp_path, raw)
+    assert params.distilled["co-115_un-120"].teacher == "co-115_s1m-180"
     rows["co-115_s1m-180"]["teacher"] = "co-115_un-120"
     rows["co-35_co-80"]["teacher"] = "co-115_un-120"
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    with pytest.raises(ParamsError, match="has 1 wrong key") as error:
-        load_params(path)
-    told = "distilled.co-115_un-120.teacher: goes in a circle: co-115_un-120 of co-115_s1m-180 of"
-    assert told in str(error.value)
+    told = refusal(tmp_path, raw)
+    assert "has 1 wrong key" in told
+    circle = "goes in a circle: co-115_un-120 of co-115_s1m-180 of"
+    assert f"distilled.co-115_un-120.teacher: {circle}" in told
 
 
 def test_more_views_than_there_are_cost_one_message_before_anything_runs(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    path = tmp_path / "params.yaml"
-    for views in (18, 19):
-        raw["distilled"]["co-35_co-80"]["ablation"] = {"views": views}
-        path.write_text(yaml.safe_dump(raw, sort_keys=False))
-        if views == 18:
-            assert load_params(path).distilled["co-35_co-80"].ablation.views == 18
-    with pytest.raises(ParamsError, match=r"ablation\.views: expected 1 to 18, found 19"):
-        load_params(path)
+    raw = read()
+    row = raw["distilled"]["co-35_co-80"]
+    row["ablation"] = {"views": 18}
+    assert accepted(tmp_path, raw).distilled["co-35_co-80"].ablation.views == 18
+    row["ablation"] = {"views": 19}
+    assert "ablation.views: expected 1 to 18, found 19" in refusal(tmp_path, raw)
 
 
 def test_all_wrong_keys_are_named_at_once(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw["scale"] = -250
     raw["train"]["batch"] = "many"
     raw["train"]["epochs"] = 3
@@ -74,10 +84,7 @@ def test_all_wrong_keys_are_named_at_once(tmp_path):
     raw["data"]["sets"]["co-115"]["union"] = ["co-35", "co-08"]
     raw["evaluate"]["with_views"] = ["co-1"]
     del raw["views"]["flip"]
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError) as error:
-        load_params(path)
+    told = refusal(tmp_path, raw)
     for key in (
         "scale: ",
         "train.batch: ",
@@ -88,16 +95,13 @@ def test_all_wrong_keys_are_named_at_once(tmp_path):
         "evaluate.with_views: 'co-1' is no row",
         "views.flip: missing",
     ):
-        assert key in str(error.value)
+        assert key in told
 
 
 def test_a_set_that_rows_need_and_nobody_defines_is_named(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     del raw["data"]["sets"]["un-120"]
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError, match=r"distilled\.co-115_un-120\.unlabelled: 'un-120'"):
-        load_params(path)
+    assert "distilled.co-115_un-120.unlabelled: 'un-120'" in refusal(tmp_path, raw)
 
 
 def test_text_that_is_no_yaml_is_said_to_be_none(tmp_path):
@@ -113,27 +117,21 @@ def test_a_profile_that_does_not_exist_is_named(tmp_path):
 
 
 def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(tmp_path):
-    raw = yaml.safe_load((ROOT / "pipelines/coco/params.yaml").read_text())
+    raw = read("pipelines/coco/params.yaml")
     others = ["val", "co-35", "un-12", "s1m-180"]
     raw["data"]["sets"]["un-120"] = {"folder": "others", "without": others, "count": None}
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError) as error:
-        load_params(path)
+    told = refusal(tmp_path, raw)
     for name in ("un-12", "s1m-180"):
-        assert f"data.sets.un-120.without: '{name}' is no set with annotations" in str(error.value)
-    assert "has 2 wrong keys" in str(error.value)
+        assert f"data.sets.un-120.without: '{name}' is no set with annotations" in told
+    assert "has 2 wrong keys" in told
 
 
 def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
-    raw = yaml.safe_load((ROOT / "pipelines" / "boxes" / "params.yaml").read_text())
+    raw = read("pipelines/boxes/params.yaml")
     raw["tables"] = ["table1"]
     raw["select"] |= {"keypoints": "match", "least_views": 9, "instances": "prior"}
     raw["select"]["per_image"] = 2.0
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError) as error:
-        load_params(path)
+    told = refusal(tmp_path, raw)
     for text in (
         "has 4 wrong keys",
         "tables: task boxes has no table1",
@@ -141,46 +139,33 @@ def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
         "select.least_views: boxes have no keypoints; write null",
         "select.instances: one prior is none for every category",
     ):
-        assert text in str(error.value)
+        assert text in told
 
 
 def test_what_does_not_go_with_keypoints_is_named_with_the_reason(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw["select"]["keypoints"] = None
     raw["data"]["sets"]["co-80"]["style"] = raw["data"]["val"]["style"] = "household"
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError) as error:
-        load_params(path)
+    told = refusal(tmp_path, raw)
     for text in (
         "has 3 wrong keys",
         "select.keypoints: task keypoints needs a rule for them",
         "data.sets.co-80.style: household has no keypoints",
         "data.val.style: household has no keypoints",
     ):
-        assert text in str(error.value)
+        assert text in told
 
 
 @pytest.mark.parametrize("value", [["boxes"], None, "masks"])
 def test_a_task_that_there_is_not_is_one_wrong_key(tmp_path, value):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw["task"] = value
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError, match=r"has 1 wrong key\n  task: "):
-        load_params(path)
-
-
-def refusal(folder, raw):
-    (folder / "params.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(ParamsError) as refused:
-        load_params(folder / "params.yaml")
-    return str(refused.value)
+    assert "has 1 wrong key\n  task: " in refusal(tmp_path, raw)
 
 
 @pytest.mark.parametrize("slip", [{"co-115": None}, [1], True, None])
 def test_a_slip_of_yaml_where_a_name_is_expected_is_one_message(tmp_path, slip):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw["evaluate"]["with_views"] = [slip]
     assert "evaluate.with_views.0" in refusal(tmp_path, raw)
     raw["evaluate"]["with_views"] = slip
@@ -201,13 +186,13 @@ def test_text_in_another_encoding_is_one_message(tmp_path):
 @pytest.mark.parametrize("name", ["my row", "v1.5", "a/b", ""])
 @pytest.mark.parametrize("section", ["supervised", "distilled"])
 def test_a_row_has_a_name_that_dvc_and_a_command_line_can_take(tmp_path, name, section):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw[section][name] = {**next(iter(raw[section].values()))}
     assert f"{section}.{name}" in refusal(tmp_path, raw)
 
 
 def test_short_sides_ascend(tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw["train"]["short_sides"] = [128, 112]
     assert "train: value error, short_sides: expected the smaller" in refusal(tmp_path, raw)
 
@@ -217,18 +202,41 @@ def test_short_sides_ascend(tmp_path):
     [("co-115", "co-115 has backbone slim, not small"), ("three", "three is three models")],
 )
 def test_a_student_starts_from_a_teacher_that_is_like_it(tmp_path, teacher, reason):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw = read()
     raw["supervised"]["co-115"]["backbone"] = "slim"
     raw["ensembles"] = {"three": {"first": "co-35", "second": "co-35", "third": "co-35"}}
     student = raw["distilled"]["co-115_un-120"]
     student |= {"teacher": teacher, "ablation": {"start": "teacher"}}
     assert f"distilled.co-115_un-120.ablation.start: {reason}" in refusal(tmp_path, raw)
     student["teacher"] = "co-35"
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-    assert load_params(tmp_path / "params.yaml")
+    assert accepted(tmp_path, raw)
 
 
 def test_boxes_have_no_heatmaps_whose_logits_could_be_averaged(tmp_path):
-    raw = yaml.safe_load((ROOT / "pipelines/boxes/params.yaml").read_text())
+    raw = read("pipelines/boxes/params.yaml")
     raw["distilled"]["co-35_co-80"]["ablation"] = {"average": "logits"}
     assert "distilled.co-35_co-80.ablation.average: boxes" in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize(
+    ("ablation", "message"),
+    [
+        ({"views": 1}, "ablation.views needs a teacher; this row has none"),
+        ({"start": "teacher"}, "ablation.start needs a teacher; this row has none"),
+        ({"view": 1}, "supervised.co-35.ablation.view: unknown key"),
+        ({"start": "anywhere"}, "supervised.co-35.ablation.start"),
+    ],
+)
+def test_what_a_row_cannot_do_is_refused(tmp_path, ablation, message):
+    raw = read()
+    raw["supervised"]["co-35"]["ablation"] = ablation
+    assert message in refusal(tmp_path, raw)
+
+
+def test_an_ensemble_of_what_is_no_model_is_refused(tmp_path):
+    raw = read()
+    three = {"first": "co-35", "second": "co-115", "third": "co-35"}
+    raw["ensembles"] = {"both": {**three, "second": "nobody"}, "co-35": three}
+    told = refusal(tmp_path, raw)
+    assert "ensembles.both.second: 'nobody' is no row in supervised" in told
+    assert "ensembles.co-35: is the name of a row, too" in told

@@ -9,19 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
+from tiny import HEIGHT, WIDTH, picture
 
 from datastill.data.coco import PERSON, Coco, write_coco
 from datastill.stages import costs
 from datastill.stages.probe import Speed
 
 ROOT = Path(__file__).parent.parent
-WIDTH, HEIGHT = 64, 48
 COUNTS = {"co-80": 6, "co-35": 4, "un-120": 4, "s1m-180": 3}
 FILES = {
     "person_keypoints_train2014": ("train2017", range(1, 7)),
@@ -29,11 +27,6 @@ FILES = {
     "person_keypoints_val2017": ("val2017", range(11, 13)),
     "image_info_unlabeled2017": ("unlabeled2017", range(21, 25)),
 }
-
-
-def picture(number):
-    cells = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return cv2.resize(cells, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
 def person(image, number, **changes):

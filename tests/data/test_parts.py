@@ -1,18 +1,13 @@
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from tiny import picture
 
 from datastill.data.coco import Coco
 from datastill.data.likeness import likeness
 from datastill.data.parts import Span, families, part
 
 COUNT = 40
-
-
-def picture(number):
-    cells = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    return cv2.resize(cells, (64, 48), interpolation=cv2.INTER_CUBIC)
 
 
 def images(link="photos"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
@@ -152,8 +153,8 @@ def _amiss(place: Place, coco: Coco) -> list[str]:
     if missing or not place.manifest.is_file():
         return missing
     names = [image["file_name"] for image in coco.images]
-    sizes = read_column(place.manifest, "size")
-    return [n for n in names if str((place.images / n).stat().st_size) != sizes.get(n)]
+    sizes, root = read_column(place.manifest, "size"), place.images.as_posix()
+    return [n for n in names if str(Path(f"{root}/{n}").stat().st_size) != sizes.get(n)]
 
 
 def _make_again(place: Place, name: str, coco: Coco) -> None:
