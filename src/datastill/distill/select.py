@@ -182,7 +182,7 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
     ignored = rules.least_ignored
     if rules.keypoints == "agreement":
         return Selection(instance, None, views=int(rules.least_views or 0), ignored=ignored)
-    probabilities = _probabilities(candidates, instance.value)
+    probabilities = _probabilities(candidates, instance)
     if rules.keypoints == "match_by_type":
         counts = [max(1, round(share * len(probabilities))) for share in wanted.keypoint_shares]
         columns = zip(probabilities.T, counts, strict=True)
@@ -201,14 +201,17 @@ def scores(candidates: Tables) -> NDArray[np.float64]:
     return np.concatenate([table["score"].to_numpy() for table in candidates.tables("score")])
 
 
-def _probabilities(candidates: Tables, threshold: float) -> NDArray[np.float64]:
-    """Return (n, k) of the instances that reach `threshold`."""
-    parts = [
-        keypoint_array(table)[table["score"].to_numpy() >= threshold, :, 2]
-        for table in candidates.tables("score", "keypoints")
-        if len(table)
-    ]
-    return np.concatenate(parts)
+def _probabilities(candidates: Tables, instance: Threshold) -> NDArray[np.float64]:
+    """Return (n, k) of the instances that `instance` keeps."""
+    several = (table for table in candidates.tables("score", "keypoints") if len(table))
+    found, count = np.empty((0, 0)), 0  # parts of it, joined at the end, would be it twice
+    for table in several:
+        mine = keypoint_array(table)[table["score"].to_numpy() >= instance.value, :, 2]
+        if not len(found):
+            found = np.empty((instance.kept, mine.shape[1]))
+        found[count : count + len(mine)] = mine
+        count += len(mine)
+    return found
 
 
 def _instances(
