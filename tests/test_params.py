@@ -17,7 +17,7 @@ def read(path="params.yaml"):
 
 
 def accepted(folder, raw):
-    (folder / "params.yaml").write_text(yaml.safe_dump(raw))
+    (folder / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     return load_params(folder / "params.yaml")
 
 
