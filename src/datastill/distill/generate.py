@@ -44,7 +44,7 @@ def with_verdicts(candidates: pa.Table, selection: Selection, rule: str) -> pa.T
     return pa.table(columns, schema=EVIDENCE)
 
 
-_GROUP = 20_000  # candidates that are written together
+_GROUP = 2_500  # candidates that are written together: few for memory
 _REPEATED = ["image_id", "category_id", "views", "rule", "threshold", "accepted", "ignored"]
 
 
