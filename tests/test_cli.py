@@ -70,6 +70,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(datastill, tmp_p
         (("export", "co-53"), "no row 'co-53'; there are co-35"),
         (("export", "best"), "no row is evaluated"),
         (("check",), "expected.yaml: no such file"),
+        (("check", "--spread", "seeds"), "--spread is for --against REV"),
         (("accept",), "run `datastill evaluate co-35` first"),
         (("check", "--against", "HEAD"), "not a git repository"),
         (("trace", "co-35"), "dvc.lock: no such file"),

@@ -152,6 +152,16 @@ def test_what_was_found_and_chosen_and_what_goes_on_is_said(project, run):
     assert "# labelled: 15 images, 15 annotations" in text
 
 
+def test_boxes_outside_their_images_are_said_to_be(project, run):
+    content = labels(range(20))
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [WIDTH - 8, 10, 16, 36]
+    write(project.mine / "labels.json", content)
+    said = whole(run, *OTHERS, "--val-count", "4")
+    for name, count in (("labelled", 16), ("val", 4)):
+        assert f"{name}: {count} annotations have boxes outside their image, such as" in said
+
+
 def test_scale_and_views_keep_the_papers_proportions(project, run):
     whole(run, *OTHERS)
     views, train = project.params().views, project.params().train

@@ -16,33 +16,38 @@ from datastill.errors import ParamsError
 
 @app.command()
 def new(  # noqa: PLR0913  # an option per thing that somebody may bring
-    name: Annotated[str, typer.Argument(help="Of the profile, a new folder in pipelines/.")],
+    name: Annotated[str, typer.Argument(help="The profile's, a new folder in pipelines/.")],
     labelled: Annotated[Path, typer.Option(help="Labels, COCO JSON.")],
     images: Annotated[Path, typer.Option(help="The folder of their images.")],
     unlabelled: Annotated[
-        Path | None, typer.Option(help="A folder of images or videos, or a list of videos.")
+        Path | None,
+        typer.Option(help="A folder of images or of videos, or a text file of videos."),
     ] = None,
     label_only: Annotated[
         int | None,
-        typer.Option(help="Instead: as many images stay labelled, the others count as unlabelled."),
+        typer.Option(
+            help="Instead of --unlabelled: so many images keep labels, others are unlabelled."
+        ),
     ] = None,
     val: Annotated[Path | None, typer.Option(help="Labels to test on, COCO JSON.")] = None,
     val_images: Annotated[
         Path | None, typer.Option(help="The folder of val's images, where it is another.")
     ] = None,
     val_fraction: Annotated[
-        float | None, typer.Option(help="Without --val: of the labelled images; 0.1 if not said.")
+        float | None,
+        typer.Option(help="Without --val: the share of labelled images to hold out; else 0.1."),
     ] = None,
     val_count: Annotated[
-        int | None, typer.Option(help="Without --val: so many of the labelled images.")
+        int | None, typer.Option(help="Without --val: how many labelled images to hold out.")
     ] = None,
     task: Annotated[
         str | None, typer.Option(help="keypoints or boxes; what the labels have, if not said.")
     ] = None,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Of annotating and retraining, the student as next teacher.")
+        int,
+        typer.Option(min=1, help="Times to annotate and retrain, each student the next teacher."),
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the frames, the rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of split, frames and rows.")] = 0,
 ) -> None:
     """Make a profile of your own data, with values chosen from what they hold."""
     brought = imported("brought")
@@ -74,13 +79,13 @@ def predict(  # noqa: PLR0913  # a command has the options it needs
     model: Annotated[str, typer.Argument(help="An exported model folder, or a row.")],
     images: Annotated[list[str], typer.Argument(help="Image files, or folders of images.")],
     views: Annotated[
-        str, typer.Option(help="How many views: 1 is the plain one; all of the model's.")
+        str, typer.Option(help="How many views: 1 is the plain one, `all` are the model's.")
     ] = "1",
     to: Annotated[
         Path | None,
         typer.Option(
             dir_okay=False,
-            help="COCO results JSON, with a list of the images beside it; or printed.",
+            help="COCO results JSON, with a list of the images beside it; else they are printed.",
         ),
     ] = None,
     draw: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from datastill.cli.application import Profile, Row, Seeded, app, stage
+from datastill.errors import ParamsError
 
 
 @app.command()
@@ -19,6 +20,11 @@ def check(
     seeds: Seeded = None,
 ) -> None:
     """Compare the results with expected.yaml, or a commit's; exit 1 where they differ."""
+    if seeds and not against:
+        raise ParamsError(
+            "--spread is for --against REV; without it the tolerances are those of expected.yaml, "
+            "which `datastill accept --spread` takes from a profile"
+        )
     text, ok = stage("against", profile, against, seeds) if against else stage("check", profile)
     typer.echo(text)
     if not ok:
@@ -58,7 +64,7 @@ def why(
     image_id: Annotated[int, typer.Argument(help="An image of the row's unlabelled set.")],
     profile: Profile = "miniature",
 ) -> None:
-    """Say of every candidate in an image why it was kept or not, and write a picture of it."""
+    """Say of every candidate in an image why it was kept or not; picture it, and say where."""
     typer.echo(stage("why", profile, row, image_id))
 
 
@@ -67,6 +73,6 @@ def show(
     name: Annotated[str, typer.Argument(help="An image set, or a distilled row.")],
     profile: Profile = "miniature",
 ) -> None:
-    """Write one picture of an image set or of the annotations generated for a row."""
+    """Picture the first of a set's images, or of a row's generated annotations; say where it is."""
     path: Path = stage("show", profile, name)
     typer.echo(path)

@@ -17,7 +17,7 @@ def plan(
     ] = "miniature",
     pixels: Annotated[bool, typer.Option(help="Open all images, compare them with val's.")] = True,
     probe_seconds: Annotated[
-        float, typer.Option(help="Time backbones as long as this lasts; 0 times none.")
+        float, typer.Option(help="Seconds to time the backbones for; 0: no timing.")
     ] = 15.0,
 ) -> None:
     """Say what a profile will do and cost; exit 1 where something is wrong."""
@@ -53,7 +53,7 @@ def data(profile: Profile = "miniature") -> None:
 def pretrain(
     backbone: Annotated[str, typer.Argument(help="A backbone, such as small.")],
     to: Annotated[
-        Path | None, typer.Option(help="Where to write them, instead of into the package.")
+        Path | None, typer.Option(help="The file to write, instead of the package's.")
     ] = None,
     profile: Profile = "miniature",
 ) -> None:
@@ -102,7 +102,7 @@ def run(
     profile: Annotated[
         str, typer.Argument(help="miniature, or the name of a folder in pipelines/.")
     ] = "miniature",
-    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time, spread over the GPUs.")] = 2,
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would run.")] = False,
     seeds: Annotated[
         str, typer.Option(help="Such as 0,1,2: makes and runs PROFILE-seeds, every row so often.")

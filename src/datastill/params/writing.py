@@ -13,7 +13,10 @@ import yaml
 _TEMPLATE = Path(__file__).parent / "own.yaml"
 _INDENT = "  "
 _OF_TASK = {
-    "keypoints": {"table": "table1", "keypoints": "match # paper: as many per instance"},
+    "keypoints": {
+        "table": "table1",
+        "keypoints": "match # paper: as many per instance; or match_by_type, fixed, agreement",
+    },
     "boxes": {"table": "table4", "keypoints": "null # boxes have none"},
 }
 _UPPER = """  all: # the upper bound: what labels for all would give

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.data.coco import Coco
+from datastill.data.faults import find_faults
 from datastill.data.formats import read_labels
 from datastill.data.images import Refusal
 from datastill.data.leaks import find_leaks
@@ -59,6 +60,8 @@ def survey(brought: Brought) -> Survey:
         if left_out := len(everything.coco.images) - len(others.coco.images):
             found.notes.append(f"{left_out:,} images in {brought.unlabelled} are labelled ones")
     _check_enough(found)
+    for name, coco in found.sets.items():
+        found.notes += [f"{name}: {fault}" for fault in find_faults(coco)]
     return found
 
 
