@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datastill.stages.annotate import asked_for
+from datastill.stages.place import open_place
+
 ROW = "co-35_co-80"
 
 
@@ -75,6 +78,17 @@ def test_doubtful_candidates_become_regions_to_ignore_where_the_params_say_so(co
     content = json.loads((copy.root / f"work/miniature/annotations/{ROW}.json").read_text())
     assert sum(a["iscrowd"] for a in content["annotations"]) == after["ignored"]
     assert sum(1 - a["iscrowd"] for a in content["annotations"]) == after["instances"]
+
+
+def test_regions_to_ignore_go_with_the_images_that_are_dropped(copy, annotate):
+    answer = annotate(images_without="drop", instances="prior", per_image=0.3, least_ignored=0.0)
+    assert answer.returncode == 0, answer.stderr
+    found = evidence(copy)
+    content = json.loads((copy.root / f"work/miniature/annotations/{ROW}.json").read_text())
+    there = {image["id"] for image in content["images"]}
+    assert there == set(found[found["accepted"]]["image_id"]) < set(found["image_id"])
+    assert {a["image_id"] for a in content["annotations"]} == there
+    assert card(copy)["ignored"] == found[found["image_id"].isin(there)]["ignored"].sum() > 0
 
 
 def test_the_card_says_what_other_thresholds_would_have_given(reproduced):
@@ -176,3 +190,16 @@ def test_why_of_an_image_that_is_not_there_is_one_message(reproduced, datastill)
     answer = datastill("why", ROW, 7, cwd=reproduced.root)
     assert answer.returncode == 1
     assert "co-80: no image 7; its ids run from" in answer.stderr
+
+
+def test_why_of_an_image_that_the_teacher_was_not_asked_about_says_so(copy, datastill, monkeypatch):
+    params = copy.params()
+    params["distilled"][ROW]["ablation"] = {"fraction": 0.5}
+    copy.write_params(params)
+    content = json.loads((copy.root / "work/miniature/data/co-80.json").read_text())
+    monkeypatch.chdir(copy.root)
+    asked = {image["id"] for image in asked_for(open_place("miniature"), ROW).images}
+    other = next(image["id"] for image in content["images"] if image["id"] not in asked)
+    answer = datastill("why", ROW, other, cwd=copy.root)
+    assert answer.returncode == 1
+    assert f"no image {other} in the 0.5 of co-80 that its teacher looked at" in answer.stderr

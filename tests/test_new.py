@@ -162,6 +162,31 @@ def test_boxes_outside_their_images_are_said_to_be(project, run):
         assert f"{name}: {count} annotations have boxes outside their image, such as" in said
 
 
+def test_crowds_are_regions_to_ignore_and_nothing_to_learn_from(project, run):
+    content = labels(range(20), [{"id": 1, "name": "cell"}])
+    content["annotations"][0]["iscrowd"] = 1
+    write(project.mine / "labels.json", content)
+    said = whole(run, *OTHERS)
+    assert ": 1 annotations are crowds, regions to ignore" in said
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    write(project.mine / "labels.json", content)
+    code, said = run("new", "other", *LABELS, *OTHERS)
+    assert code == 1
+    assert "labelled: expected boxes on its images, found none on 18 but 18 crowds" in said
+
+
+def test_the_mirror_partners_are_said(project, run):
+    assert "8 pairs of keypoints change places in a mirror, such as left_eye and" in whole(
+        run, *OTHERS
+    )
+    content = labels(range(20))
+    content["categories"] = [{"id": 7, "name": "hand", "keypoints": [f"k{i}" for i in range(17)]}]
+    write(project.mine / "labels.json", content)
+    said = run("new", "other", *LABELS, *OTHERS)[1]
+    assert "no keypoints change places in a mirror; where some should" in said
+
+
 def test_scale_and_views_keep_the_papers_proportions(project, run):
     whole(run, *OTHERS)
     views, train = project.params().views, project.params().train

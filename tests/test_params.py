@@ -74,6 +74,20 @@ def test_more_views_than_there_are_cost_one_message_before_anything_runs(tmp_pat
     assert "ablation.views: expected 1 to 18, found 19" in refusal(tmp_path, raw)
 
 
+def test_no_more_views_are_to_agree_than_look(tmp_path):
+    raw = read()
+    raw["select"] |= {"keypoints": "agreement", "least_views": 9}
+    accepted(tmp_path, raw)
+    raw["distilled"]["co-35_co-80"]["ablation"] = {"views": 4}
+    assert "row co-35_co-80 has 4 views, so 9 never agree" in refusal(tmp_path, raw)
+
+
+def test_a_view_that_is_named_twice_is_refused(tmp_path):
+    raw = read()
+    raw["views"]["short_sides"].append(raw["views"]["short_sides"][0])
+    assert "short_sides: expected each once, found 64 more than once" in refusal(tmp_path, raw)
+
+
 def test_all_wrong_keys_are_named_at_once(tmp_path):
     raw = read()
     raw["scale"] = -250

@@ -395,6 +395,18 @@ def test_ids_shared_by_the_parts_of_a_union_are_a_fault(project, plan):
     assert "two annotations of a union have the id 70" in text
 
 
+def test_an_ensemble_of_models_with_heatmaps_of_several_sizes_is_a_fault(project, plan):
+    def join(params):
+        params["supervised"]["co-35"]["backbone"] = "small"
+        members = {"first": "co-115", "second": "co-35", "third": "co-115_resnet101"}
+        params["ensembles"] = {"three": members}
+
+    change(project, join)
+    code, text = plan(project, "--no-pixels")
+    assert code == 1
+    assert "ensembles.three: expected heatmaps of one size, found co-115 56 x 56, co-35 28" in text
+
+
 def test_before_anything_is_drawn_it_says_so(tmp_path, plan):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     code, text = plan(tmp_path, profile="miniature")

@@ -37,6 +37,13 @@ def test_the_folder_holds_plain_data_alone(exported):
             list(pickletools.genops(path.read_bytes()))
 
 
+def test_the_folder_of_the_training_keeps_its_own_card(place):
+    card = (place.model("student") / "card.json").read_bytes()
+    with pytest.raises(DataError, match="expected another folder than the training's own"):
+        export.run(place, "student", place.model("student"), champion=False)
+    assert (place.model("student") / "card.json").read_bytes() == card
+
+
 def test_the_card_says_what_it_finds_how_and_how_well(place, exported):
     card, measured = card_of(exported), json.loads(place.metrics("student").read_text())
     assert [category["name"] for category in card["categories"]] == ["hand"]

@@ -27,10 +27,15 @@ def _too_many_views(raw: Any) -> Iterator[tuple[str, str]]:
     views = _part(raw, "views")
     sizes = _part(views, "short_sides")
     there = (len(sizes) if isinstance(sizes, list) else 0) * (2 if _part(views, "flip") else 1)
+    select = _part(raw, "select")
+    least = _part(select, "least_views") if _part(select, "keypoints") == "agreement" else None
     for name, row in _of(raw, "distilled").items():
         asked = _part(_part(row, "ablation"), "views")
         if isinstance(asked, int) and asked > max(1, there):
             yield f"distilled.{name}.ablation.views", f"expected 1 to {there}, found {asked}"
+        views = asked if isinstance(asked, int) else there
+        if isinstance(least, int) and least > views:
+            yield "select.least_views", f"row {name} has {views} views, so {least} never agree"
 
 
 def _not_like_their_teacher(raw: Any) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -76,6 +77,12 @@ class Views(Section):
     voting_iou: Annotated[float, Field(gt=0, le=1)]
     batch: Positive
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+    @model_validator(mode="after")
+    def _every_view_once(self) -> Views:
+        if twice := [side for side, n in Counter(self.short_sides).items() if n > 1]:
+            raise ValueError(f"short_sides: expected each once, found {twice[0]} more than once")
+        return self
 
 
 class Select(Section):

@@ -257,7 +257,9 @@ def _write(
             evidence.add(verdicts)
             yield verdicts
 
+    kept = {image["id"] for image in images}
     records = generate(judged(), area_shares(wanted, categories))
+    records = (record for record in records if record["image_id"] in kept)
     shown = {image["id"] for image in images[:SHOWN]}
     stream_coco(place.annotations(row), images, tally.counted(records, shown), categories)
     evidence.close()

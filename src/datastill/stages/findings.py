@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from datastill.data.coco import Coco
+from datastill.data.skeleton import skeleton_of
 from datastill.stages.survey import Survey
 
 _NAMED = 12  # categories
@@ -22,6 +23,8 @@ def describe(found: Survey) -> Iterator[str]:
             yield f"{name}: {sizes}"
         yield from _refused(found, name)
     yield f"labelled: {_instances(found.sets['labelled'], found.task)}"
+    if found.task == "keypoints":
+        yield f"labelled: {_mirrored(found.sets['labelled'])}"
     yield from found.notes
 
 
@@ -63,6 +66,19 @@ def _instances(coco: Coco, task: str) -> str:
         points = len(coco.keypoint_names())
         story += f"; {np.mean(marked):.1f} of {points} keypoints marked on each"
     return story
+
+
+def _mirrored(coco: Coco) -> str:
+    """Return which keypoints change places in a mirror: wrong pairs teach left to be right."""
+    skeleton = skeleton_of(coco.categories)
+    pairs = [(i, j) for i, j in enumerate(skeleton.swap) if i < j]
+    if not pairs:
+        return (
+            "no keypoints change places in a mirror; where some should, give the category its "
+            '"flip_pairs": [["left", "right"], ...]'
+        )
+    one, other = (skeleton.names[i] for i in pairs[0])
+    return f"{len(pairs)} pairs of keypoints change places in a mirror, such as {one} and {other}"
 
 
 def _refused(found: Survey, name: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from datastill.params import AnnotatedImages, FileData, ImageFolder, Union, Vide
 from datastill.progress import Steps
 from datastill.stages import data, gather
 from datastill.stages.costs import Costs, mix, timed
+from datastill.stages.ensemble import members
 from datastill.stages.place import Place
 from datastill.stages.probe import Speed
 from datastill.stages.train import count_processes, start
@@ -74,6 +75,8 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
         _drawn(place, found)
     keypoints = _keypoints(place, found)
     _look_for_initial(place, found)
+    for name in place.params.ensembles:
+        found.attempt(members, place, name)
     objects = keypoints, _categories(place, found)
     speeds = timed(place, objects, probe_seconds, found.faults.append)
     costs = Costs(place, keypoints, _images(place, found), speeds)

@@ -15,7 +15,7 @@ from datastill.data.formats import read_labels
 from datastill.data.images import Refusal
 from datastill.data.leaks import find_leaks
 from datastill.data.parts import Span, part
-from datastill.data.sets import only, with_keypoints
+from datastill.data.sets import only, with_keypoints, with_objects
 from datastill.errors import DataError
 from datastill.stages.brought import Brought, Seen, annotated, learnable, unlabelled
 
@@ -165,11 +165,16 @@ def _file(image: Mapping[str, str]) -> str:
 
 
 def _check_enough(found: Survey) -> None:
-    """Raise DataError where a set that needs labels has none after all."""
+    """Raise DataError where a set that needs labels has none after all; crowds are none."""
+    useful = with_keypoints if found.task == "keypoints" else with_objects
     for name in ("labelled", "val"):
         coco = found.sets[name]
-        if not (with_keypoints(coco).images if found.task == "keypoints" else coco.annotations):
+        crowds = sum(a["iscrowd"] for a in coco.annotations)
+        if not useful(coco).images:
             raise DataError(
-                f"{name}: expected {found.task} on its images, found none on {len(coco.images):,}; "
-                "choose another --seed or a larger share, or label more"
+                f"{name}: expected {found.task} on its images, found none on {len(coco.images):,}"
+                f"{f' but {crowds:,} crowds (iscrowd 1)' if crowds else ''}; choose another --seed "
+                "or a larger share, or label more"
             )
+        if crowds:
+            found.notes.append(f"{name}: {crowds:,} annotations are crowds, regions to ignore")

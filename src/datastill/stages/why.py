@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from datastill.data.coco import Record, read_coco
+from datastill.data.coco import Record
 from datastill.data.images import load_image
 from datastill.data.subject import Subject
 from datastill.distill.drift import UNSURE
@@ -17,7 +17,7 @@ from datastill.distill.predict import mean_heatmaps, view_boxes
 from datastill.errors import DataError
 from datastill.report.sheets import write_png
 from datastill.report.verdicts import Candidate, box_sheet, verdict_sheet
-from datastill.stages.annotate import distilled, load_model, looked_for, looking
+from datastill.stages.annotate import asked_for, distilled, load_model, looked_for, looking
 from datastill.stages.place import Place, check_annotated
 
 _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
@@ -46,10 +46,15 @@ def run(place: Place, row: str, image_id: int) -> str:
 
 def _image(place: Place, row: str, image_id: int) -> Record:
     spec = distilled(place, row)
-    images = read_coco(place.image_set(spec.unlabelled)).images
+    images = asked_for(place, row).images
     for image in images:
         if image["id"] == image_id:
             return image
+    if spec.ablation.fraction is not None:
+        raise DataError(
+            f"{row}: no image {image_id} in the {spec.ablation.fraction:g} of {spec.unlabelled} "
+            "that its teacher looked at"
+        )
     raise DataError(
         f"{spec.unlabelled}: no image {image_id}; its ids run from "
         f"{min(i['id'] for i in images)} to {max(i['id'] for i in images)}"
