@@ -90,6 +90,13 @@ def test_keypoints_are_named_by_the_first_category_that_has_any():
     assert Coco([], [], [plain]).keypoint_names() == ()
 
 
+@pytest.mark.parametrize("nothing", [[], None])
+def test_a_category_with_an_empty_list_of_keypoints_has_none(nothing):
+    ball = {"id": 3, "name": "ball", "keypoints": nothing}
+    assert Coco([], [], [ball, PERSON]).keypoint_names() == PERSON_KEYPOINTS
+    assert Coco([], [], [ball]).keypoint_names() == ()
+
+
 def test_in_a_mirror_the_sides_of_a_person_change():
     swap = mirror_swap(PERSON_KEYPOINTS)
     assert swap == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
@@ -101,6 +108,10 @@ def test_in_a_mirror_the_sides_of_a_person_change():
         (("right_paw", "tail", "eye", "left_paw"), (3, 1, 2, 0)),
         (("eye_left", "eye_right"), (1, 0)),
         (("paw_left_front", "paw_left_back", "paw_right_back", "paw_right_front"), (3, 2, 1, 0)),
+        (("Left Eye", "Nose", "Right Eye"), (2, 1, 0)),
+        (("LeftElbow", "RightElbow", "RIGHT_HIP", "LEFT_HIP"), (1, 0, 3, 2)),
+        (("L_Eye", "R_Eye", "hinge_r", "hinge_l"), (1, 0, 3, 2)),
+        (("r", "tail", "ear.l"), (0, 1, 2)),
         ((), ()),
     ],
 )

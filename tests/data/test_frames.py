@@ -332,6 +332,10 @@ def test_a_folder_is_searched_for_videos_of_any_depth_and_case(library):
     )
 
 
+def test_one_video_is_one_video(library):
+    assert find_videos(library / "sub/A.MKV") == (library / "sub", ["A.MKV"])
+
+
 def test_a_list_names_videos_relative_to_its_folder(library):
     lines = "\ufeff# mine\r\nsub/A.MKV\r\n\r\n  ./01.mkv \r\n01.mkv\r\nfilm.xyz\r\n"
     (library / "list.txt").write_text(lines, encoding="utf-8", newline="")
@@ -352,7 +356,7 @@ def test_where_there_is_no_video_the_source_is_named(tmp_path, library):
         with pytest.raises(DataError, match=f"{name}: expected .*videos.*, found {found}"):
             find_videos(tmp_path / name)
     with pytest.raises(DataError, match="found no text"):
-        find_videos(tmp_path / "source.mkv")
+        find_videos((tmp_path / "source.mkv").rename(tmp_path / "source.bin"))
 
 
 @pytest.fixture

@@ -11,10 +11,12 @@ from datastill.data.images import (
     image_id,
     image_path,
     load_image,
+    open_image,
     read_image,
     resize,
     scaled_size,
     unit_interval,
+    upright_size,
 )
 from datastill.errors import DataError
 
@@ -239,6 +241,31 @@ def test_an_image_is_read_in_the_frame_that_its_annotations_are_for(root, orient
     assert np.array_equal(upright, picture())
     if stored.shape != picture().shape:  # annotated on what is stored, the orientation unknown
         assert np.array_equal(load_image(root, record("a.png", 6, 9)).permute(1, 2, 0), stored)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_is_turned_once(root, orientation, compression):
+    stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](picture())))
+    tags = {0x0112: orientation}
+    stored.save(root / "a.tif", tiffinfo=tags, compression=compression)
+    upright = load_image(root, record("a.tif", 9, 6)).permute(1, 2, 0)
+    assert np.array_equal(upright, picture())
+    with open_image(root / "a.tif") as image:
+        assert upright_size(image) == (9, 6)
+
+
+def test_a_picture_whose_exif_is_damaged_is_read_as_it_is_stored(root):
+    stream = io.BytesIO()
+    Image.fromarray(picture()).save(stream, "PNG", exif=b"Exif\0\0II*\0")
+    (root / "a.png").write_bytes(stream.getvalue())
+    assert np.array_equal(load_image(root, record("a.png", 9, 6)).permute(1, 2, 0), picture())
+
+
+def test_a_program_that_calls_itself_an_image_is_not_run(root):
+    (root / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 6\nshowpage\n")
+    with pytest.raises(DataError, match=r"a\.jpg: no readable image: of no format that is known"):
+        read_image(root / "a.jpg")
 
 
 def test_an_image_of_another_size_than_its_annotations_is_refused(root):

@@ -103,7 +103,7 @@ def test_a_mirrored_copy_is_no_farther_than_the_image_itself(pictures):
 
 def test_a_picture_turned_upside_down_is_another_one(pictures):
     originals = [likeness(pixels) for pixels in pictures]
-    assert alike(originals, [likeness(pixels[::-1]) for pixels in pictures]) == []
+    assert [*alike(originals, [likeness(pixels[::-1]) for pixels in pictures])] == []
 
 
 @pytest.mark.parametrize("style", ["everyday", "sport"])
@@ -111,13 +111,13 @@ def test_different_drawn_pictures_stay_far_apart(style):
     clip = 12  # frames, of which a set takes one
     drawn = [draw("many", clip * i, 5, style, (192, 144)).image for i in range(100)]
     hashes = [likeness(pixels) for pixels in drawn]
-    assert alike(hashes[:50], hashes[50:], SAME + 6) == []
+    assert [*alike(hashes[:50], hashes[50:], SAME + 6)] == []
     assert NOTHING not in hashes
 
 
 def test_a_photograph_is_found_at_another_size_in_another_folder():
     first, second = real_folder("coco/val2017"), real_folder("people-256/labelled")
-    pairs = alike([likeness(read(p)) for p in first], [likeness(read(p)) for p in second])
+    pairs = [*alike([likeness(read(p)) for p in first], [likeness(read(p)) for p in second])]
     names = {path.name: j for j, path in enumerate(second)}
     copies = [(i, names[path.name]) for i, path in enumerate(first) if path.name in names]
     assert len(copies) == 80
@@ -154,8 +154,8 @@ def test_images_that_show_nothing_repeat_each_other_and_prove_no_leak(pictures):
     shown = likeness(pictures[0])
     hashes = [shown, NOTHING, NOTHING, shown, NOTHING]
     assert repeats(hashes) == [-1, -1, 1, 0, 1]
-    assert alike(hashes, hashes, 0) == [(0, 0, 0), (0, 3, 0), (3, 0, 0), (3, 3, 0)]
-    assert alike(hashes, [NOTHING] * 3, 128) == []
+    assert [*alike(hashes, hashes, 0)] == [(0, 0, 0), (0, 3, 0), (3, 0, 0), (3, 3, 0)]
+    assert [*alike(hashes, [NOTHING] * 3, 128)] == []
     assert repeats([NOTHING] * 50_000, 128) == [-1, *[0] * 49_999]
 
 
@@ -163,7 +163,7 @@ def test_a_bright_logo_does_not_make_dim_pictures_alike(pictures):
     dim = [(pixels // 6).astype(np.uint8) for pixels in pictures]
     for pixels in dim:
         pixels[-12:, :12] = 255
-    assert alike([likeness(p) for p in dim[:20]], [likeness(p) for p in dim[20:]]) == []
+    assert [*alike([likeness(p) for p in dim[:20]], [likeness(p) for p in dim[20:]])] == []
 
 
 def random_hashes(rng, count):
@@ -195,7 +195,7 @@ def test_no_pair_is_missed_and_none_is_made_up(seed):
     rng = np.random.default_rng(seed)
     first, second = (random_hashes(rng, count) for count in rng.integers(0, 40, 2))
     distance = int(rng.choice([0, 3, 10, SAME, 31, 70, 300]))
-    assert alike(first, second, distance) == [
+    assert [*alike(first, second, distance)] == [
         (i, j, apart(one, other))
         for i, one in enumerate(first)
         for j, other in enumerate(second)
@@ -231,6 +231,10 @@ def test_a_slow_pan_is_thinned_and_not_lost():
 )
 def test_a_hash_that_is_none_is_named(wrong):
     hashes = ["1" * 32, wrong]
-    for search in (lambda: alike(hashes, []), lambda: alike([], hashes), lambda: repeats(hashes)):
+    for search in (
+        lambda: [*alike(hashes, [])],
+        lambda: [*alike([], hashes)],
+        lambda: repeats(hashes),
+    ):
         with pytest.raises(DataError, match="likeness 1: expected 32 hexadecimal digits, found"):
             search()

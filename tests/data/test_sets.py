@@ -149,6 +149,14 @@ def test_a_folder_lists_its_images_sorted_upright_and_those_that_are_none(tmp_pa
     assert all(refusal.reason.startswith("no readable image: ") for refusal in refused)
 
 
+def test_an_image_whose_name_is_no_text_is_refused_by_a_name_that_is(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "caf\udce9.jpg").write_bytes(encoded("JPEG"))
+    records, refused = folder_images(Folder(tmp_path / "x", "mine"))
+    assert records == []
+    assert refused == [Refusal("mine/caf\\udce9.jpg", "its name is no UTF-8; rename it")]
+
+
 def test_a_folder_that_is_absent_is_named(tmp_path):
     with pytest.raises(DataError, match=rf"{tmp_path}/x: no such folder of images"):
         folder_images(Folder(tmp_path / "x", "x"))

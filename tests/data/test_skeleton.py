@@ -37,6 +37,11 @@ def test_names_without_a_side_map_to_themselves():
     assert not skeleton_of([HAND]).left
 
 
+def test_the_left_one_of_a_pair_is_known_however_its_side_is_written():
+    dog = {"id": 1, "name": "dog", "keypoints": ["R_Eye", "L_Eye", "Left Paw", "Right Paw", "l"]}
+    assert skeleton_of([dog]).left == {1, 2}
+
+
 def test_partners_given_by_name_change_places_the_first_being_left():
     glasses = skeleton_of([{**GLASSES, "flip_pairs": [["hinge_r", "hinge_l"]]}])
     assert glasses.swap == (0, 2, 1)

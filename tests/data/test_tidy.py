@@ -69,6 +69,34 @@ def test_without_a_mask_a_missing_area_is_that_of_the_box(coco, person, shape):
     assert tidied["area"] == 85.0
 
 
+@pytest.mark.parametrize("area", [0, -1.5])
+def test_an_area_that_no_box_can_have_is_worked_out_too(coco, person, area):
+    masked = person(1, 6, area=area, segmentation=[ROUND])
+    flat = person(1, 7, area=area, segmentation=[[3, 3, 3, 3, 3, 3]], bbox=[1, 2, 8.5, 10])
+    content = coco([1], [masked, flat])
+    known = tidy(coco([1], [less(masked, "area")]), PERSON)[0].annotations[0]["area"]
+    assert [a["area"] for a in tidy(content, PERSON)[0].annotations] == [known, 85.0]
+
+
+def test_no_annotation_is_of_an_image_that_it_does_not_name(coco, person):
+    with pytest.raises(DataError, match=r"^annotation 7: expected the id of an image, found None"):
+        tidy(coco([0], [less(person(0, 7), "image_id")]), PERSON)
+
+
+@pytest.mark.parametrize("number", ["0012", 2**63, 1.5])
+def test_an_image_whose_id_no_table_holds_is_named(coco, number):
+    with pytest.raises(DataError, match=re.escape(f"image {number!r}: expected a whole number")):
+        tidy(coco([number]), PERSON)
+
+
+def test_an_image_that_is_listed_twice_is_named(coco):
+    content = coco([1, 2, 3])
+    content.images[2]["file_name"] = content.images[0]["file_name"]
+    name = content.images[0]["file_name"]
+    with pytest.raises(DataError, match=f"image {name}: expected a file of its own, found it 2"):
+        tidy(content, PERSON)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_crowd_stays_one_with_its_own_area_whatever_its_mask_is(coco, person, shape):
     crowd = person(iscrowd=1, area=77.5, segmentation=SHAPES[shape])
@@ -165,7 +193,7 @@ def test_images_keep_only_what_all_stages_know(coco):
     assert tidy(wordy, PERSON)[0] == content
 
 
-@pytest.mark.parametrize("extent", [(0, 5), (5, 0), (-3, 5), (5, -0.5)])
+@pytest.mark.parametrize("extent", [(0, 5), (5, 0), (-3, 5), (5, -0.5), (5.7e-14, 5)])
 def test_boxes_without_extent_are_left_out_and_counted(coco, person, extent):
     flat = [person(1, n, bbox=[4, 4, *extent]) for n in (7, 8)]
     thin = person(1, 9, bbox=[4, 4, 0.01, 5])

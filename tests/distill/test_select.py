@@ -162,6 +162,17 @@ def test_keypoints_stay_by_the_views_that_agree_on_them(five):
     ]
 
 
+def test_views_that_never_agree_are_an_error_before_anything_is_learned(five):
+    with pytest.raises(DataError, match="no keypoint has 19 views that agree"):
+        select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=19))
+
+
+def test_where_nothing_is_found_no_keypoint_stays_by_any_rule(five):
+    found = select(five, 4, wanted(0.75, 1.0), Rules(keypoints="match_by_type"))
+    nothing = np.zeros((0, 0))
+    assert found.keeps_keypoints(nothing, nothing.astype(np.int16)).shape == (0, 0)
+
+
 def test_candidates_too_few_for_the_density_are_all_kept_and_it_is_said(table, in_memory):
     candidates = in_memory(table([(100, 0.1, [0, 0, 9, 9], [0.9, 0.2])]))
     assert select(candidates, 4, wanted(0.75, 2.0), Rules()) == Selection(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from datastill.errors import DataError, TrainingError
 from datastill.train.journal import read_journal
@@ -16,6 +17,7 @@ KILLED = """
 import os, runpy, signal, sys
 from pathlib import Path
 import torch
+from lightning_fabric import Fabric
 from datastill.train.loop import train
 
 whole = torch.save
@@ -87,6 +89,19 @@ def test_an_interrupted_training_ends_with_the_bits_of_an_undisturbed_one(
     heard, weights = run(training)
     assert heard == list(range(resumed, 8))
     assert_same_bits(weights, undisturbed)
+
+
+def test_momenta_are_loaded_when_the_weights_are_on_their_device(prepare, tmp_path, monkeypatch):
+    interrupt(prepare(tmp_path), 5)
+    loaded, setup = [], Fabric.setup
+
+    def watched(fabric, detector, optimizer):
+        loaded.append(len(optimizer.state))
+        return setup(fabric, detector, optimizer)
+
+    monkeypatch.setattr(Fabric, "setup", watched)
+    run(prepare(tmp_path))
+    assert loaded == [0], "on a GPU they would stay behind on the CPU"
 
 
 def test_a_training_killed_while_it_writes_a_state_goes_on_from_the_one_before(

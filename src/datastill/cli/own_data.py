@@ -21,7 +21,7 @@ def new(  # noqa: PLR0913  # an option per thing that somebody may bring
     images: Annotated[Path, typer.Option(help="The folder of their images.")],
     unlabelled: Annotated[
         Path | None,
-        typer.Option(help="A folder of images or of videos, or a text file of videos."),
+        typer.Option(help="A folder of images or of videos, one video, or a text file of videos."),
     ] = None,
     label_only: Annotated[
         int | None,

@@ -53,12 +53,14 @@ def read_foreign(path: Path) -> Coco:
     """Read COCO JSON that somebody else wrote.
 
     Raises DataError, naming the file, where it is absent or of another format, or its categories
-    have no or the same names or are not all listed.
+    have no or the same names or are not all listed, or an image has no file name.
     """
     if found := _other_format(path):
         raise DataError(f"{path}: {_WANTED}, found {found}; {_ADVICE}")
     coco = read_published(path)
     _check_categories(path, coco)
+    if nameless := [i["id"] for i in coco.images if not isinstance(i.get("file_name"), str)]:
+        raise DataError(f"{path}: images {nameless[:5]} have no file_name")
     known = {category["id"] for category in coco.categories}
     if lost := [a["id"] for a in coco.annotations if a.get("category_id") not in known]:
         raise DataError(

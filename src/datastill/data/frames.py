@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datastill.data.coco import Record
-from datastill.data.images import Refusal, image_id
+from datastill.data.images import Refusal, image_id, printable
 from datastill.data.videos import find_videos
 from datastill.data.workers import Processes
 from datastill.errors import DataError
@@ -119,7 +119,7 @@ def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:
     try:
         frame = _chosen(video, choice)
     except DataError as error:
-        return Refusal(choice.name, str(error).removeprefix(f"{video}: "))
+        return Refusal(printable(choice.name), str(error).removeprefix(f"{video}: "))
     _keep(path, choice.name, frame)
     return _kept(path)
 

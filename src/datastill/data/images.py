@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from datastill.data.coco import Record
 from datastill.errors import DataError
 
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # of Pillow's, those that run no program
+NOT_READ = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    Image.DecompressionBombError,
+)  # what Pillow raises
 _ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # that make upright what has the orientation
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
@@ -26,6 +45,11 @@ class Refusal:
 
     file_name: str
     reason: str
+
+
+def printable(file_name: str) -> str:
+    """Return a name that is a text: bytes in it that are no UTF-8 are spelled out."""
+    return file_name.encode("utf-8", "backslashreplace").decode()
 
 
 def image_id(file_name: str) -> int:
@@ -77,24 +101,40 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     if not content:
         raise DataError("no readable image: the file is empty")
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if size and image.size != size != upright_size(image):
-                found, wanted = ("{} x {}".format(*each) for each in (upright_size(image), size))
+        with open_image(io.BytesIO(content)) as image:
+            upright = upright_size(image)
+            if size and image.size != size != upright:
+                found, wanted = ("{} x {}".format(*each) for each in (upright, size))
                 raise DataError(f"the image is {found}, its annotations are for {wanted}")
-            if size is None or upright_size(image) == size:
-                ImageOps.exif_transpose(image, in_place=True)
-            pixels = np.array(_rgb(image))
+            turn = _TURNS.get(_orientation(image)) if size in (None, upright) else None
+            pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
     except UnidentifiedImageError:
         raise DataError("no readable image: of no format that is known") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except NOT_READ as error:
         raise DataError(f"no readable image: {error}") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Open an image file, whatever its suffix, if it is of a format that images come in."""
+    return Image.open(file, formats=_FORMATS)
+
+
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return (width, height) after turning `image` as its EXIF orientation says."""
-    sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    sideways = _orientation(image) in _SIDEWAYS
     return image.size[::-1] if sideways else image.size
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or followed."""
+    if image.format == "TIFF":  # which Pillow turns as it loads
+        image.load()
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # whatever Pillow's parser trips over: the picture itself may be whole
+        return 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

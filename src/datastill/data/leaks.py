@@ -73,7 +73,8 @@ def _by_bytes(vals: list[str], others: list[str], digests: pd.Series[str]) -> di
 
 def _by_likeness(vals: list[str], others: list[str], hashes: pd.Series[str]) -> dict[str, str]:
     pairs = alike(hashes[vals].tolist(), hashes[others].tolist())
+    found = {other: (mine, bits) for mine, other, bits in pairs}
     return {
         others[other]: f"shows the same as {vals[mine]} ({bits} bits of its hash differ)"
-        for mine, other, bits in pairs
+        for other, (mine, bits) in found.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -55,21 +55,21 @@ def _blurred(cells: MatLike) -> MatLike:
 
 def alike(
     first: Sequence[str], second: Sequence[str], distance: int = SAME
-) -> list[tuple[int, int, int]]:
-    """Return (i, j, bits) wherever `first[i]` and `second[j]` differ by `distance` bits or fewer.
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (i, j, bits) wherever `first[i]` and `second[j]` differ by `distance` bits or fewer.
 
     The bits are those of the image or of its mirror, whichever are fewer. Images that show nothing
-    resemble none: two black frames are no evidence that sets share a picture. No pair is missed.
+    resemble none: two black frames are no evidence that sets share a picture. No pair is missed,
+    and none is held: of a camera that stands still, all frames are alike.
     Raises DataError where a hash is none.
     """
     ours, theirs = _words(first), _words(second)
     places = np.flatnonzero(theirs.any(axis=0))
     theirs = theirs[:, places]
-    pairs: list[tuple[int, int, int]] = []
     for i in np.flatnonzero(ours.any(axis=0)).tolist():
         near, bits = _near(ours[:, i], theirs, distance)
-        pairs += [(i, j, n) for j, n in zip(places[near].tolist(), bits.tolist(), strict=True)]
-    return pairs
+        for j, n in zip(places[near].tolist(), bits.tolist(), strict=True):
+            yield i, j, n
 
 
 def repeats(hashes: Sequence[str], distance: int = SAME) -> list[int]:

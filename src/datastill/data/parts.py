@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pandas as pd
 
@@ -64,9 +65,8 @@ def families(digests: Sequence[str], hashes: Sequence[str]) -> list[int]:
     """Return for every image the first one of those it belongs with: of its bytes, or alike."""
     heads = list(range(len(hashes)))
     same = {digest: i for i, digest in reversed(list(enumerate(digests)))}
-    pairs = [(same[digest], i) for i, digest in enumerate(digests)]
-    pairs += [(i, j) for i, j, _ in alike(hashes, hashes) if i < j]
-    for i, j in pairs:
+    copies = ((same[digest], i) for i, digest in enumerate(digests))
+    for i, j in chain(copies, ((i, j) for i, j, _ in alike(hashes, hashes) if i < j)):
         one, other = sorted((_head(heads, i), _head(heads, j)))
         heads[other] = one
     return [_head(heads, i) for i in range(len(heads))]

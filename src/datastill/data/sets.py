@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from datastill.data.coco import Coco, Record
-from datastill.data.images import Refusal, image_id, upright_size
+from datastill.data.images import (
+    NOT_READ,
+    Refusal,
+    image_id,
+    open_image,
+    printable,
+    upright_size,
+)
 from datastill.errors import DataError
 
 IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -94,10 +99,13 @@ def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
     names = [n for n in folder.listing() if PurePosixPath(n).suffix.lower() in IMAGE_KINDS]
     for name in sorted(names):
         file_name = f"{folder.name}/{name}"
+        if file_name != (text := printable(file_name)):
+            refused.append(Refusal(text, "its name is no UTF-8; rename it"))
+            continue
         try:
-            with Image.open(folder.path / name) as image:
+            with open_image(folder.path / name) as image:
                 width, height = upright_size(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except NOT_READ as error:
             refused.append(Refusal(file_name, f"no readable image: {error}"))
             continue
         identity = {"id": image_id(file_name), "file_name": file_name}

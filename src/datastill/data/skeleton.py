@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from datastill.data.coco import PERSON_KEYPOINTS, Record, mirror_swap
+from datastill.data.coco import PERSON_KEYPOINTS, Record, is_left, mirror_swap
 from datastill.errors import DataError
 
 COCO_SIGMAS = tuple(
@@ -101,7 +101,7 @@ def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozen
         except DataError as error:
             advice = 'rename it, or give the category its "flip_pairs": [["left", "right"], ...]'
             raise DataError(f"{error}; {advice}") from None
-        return swap, frozenset(i for i, name in enumerate(names) if "left" in name)
+        return swap, frozenset(i for i, j in enumerate(swap) if i != j and is_left(names[i]))
     swapped, left = list(range(len(names))), set()
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not (isinstance(pair, list) and len(pair) == 2 and all(end in names for end in pair)):

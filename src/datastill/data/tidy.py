@@ -15,6 +15,8 @@ from datastill.data import skeleton
 from datastill.data.coco import Coco, Record
 from datastill.errors import DataError
 
+_LEAST_SIDE = 0.01  # pixels of a box: less may vanish in float32
+
 
 def read_published(path: Path) -> Coco:
     """Read COCO JSON of others, which has no `annotations` where it lists images alone.
@@ -49,6 +51,7 @@ def keypoint_category(coco: Coco) -> Record:
     category = skeleton.keypoint_category(coco.categories)
     if category is None:
         raise DataError("expected one category with keypoints, found none")
+    _check_named([category])
     skeleton.skeleton_of([category])
     return category
 
@@ -57,40 +60,47 @@ def box_categories(coco: Coco) -> list[Record]:
     """Return id and name of all categories, by ascending id; raises DataError where there is none
     or one has no whole number as its id or no name.
     """
-    wrong = [
-        each
-        for each in coco.categories
-        if not isinstance(each["id"], int) or not isinstance(each.get("name"), str)
-    ]
-    if wrong or not coco.categories:
-        found = f"found {wrong[0]}" if wrong else "found none"
-        raise DataError(f"expected categories with a number as their id and a name, {found}")
+    _check_named(coco.categories)
     plain = [{"id": each["id"], "name": each["name"]} for each in coco.categories]
     return sorted(plain, key=lambda each: each["id"])
+
+
+def _check_named(categories: list[Record]) -> None:
+    wrong = [c for c in categories if not _whole(c["id"]) or not isinstance(c.get("name"), str)]
+    if wrong or not categories:
+        found = f"found {wrong[0]}" if wrong else "found none"
+        raise DataError(f"expected categories with a number as their id and a name, {found}")
+
+
+def _whole(number: Any) -> bool:
+    """Return whether it is an id that every file and tensor of ours holds."""
+    return isinstance(number, int) and -(2**63) <= number < 2**63
 
 
 def tidy(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     """Return all that is annotated of `categories`, without masks, and how much was left out.
 
     What is missing is worked out: of a category with keypoints, `keypoints` none marked and
-    `num_keypoints` counted from v; `iscrowd` 0, `area` that of the mask (polygons or RLE) or else
-    of the box. Boxes without extent are left out. Raises DataError naming the image or annotation
-    that is malformed, and where the file means something else by one of `categories`.
+    `num_keypoints` counted from v; `iscrowd` 0, `area`, also where it is 0, that of the mask
+    (polygons or RLE) or else of the box. Boxes without extent are left out. Raises DataError naming
+    the image or annotation that is malformed, and where the file means something else by one of
+    `categories`.
     """
     for category in categories:
         _same_category(coco, category)
     images = [_image(image) for image in coco.images]
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
-    if len(sizes) < len(images):
-        (number, _), *_ = Counter(image["id"] for image in images).most_common(1)
-        raise DataError(f"image {number}: expected an id of its own, found it more than once")
+    for key, what in (("id", "id"), ("file_name", "file")):
+        (most, times), *_ = Counter(i[key] for i in images).most_common(1) or [(None, 0)]
+        if times > 1:
+            raise DataError(f"image {most}: expected a {what} of its own, found it {times} times")
     for annotation in coco.annotations:
         if "category_id" not in annotation:
             raise DataError(f"annotation {annotation['id']}: expected a category_id, found none")
     known = {category["id"]: category for category in categories}
     mine = [a for a in coco.annotations if a["category_id"] in known]
     annotations = [_annotation(a, known[a["category_id"]], sizes) for a in mine]
-    kept = [a for a in annotations if a["bbox"][2] > 0 and a["bbox"][3] > 0]
+    kept = [a for a in annotations if min(a["bbox"][2:]) >= _LEAST_SIDE]
     return Coco(images, kept, list(categories)), len(annotations) - len(kept)
 
 
@@ -114,6 +124,8 @@ def _image(image: Record) -> Record:
     size = image.get("width"), image.get("height")
     if not all(isinstance(side, int) and side > 0 for side in size):
         raise DataError(f"image {image['id']}: expected width and height in pixels, found {size}")
+    if not _whole(image["id"]):
+        raise DataError(f"image {image['id']!r}: expected a whole number as its id, of 64 bits")
     return {key: image[key] for key in ("id", "file_name", "width", "height")}
 
 
@@ -121,7 +133,7 @@ def _annotation(
     annotation: Record, category: Record, sizes: Mapping[int, tuple[int, int]]
 ) -> Record:
     who = f"annotation {annotation['id']}"
-    size = sizes.get(annotation.get("image_id", 0))
+    size = sizes.get(annotation["image_id"]) if "image_id" in annotation else None
     bbox, area = annotation.get("bbox"), annotation.get("area")
     if size is None:
         raise DataError(f"{who}: expected the id of an image, found {annotation.get('image_id')}")
@@ -135,7 +147,7 @@ def _annotation(
         "image_id": annotation["image_id"],
         "category_id": annotation["category_id"],
         "bbox": bbox,
-        "area": _area(annotation, size) if area is None else area,
+        "area": area if area and area > 0 else _area(annotation, size),
         "iscrowd": int(annotation.get("iscrowd") or 0),
         **keypoints,
     }
@@ -163,11 +175,12 @@ def _numbers(values: Any, count: int) -> bool:
 
 
 def _area(annotation: Mapping[str, Any], size: tuple[int, int]) -> float:
+    of_box = float(annotation["bbox"][2] * annotation["bbox"][3])
     shape = annotation.get("segmentation")
     if not shape:
-        return float(annotation["bbox"][2] * annotation["bbox"][3])
+        return of_box
     try:
-        return float(masks.area(_encoded(shape, *size)))
+        return float(masks.area(_encoded(shape, *size))) or of_box
     except Exception as error:  # pycocotools raises it bare
         raise DataError(
             f"annotation {annotation['id']}: expected polygons or RLE as its segmentation, "

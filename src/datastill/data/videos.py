@@ -15,15 +15,16 @@ VIDEO_KINDS = (
 def find_videos(source: Path) -> tuple[Path, list[str]]:
     """Return the root folder and its videos: posix names relative to the root, sorted, each once.
 
-    `source` is a folder, searched with all folders in it that are no links, or a text file with one
-    path per line, relative to the file's folder; blank lines and lines with a leading # say
-    nothing. Raises DataError where it is absent or neither, names no video, or a path leaves the
-    folder.
+    `source` is a folder, searched with all folders in it that are no links, one video, or a text
+    file with one path per line, relative to the file's folder; blank lines and lines with a leading
+    # say nothing. Raises DataError where it is absent or none of these, names no video, or a path
+    leaves the folder.
     """
     if source.is_dir():
         root, names = source, _videos_below(source)
     elif source.is_file():
-        root, names = source.parent, _listed(source)
+        one = source.suffix.lower() in VIDEO_KINDS
+        root, names = source.parent, {source.name} if one else _listed(source)
     else:
         raise DataError(f"{source}: expected a folder or a list of videos, found nothing there")
     if not names:

@@ -116,7 +116,7 @@ class Selection:
         kept = agreeing >= self.views
         if self.keypoint:
             kept &= probabilities >= self.keypoint.value
-        if self.by_type:
+        if self.by_type and len(kept):
             kept &= probabilities >= np.array([each.value for each in self.by_type])
         return kept
 
@@ -181,7 +181,10 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
     instance = _instances(found, images, wanted, rules)
     ignored = rules.least_ignored
     if rules.keypoints == "agreement":
-        return Selection(instance, None, views=int(rules.least_views or 0), ignored=ignored)
+        views = int(rules.least_views or 0)
+        if _most_agreeing(candidates, instance) < views:
+            raise DataError(f"no keypoint has {views} views that agree; lower select.least_views")
+        return Selection(instance, None, views=views, ignored=ignored)
     probabilities = _probabilities(candidates, instance)
     if rules.keypoints == "match_by_type":
         counts = [max(1, round(share * len(probabilities))) for share in wanted.keypoint_shares]
@@ -199,6 +202,15 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
 def scores(candidates: Tables) -> NDArray[np.float64]:
     """Return the scores (n,) of all candidates, one table at least."""
     return np.concatenate([table["score"].to_numpy() for table in candidates.tables("score")])
+
+
+def _most_agreeing(candidates: Tables, instance: Threshold) -> int:
+    """Return how many views agree on the surest keypoint of the instances that are kept."""
+    most = 0
+    for table in candidates.tables("score", "agreeing"):
+        mine = rows(table["agreeing"])[table["score"].to_numpy() >= instance.value]
+        most = max(most, int(mine.max(initial=0)))
+    return most
 
 
 def _probabilities(candidates: Tables, instance: Threshold) -> NDArray[np.float64]:

@@ -141,7 +141,7 @@ def _renamed(name: str, file_name: str) -> str:
 
 
 def unlabelled(source: Path, labelled: Seen) -> Seen:
-    """Open the images, or count the videos, of a folder or of a list of videos.
+    """Open the images, or count the videos, of a folder, or take a video or a list of them.
 
     Raises DataError where it has neither, or both.
     """

@@ -73,13 +73,14 @@ def train(
         weight_decay=settings.weight_decay,
     )
     start = resume_at(settings)
-    if start:
+    state = load_state(_state_path(settings)) if start else None
+    if state:
         _log.warning("resuming at iteration %d", start)
-        state = load_state(_state_path(settings))
         detector.load_state_dict(state["detector"])
-        optimizer.load_state_dict(state["optimizer"])
         fabric.strategy.precision.load_state_dict(state["precision"])
     model, optimizer = fabric.setup(detector.train(), optimizer)
+    if state:  # only now: momenta take the device of their weights
+        optimizer.load_state_dict(state["optimizer"])
     learner = Learner(fabric, model, optimizer)
     journal = Journal(settings.folder / "journal.jsonl", start) if fabric.is_global_zero else None
     for iteration, examples in _load(
