@@ -111,7 +111,7 @@ def test_in_a_mirror_the_sides_of_a_person_change():
         (("Left Eye", "Nose", "Right Eye"), (2, 1, 0)),
         (("LeftElbow", "RightElbow", "RIGHT_HIP", "LEFT_HIP"), (1, 0, 3, 2)),
         (("L_Eye", "R_Eye", "hinge_r", "hinge_l"), (1, 0, 3, 2)),
-        (("r", "tail", "ear.l"), (0, 1, 2)),
+        (("r", "tail", "ear.l", "L1", "R1"), (0, 1, 2, 3, 4)),
         ((), ()),
     ],
 )

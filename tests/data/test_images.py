@@ -262,6 +262,17 @@ def test_a_picture_whose_exif_is_damaged_is_read_as_it_is_stored(root):
     assert np.array_equal(load_image(root, record("a.png", 9, 6)).permute(1, 2, 0), picture())
 
 
+def test_a_picture_whose_pixels_are_damaged_is_refused(root):
+    stream = io.BytesIO()
+    Image.fromarray(picture()).save(stream, "PNG")
+    content = bytearray(stream.getvalue())
+    start = content.index(b"IDAT") + 12
+    content[start : start + 40] = bytes(40)
+    (root / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: no readable image"):
+        load_image(root, record("a.png", 9, 6))
+
+
 def test_a_program_that_calls_itself_an_image_is_not_run(root):
     (root / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 6\nshowpage\n")
     with pytest.raises(DataError, match=r"a\.jpg: no readable image: of no format that is known"):

@@ -17,7 +17,6 @@ KILLED = """
 import os, runpy, signal, sys
 from pathlib import Path
 import torch
-from lightning_fabric import Fabric
 from datastill.train.loop import train
 
 whole = torch.save

@@ -39,7 +39,7 @@ def test_the_folder_holds_plain_data_alone(exported):
 
 def test_the_folder_of_the_training_keeps_its_own_card(place):
     card = (place.model("student") / "card.json").read_bytes()
-    with pytest.raises(DataError, match="expected another folder than the training's own"):
+    with pytest.raises(DataError, match="expected another folder than that of a training"):
         export.run(place, "student", place.model("student"), champion=False)
     assert (place.model("student") / "card.json").read_bytes() == card
 

@@ -64,7 +64,7 @@ class Coco:
 
 
 _SIDES = re.compile("left|right", re.IGNORECASE)
-_INITIALS = re.compile("(?<![A-Za-z])[LRlr](?![A-Za-z])")  # L_Eye, hinge_r
+_INITIALS = re.compile("(?<![A-Za-z0-9])[LRlr](?![A-Za-z0-9])")  # L_Eye, hinge_r
 _OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 

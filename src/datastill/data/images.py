@@ -18,9 +18,11 @@ from torch.nn.functional import interpolate
 from datastill.data.coco import Record
 from datastill.errors import DataError
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # of Pillow's, those that run no program
+# Those of Pillow's that images of data sets come in; with EPS, it would run a program.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 NOT_READ = (
     OSError,
+    EOFError,
     SyntaxError,
     ValueError,
     struct.error,
@@ -128,8 +130,9 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or followed."""
-    if image.format == "TIFF":  # which Pillow turns as it loads
+    if image.format in {"PNG", "TIFF"}:  # a PNG's EXIF may follow its pixels
         image.load()
+    if image.format == "TIFF":  # which Pillow turns as it loads
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))

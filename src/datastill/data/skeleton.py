@@ -55,10 +55,11 @@ def skeleton_of(categories: Sequence[Record]) -> Skeleton:
     """Return the skeleton of the one category that has keypoints, an empty one where none has.
 
     Mirror partners are the category's `flip_pairs`, [[left, right], ...] by name, or else follow
-    from `left` and `right` in the names. Sigmas are the category's `sigmas`, or else COCO's where
-    the names are COCO's, or else COCO's median for every keypoint: COCO's k = 2 sigma tell how far
-    several annotators of one image disagree, which a file with one annotation of everything cannot
-    tell, and how far keypoints spread over a body is no substitute for it.
+    from `left` and `right`, or a lone `l` and `r`, in the names. Sigmas are the category's
+    `sigmas`, or else COCO's where the names are COCO's, or else COCO's median for every keypoint:
+    COCO's k = 2 sigma tell how far several annotators of one image disagree, which a file with one
+    annotation of everything cannot tell, and how far keypoints spread over a body is no substitute
+    for it.
     Raises DataError, naming the category, where several have keypoints or one is malformed.
     """
     category = keypoint_category(categories)

@@ -90,10 +90,10 @@ def tidy(coco: Coco, *categories: Record) -> tuple[Coco, int]:
         _same_category(coco, category)
     images = [_image(image) for image in coco.images]
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
-    for key, what in (("id", "id"), ("file_name", "file")):
+    for key, what in (("id", "an id"), ("file_name", "a file")):
         (most, times), *_ = Counter(i[key] for i in images).most_common(1) or [(None, 0)]
         if times > 1:
-            raise DataError(f"image {most}: expected a {what} of its own, found it {times} times")
+            raise DataError(f"image {most}: expected {what} of its own, found it {times} times")
     for annotation in coco.annotations:
         if "category_id" not in annotation:
             raise DataError(f"annotation {annotation['id']}: expected a category_id, found none")

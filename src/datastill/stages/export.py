@@ -52,10 +52,10 @@ def best(place: Place) -> str:
 def write_model(place: Place, row: str, folder: Path) -> Path:
     """Write weights and card to `folder`; the card comes last, and makes it a model.
 
-    Raises DataError where that is the folder of the training itself, which has a card of its own.
+    Raises DataError where that is the folder of a training, which has a card of its own.
     """
-    if folder.resolve() == place.model(row).resolve():
-        raise DataError(f"{folder}: expected another folder than the training's own")
+    if folder.resolve().parent == place.model(row).resolve().parent:
+        raise DataError(f"{folder}: expected another folder than that of a training")
     card = model_card(place, row)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
