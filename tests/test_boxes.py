@@ -14,6 +14,9 @@ from pycocotools.cocoeval import COCOeval
 
 from datastill.data.coco import read_coco
 from datastill.data.households import CATEGORIES
+from datastill.data.images import load_image
+from datastill.distill.predict import view_boxes
+from datastill.distill.vote import vote
 from datastill.errors import DataError
 from datastill.evaluate.intervals import bootstrap, interval, match
 from datastill.model.checkpoint import load_detector
@@ -96,6 +99,20 @@ def test_every_candidate_has_a_category_and_the_votes_it_got(place):
     assert found["views"].between(1, 4).all()
     assert found["box_spread"].between(0, 0.5).all()
     assert {len(points) for points in found["keypoints"]} == {0}
+
+
+def test_candidates_are_what_the_views_elect_at_the_iou_of_the_params(place):
+    found = pd.read_parquet(place.candidates(ROW))
+    images = {image["id"]: image for image in annotate.asked_for(place, ROW).images}
+    detector, _ = load_detector(place.weights("co-35"))
+    how, several = annotate.looking(place, ROW), 0
+    for image_id, mine in found.groupby("image_id"):
+        pixels = load_image(place.images, images[image_id])
+        elected, support = vote(view_boxes(detector, pixels, how), 0.8, 100)
+        np.testing.assert_allclose(np.stack(mine["box"]), elected.boxes, atol=0.01)
+        assert mine["views"].tolist() == support.views.tolist()
+        several += int((support.views > 1).sum())
+    assert several
 
 
 def test_every_category_has_its_own_threshold_in_the_card_and_in_the_evidence(place):

@@ -14,6 +14,9 @@ import psutil
 import pytest
 import yaml
 
+from datastill.pipeline.board import Board
+from datastill.pipeline.jobs import Job
+
 ROOT = Path(__file__).parent.parent
 STEP = """
 import json, os, sys, time
@@ -99,9 +102,23 @@ def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
     assert told[0].startswith("1 of 4 stages are out of date; 2 at a time")
     assert [line.split(",")[0].strip() for line in told[1:]] == ["data", "a", "b", "c"]
     assert len(steps(small)) == 4
-    assert small.run("datastill", "run").returncode == 0
+    answer = small.run("datastill", "run")
+    assert answer.returncode == 0
+    assert "1 stages ran" in answer.stdout
     assert names(small)[4:] == ["data"]
     assert up_to_date(small)
+
+
+def test_a_terminal_shows_how_far_stages_are_and_what_they_said_last(tmp_path, monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    log = tmp_path / "a.log"
+    log.write_bytes(b"began\n12 of 30\r13 of 30 \xff\n\n")
+    with Board(4) as board:
+        board.show(1, [Job("supervised@co-35", log, "3", None)])
+    told = capsys.readouterr().err
+    assert all(part in told for part in ("1 of 4 stages", "supervised@co-35", "gpu 3", "13 of 30"))
+    assert "12 of 30" not in told
 
 
 def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):

@@ -95,6 +95,30 @@ def test_every_line_of_a_committed_table_goes_back_to_the_source_of_its_images(
         assert all(file["md5"] for _, node in nodes for file in node["files"])
 
 
+def test_a_set_that_a_training_did_not_read_is_no_link_of_its_chain(clone):
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    stage = lock["stages"]["supervised@co-35"]
+    stage["deps"] = [dep for dep in stage["deps"] if not dep["path"].endswith("/data/co-35.json")]
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    with pytest.raises(DataError, match=r"supervised@co-35 has not read .*co-35\.json"):
+        chain("miniature", "co-35")
+
+
+def test_annotations_say_from_which_score_and_which_probability_on(clone):
+    card = json.loads(Path("results/miniature/annotations/co-35_co-80.json").read_text())
+    least = {name: each["value"] for name, each in card["thresholds"].items()}
+    text, _ = trace.run(open_place("miniature"), LINE, check=False, as_json=False)
+    told = f"scored {least['instance']:.4f} or more, keypoints {least['keypoint']:.4f} or more"
+    assert told in text
+
+
+def test_each_gain_names_the_rows_that_it_is_over(clone):
+    told, _ = chain("seeds", "results/seeds/table1.csv:co-35_co-80")
+    facts = told["chains"][0]["facts"]
+    assert facts["gain_over"] == [f"co-35_seed-{seed}" for seed in range(3)]
+    assert facts["control_gain_over"] == [f"co-35-long_seed-{seed}" for seed in range(3)]
+
+
 TABLES = [
     path.relative_to(ROOT)
     for profile in SUITE

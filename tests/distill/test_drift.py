@@ -33,6 +33,23 @@ def test_smaller_images_are_said_to_be_smaller():
     assert "brightness" not in warning
 
 
+def test_upright_images_are_said_to_be_upright():
+    found = card(looks(50, 120.0, size=(480, 640)))
+    assert found["shift"]["aspect"] < 0
+    assert "aspect -" in found["warnings"][0]
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.45, 0), (0.55, 1)])
+def test_half_a_deviation_is_a_shift(share, told):
+    one = np.random.default_rng(0).normal(0, 10, 50).std()
+    assert len(card(looks(50, 120 + share * one))["warnings"]) == told
+
+
+@pytest.mark.parametrize(("threshold", "told"), [(0.49, 1), (0.51, 0), (0.94, 0), (0.96, 1)])
+def test_doubt_begins_below_a_half_and_above_95_percent(threshold, told):
+    assert len(card(looks(50, 120.0), threshold)["warnings"]) == told
+
+
 @pytest.mark.parametrize(
     ("threshold", "words"),
     [(0.2, "down to a score of 0.20 are accepted"), (0.97, "up to a score of 0.97 are rejected")],

@@ -7,6 +7,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from datastill.data.coco import PERSON, Coco, stream_coco, write_coco
+from datastill.distill import generate as generating
 from datastill.distill.generate import EVIDENCE, EvidenceFile, generate, rounded, with_verdicts
 from datastill.distill.select import Density, Rules, Selection, Threshold, select
 
@@ -47,6 +48,15 @@ def test_annotations_are_numbered_on_over_the_tables(two):
     judged = with_verdicts(two, at(0.1, 0.1), "match")
     numbers = [a["id"] for a in generate([judged, judged.slice(0, 0), judged], {1: 0.5})]
     assert numbers == [1, 2, 3, 4]
+
+
+def test_evidence_of_many_tables_has_every_candidate_once_and_in_order(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(generating, "_GROUP", 3)
+    file = EvidenceFile(tmp_path / "row.parquet")
+    for _ in range(5):
+        file.add(with_verdicts(two, at(0.5, 0.31), "match"))
+    file.close()
+    assert pd.read_parquet(tmp_path / "row.parquet")["image_id"].tolist() == [101, 100] * 5
 
 
 @pytest.mark.parametrize("digits", [2, 4])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as transforms
 
-from datastill.distill.predict import Inference, look, predict, view_boxes
+from datastill.distill.predict import Inference, look, mean_heatmaps, predict, view_boxes
 from datastill.distill.views import View, all_views
 from datastill.distill.vote import vote
 from datastill.instances import Instances
@@ -69,15 +69,18 @@ def reference(detector, image, inference):
         maps = [
             seen_heatmaps(detector, image, boxes, view, inference.swap) for view in inference.views
         ]
-    mean = sum(maps) / len(maps)
-    keypoints = np.zeros((*mean.shape[:2], 3))
+    return boxes, found.scores, points_of(sum(maps) / len(maps), boxes)
+
+
+def points_of(heatmaps, boxes):
+    keypoints = np.zeros((*heatmaps.shape[:2], 3))
     for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        for k, heatmap in enumerate(mean[i]):
+        for k, heatmap in enumerate(heatmaps[i]):
             row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
             u = refine(heatmap[row], column) / heatmap.shape[1]
             v = refine(heatmap[:, column], row) / heatmap.shape[0]
             keypoints[i, k] = x1 + u * (x2 - x1), y1 + v * (y2 - y1), heatmap.max()
-    return boxes, found.scores, torch.from_numpy(keypoints).float()
+    return torch.from_numpy(keypoints).float()
 
 
 def assert_same(ours, theirs, atol=1e-4):
@@ -98,6 +101,24 @@ def test_predictions_are_those_of_a_plain_slow_reference(detector, noise, swap, 
         assert len(ours) == 4
         assert_same(ours, Instances(boxes, scores, ours.labels, keypoints))
         assert ours.keypoints[..., 2].max() > 0.05  # a peak, not the flat 1 / 784
+
+
+@torch.no_grad()
+def test_evidence_is_how_far_the_keypoints_of_each_view_are_off(detector, noise, swap):
+    image, how = noise(61, 83, 1), Inference(PLAIN, VIEWS, swap)
+    (found,) = look(detector, [image], how)
+    boxes, points = found.instances.boxes, found.instances.keypoints[..., :2]
+    maps = [seen_heatmaps(detector, image, boxes, view, swap) for view in VIEWS]
+    own = torch.stack([points_of(each, boxes)[..., :2] for each in maps])
+    unit = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt()[:, None]
+    far = (own - points).norm(dim=-1) / unit
+    spread = far.square().mean(0).sqrt()
+    torch.testing.assert_close(found.evidence.spread, spread, rtol=0, atol=1e-3)
+    assert ((far <= 0.049).sum(0) <= found.evidence.agreeing).all()
+    assert (found.evidence.agreeing <= (far <= 0.051).sum(0)).all()
+    mean, peaks = mean_heatmaps(detector, image, boxes, how)
+    np.testing.assert_allclose(mean, sum(maps) / len(maps), atol=1e-4)
+    torch.testing.assert_close(peaks, own, rtol=0, atol=1e-2)
 
 
 def test_every_view_counts(detector, noise, swap):

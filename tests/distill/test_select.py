@@ -99,6 +99,12 @@ def test_a_set_without_people_to_count_is_an_error(annotations, listed):
         density(Coco(listed(2), annotations, [PERSON]))
 
 
+def test_a_hidden_keypoint_is_a_marked_one(listed):
+    someone = person(100, BOX, 50, 2)
+    someone["keypoints"][2] = 1
+    assert density(Coco(listed(1), [someone], [PERSON])).keypoint_shares[:3] == (1, 1, 0)
+
+
 @pytest.fixture
 def five(table, in_memory):
     """Five candidates on four images, two keypoints each, in two tables and an empty one."""
@@ -162,12 +168,25 @@ def test_keypoints_stay_by_the_views_that_agree_on_them(five):
     ]
 
 
-def test_views_that_never_agree_are_an_error_before_anything_is_learned(five):
-    with pytest.raises(DataError, match="no keypoint has 19 views that agree"):
-        select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=19))
+def test_the_views_that_must_agree_are_those_on_people_who_are_kept(five):
+    # 18 agree on the rejected 0.2 alone; on those who are kept 17 at most
+    assert select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=17)).views
+    with pytest.raises(DataError, match="no keypoint has 18 views that agree"):
+        select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=18))
 
 
-def test_where_nothing_is_found_no_keypoint_stays_by_any_rule(five):
+@pytest.mark.parametrize("keypoints", ["match", "match_by_type", "fixed", "agreement"])
+def test_the_band_to_ignore_goes_with_every_rule_for_keypoints(five, keypoints):
+    rules = Rules(keypoints=keypoints, least_views=9, least_probability=0.1, least_ignored=0.3)
+    assert select(five, 4, wanted(0.75, 1.0), rules).ignored == 0.3
+
+
+def test_a_keypoint_that_is_hardly_ever_marked_is_kept_once(five):
+    found = select(five, 4, wanted(0.75, 1.0, (0.0, 2 / 3)), Rules(keypoints="match_by_type"))
+    assert found.by_type[0] == Threshold(0.9, 1, 1, exhausted=False)
+
+
+def test_where_nothing_is_found_thresholds_by_type_keep_nothing(five):
     found = select(five, 4, wanted(0.75, 1.0), Rules(keypoints="match_by_type"))
     nothing = np.zeros((0, 0))
     assert found.keeps_keypoints(nothing, nothing.astype(np.int16)).shape == (0, 0)

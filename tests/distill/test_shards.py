@@ -27,6 +27,13 @@ def test_a_shard_is_named_for_the_content_of_its_images(tmp_path, listed):
     assert one.path == same.path != other.path
 
 
+def test_a_shard_is_named_for_the_ids_of_its_images(tmp_path, listed):
+    digests = {"0.png": "a", "1.png": "b"}
+    renumbered = [{**image, "id": image["id"] + 1} for image in listed(2)]
+    (one,), (other,) = (cut(images, digests, tmp_path) for images in (listed(2), renumbered))
+    assert one.path != other.path
+
+
 def test_a_shard_comes_back_with_its_candidates_and_refusals(shard, table):
     candidates = table([(100, 0.5, BOX, [0.1, 0.2])])
     refused = [Refusal("1.png", "no readable image: é")]

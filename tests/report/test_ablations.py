@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from datastill.errors import DataError
 from datastill.evaluate.intervals import bootstrap, interval
+from datastill.report import curves
 from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
 from datastill.report.curves import ablation_figure
@@ -72,6 +74,23 @@ def test_table_2_compares_each_student_with_labels_alone_for_as_long(
     assert np.isnan(lines["s-130"]["paper_ap"])
 
 
+def test_departures_and_other_labels_or_backbones_have_no_place_in_table_2(
+    teacher, student, result
+):
+    rows = [
+        teacher(),
+        teacher("long", 10, 270000),
+        result("co-35", first(3), row="fewer labels", iterations=270000),
+        teacher("slim", 3, 270000, backbone="slim"),
+        student("s-130", 9, 130000),
+        student("s-270", 16, 270000),
+        *(student(f"part {n}", 9, 130000 + n, fraction=n / 10) for n in range(1, 5)),
+    ]
+    lines = by_row(ablation_table("table2", rows))
+    assert list(lines) == ["teacher", "long", "s-130", "s-270"]
+    assert lines["s-270"]["control"] == "long"
+
+
 def test_a_gain_of_many_images_is_one_and_a_gain_of_one_image_is_none(teacher, student):
     rows = [teacher(), student("a", 18, 130000), student("b", 9, 260000)]
     lines = by_row(ablation_table("table2", rows))
@@ -96,6 +115,7 @@ def test_table_3_shows_one_view_and_all_of_what_was_tested_so(teacher, student, 
         ("teacher", 18),
     ]
     assert table[1]["ap"] == pytest.approx(ap_of_images(first(16)))
+    assert [table[0]["ap_low"], table[0]["ap_high"]] == rows[0].metrics["interval"]
     assert table[1]["gain"] == pytest.approx(ap_of_images(first(16)) - ap_of_images(first(8)))
     assert (table[1]["over"], table[1]["gain_verdict"]) == ("teacher", "gain")
     assert table[1]["gain_p"] == pytest.approx(2 / 1001)  # no draw of 1,000 says otherwise
@@ -161,6 +181,7 @@ def test_figure_6_orders_students_by_what_their_teacher_is_worth_as_it_annotates
         student("of weak", 9, teacher="weak"),
         student("one view", 10, views=1),
         student("all views", 11),
+        student("strong", 12, augmentation="strong"),
     ]
     lines = by_row(ablation_table("figure6", rows))
     ours = [row for row in lines if row != "paper"]
@@ -303,10 +324,52 @@ def test_all_ways_to_show_a_table_show_it(teacher, student, tmp_path):
     assert "(figure5.png)" in page
     assert "0.5: 66.4" in page
     assert "| all | fraction 1.0, labelled_share 0.5 | 260,000 | 1 |" in page
-    assert "teacher" in ablation_text(table)
-    for _ in range(2):
-        ablation_figure(table, tmp_path / "a.png")
-    one = (tmp_path / "a.png").read_bytes()
-    ablation_figure(table, tmp_path / "b.png")
-    assert (tmp_path / "b.png").read_bytes() == one
+    (told,) = [each for each in ablation_text(table).splitlines() if each.startswith("all ")]
+    assert told.split()[:5] == ["all", "fraction", "1.0,", "labelled_share", "0.5"]
+    for name in ("a.png", "b.png"):
+        ablation_figure(table, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert to_csv(table) == to_csv(ablation_table("figure5", rows))
+
+
+def test_every_number_of_a_page_stands_in_its_own_column(teacher, student):
+    rows = [teacher(), teacher("control", 9, 180000), student("plain", 12)]
+    rows[2].metrics.update(ap50=81.0, ap75=62.0)
+    table = ablation_table("beyond", [*rows, student("one view", 10, views=1)])
+    lines = [line.split("|") for line in ablation_markdown(table).splitlines() if "|" in line]
+    names, cells = ([cell.strip() for cell in line] for line in (lines[0], lines[3]))
+    shown, line = dict(zip(names, cells, strict=True)), by_row(table)["plain"]
+    assert (shown["row"], shown["over"]) == ("plain", "control")
+    assert shown["AP [95 %]"] == f"{line['ap']:.1f} [{line['ap_low']:.1f}, {line['ap_high']:.1f}]"
+    assert (shown["AP50"], shown["AP75"]) == ("81.0", "62.0")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are drawn, to look at."""
+    made = []
+    monkeypatch.setattr(curves, "Figure", lambda **how: made.append(Figure(**how)) or made[-1])
+    return made
+
+
+def test_a_picture_of_rows_has_every_ap_beside_its_row(teacher, student, tmp_path, drawn):
+    rows = [teacher(), teacher("control", 9, 180000), student("plain", 12)]
+    table = ablation_table("beyond", [*rows, student("one view", 10, views=1)])
+    ablation_figure(table, tmp_path / "bars.png")
+    (axis,) = drawn[0].axes
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    shown = {names[round(mark.get_ydata()[0])]: mark.get_xdata()[0] for mark in axis.lines}
+    assert shown == dict(zip(table["row"], table["ap"], strict=True))
+
+
+def test_a_picture_of_curves_has_the_control_at_its_own_ap(
+    teacher, student, ap_of_images, tmp_path, drawn
+):
+    rows = [teacher(), teacher("long", 9, 260000)]
+    rows.append(student("all", 12, 260000, fraction=1.0, labelled_share=0.5))
+    ablation_figure(ablation_table("figure5", rows), tmp_path / "curves.png")
+    shown = {curve.get_label(): curve for curve in drawn[0].axes[0].lines}
+    assert shown["control"].get_ydata()[0] == pytest.approx(ap_of_images(first(9)))
+    assert shown["distilled"].get_ydata()[0] == pytest.approx(ap_of_images(first(12)))
+    places = [shown[role].get_xdata()[0] for role in ("supervised", "distilled")]
+    assert places == [0.0, 1.0]

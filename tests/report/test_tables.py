@@ -36,6 +36,12 @@ def test_a_gain_is_the_difference_to_the_baseline_and_its_interval_paired(result
     assert [found["ap_low"], found["ap_high"]] == distilled.metrics["interval"]
 
 
+def test_a_baseline_as_long_as_the_distilled_line_is_not_its_control_too(result):
+    table = table1([result("a"), result("a+b", MOST)], {})
+    assert table["role"].tolist() == ["supervised", "distilled"]
+    assert pd.isna(line(table, "distilled")["control_gain"])
+
+
 @pytest.mark.parametrize(
     ("found", "verdict"), [(MOST, "gain"), (HALF, "not distinguishable"), (FEW, "loss")]
 )

@@ -49,6 +49,33 @@ def test_markdown_puts_the_paper_beside_ours(small):
     assert upper.endswith(" | 65.1 | +10.2 |")
 
 
+def test_every_number_stands_in_its_own_column(as_published, unions):
+    text = to_markdown(table1(as_published, unions, published("table1_keypoints"), resamples=20))
+    row = (
+        "| supervised | co-35 |  | resnet50 | 130,000 | 1 | 54.9 [54.3, 55.5] | 80.5 | 59.0 "
+        "| 50.1 | 62.8 |"
+    )
+    assert row in text
+
+
+def test_each_gain_has_its_own_interval_and_verdict(result, unions):
+    rows = [
+        result("co-35", range(1, 11)),
+        result("co-35", range(1, 17), iterations=360000),
+        result("co-35+co-80", range(1, 18), iterations=360000),
+    ]
+    table = table1(rows, unions)
+    line = table[table["role"] == "distilled"].iloc[0]
+    assert (line["gain_verdict"], line["control_gain_verdict"]) == ("gain", "not distinguishable")
+    over, control = (
+        f"{line[name]:+.1f} [{line[f'{name}_low']:z.1f}, {line[f'{name}_high']:z.1f}]"
+        for name in ("gain", "control_gain")
+    )
+    assert f"| {over} | {control} not distinguishable |" in to_markdown(table)
+    (told,) = [each for each in to_text(table).splitlines() if each.startswith("distilled")]
+    assert told.index(over) < told.index(f"{control} ~")
+
+
 def test_markdown_of_other_data_does_not_mention_the_paper(result):
     rows = [result("street"), result("street+crowd", range(1, 17), iterations=900)]
     text = to_markdown(table1(rows, {}))

@@ -11,11 +11,13 @@ import pytest
 from pycocotools.coco import COCO
 
 from datastill.data.images import image_id, read_image
+from datastill.distill.predict import Inference
 from datastill.distill.predict import predict as look
-from datastill.distill.views import View
+from datastill.distill.ready import through
+from datastill.distill.views import View, all_views
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
-from datastill.stages.annotate import inference, looked_for
+from datastill.stages.annotate import looked_for
 from datastill.stages.export import write_model
 from datastill.stages.predict import Output, find_model, run
 
@@ -63,6 +65,7 @@ def test_what_is_found_is_what_evaluation_found(place, command):
     for mine, theirs in zip(found, evaluated, strict=True):
         assert mine["category_id"] == 3
         np.testing.assert_allclose(mine["keypoints"], theirs["keypoints"], atol=0.006)
+        np.testing.assert_allclose(mine["bbox"], theirs["bbox"], atol=0.02)
 
 
 def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(place, command):
@@ -80,10 +83,18 @@ def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(place, comman
 def test_all_views_are_those_of_multi_transform_inference(place, command, views):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--views", views)
     detector, _ = load_detector(place.weights("teacher"))
-    how = inference(place, looked_for(place, "student"), multi=True)
+    swap = looked_for(place, "student").skeleton.swap
+    how = Inference(View(128, 360), all_views([96, 128], 360, flip=True), swap)
     (expected,) = look(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
     found = np.array([r["keypoints"] for r in json.loads(out)]).reshape(-1, 5, 3)
     np.testing.assert_allclose(found, expected.keypoints, atol=0.006)
+
+
+def test_the_views_and_the_vote_are_those_of_the_params(place):
+    changes = {"flip": False, "long_side": 200, "voting_iou": 0.7}
+    how = through(place.params.views.model_dump() | changes, looked_for(place, "student"), None)
+    assert how.views == (View(96, 200), View(128, 200))
+    assert (how.plain, how.voting_iou) == (View(128, 360), 0.7)
 
 
 def test_fewer_views_are_those_closest_to_the_plain_one(place):
