@@ -170,13 +170,15 @@ def test_a_commit_named_for_code_has_the_digest_that_dvc_took(monkeypatch, tmp_p
     shutil.copy(ROOT / ".dvcignore", tmp_path)
     tree = subprocess.run(["git", "archive", commit, "src"], capture_output=True, check=True)
     subprocess.run(["tar", "x"], input=tree.stdout, cwd=tmp_path, check=True)
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    deps = {dep["path"]: dep["md5"] for dep in stages["supervised@co-35"]["deps"]}
+    code = [path for path in deps if path.startswith("src/")]
     dvc = [sys.executable, "-m", "dvc"]
-    added = [*dvc, "add", "-q", "src/datastill/train"]
-    for command in (["git", "init", "-q"], [*dvc, "init", "-q"], added):
+    for command in (["git", "init", "-q"], [*dvc, "init", "-q"], [*dvc, "add", "-q", *code]):
         subprocess.run(command, cwd=tmp_path, check=True)
-    taken = yaml.safe_load((tmp_path / "src/datastill/train.dvc").read_text())["outs"][0]["md5"]
-    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]["supervised@co-35"]
-    assert taken in [dep["md5"] for dep in lock["deps"]]
+    for path in code:
+        (taken,) = yaml.safe_load((tmp_path / f"{path}.dvc").read_text())["outs"]
+        assert taken["md5"] == deps[path], path
 
 
 def test_a_mean_of_seeds_goes_back_to_every_seed_of_row_and_teacher(clone):
