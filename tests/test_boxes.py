@@ -247,6 +247,9 @@ def test_the_champion_the_exported_folder_and_the_row_answer_alike(place, tmp_pa
     champion = mlflow.pyfunc.load_model("models:/datastill-boxes@champion")
     image = next(iter(sorted((place.images / "val").iterdir())))
     jpeg = base64.b64encode(image.read_bytes()).decode()
+    ids = {each["file_name"]: each["id"] for each in read(place.image_set("val"))["images"]}
+    detections = read(place.detections(export.best(place)))
+    evaluated = [d["bbox"] for d in detections if d["image_id"] == ids[f"val/{image.name}"]]
     for views in (1, 4):
         (answer,) = champion.predict(pd.DataFrame({"image": [jpeg]}), params={"views": views})
         for name in (str(folder), export.best(place)):
@@ -254,4 +257,6 @@ def test_the_champion_the_exported_folder_and_the_row_answer_alike(place, tmp_pa
             found = json.loads(predict.run(model, [str(image)], views, predict.Output(None, None)))
             assert [r["bbox"] for r in found] == [r["bbox"] for r in answer]
             assert [r["category_id"] for r in found] == [r["category_id"] for r in answer]
+            if views == 1:
+                np.testing.assert_allclose([r["bbox"] for r in found], evaluated, atol=0.02)
             assert found
