@@ -130,6 +130,24 @@ def test_where_people_disagree_the_later_file_wins_and_a_table_says_where(merge)
     assert "1 images are labelled differently; the later file is taken" in said
 
 
+@pytest.mark.parametrize(
+    "change", [{"bbox": [10, 10, 16, 36]}, {"keypoints": [*KEPT[:-3], 26, 37, 2]}]
+)
+def test_one_box_or_keypoint_moved_by_a_pixel_is_a_conflict(merge, change):
+    tool = content([image(9, "a.jpg")], [label(1, 9, **change)])
+    _, said, _ = merge({"base.json": BASE, "tool.json": tool})
+    assert "1 images are labelled differently" in said
+
+
+def test_boxes_that_rounding_puts_in_another_order_are_the_same_ones(merge):
+    sides = ([0, 50, 9, 9], [0.2, 5, 9, 9]), ([0.2, 5, 9, 9], [0.4, 50, 9, 9])
+    base, tool = (
+        content([image(1, "a.jpg")], [label(n, 1, bbox=box) for n, box in enumerate(boxes)])
+        for boxes in sides
+    )
+    assert "no file contradicts another" in merge({"base.json": base, "tool.json": tool})[1]
+
+
 def test_categories_and_keypoints_go_by_their_names(merge):
     base = content(
         [image(1, "a.jpg")], [label(1, 1, 7)], [{**PERSON, "id": 7}, {"id": 90, "name": "car"}]

@@ -23,6 +23,7 @@ class Steps:
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done, self._note = what, total, 0, ""
+        self._before = 0
         self._console = Console(stderr=True)
         self._began = self._spoke = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -54,12 +55,13 @@ class Steps:
             self._bar.update(self._task, completed=self._done, note=note)
         elif time.monotonic() - self._spoke > _SECONDS_BETWEEN_LINES:
             self._spoke = time.monotonic()
-            left = (self._total - self._done) * (self._spoke - self._began) / max(1, self._done)
+            mine = max(1, self._done - self._before)
+            left = (self._total - self._done) * (self._spoke - self._began) / mine
             self._say(f"about {left:.0f} s left")
 
     def start_at(self, done: int) -> None:
         """Count what an earlier run has done, without taking it for speed."""
-        self._done = done
+        self._done = self._before = done
         self._bar.update(self._task, completed=done)
 
     def _say(self, what: str) -> None:

@@ -187,6 +187,12 @@ def test_tries_that_bring_nothing_new_end_with_what_was_expected_and_found(web, 
     assert download(web.archive, tmp_path, ignore).read_bytes() == CONTENT
 
 
+def test_tries_are_counted_anew_once_more_bytes_have_come(web, tmp_path):
+    web.cuts = [70_000] * 4  # one more than there are pauses
+    assert download(web.archive, tmp_path, ignore).read_bytes() == CONTENT
+    assert len(web.asked) == 5
+
+
 def test_a_missing_file_is_an_error_at_once(web, tmp_path):
     web.statuses = [404]
     with pytest.raises(DataError, match=r"a\.zip: expected a file, found HTTP status 404"):

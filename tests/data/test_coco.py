@@ -68,6 +68,10 @@ def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
             f"{CATEGORIES}}}".encode(),
             r"annotations \[6\] name images",
         ),
+        (
+            f'{{{IMAGES}, "annotations": [{{"id": 5}}], {CATEGORIES}}}'.encode(),
+            r"annotations \[5\] name images",
+        ),
     ],
 )
 def test_a_file_that_is_no_coco_is_named_with_the_place(tmp_path, content, place):

@@ -49,6 +49,33 @@ def minibatches(tmp_path, coco, person, write_images):
     return build
 
 
+def test_only_generated_images_are_distorted_where_that_is_asked(tmp_path, coco, write_images):
+    sets = [coco([10], folder="labelled"), coco([200], folder="generated")]
+    for content in sets:
+        write_images(tmp_path, content)
+    for strong in (False, True):
+        augmentation = Augmentation((20, 40), 60, SWAP, strong)
+        batches = Minibatches(sets, tmp_path, MixedSampler((1, 1), 0.5, 4, 4, 0), augmentation)
+        seen = [(e.source, e.image.unique().tolist()) for i in range(4) for e in batches[i]]
+        assert {source for source, _ in seen} == {0, 1}
+        assert all(levels == [10] for source, levels in seen if source == 0)
+        assert any(levels != [200] for source, levels in seen if source == 1) == strong
+
+
+def test_every_place_iteration_and_seed_has_a_scale_of_its_own(tmp_path, coco, write_images):
+    content = coco([1])  # one image: the sampler always draws the same
+    write_images(tmp_path, content)
+
+    def sides(seed):
+        sampler = MixedSampler((1,), 1.0, 6, 4, seed)
+        batches = Minibatches([content], tmp_path, sampler, Augmentation((20, 200), 999, SWAP))
+        return [tuple(e.image.shape[-2] for e in batches[i]) for i in range(6)]
+
+    assert all(len(set(batch)) > 2 for batch in sides(0))
+    assert len(set(sides(0))) == 6
+    assert sides(0) != sides(1)
+
+
 def test_in_a_mirror_x_counts_from_the_other_border_and_sides_change():
     seen = target(
         [[10.0, 20.0, 30.0, 60.0]], [[[50.0, 25.0, 2.0], [12.0, 22.0, 1.0], [0.0, 0.0, 0.0]]]

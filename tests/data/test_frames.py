@@ -332,6 +332,14 @@ def test_a_folder_is_searched_for_videos_of_any_depth_and_case(library):
     )
 
 
+def test_every_kind_of_video_is_looked_for(tmp_path):
+    more = ["a.m4v", "a.3gp", "a.mpeg", "a.m2ts", "a.ogv"]
+    names = sorted([*(kind[0] for kind in KINDS), *more])
+    for name in names:
+        (tmp_path / name).touch()
+    assert find_videos(tmp_path)[1] == names
+
+
 def test_one_video_is_one_video(library):
     assert find_videos(library / "sub/A.MKV") == (library / "sub", ["A.MKV"])
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datastill.data.images import Refusal, image_id
+from datastill.data.images import Refusal, image_id, load_image
 from datastill.data.sets import (
     Folder,
     folder_images,
@@ -147,6 +147,15 @@ def test_a_folder_lists_its_images_sorted_upright_and_those_that_are_none(tmp_pa
     ]
     assert [refusal.file_name for refusal in refused] == ["mine/empty.png", "mine/text.jpg"]
     assert all(refusal.reason.startswith("no readable image: ") for refusal in refused)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "JPEG", "png", "bmp", "webp", "tif", "TIFF"])
+def test_every_kind_of_image_is_listed_and_read(tmp_path, kind):
+    (tmp_path / "x").mkdir()
+    Image.new("RGB", (40, 30), (10, 200, 30)).save(tmp_path / f"x/a.{kind}")
+    (record,), refused = folder_images(Folder(tmp_path / "x", "x"))
+    assert (record["file_name"], refused) == (f"x/a.{kind}", [])
+    assert load_image(tmp_path, record).shape == (3, 30, 40)
 
 
 def test_an_image_whose_name_is_no_text_is_refused_by_a_name_that_is(tmp_path):

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from datastill.model.classifier import Classifier
-from datastill.model.detector import Batch
+from datastill.model.detector import Batch, build_detector
 
 QUESTIONS = {"what": 3, "hair": 2}
 
@@ -30,6 +30,14 @@ def test_a_loss_is_the_cross_entropy_over_those_that_were_asked(classifier, imag
     assert losses["hair"].item() == pytest.approx(expected.item(), abs=1e-6)
     expected = functional.cross_entropy(logits["what"], torch.tensor([0, 2, 1]))
     assert losses["what"].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_a_body_is_shown_what_a_detector_shows_it(classifier, images):
+    seen, (image,) = [], images((48, 48))
+    classifier.body.register_forward_pre_hook(lambda _, given: seen.append(given[0][0]))
+    classifier.logits([image])
+    expected = build_detector("small", 5).rcnn.transform.normalize(image)
+    torch.testing.assert_close(seen[0], expected)
 
 
 def test_a_question_that_nobody_was_asked_costs_nothing(classifier, images):

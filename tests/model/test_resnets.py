@@ -46,6 +46,29 @@ def test_the_whole_is_torchvisions_keypoint_r_cnn_layer_by_layer():
     assert shapes[0] == shapes[1]
 
 
+def sampling(rcnn):
+    rpn, heads = rcnn.rpn, rcnn.roi_heads
+    return [
+        rpn._pre_nms_top_n,
+        rpn._post_nms_top_n,
+        rpn.nms_thresh,
+        vars(rpn.fg_bg_sampler),
+        vars(heads.fg_bg_sampler),
+        heads.nms_thresh,
+        heads.score_thresh,
+        rpn.anchor_generator.sizes,
+        rpn.anchor_generator.aspect_ratios,
+    ]
+
+
+def test_anchors_proposals_and_samples_are_those_of_torchvision():
+    with torch.device("meta"):
+        ours = build_detector("resnet50", 17).rcnn
+        theirs = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    assert sampling(ours) == sampling(theirs)
+    assert ours.roi_heads.detections_per_img == 20
+
+
 def test_a_body_keeps_its_first_layers_and_all_normalisation_unless_thawed():
     with torch.device("meta"):
         body, thawed = (build_detector("resnet50", 17, thawed=t).rcnn.backbone.body for t in (0, 1))

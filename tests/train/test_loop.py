@@ -182,6 +182,39 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_iteration_and_ima
     assert [entry["step"] for entry in read_journal(tmp_path / "journal.jsonl")] == [0, 3]
 
 
+@pytest.mark.parametrize(("iterations", "at"), [(8, 2), (2, 1)], ids=["state", "end"])
+def test_weights_that_are_no_numbers_are_never_kept(prepare, tmp_path, iterations, at):
+    training = prepare(tmp_path, iterations=iterations)
+
+    def poison(iteration, losses):
+        if iteration == at:
+            training.detector.rcnn.roi_heads.box_predictor.cls_score.bias.data[0] = torch.nan
+
+    with pytest.raises(TrainingError, match=rf"iteration {at}: 1 weights .*cls_score\.bias"):
+        train(**vars(training), advance=poison)
+    assert resume_at(training.settings) == 0
+
+
+def test_steps_are_those_of_sgd_with_momentum_and_weight_decay(prepare, tmp_path):
+    """By the formula: v <- 0.9 v + g + 0.1 w, w <- w - rate v."""
+    training = prepare(tmp_path, iterations=3, weight_decay=0.1)
+    named = dict(training.detector.named_parameters())
+    weights, gradients = [{n: p.detach().clone() for n, p in named.items()}], []
+
+    def watch(iteration, losses):
+        weights.append({n: p.detach().clone() for n, p in named.items()})
+        gradients.append({n: p.grad.clone() for n, p in named.items()})
+
+    train(**vars(training), advance=watch)
+    for name in named:
+        speed = 0
+        for i, gradient in enumerate(gradients):
+            before = weights[i][name]
+            speed = 0.9 * speed + gradient[name] + 0.1 * before
+            expected = before - training.settings.schedule.rate(i) * speed
+            torch.testing.assert_close(weights[i + 1][name], expected, rtol=1e-5, atol=1e-7)
+
+
 def test_losses_go_down_on_one_image(prepare, tmp_path):
     training = prepare(tmp_path, iterations=30, sets=((1, 1),), base_rate=0.02)
     losses = []

@@ -5,15 +5,17 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from datastill.errors import TrainingError
 from datastill.train.journal import read_journal
 from datastill.train.loop import train
-from datastill.train.processes import check_shares
+from datastill.train.processes import check_shares, launch
 
 STEPS = 20
 HOW = {"iterations": STEPS, "sets": ((1, 6), (100, 6)), "batch": 4, "log_every": 1}
@@ -71,6 +73,29 @@ def test_two_processes_have_the_losses_of_one_and_share_its_minibatches(tmp_path
         del theirs["time"], ours["time"]
         assert ours == pytest.approx(theirs, rel=1e-3)
     assert [one + other for one, other in zip(first, second, strict=True)] == seen
+    assert [(tmp_path / "2" / rank / "state.pt").exists() for rank in "01"] == [True, False]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_gradients_are_exchanged_after_the_last_pass_alone(prepare, tmp_path, monkeypatch, rank):
+    training = prepare(tmp_path, iterations=2, batch=4, images_per_pass=1)
+    held, seeds = [], []
+
+    def hold(fabric, module, enabled=True):
+        held.append(enabled)
+        seeds.append(torch.initial_seed())
+        return nullcontext()
+
+    monkeypatch.setattr(Fabric, "global_rank", property(lambda _: rank))
+    monkeypatch.setattr(Fabric, "no_backward_sync", hold)
+    train(**vars(training), advance=lambda *_: None)
+    assert held == [True, True, True, False] * 2
+    assert seeds == [5 * 1_000_003 + i + ((4 * rank + n) << 40) for i in range(2) for n in range(4)]
+
+
+@pytest.mark.parametrize("name", ["32-true", "bf16-mixed"])
+def test_a_process_computes_in_the_precision_asked_for(name):
+    assert launch(name).strategy.precision.precision == name
 
 
 def test_a_broken_loss_in_one_process_ends_all_and_names_the_images(tmp_path):

@@ -122,7 +122,7 @@ def read_coco(path: Path) -> Coco:
         if any(not isinstance(record, dict) or "id" not in record for record in sections[name]):
             raise DataError(f"{path}: expected an id in all {name}, found some without")
     known = {image["id"] for image in coco.images}
-    lost = [a["id"] for a in coco.annotations if a["image_id"] not in known]
+    lost = [a["id"] for a in coco.annotations if a.get("image_id") not in known]
     if lost:
         raise DataError(f"{path}: annotations {lost[:5]} name images that the file does not list")
     return coco

@@ -72,11 +72,10 @@ def read_foreign(path: Path) -> Coco:
 def _check_categories(path: Path, coco: Coco) -> None:
     names = [category.get("name") for category in coco.categories]
     ids = [category["id"] for category in coco.categories]
-    for what, values in (("name", names), ("id", ids)):
-        (most, times), *_ = Counter(values).most_common(1) or [(None, 0)]
-        if most is None or times > 1:
+    for what, values in (("a name", names), ("an id", ids)):
+        if not values or None in values or max(Counter(values).values()) > 1:
             raise DataError(
-                f"{path}: expected a {what} of its own for every category, found {values}"
+                f"{path}: expected {what} of its own for every category, found {values}"
             )
 
 
@@ -136,7 +135,7 @@ def _is_yolo(start: str) -> bool:
 def _json(path: Path) -> str | None:
     """Return which JSON of others is at `path`; None where it is COCO's, or no JSON at all."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError):
         return None
     if isinstance(content, list):

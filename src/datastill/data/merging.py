@@ -126,10 +126,17 @@ def _take(merged: Merged, source: str, key: str, image: Record, labels: list[Rec
 
 def _alike(one: Sequence[Record], other: Sequence[Record]) -> bool:
     """Return whether both say the same, up to order and rounding."""
-    if len(one) != len(other):
-        return False
-    pairs = zip(sorted(map(_numbers, one)), sorted(map(_numbers, other)), strict=True)
-    return all(len(a) == len(b) and np.allclose(a, b, atol=_SAME, rtol=0) for a, b in pairs)
+    left = [*map(_numbers, other)]
+    for mine in map(_numbers, one):
+        same = (i for i, theirs in enumerate(left) if _close(mine, theirs))
+        if (found := next(same, None)) is None:
+            return False
+        del left[found]
+    return not left
+
+
+def _close(one: list[float], other: list[float]) -> bool:
+    return len(one) == len(other) and np.allclose(one, other, atol=_SAME, rtol=0)
 
 
 def _numbers(label: Record) -> list[float]:

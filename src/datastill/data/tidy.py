@@ -24,7 +24,7 @@ def read_published(path: Path) -> Coco:
     Raises DataError, naming the file, where it is absent or no COCO JSON.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; correct its name or fetch it") from None
     except OSError as error:

@@ -15,15 +15,15 @@ from datastill.stages.place import Place
 from datastill.stages.spread import FACTOR, Spread, number, seeded, spread
 from datastill.stages.tables import read_metrics
 
-ORDERS = re.compile(r"^orders:.*", re.MULTILINE | re.DOTALL)
+ORDERS = re.compile(r"^orders:.*?(?=^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def run(place: Place, by: str | None = None) -> str:
     """Write expected.yaml anew and return it: values as they are, tolerances from seeds.
 
     The profile `by` says how far chance moves a value, by default the profile's own seeds. Orders
-    are a person's claims: from the line `orders:` on, the file stays as it is. Raises DataError
-    where the results contradict one.
+    are a person's claims: section `orders` stays as it is. Raises DataError where the results
+    contradict one.
     """
     path = place.results / "expected.yaml"
     rows = list(place.params.rows())

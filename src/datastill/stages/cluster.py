@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,25 +55,24 @@ def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], 
     """Write the candidates of every shard that has none yet, on the cluster at RAY_ADDRESS.
 
     Without that variable a cluster of this machine alone is started. It takes one actor per GPU or,
-    where there is none, per `job.threads` CPUs; the shards of an actor that dies are done by
-    another. Bytes are those of the local engine where machines and threads are alike.
+    where there is none, per `job.threads` CPUs of a machine; the shards of an actor that dies are
+    done by another. Bytes are those of the local engine where machines and threads are alike.
     Raises ParamsError where Ray is not installed, DataError where a shard cannot be done.
     """
-    ray = _connect()
     todo = [
         {"path": str(shard.path.absolute()), "images": json.dumps(shard.images)}
         for shard in shards
         if not shard.is_done
     ]
-    resources = ray.cluster_resources()
-    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-    needs = {"num_gpus": 1} if gpus else {"num_cpus": min(job.threads, cpus)}
-    actors = min(len(todo), gpus or max(1, cpus // job.threads))
+    if not todo:  # another row of this teacher was quicker
+        return
+    ray = _connect()
+    needs, room = actors([each["Resources"] for each in ray.nodes() if each["Alive"]], job.threads)
     try:
         results = ray.data.from_items(todo, override_num_blocks=min(len(todo), _MOST_BLOCKS)).map(
             Annotator,
             fn_constructor_args=(job,),
-            compute=ray.data.ActorPoolStrategy(size=actors),
+            compute=ray.data.ActorPoolStrategy(size=min(len(todo), room)),
             **needs,
         )
         for done in results.iter_rows():
@@ -82,6 +81,15 @@ def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], 
             advance(int(done["images"]))
     finally:
         ray.shutdown()
+
+
+def actors(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, int], int]:
+    """Return what an actor needs, which some node has, and how many find room on all `nodes`."""
+    if gpus := sum(int(node.get("GPU", 0)) for node in nodes):
+        return {"num_gpus": 1}, gpus
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    share = max(1, min(threads, max(cpus)))
+    return {"num_cpus": share}, max(1, sum(each // share for each in cpus))
 
 
 def _connect() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ import torch
 
 from datastill.data.coco import PERSON
 from datastill.data.subject import Subject
+from datastill.distill.ready import through
 from datastill.distill.views import View
 from datastill.evaluate.coco_ap import MOST_DETECTIONS
 from datastill.params import DistilledRow, SupervisedRow
-from datastill.stages.annotate import inference
 from datastill.stages.place import Place
 from datastill.stages.probe import Load, Speed, probe
 from datastill.stages.train import count_processes, labelled_share
@@ -65,43 +66,54 @@ class Costs:
             return None
         images = self.images[row.unlabelled][1] * (row.ablation.fraction or 1)
         seconds = sum(self.speeds[model.backbone].plain_image for model in models)
-        return images * seconds * (self._many() if row.ablation.views != 1 else 1)
+        return images * seconds * self._look(row.ablation.views)
 
     def testing(self, name: str, row: SupervisedRow) -> float | None:
         """Return the seconds that row `name` is tested on val."""
         if row.backbone not in self.speeds or "val" not in self.images:
             return None
-        many = name in self.place.params.evaluate.with_views
-        work = 1 + self._many() if many else 1
+        work = 1 + self._look(None) if name in self.place.params.evaluate.with_views else 1
         return self.images["val"][1] * self.speeds[row.backbone].plain_image * work
 
-    def _many(self) -> float:
-        """Return how many plain passes a look with all views takes; keypoints need one more."""
-        return self._views() + (self.place.params.task == "keypoints")
+    def _look(self, views: int | None) -> float:
+        """Return how many plain passes a look through so many views, None for all, takes.
 
-    def _views(self) -> float:
-        """Return how many times the pixels of the plain view all views have, on a 4 : 3 image."""
-        image = torch.empty(3, 480, 640)
-        how = inference(self.place, Subject((PERSON,)), multi=True)
-        return sum(map(_pixels, how.views, [image] * len(how.views))) / _pixels(how.plain, image)
+        Keypoints need the plain one first, for their boxes; as a view it costs no second one.
+        """
+        how = through(self.place.params.views.model_dump(), Subject((PERSON,)), views)
+        passes = list(how.views)
+        if self.place.params.task == "keypoints":
+            passes = [how.plain, *(view for view in how.views if view != how.plain)]
+        return sum(map(_pixels, passes)) / _pixels(how.plain)
 
     def disk(self) -> Iterator[str]:
         """Yield a line per kind of file that takes room."""
         rows = [row for row in self.place.params.rows().values() if row.backbone in self.speeds]
+        joined = (self.place.params.models(name) for name in self.place.params.ensembles)
+        members = [row for rows in joined for row in rows if row.backbone in self.speeds]
         if rows:
-            sizes = [4 * self.speeds[row.backbone].parameters / _GB for row in rows]
-            yield f"models of {len(rows)} rows: {2 * sum(sizes):.1f} GB, with DVC's copies"
-            yield f"a training under way: {2 * max(sizes):.1f} GB"
+            mine, theirs = ([self._weights(row) for row in some] for some in (rows, members))
+            total = 2 * (sum(mine) + sum(theirs))
+            yield f"models of {len(rows)} rows: {total:.1f} GB, with ensembles and DVC's copies"
+            yield f"a training under way: {4 * max(mine):.1f} GB"  # momenta too; old and new state
         unlabelled = {row.unlabelled for row in self.place.params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
-        each = 2 * (_BOX + _KEYPOINT * self.keypoints)  # in a shard and in the evidence, unpacked
+        each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's copy; unpacked
         most = images * MOST_DETECTIONS[self.place.params.task] * each / _GB
         yield f"candidates on {images:,} unlabelled images: at most {most:.1f} GB a teacher"
 
+    def _weights(self, row: SupervisedRow) -> float:
+        """Return the GB that the weights of `row` take."""
+        return 4 * self.speeds[row.backbone].parameters / _GB
 
-def _pixels(view: View, image: torch.Tensor) -> int:
-    height, width = view.size(image)
-    return height * width
+
+def _size(view: View) -> tuple[int, int]:
+    """Return (height, width) of a 4 : 3 image in `view`."""
+    return view.size(torch.empty(3, 480, 640))
+
+
+def _pixels(view: View) -> int:
+    return math.prod(_size(view))
 
 
 def mix(place: Place, row: SupervisedRow) -> str:
@@ -124,17 +136,16 @@ def timed(
     objects   how many keypoints an instance has, of how many categories they are
     complain  hears of backbones for which the device has not enough memory
     """
-    how = place.params.train
-    short = sum(how.short_sides) // 2
-    size = short, min(how.long_side, round(short * 4 / 3))
+    how, views = place.params.train, place.params.views
+    learnt = View(sum(how.short_sides) // 2, how.long_side)
+    plain = View(views.plain_short_side, views.plain_long_side)
+    load = Load(how.images_per_pass, _size(learnt), _size(plain), *objects)
     began, speeds = time.monotonic(), dict[str, Speed]()
     for backbone in dict.fromkeys(row.backbone for row in place.params.rows().values()):
         if time.monotonic() - began >= seconds:
             break
         try:
-            speeds[backbone] = probe(
-                backbone, Load(how.images_per_pass, size, *objects), how.precision
-            )
+            speeds[backbone] = probe(backbone, load, how.precision, views.precision)
         except torch.OutOfMemoryError:
             complain(
                 f"{backbone}: {how.images_per_pass} images at a time do not fit into the memory of "

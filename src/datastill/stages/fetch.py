@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -126,24 +125,20 @@ def _marker(archive: Archive, folder: Path) -> Path:
 
 
 def _mark(archive: Archive, folder: Path, listed: Sequence[ZipInfo]) -> None:
-    """Note that all of `archive` was unpacked: how many files in which folder."""
-    names = [PurePosixPath(member.filename) for member in listed if not member.is_dir()]
-    files = Counter(str(name.parent) for name in names)
+    """Note that all of `archive` was unpacked, and which files that are."""
+    files = [str(PurePosixPath(each.filename)) for each in listed if not each.is_dir()]
     note = {"size": archive.size, "digest": archive.digest, "files": files}
-    write_text(_marker(archive, folder), json.dumps(note, indent=2) + "\n")
+    write_text(_marker(archive, folder), json.dumps(note, indent=0) + "\n")
 
 
 def _unpacked_files(archive: Archive, folder: Path) -> int:
     """Return how many files `archive` had if all were unpacked and are there, else 0."""
     try:
         note = json.loads(_marker(archive, folder).read_text(encoding="utf-8"))
-        files: dict[str, int] = note["files"]
-        there = all(_entries(folder / name) >= count for name, count in files.items())
+        files = set(note["files"])
+        places = {PurePosixPath(name).parent for name in files}
+        there = {str(at / each.name) for at in places for each in (folder / at).iterdir()}
     except (FileNotFoundError, ValueError, KeyError):
         return 0
     same = (note["size"], note["digest"]) == (archive.size, archive.digest)
-    return sum(files.values()) if same and there else 0
-
-
-def _entries(folder: Path) -> int:
-    return sum(1 for _ in folder.iterdir())
+    return len(files) if same and files <= there else 0

@@ -32,23 +32,28 @@ class Speed:
 class Load:
     """What a training pass holds: so many images of `size` (height, width), and what to find.
 
+    plain       size of an image that is only looked at
     keypoints   of people; 0 for boxes of that many categories
     """
 
     images: int
     size: tuple[int, int]
+    plain: tuple[int, int]
     keypoints: int
     categories: int
 
 
-def probe(backbone: str, load: Load, precision: Choice) -> Speed:
-    """Time training passes of that `load`, and plain inference.
+def probe(backbone: str, load: Load, precision: Choice, looking: Choice) -> Speed:
+    """Time training passes of that `load`, and plain inference in the precision of `looking`.
 
     The first pass warms up, unless it takes so long that it has to do.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     detector = build_detector(backbone, load.keypoints, categories=load.categories).to(device)
     pixels = [torch.rand(3, *load.size, device=device) for _ in range(load.images)]
+    seen = torch.rand(3, *load.plain, device=device)
     batch = Batch(pixels, [_objects(load.keypoints, load.size, device) for _ in pixels])
 
     def learn() -> None:
@@ -57,8 +62,8 @@ def probe(backbone: str, load: Load, precision: Choice) -> Speed:
         total.backward()
 
     def look() -> None:
-        with torch.inference_mode(), inference_precision(precision, device):
-            detector.boxes(*detector.features(pixels[:1]))
+        with torch.inference_mode(), inference_precision(looking, device):
+            detector.boxes(*detector.features([seen]))
 
     train_pass = _seconds(learn, device)
     detector.eval()
