@@ -115,6 +115,19 @@ def test_claims_stay_as_a_person_wrote_them_and_metrics_as_chosen(clone):
     } == {"ap50"}
 
 
+def test_values_are_accepted_wherever_the_claims_stand(clone):
+    expected().write_text(
+        "orders:\n  - co-35 < co-115\n"
+        "values:\n  co-35:\n    ap:\n      value: 1.0\n      tolerance: 9.0\n"
+    )
+    accepted()
+    measured = json.loads((SEEDS / "co-35_seed-0.json").read_text())["ap"]
+    found = load_expected(expected())
+    assert found.values["co-35"]["ap"].value == measured
+    assert found.orders == ["co-35 < co-115"]
+    assert expected().read_text().count("values:") == 1
+
+
 def test_a_contradicted_claim_is_refused_by_name_and_nothing_is_written(clone):
     claim("co-35 < co-115", "co-115 < co-35_co-80")
     before = expected().read_bytes()
@@ -256,6 +269,14 @@ def compared(revision="HEAD"):
 
 def test_results_that_are_a_commits_have_not_moved(committed):
     assert compared() == ("0 of 25 values moved, 0 beyond their tolerance", True)
+
+
+def test_the_commands_take_chance_from_the_profile_that_is_named(committed, datastill):
+    assert datastill("accept").returncode == 0
+    for command in (("accept",), ("check", "--against", "HEAD")):
+        answer = datastill(*command, "--spread", "miniature")
+        assert answer.returncode == 1
+        assert "no training has two seeds" in answer.stderr
 
 
 def test_what_moved_is_told_in_units_of_its_tolerance(committed):

@@ -18,9 +18,23 @@ from datastill.distill.views import View, all_views
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.model.detector import build_detector
-from datastill.stages.cluster import Job, find_on_cluster
+from datastill.stages.cluster import Job, find_on_cluster, pool
 
 HOW = Inference(View(96, 200), all_views([64, 96], 200, flip=True), mirror_swap(PERSON_KEYPOINTS))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "needs", "room"),
+    [
+        ([{"CPU": 16.0}], {"num_cpus": 4}, 4),
+        ([{"CPU": 2.0}, {"CPU": 3.0}], {"num_cpus": 3}, 1),  # 4 threads, and no node has as many
+        ([{"CPU": 5.0}, {"CPU": 9.0}, {}], {"num_cpus": 4}, 3),
+        ([{"CPU": 9.0, "GPU": 2.0}, {"CPU": 9.0, "GPU": 1.0}], {"num_gpus": 1}, 3),
+        ([{}], {"num_cpus": 1}, 1),
+    ],
+)
+def test_actors_ask_for_what_one_machine_has_and_are_as_many_as_find_room(nodes, needs, room):
+    assert pool(nodes, 4) == (needs, room)
 
 
 @pytest.fixture

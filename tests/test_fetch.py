@@ -131,6 +131,21 @@ def test_what_was_removed_is_fetched_again(coco, datastill_fetch):
     assert coco.asked[2:] == ["/zips/train2017.zip"]
 
 
+def test_a_file_is_missed_though_another_archive_fills_its_folder(
+    coco, datastill_fetch, monkeypatch
+):
+    published = [
+        packed(coco.root / f"annotations/a{year}.zip", {f"annotations/{year}.json": "{}"})
+        for year in (2014, 2017)
+    ]
+    monkeypatch.setattr(fetch, "COCO", published)
+    assert datastill_fetch(coco.url)[0] == 0
+    Path("coco/annotations/2014.json").unlink()
+    assert datastill_fetch(coco.url)[0] == 0
+    assert Path("coco/annotations/2014.json").exists()
+    assert len(coco.asked) == 3
+
+
 def test_an_archive_published_anew_is_fetched_anew(coco, datastill_fetch, monkeypatch):
     datastill_fetch(coco.url)
     more = packed(coco.root / "zips" / "train2017.zip", {**PHOTOS, "train2017/3.jpg": "three"})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 from tiny import HEIGHT, WIDTH, picture, write_video
@@ -185,6 +186,17 @@ def test_the_mirror_partners_are_said(project, run):
     write(project.mine / "labels.json", content)
     said = run("new", "other", *LABELS, *OTHERS)[1]
     assert "no keypoints change places in a mirror; where some should" in said
+
+
+def test_where_there_is_a_gpu_the_papers_model_is_chosen(project, run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    whole(run, *OTHERS)
+    params = project.params()
+    how, row = params.train, params.supervised["labelled"]
+    assert (row.backbone, row.iterations) == ("resnet50", 1_000)
+    assert (how.base_rate, how.warmup, how.images_per_pass) == (0.02, 250, 2)
+    assert (params.views.batch, params.views.long_side) == (8, 5 * params.views.plain_short_side)
+    assert (params.machine.processes, params.machine.workers) == ("auto", 4)
 
 
 def test_scale_and_views_keep_the_papers_proportions(project, run):

@@ -384,8 +384,37 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
     assert testing == 2
     assert lines["co-35"] == ["288.89", "0.00", "2.00"]
     assert lines["co-115_un-120_resnet101"] == ["?", "?", "?"]
-    assert part(text, "Disk")[0][-5:] == ["22.0", "GB,", "with", "DVC's", "copies"]
-    assert part(text, "Disk")[1][-2:] == ["2.0", "GB"]
+    assert "models of 11 rows: 22.0 GB" in text
+    assert "a training under way: 4.0 GB" in text
+
+
+def test_a_plain_look_is_timed_at_the_scale_of_the_plain_view(project, plan, monkeypatch):
+    def probe(_, load, *__):  # an hour for what is 800 x 1067
+        return Speed(1.0, 3600 * load.plain[0] * load.plain[1] / (800 * 1067), 1, 10**6)
+
+    monkeypatch.setattr(costs, "probe", probe)
+    _, text = plan(project, "--no-pixels", "--probe-seconds", "9")
+    lines = {line[0]: line[-3:] for line in part(text, "Rows")}
+    assert lines["co-35"][2] == "2.00"
+
+
+def test_hours_count_every_image_frame_process_and_view(project, plan, monkeypatch):
+    def edit(params):
+        params["machine"]["processes"] = 2
+        params["data"]["sets"]["s1m-180"]["per_video"] = 5
+        params["distilled"]["co-35_co-80"]["ablation"] = {"views": 2}
+
+    change(project, edit)
+    monkeypatch.setattr(costs, "probe", lambda *_: Speed(1.0, 3600.0, 10**9, 10**6))
+    _, text = plan(project, "--no-pixels", "--probe-seconds", "9")
+    lines = {line[0]: line[-3:] for line in part(text, "Rows")}
+    look = 1 + 2 * sum((side / 800) ** 2 for side in range(400, 1300, 100))
+    assert lines["co-35"][0] == "144.44"  # 130,000 x 4 passes of a second
+    assert float(lines["co-115_un-120"][1]) == pytest.approx(4 * look, rel=0.005)
+    assert float(lines["co-115_s1m-180"][1]) == pytest.approx(15 * look, rel=0.005)
+    assert float(lines["co-35_co-80"][1]) == pytest.approx(6 * 3, rel=0.005)
+    assert float(lines["co-115"][2]) == pytest.approx(2 * (1 + look), rel=0.005)
+    assert "candidates on 25 unlabelled images" in text
 
 
 def test_ids_shared_by_the_parts_of_a_union_are_a_fault(project, plan):

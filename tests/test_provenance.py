@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -16,6 +17,24 @@ def package(tmp_path, monkeypatch):
     shutil.copytree(provenance._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "_PACKAGE", target)
     return target
+
+
+def test_results_of_uncommitted_code_say_so_and_a_lock_is_no_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("src/a.py", "params.yaml", "pipelines/own/dvc.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run(["git", *identity, *command], check=True)
+    commit = provenance.code_version()
+    assert len(commit) == 40
+    (tmp_path / "pipelines/own/dvc.lock").write_text("2\n")
+    assert provenance.code_version() == commit
+    for name in ("src/a.py", "params.yaml"):
+        (tmp_path / name).write_text("2\n")
+        assert provenance.code_version() == f"{commit}+changes"
+        (tmp_path / name).write_text("1\n")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import yaml
 
 from datastill.pipeline.board import Board
 from datastill.pipeline.jobs import Job
+from datastill.stages.run import devices, threads
 
 ROOT = Path(__file__).parent.parent
 STEP = """
@@ -107,6 +108,22 @@ def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
     assert "1 stages ran" in answer.stdout
     assert names(small)[4:] == ["data"]
     assert up_to_date(small)
+
+
+def test_the_users_threads_come_first_and_gpus_are_those_of_nvidia_smi(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert (threads(1), threads(2)) == ("7", "7")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads(1) == ""
+    program = tmp_path / "nvidia-smi"
+    lines = [f"echo 'GPU {n}: NVIDIA H100 (UUID: GPU-{n}a)'" for n in (0, 1)]
+    program.write_text("\n".join(["#!/bin/sh", *lines]))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices() == []
 
 
 def test_a_terminal_shows_how_far_stages_are_and_what_they_said_last(tmp_path, monkeypatch, capsys):

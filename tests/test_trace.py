@@ -112,6 +112,12 @@ def test_annotations_say_from_which_score_and_which_probability_on(clone):
     assert told in text
 
 
+def test_a_table_says_itself_of_which_profile_it_is(clone, datastill):
+    answer = datastill("trace", "results/seeds/table1.csv:co-35/control")
+    assert answer.returncode == 0, answer.stderr
+    assert "co-35-long_seed-2" in answer.stdout
+
+
 def test_each_gain_names_the_rows_that_it_is_over(clone):
     told, _ = chain("seeds", "results/seeds/table1.csv:co-35_co-80")
     facts = told["chains"][0]["facts"]

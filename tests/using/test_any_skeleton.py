@@ -54,6 +54,15 @@ def test_ap_is_pycocotools_own_with_the_sigmas_that_are_on_record(place, row):
     assert strict[0] < stats[0] - 5
 
 
+def test_all_views_are_scored_by_pycocotools_too_and_the_gain_is_over_one_view(place):
+    measured = json.loads(place.metrics("teacher").read_text())
+    many, seen = measured["with_views"], place.detections("teacher", all_views=True)
+    stats = ask_pycocotools(place.image_set("val"), seen, [SIGMA] * 5)
+    assert many["ap"] == round(stats[0], 2) != measured["ap"]
+    assert many["gain"] == pytest.approx(many["ap"] - measured["ap"], abs=0.02)
+    assert many["views"] == 4
+
+
 def test_generated_annotations_have_the_fingers_of_human_ones(place):
     generated, human = (
         COCO(str(p)) for p in (place.annotations("student"), place.image_set("val"))

@@ -13,6 +13,7 @@ from datastill.errors import DataError, ParamsError
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.stages import export
 from datastill.stages.predict import find_model
+from datastill.stages.records import record
 
 
 @pytest.fixture
@@ -42,6 +43,19 @@ def test_the_folder_of_the_training_keeps_its_own_card(place):
     with pytest.raises(DataError, match="expected another folder than that of a training"):
         export.run(place, "student", place.model("student"), champion=False)
     assert (place.model("student") / "card.json").read_bytes() == card
+
+
+def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(place):
+    kept = place.metrics("teacher").read_text()
+    metrics, told = json.loads(kept), record(place, "teacher").metrics
+    ends = [told["val/keypoints/ap low"], told["val/keypoints/ap high"]]
+    assert ends == metrics["interval"]
+    assert told["val/keypoints/ap with views"] == metrics["with_views"]["ap"]
+    place.metrics("teacher").write_text(json.dumps(metrics | {"provenance": {"weights": "other"}}))
+    try:
+        assert not [name for name in record(place, "teacher").metrics if name[:4] == "val/"]
+    finally:
+        place.metrics("teacher").write_text(kept)
 
 
 def test_the_card_says_what_it_finds_how_and_how_well(place, exported):

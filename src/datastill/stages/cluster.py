@@ -67,7 +67,7 @@ def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], 
     if not todo:  # another row of this teacher was quicker
         return
     ray = _connect()
-    needs, room = actors([each["Resources"] for each in ray.nodes() if each["Alive"]], job.threads)
+    needs, room = pool([each["Resources"] for each in ray.nodes() if each["Alive"]], job.threads)
     try:
         results = ray.data.from_items(todo, override_num_blocks=min(len(todo), _MOST_BLOCKS)).map(
             Annotator,
@@ -83,7 +83,7 @@ def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], 
         ray.shutdown()
 
 
-def actors(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, int], int]:
+def pool(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, int], int]:
     """Return what an actor needs, which some node has, and how many find room on all `nodes`."""
     if gpus := sum(int(node.get("GPU", 0)) for node in nodes):
         return {"num_gpus": 1}, gpus
