@@ -344,14 +344,6 @@ def test_a_wrong_count_costs_one_message_that_explains_it(project, run, name, pa
     assert not project.data.exists()
 
 
-def test_a_wrong_number_of_videos_is_explained(gathered, tmp_path, run):
-    project = make_project(tmp_path / "project")
-    write_video(project.coco / "sports-1m/4.avi", frames(4))
-    code, said = run(project, "data")
-    assert code == 1
-    assert "data.sets.s1m-180: expected 3 images, found 4: sports-1m has as many videos" in said
-
-
 def test_what_is_missing_is_counted_listed_and_done_without(project, run):
     for name in ("train2017/000000000002.jpg", "train2017/000000000009.jpg"):
         (project.coco / name).unlink()

@@ -31,8 +31,14 @@ def test_labels_and_a_folder_become_a_table_and_a_model(bare, write_hands):
     run("dvc", "repro", "pipelines/own/dvc.yaml")
     with (bare.root / "results/own/table1.csv").open() as file:
         lines = {line["role"]: line for line in csv.DictReader(file)}
-    assert list(lines) == ["supervised", "control", "distilled", "upper bound"]
-    assert all(0 <= float(line["ap"]) <= 100 for line in lines.values())
+    rows = ("labelled", "labelled-long", "labelled_unlabelled", "all")
+    metrics = [bare.root / f"results/own/metrics/{row}.json" for row in rows]
+    assert {role: float(line["ap"]) for role, line in lines.items()} == {
+        role: json.loads(path.read_text())["ap"]
+        for role, path in zip(
+            ("supervised", "control", "distilled", "upper bound"), metrics, strict=True
+        )
+    }
     assert lines["distilled"]["gain_verdict"]
     assert lines["distilled"]["control_gain_verdict"]
     told = run("datastill", "export", "best", "--profile", "own")
