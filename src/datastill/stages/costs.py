@@ -90,12 +90,12 @@ class Costs:
         """Yield a line per kind of file that takes room."""
         rows = [row for row in self.place.params.rows().values() if row.backbone in self.speeds]
         joined = (self.place.params.models(name) for name in self.place.params.ensembles)
-        members = [row for rows in joined for row in rows if row.backbone in self.speeds]
+        members = [row for three in joined for row in three if row.backbone in self.speeds]
         if rows:
-            mine, theirs = ([self._weights(row) for row in some] for some in (rows, members))
-            total = 2 * (sum(mine) + sum(theirs))
+            total = 2 * sum(map(self._weights, [*rows, *members]))
+            state = 4 * max(map(self._weights, rows))  # momenta too; the old one and the new one
             yield f"models of {len(rows)} rows: {total:.1f} GB, with ensembles and DVC's copies"
-            yield f"a training under way: {4 * max(mine):.1f} GB"  # momenta too; old and new state
+            yield f"a training under way: {state:.1f} GB"
         unlabelled = {row.unlabelled for row in self.place.params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
         each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's copy; unpacked

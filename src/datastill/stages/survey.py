@@ -61,8 +61,15 @@ def survey(brought: Brought) -> Survey:
             found.notes.append(f"{left_out:,} images in {brought.unlabelled} are labelled ones")
     _check_enough(found)
     for name, coco in found.sets.items():
-        found.notes += [f"{name}: {fault}" for fault in find_faults(coco)]
+        found.notes += [f"{name}: {peculiar}" for peculiar in _peculiarities(coco)]
     return found
+
+
+def _peculiarities(coco: Coco) -> Iterator[str]:
+    """Yield what is odd about a set that can be learned from all the same."""
+    if crowds := sum(a["iscrowd"] for a in coco.annotations):
+        yield f"{crowds:,} annotations are crowds, regions to ignore"
+    yield from find_faults(coco)
 
 
 def _left_out(labels: Coco, learnt: Coco) -> Iterator[str]:
@@ -176,5 +183,3 @@ def _check_enough(found: Survey) -> None:
                 f"{f' but {crowds:,} crowds (iscrowd 1)' if crowds else ''}; choose another --seed "
                 "or a larger share, or label more"
             )
-        if crowds:
-            found.notes.append(f"{name}: {crowds:,} annotations are crowds, regions to ignore")
