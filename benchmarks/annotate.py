@@ -21,16 +21,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datastill.data.coco import PERSON_KEYPOINTS, mirror_swap
-from datastill.data.figures import draw
-from datastill.data.images import unit_interval
-from datastill.distill.ensemble import decode, probabilities
-from datastill.distill.predict import Inference, mean_heatmaps, predict
-from datastill.distill.views import View, all_views
+from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.images.load import unit_interval
+from datastill.inference.heatmaps import decode, probabilities
+from datastill.inference.multi_transform import Inference, mean_heatmaps, predict
+from datastill.inference.views import View, all_views
 from datastill.model.checkpoint import load_into
 from datastill.model.detector import Detector, build_detector
-from datastill.model.folding import fold
+from datastill.model.fuse_bn import fold
 from datastill.model.precision import resolve_precision
+from datastill.synthetic.keypoint_scenes import draw
 
 SCALES = {"small": (128, 64, 16), "resnet50": (800, 400, 100)}  # plain, smallest, step
 Placed = tuple[Tensor, Tensor]  # boxes (n, 4), keypoints (n, k, 3)

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import torch
 
-from datastill.data.coco import PERSON_KEYPOINTS, mirror_swap
-from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
-from datastill.distill.annotate import Teacher, find_candidates
-from datastill.distill.predict import Inference
+from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.distill.candidates import Teacher, find_candidates
+from datastill.distill.ray_engine import Job, find_on_cluster
 from datastill.distill.shards import Shard, cut
-from datastill.distill.views import View, all_views
+from datastill.inference.multi_transform import Inference
+from datastill.inference.views import View, all_views
 from datastill.model.checkpoint import load_detector
 from datastill.model.precision import resolve_precision
-from datastill.stages.cluster import Job, find_on_cluster
+from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 
 VIEWS = all_views([64 + 16 * i for i in range(9)], 360, flip=True)
 HOW = Inference(View(128, 360), VIEWS, mirror_swap(PERSON_KEYPOINTS), resolve_precision("auto"))

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from datastill.data.coco import PERSON, Coco, Record
-from datastill.evaluate import coco_ap, intervals
+from datastill.coco.format import PERSON, Coco, Record
+from datastill.evaluation import bootstrap as intervals
+from datastill.evaluation import coco_ap
 
 IMAGES, TRUTHS, DETECTIONS, RESAMPLES = 5_000, 12_000, 15_000, 1_000
 

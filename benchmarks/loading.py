@@ -26,13 +26,13 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
 from torchvision.transforms import v2
 
-from datastill.data.coco import Coco, mirror_swap, read_coco
-from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
-from datastill.data.examples import Augmentation, Minibatches
-from datastill.data.images import unit_interval
-from datastill.data.mixing import MixedSampler
-from datastill.data.sets import missing_images
-from datastill.data.tidy import keypoint_category, tidy
+from datastill.coco.format import Coco, mirror_swap, read_coco
+from datastill.coco.normalize import keypoint_category, tidy
+from datastill.coco.subsets import missing_images
+from datastill.images.load import unit_interval
+from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
+from datastill.training.dataset import Augmentation, Minibatches
+from datastill.training.sampler import MixedSampler
 
 BATCH = 8
 SHORT_SIDES, LONG_SIDE = (640, 800), 1333

@@ -25,18 +25,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from datastill.data.coco import Coco, Record, write_coco
-from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
-from datastill.data.manifest import examine
-from datastill.distill import annotate as looking
-from datastill.distill.evidence import Evidence
-from datastill.distill.predict import Found
+from datastill.coco.format import Coco, Record, write_coco
+from datastill.distill import candidates as looking
+from datastill.images.manifest import examine
+from datastill.inference.agreement import Evidence
+from datastill.inference.multi_transform import Found
 from datastill.instances import Instances
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import build_detector
-from datastill.params import load_params
+from datastill.project import load_params
+from datastill.project.profile import Place
+from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 from datastill.stages import annotate
-from datastill.stages.place import Place
 
 ROW = "co-35_co-80"
 FILES = 50  # that differ

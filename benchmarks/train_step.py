@@ -18,12 +18,12 @@ from lightning_fabric import Fabric
 from torch.optim import SGD
 from torchvision.ops import MultiScaleRoIAlign
 
-from datastill.data.coco import PERSON_KEYPOINTS, mirror_swap
-from datastill.data.examples import Augmentation, Example, as_target
-from datastill.data.figures import draw
-from datastill.data.images import unit_interval
+from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.images.load import unit_interval
 from datastill.model.detector import Batch, Detector, build_detector
 from datastill.model.precision import resolve_precision
+from datastill.synthetic.keypoint_scenes import draw
+from datastill.training.dataset import Augmentation, Example, as_target
 
 BATCH = 16
 SIZE = (320, 240)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hands import hands, place, write_hands  # noqa: F401
+from places import ROOT
 
 from datastill.cli import main
 
-ROOT = Path(__file__).parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 
@@ -22,8 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one module, and all that share one `dvc repro`, in one process."""
     for item in items:
-        if "reproduced" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("reproduced"))
+        shared = {"reproduced", "hands"} & {*getattr(item, "fixturenames", ())}
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(shared.pop()))
         elif item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.location[0]))
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "datastill"
-LAYERS = ["errors", "instances", "data", "model", "distill", "train", "evaluate", "report"]
-EDGES = ["params", "tracking", "progress", "lineage", "pipeline", "stages", "cli", "__main__"]
-HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "params", "pydantic": "params"}
+LAYERS = ["errors", "instances", "progress", "io", "coco", "images", "synthetic", "sources"]
+LAYERS += ["model", "training", "inference", "distill", "evaluation", "report"]
+EDGES = ["project", "tracking", "lineage", "scheduler", "stages", "commands", "cli", "__main__"]
+HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "project", "pydantic": "project"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -9,10 +9,10 @@ from statistics import fmean
 
 import pytest
 import yaml
+from places import ROOT
 
-from datastill.report.blocks import read_block
+from datastill.report.readme_blocks import read_block
 
-ROOT = Path(__file__).parent.parent
 SUITE = ("miniature", "seeds", "boxes", "ablations")  # profiles of this project, not of its users
 FOUND = sorted(
     path.relative_to(ROOT).as_posix()

@@ -2,11 +2,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datastill.data.coco import Coco
+from datastill.coco.format import Coco
+from datastill.distill.annotations import generate, with_verdicts
 from datastill.distill.categories import BoxDensity, box_density, select_boxes
-from datastill.distill.generate import generate, with_verdicts
-from datastill.distill.select import Rules, Threshold
 from datastill.distill.shards import SCHEMA, lists
+from datastill.distill.thresholds import Rules, Threshold
 from datastill.errors import DataError
 
 RULES = Rules(keypoints=None)

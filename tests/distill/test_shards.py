@@ -1,9 +1,9 @@
 import pyarrow.parquet as pq
 import pytest
 
-from datastill.data.images import Refusal
 from datastill.distill.shards import SCHEMA, Candidates, cut
 from datastill.errors import DataError
+from datastill.images.load import Refusal
 
 BOX = [0.0, 0.0, 9.0, 9.0]
 

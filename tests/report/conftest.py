@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datastill.data.coco import PERSON, Coco
-from datastill.evaluate.coco_ap import evaluate
-from datastill.evaluate.intervals import bootstrap, interval, match
+from datastill.coco.format import PERSON, Coco
+from datastill.evaluation.bootstrap import bootstrap, interval, match
+from datastill.evaluation.coco_ap import evaluate
 from datastill.report.paper import published
 from datastill.report.tables import Result
 

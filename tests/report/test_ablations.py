@@ -5,14 +5,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from datastill.errors import DataError
-from datastill.evaluate.intervals import bootstrap, interval
+from datastill.evaluation.bootstrap import bootstrap, interval
 from datastill.report import curves
 from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
 from datastill.report.curves import ablation_figure
 from datastill.report.pooling import pooled
+from datastill.report.render import to_markdown
 from datastill.report.tables import table1, to_csv
-from datastill.report.text import to_markdown
 
 
 def first(count):

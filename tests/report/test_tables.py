@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from datastill.errors import DataError
-from datastill.evaluate.intervals import bootstrap, interval, paired_interval
-from datastill.report.chance import chance
+from datastill.evaluation.bootstrap import bootstrap, interval, paired_interval
 from datastill.report.paper import BOX_METRICS, published
+from datastill.report.render import to_markdown
+from datastill.report.seed_variance import chance
 from datastill.report.tables import COLUMNS, table1, table4, to_csv
-from datastill.report.text import to_markdown
 
 FIRST, MOST, HALF, FEW = range(1, 11), range(1, 17), range(11, 21), range(1, 5)
 

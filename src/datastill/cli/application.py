@@ -45,7 +45,7 @@ Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co
 
 def stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage; its modules are imported only now, so that --help is quick."""
-    place = imported("place").open_place(profile)
+    place = imported("project.profile").open_place(profile)
     return imported(name).run(place, *arguments)
 
 
@@ -53,7 +53,7 @@ def imported(name: str) -> Any:
     """Import a module of stages; all that it loads lives on, so no garbage is looked for."""
     gc.disable()  # looking for it is a fifth of the time that torch takes to import
     try:
-        return importlib.import_module(f"datastill.stages.{name}")
+        return importlib.import_module(f"datastill.{name}")
     finally:
         gc.enable()
 

@@ -50,10 +50,10 @@ def new(  # noqa: PLR0913  # an option per thing that somebody may bring
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, frames and rows.")] = 0,
 ) -> None:
     """Make a profile of your own data, with values chosen from what they hold."""
-    brought = imported("brought")
+    brought = imported("commands.own_data.inputs")
     division = brought.Division(val_fraction, val_count, label_only, seed)
     files = brought.Brought(labelled, images, unlabelled, val, val_images, division, task)
-    typer.echo(imported("new").run(name, files, rounds))
+    typer.echo(imported("commands.own_data.new").run(name, files, rounds))
 
 
 @app.command()
@@ -70,7 +70,7 @@ def merge(
     ] = False,
 ) -> None:
     """Make labels of generated annotations that were corrected in a labelling tool."""
-    run = imported("merge").run
+    run = imported("commands.merge").run
     typer.echo(run(base, corrected, to, images or [], scored))
 
 
@@ -96,7 +96,7 @@ def predict(  # noqa: PLR0913  # a command has the options it needs
     """Let a trained model look at images: boxes, scores and keypoints as COCO results."""
     if views != "all" and not views.isdecimal():
         raise ParamsError(f"--views: expected a number or all, found {views!r}")
-    stage = imported("predict")
+    stage = imported("commands.predict")
     gc.freeze()  # what is loaded stays: looking through it once is a tenth of the whole command
     try:
         ready = stage.find_model(model, profile)
@@ -120,7 +120,7 @@ def export(
     profile: Profile = "miniature",
 ) -> None:
     """Write a row's model as a folder that needs nothing else, and what its teacher annotated."""
-    typer.echo(stage("export", profile, row, to, champion))
+    typer.echo(stage("commands.export", profile, row, to, champion))
 
 
 def leave() -> None:

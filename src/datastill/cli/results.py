@@ -25,7 +25,11 @@ def check(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "
             "which `datastill accept --spread` takes from a profile"
         )
-    text, ok = stage("against", profile, against, seeds) if against else stage("check", profile)
+    text, ok = (
+        stage("commands.diff", profile, against, seeds)
+        if against
+        else stage("commands.check", profile)
+    )
     typer.echo(text)
     if not ok:
         raise typer.Exit(1)
@@ -34,7 +38,7 @@ def check(
 @app.command()
 def accept(profile: Profile = "miniature", seeds: Seeded = None) -> None:
     """Make the present results what check expects, with tolerances from the spread over seeds."""
-    typer.echo(stage("accept", profile, seeds))
+    typer.echo(stage("commands.accept", profile, seeds))
 
 
 @app.command()
@@ -52,7 +56,7 @@ def trace(
     """Say where a number comes from: model, annotations, teacher, image sets and their source."""
     table = Path(what.partition(":")[0])
     of = table.parent.name if table.suffix == ".csv" else profile
-    text, ok = stage("trace", of, what, verify, as_json)
+    text, ok = stage("commands.trace", of, what, verify, as_json)
     typer.echo(text)
     if not ok:
         raise typer.Exit(1)
@@ -65,7 +69,7 @@ def why(
     profile: Profile = "miniature",
 ) -> None:
     """Say of every candidate in an image why it was kept or not; picture it, and say where."""
-    typer.echo(stage("why", profile, row, image_id))
+    typer.echo(stage("commands.explain", profile, row, image_id))
 
 
 @app.command()
@@ -74,5 +78,5 @@ def show(
     profile: Profile = "miniature",
 ) -> None:
     """Picture the first of a set's images, or of a row's generated annotations; say where it is."""
-    path: Path = stage("show", profile, name)
+    path: Path = stage("commands.show", profile, name)
     typer.echo(path)

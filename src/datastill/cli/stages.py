@@ -21,7 +21,7 @@ def plan(
     ] = 15.0,
 ) -> None:
     """Say what a profile will do and cost; exit 1 where something is wrong."""
-    text, ok = stage("plan", profile, pixels, probe_seconds)
+    text, ok = stage("commands.plan", profile, pixels, probe_seconds)
     typer.echo(text)
     if not ok:
         raise typer.Exit(1)
@@ -40,13 +40,13 @@ def coco(
     ] = None,
 ) -> None:
     """Download, verify and unpack COCO (41 GB), going on where a killed run stopped."""
-    typer.echo(imported("fetch").run(to, only or [], keep, base_url))
+    typer.echo(imported("commands.fetch").run(to, only or [], keep, base_url))
 
 
 @app.command()
 def data(profile: Profile = "miniature") -> None:
     """Write every image set as COCO JSON, with a manifest of all images."""
-    stage("data", profile)
+    stage("stages.data", profile)
 
 
 @app.command()
@@ -58,13 +58,13 @@ def pretrain(
     profile: Profile = "miniature",
 ) -> None:
     """Make initial weights from drawn things; those in the package were made so."""
-    typer.echo(stage("pretrain", profile, backbone, to))
+    typer.echo(stage("commands.pretrain", profile, backbone, to))
 
 
 @app.command()
 def train(row: Row, profile: Profile = "miniature") -> None:
     """Train the model of a row, going on where a killed training stopped."""
-    stage("train", profile, row)
+    stage("stages.train", profile, row)
 
 
 @app.command()
@@ -73,19 +73,19 @@ def ensemble(
     profile: Profile = "miniature",
 ) -> None:
     """Join three trained models to one teacher: model distillation."""
-    stage("ensemble", profile, name)
+    stage("stages.ensemble", profile, name)
 
 
 @app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
     """Let a row's teacher annotate its unlabelled set."""
-    stage("annotate", profile, row)
+    stage("stages.annotate", profile, row)
 
 
 @app.command()
 def evaluate(row: Row, profile: Profile = "miniature") -> None:
     """Measure the AP of a row's model on val."""
-    stage("evaluate", profile, row)
+    stage("stages.evaluate", profile, row)
 
 
 @app.command()
@@ -94,7 +94,7 @@ def tables(
     profile: Profile = "miniature",
 ) -> None:
     """Put all results into tables beside the paper's, and print them."""
-    typer.echo(stage("tables", profile, name))
+    typer.echo(stage("stages.tables", profile, name))
 
 
 @app.command()
@@ -109,10 +109,10 @@ def run(
     ] = "",
 ) -> None:
     """Run what is out of date, several stages at a time: what dvc repro does one by one."""
-    typer.echo(stage("run", profile, jobs, dry, seeds))
+    typer.echo(stage("commands.run", profile, jobs, dry, seeds))
 
 
 @track.command()
 def sync(profile: Profile = "miniature") -> None:
     """Rebuild the MLflow runs of every row from the files."""
-    typer.echo(stage("track", profile))
+    typer.echo(stage("commands.track", profile))

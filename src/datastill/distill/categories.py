@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datastill.data.coco import Coco
-from datastill.distill.select import Rules, Selection, Tables, Threshold, matching_threshold
+from datastill.coco.format import Coco
+from datastill.distill.thresholds import Rules, Selection, Tables, Threshold, matching_threshold
 from datastill.errors import DataError
 
 

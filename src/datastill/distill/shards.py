@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from datastill.data.coco import Record
-from datastill.data.images import Refusal
+from datastill.coco.format import Record
 from datastill.errors import DataError
+from datastill.images.load import Refusal
 
 SIZE = 32  # images: what a kill can cost
 _REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unreadable images

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
-from datastill.lineage.code import History
-from datastill.lineage.lock import File, Lock, Stage
-from datastill.stages.place import Place
+from datastill.lineage.dvc_lock import File, Lock, Stage
+from datastill.lineage.git_history import History
+from datastill.project.profile import Place
 
 SCALED = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
 TRAINED = ("start", "batch", "base_rate", "labelled_share")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datastill.errors import ParamsError
+from datastill.model.config import BackboneSpec
 from datastill.model.resnets import RESNETS
-from datastill.model.small import SLIM, SMALL, SMALL_BOXES
-from datastill.model.spec import BackboneSpec
+from datastill.model.small_resnet import SLIM, SMALL, SMALL_BOXES
 
 BACKBONES = {"small": SMALL, "slim": SLIM, **RESNETS}
 _FOR_BOXES = {"small": SMALL_BOXES}

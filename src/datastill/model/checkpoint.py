@@ -13,11 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from datastill.data.coco import digest
+from datastill.coco.format import digest
 from datastill.errors import DataError, ParamsError
 from datastill.model.detector import Detector, build_detector
-from datastill.model.ensemble import ModelEnsemble
-from datastill.model.folding import fold
+from datastill.model.fuse_bn import fold
+from datastill.model.model_ensemble import ModelEnsemble
 
 _SUBJECT = ("keypoints", "categories")  # of a card: what a model looks for
 _KEY = "card"  # safetensors orders several metadata keys at random; one JSON string is stable

@@ -17,9 +17,9 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from datastill.instances import Instances
 from datastill.model.backbones import backbone_spec
-from datastill.model.ignoring import IgnoringHeads, IgnoringProposals
-from datastill.model.roi import MatmulRoIAlign
-from datastill.model.spec import KEYPOINT_BINS, BackboneSpec
+from datastill.model.config import KEYPOINT_BINS, BackboneSpec
+from datastill.model.ignore_regions import IgnoringHeads, IgnoringProposals
+from datastill.model.matmul_roi_align import MatmulRoIAlign
 
 ASPECTS = (0.5, 1.0, 2.0)
 BOX_BINS = 7  # per side of a box, as pooled for the box head

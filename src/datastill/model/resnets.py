@@ -16,7 +16,7 @@ from torchvision.models import (
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from datastill.model.spec import BackboneSpec
+from datastill.model.config import BackboneSpec
 
 IMAGENET: dict[str, WeightsEnum] = {
     "resnet50": ResNet50_Weights.IMAGENET1K_V1,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from datastill.report.families import UNSURE
-from datastill.report.text import aligned, told_gain
+from datastill.report.multiple_testing import UNSURE
+from datastill.report.render import aligned, told_gain
 
 TITLES = {
     "table2": "Table 2: how long to train",

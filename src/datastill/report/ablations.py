@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from datastill.errors import DataError
-from datastill.evaluate.intervals import interval
-from datastill.report.chance import Chance, chance
-from datastill.report.comparisons import Result
-from datastill.report.families import judge, p_value
+from datastill.evaluation.bootstrap import interval
+from datastill.report.grouping import Result
+from datastill.report.multiple_testing import judge, p_value
 from datastill.report.paper import METRICS, Key, numbers, published
 from datastill.report.pooling import drawn, spread, tested
+from datastill.report.seed_variance import Chance, chance
 
 COLUMNS = (
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",

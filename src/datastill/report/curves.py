@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from datastill.errors import DataError
 from datastill.report.ablation_text import TITLES
-from datastill.report.families import UNSURE
-from datastill.report.figures import STYLES
+from datastill.report.multiple_testing import UNSURE
+from datastill.report.plots import STYLES
 
 XS = {
     "table2": "iterations, in thousands of the paper's",

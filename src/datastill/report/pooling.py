@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datastill.evaluate.intervals import bootstrap, interval
-from datastill.report.comparisons import Result, seed_twice
+from datastill.evaluation.bootstrap import bootstrap, interval
+from datastill.report.grouping import Result, seed_twice
 from datastill.report.paper import METRICS
 
 Key = tuple[Any, ...]

@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datastill.errors import DataError
-from datastill.evaluate.intervals import Matches, average_precision, bootstrap, interval
-from datastill.report.chance import Chance, chance
-from datastill.report.comparisons import Comparison, Lines, Result, Training, gather, sections
-from datastill.report.families import UNSURE, judge, p_value
+from datastill.evaluation.bootstrap import Matches, average_precision, bootstrap, interval
+from datastill.report.grouping import Comparison, Lines, Result, Training, gather, sections
+from datastill.report.multiple_testing import UNSURE, judge, p_value
 from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
+from datastill.report.seed_variance import Chance, chance
 
 __all__ = ["COLUMNS", "Result", "table1", "table4", "to_csv"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from datastill.data.coco import (
+from datastill.coco.format import (
     Coco,
     Record,
     digest,
@@ -20,28 +20,28 @@ from datastill.data.coco import (
     stream_coco,
     write_text,
 )
-from datastill.data.images import Refusal, load_image
-from datastill.data.manifest import read_column
-from datastill.data.sets import only
-from datastill.data.subject import Subject, subject
-from datastill.distill.annotate import Teacher, find_candidates
+from datastill.coco.metadata import Subject, subject
+from datastill.coco.subsets import only
+from datastill.commands.show import SHOWN, draw_sheet
+from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
+from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.categories import BoxDensity, box_density, select_boxes
-from datastill.distill.generate import EvidenceFile, generate, with_verdicts
-from datastill.distill.predict import Inference
-from datastill.distill.ready import categories_found, through
-from datastill.distill.select import Density, Rules, Selection, density, select
+from datastill.distill.ray_engine import Job, find_on_cluster
 from datastill.distill.shards import Candidates, Shard, cut
+from datastill.distill.thresholds import Density, Rules, Selection, density, select
 from datastill.errors import DataError, ParamsError
+from datastill.images.load import Refusal, load_image
+from datastill.images.manifest import read_column
+from datastill.inference.multi_transform import Inference
+from datastill.inference.predictor import categories_found, through
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
-from datastill.params import DistilledRow
 from datastill.progress import Steps
+from datastill.project import DistilledRow
+from datastill.project.profile import Place
+from datastill.project.provenance import code_version, environment, fingerprint, looking_code
+from datastill.report.annotation_card import Outcome, Tally, annotation_card, area_shares
 from datastill.stages import data
-from datastill.stages.annotation_card import Outcome, Tally, annotation_card, area_shares
-from datastill.stages.cluster import Job, find_on_cluster
-from datastill.stages.place import Place
-from datastill.stages.provenance import code_version, environment, fingerprint, looking_code
-from datastill.stages.show import SHOWN, draw_sheet
 
 SAMPLE = 256  # labelled images that a teacher looks at again, to compare
 

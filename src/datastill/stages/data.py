@@ -9,18 +9,18 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from datastill.data.coco import Coco, read_coco
-from datastill.data.drawn_sets import DrawnSet, Studio, draw_set
-from datastill.data.images import Refusal
-from datastill.data.leaks import Leak, find_leaks
-from datastill.data.manifest import examine, read_column, write_sets
-from datastill.data.sets import missing_images, only, union
+from datastill.coco.format import Coco, read_coco
+from datastill.coco.subsets import missing_images, only, union
+from datastill.commands.show import draw_sheet
 from datastill.errors import DataError
-from datastill.params import DrawnData, DrawnImages, FileData, Union
+from datastill.images.leaks import Leak, find_leaks
+from datastill.images.load import Refusal
+from datastill.images.manifest import examine, read_column, write_sets
 from datastill.progress import Steps
-from datastill.stages import gather
-from datastill.stages.place import Place
-from datastill.stages.show import draw_sheet
+from datastill.project import DrawnData, DrawnImages, FileData, Union
+from datastill.project.profile import Place
+from datastill.sources import files as gather
+from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 
 _log = logging.getLogger(__name__)
 VAL = "val"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datastill.errors import ParamsError
 from datastill.model.backbones import backbone_spec
 from datastill.model.checkpoint import join_weights
-from datastill.stages.place import Place
+from datastill.project.profile import Place
 
 
 def run(place: Place, name: str) -> None:

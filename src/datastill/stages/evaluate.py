@@ -8,21 +8,21 @@ from typing import Any
 
 import torch
 
-from datastill.data.coco import Coco, Record, Task, digest, write_text
-from datastill.data.images import load_image
-from datastill.data.subject import subject
-from datastill.distill.predict import Inference, predict
-from datastill.evaluate.coco_ap import AveragePrecision, evaluate
-from datastill.evaluate.intervals import bootstrap, interval, match, paired_interval
+from datastill.coco.format import Coco, Record, Task, digest, write_text
+from datastill.coco.metadata import subject
+from datastill.evaluation.bootstrap import bootstrap, interval, match, paired_interval
+from datastill.evaluation.coco_ap import AveragePrecision, evaluate
+from datastill.images.load import load_image
+from datastill.inference.multi_transform import Inference, predict
 from datastill.instances import Instances
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
+from datastill.project.profile import Place
+from datastill.project.provenance import code_version, environment
 from datastill.stages import data
 from datastill.stages.annotate import check_model, inference
-from datastill.stages.place import Place
-from datastill.stages.provenance import code_version, environment
-from datastill.stages.records import mirror_row
+from datastill.tracking.row_record import mirror_row
 
 
 def run(place: Place, row: str) -> None:

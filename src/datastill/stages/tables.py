@@ -6,21 +6,21 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datastill.data.coco import Coco, read_coco, write_text
-from datastill.data.subject import subject
+from datastill.coco.format import Coco, read_coco, write_text
+from datastill.coco.metadata import subject
 from datastill.errors import DataError, ParamsError
-from datastill.evaluate.intervals import Matches, match
-from datastill.params import DistilledRow, Union
+from datastill.evaluation.bootstrap import Matches, match
+from datastill.project import DistilledRow, Union
+from datastill.project.profile import Place, read_facts
 from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
-from datastill.report.blocks import update_block
 from datastill.report.curves import ablation_figure
-from datastill.report.figures import table_figure
 from datastill.report.paper import published
+from datastill.report.plots import table_figure
 from datastill.report.pooling import pooled
+from datastill.report.readme_blocks import update_block
+from datastill.report.render import to_markdown, to_text
 from datastill.report.tables import Result, table1, table4, to_csv
-from datastill.report.text import to_markdown, to_text
-from datastill.stages.place import Place, read_facts
 
 README = Path("README.md")
 TABLES = {"table1": (table1, "table1_keypoints"), "table4": (table4, "table4_detection")}

@@ -16,25 +16,25 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from datastill.data.coco import Coco, digest, read_coco, write_text
-from datastill.data.examples import Augmentation, Minibatches
-from datastill.data.mixing import MixedSampler
-from datastill.data.sets import with_keypoints, with_objects
-from datastill.data.subject import Subject, subject
+from datastill.coco.format import Coco, digest, read_coco, write_text
+from datastill.coco.metadata import Subject, subject
+from datastill.coco.subsets import with_keypoints, with_objects
 from datastill.errors import DataError, TrainingError
 from datastill.model.checkpoint import load_into, save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
-from datastill.model.initial import find_initial, start_from
 from datastill.model.precision import resolve_precision
-from datastill.params import DistilledRow, SupervisedRow
+from datastill.model.pretrained import find_initial, start_from
 from datastill.progress import Steps
+from datastill.project import DistilledRow, SupervisedRow
+from datastill.project.profile import Place, check_annotated
+from datastill.project.provenance import code_version, environment, fingerprint, training_code
 from datastill.stages import data
-from datastill.stages.place import Place, check_annotated
-from datastill.stages.provenance import code_version, environment, fingerprint, training_code
-from datastill.stages.records import follower, mirror_row
-from datastill.train.loop import Settings, resume_at, train
-from datastill.train.processes import check_shares, launch
-from datastill.train.schedule import Schedule
+from datastill.tracking.row_record import follower, mirror_row
+from datastill.training.dataset import Augmentation, Minibatches
+from datastill.training.distributed import check_shares, launch
+from datastill.training.loop import Settings, resume_at, train
+from datastill.training.sampler import MixedSampler
+from datastill.training.schedule import Schedule
 
 _PATIENCE = 40.0  # seconds: torchrun gives its workers 30
 

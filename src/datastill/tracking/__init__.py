@@ -8,10 +8,10 @@ mirroring of its row.
 """
 
 from datastill.tracking.champion import Champion, crown
-from datastill.tracking.following import Follower, mirror_patiently
-from datastill.tracking.mirroring import mirror, runs
-from datastill.tracking.records import DataInput, RunRecord
+from datastill.tracking.live import Follower, mirror_patiently
+from datastill.tracking.run_record import DataInput, RunRecord
 from datastill.tracking.store import Store
+from datastill.tracking.sync import mirror, runs
 
 __all__ = [
     "Champion",

@@ -10,17 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datastill.data.coco import digest
-from datastill.tracking.mirroring import mirror
-from datastill.tracking.records import RunRecord
+from datastill.coco.format import digest
+from datastill.tracking.run_record import RunRecord
 from datastill.tracking.store import Store, opened
+from datastill.tracking.sync import mirror
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
 WEIGHTS, CARD = "weights", "card"  # tags of a version that say what it is
-_CODE = Path(__file__).with_name("served.py")
+_CODE = Path(__file__).with_name("pyfunc.py")
 _NEEDED = ("torch", "torchvision", "pycocotools", "safetensors", "pillow", "pandas", "pyarrow")
 
 

@@ -1,0 +1,1 @@
+"""COCO JSON, in memory and on disk."""

@@ -1,0 +1,139 @@
+"""What a data file says of its keypoints: names, mirror partners, limbs and OKS's tolerances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+from datastill.coco.format import PERSON_KEYPOINTS, Record, is_left, mirror_swap
+from datastill.errors import DataError
+
+COCO_SIGMAS = tuple(
+    tenths / 10  # as pycocotools writes them, to the bit
+    for tenths in (
+        0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87,
+        0.89, 0.89,
+    )
+)  # fmt: skip
+CONSTANT_SIGMA = median(COCO_SIGMAS)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The k keypoints of a category; k = 0 for plain detection.
+
+    names       (k,)
+    swap        (k,)  what each becomes in a mirror
+    left        those that are drawn as the left one of their pair
+    edges       limbs as 1-based pairs, as COCO writes them
+    sigmas      (k,)  OKS's
+    sigmas_from       given by the data file, COCO's own, or one constant for all
+    """
+
+    names: tuple[str, ...] = ()
+    swap: tuple[int, ...] = ()
+    left: frozenset[int] = frozenset()
+    edges: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] = ()
+    sigmas_from: Literal["given", "coco", "constant"] = "constant"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def oks(self) -> dict[str, Any]:
+        """Return what OKS was computed with, for the record."""
+        return {"sigmas": list(self.sigmas), "from": self.sigmas_from}
+
+
+NO_SKELETON = Skeleton()
+
+
+def skeleton_of(categories: Sequence[Record]) -> Skeleton:
+    """Return the skeleton of the one category that has keypoints, an empty one where none has.
+
+    Mirror partners are the category's `flip_pairs`, [[left, right], ...] by name, or else follow
+    from `left` and `right`, or a lone `l` and `r`, in the names. Sigmas are the category's
+    `sigmas`, or else COCO's where the names are COCO's, or else COCO's median for every keypoint:
+    COCO's k = 2 sigma tell how far several annotators of one image disagree, which a file with one
+    annotation of everything cannot tell, and how far keypoints spread over a body is no substitute
+    for it.
+    Raises DataError, naming the category, where several have keypoints or one is malformed.
+    """
+    category = keypoint_category(categories)
+    if category is None:
+        return NO_SKELETON
+    try:
+        names = _names(category["keypoints"])
+        swap, left = _mirror(names, category.get("flip_pairs"))
+        sigmas, source = _sigmas(names, category.get("sigmas"))
+        edges = _edges(category.get("skeleton") or [], len(names))
+    except DataError as error:
+        raise DataError(f"category {category.get('name')!r}: {error}") from None
+    return Skeleton(names, swap, left, edges, sigmas, source)
+
+
+def keypoint_category(categories: Sequence[Record]) -> Record | None:
+    """Return the one category with keypoints, None where none has; raises DataError for several."""
+    named = [category for category in categories if category.get("keypoints")]
+    if len(named) > 1:
+        names = ", ".join(str(category.get("name")) for category in named)
+        raise DataError(
+            f"expected one category with keypoints, found {names}: one model learns one skeleton; "
+            "leave `keypoints` to one of them, or make a file and a profile for each"
+        )
+    return named[0] if named else None
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
+        raise DataError(f"expected keypoints as a list of names, found {given!r}")
+    if twice := {name for name in given if given.count(name) > 1}:
+        raise DataError(f"keypoint {min(twice)!r} is named more than once; give each its own name")
+    return tuple(given)
+
+
+def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozenset[int]]:
+    if pairs is None:
+        try:
+            swap = mirror_swap(names)
+        except DataError as error:
+            advice = 'rename it, or give the category its "flip_pairs": [["left", "right"], ...]'
+            raise DataError(f"{error}; {advice}") from None
+        return swap, frozenset(i for i, j in enumerate(swap) if i != j and is_left(names[i]))
+    swapped, left = list(range(len(names))), set()
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(end in names for end in pair)):
+            raise DataError(f"flip_pairs: expected pairs of keypoints of {[*names]}, found {pair}")
+        first, second = map(names.index, pair)
+        if first == second or swapped[first] != first or swapped[second] != second:
+            raise DataError(f"flip_pairs: expected every keypoint in one pair, {pair} repeats one")
+        swapped[first], swapped[second] = second, first
+        left.add(first)
+    return tuple(swapped), frozenset(left)
+
+
+def _sigmas(
+    names: tuple[str, ...], given: Any
+) -> tuple[tuple[float, ...], Literal["given", "coco", "constant"]]:
+    if given is None:
+        if names == PERSON_KEYPOINTS:
+            return COCO_SIGMAS, "coco"
+        return (CONSTANT_SIGMA,) * len(names), "constant"
+    if not (isinstance(given, list) and len(given) == len(names) and all(map(_positive, given))):
+        raise DataError(f"sigmas: expected {len(names)} numbers above 0, found {given}")
+    return tuple(map(float, given)), "given"
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+def _edges(given: Any, keypoints: int) -> tuple[tuple[int, int], ...]:
+    edges = [tuple(edge) if isinstance(edge, list | tuple) else (edge,) for edge in given]
+    for edge in edges:
+        if len(edge) != 2 or not all(end in range(1, keypoints + 1) for end in edge):
+            raise DataError(f"skeleton: expected pairs from 1 to {keypoints}, found {[*edge]}")
+    return tuple((first, second) for first, second in edges)

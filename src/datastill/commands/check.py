@@ -1,0 +1,27 @@
+"""Command `check`: do the results still say what expected.yaml says?"""
+
+from __future__ import annotations
+
+from datastill.evaluation.regression import check_orders, check_values
+from datastill.project import load_expected
+from datastill.project.profile import Place
+from datastill.stages.tables import read_metrics
+
+
+def run(place: Place) -> tuple[str, bool]:
+    """Return a line per expectation, and whether all hold; an unmeasured row fails its own."""
+    expected = load_expected(place.results / "expected.yaml")
+    measured = [row for row in place.params.rows() if place.metrics(row).is_file()]
+    metrics = {row: read_metrics(place, row) for row in measured}
+    findings = [
+        *check_values(expected.expectations(), metrics),
+        *check_orders(expected.orders, metrics),
+    ]
+    lines = [
+        f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: expected {finding.expected}, "
+        f"found {finding.found}"
+        for finding in findings
+    ]
+    failed = sum(not finding.ok for finding in findings)
+    verdict = f"{failed} of {len(findings)} expectations fail" if failed else "all hold"
+    return "\n".join([*lines, verdict]), not failed

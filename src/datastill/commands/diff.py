@@ -1,0 +1,116 @@
+"""Command `check --against`: what moved between the results of a commit and the present ones?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from datastill.errors import DataError
+from datastill.evaluation.regression import ROUNDING
+from datastill.project import load_expected
+from datastill.project.profile import Place
+from datastill.report.spread import seeded, spread
+from datastill.stages.tables import read_metrics
+
+NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
+
+
+@dataclass(frozen=True)
+class Move:
+    """One value before and now; None where it was not measured."""
+
+    row: str
+    metric: str
+    before: float | None
+    now: float | None
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether chance explains it; what is measured no more has no excuse, what is new does."""
+        if self.before is None or self.now is None:
+            return self.before is None
+        return abs(self.now - self.before) <= self.tolerance + ROUNDING
+
+
+def run(place: Place, revision: str, by: str | None = None) -> tuple[str, bool]:
+    """Return a line per value that moved since `revision`, and whether chance explains them all.
+
+    Tolerances are those of expected.yaml, and for values that it does not name those that the
+    seeds of the profile `by` give, by default its own. Nothing is checked out.
+    """
+    before = _results_at(place, revision)
+    rows = [row for row in place.params.rows() if place.metrics(row).is_file()]
+    now = {row: read_metrics(place, row) for row in rows}
+    moves = list(_moves(before, now, _tolerances(place, by, (before, now))))
+    moved = [move for move in moves if move.before != move.now]
+    failed = [move for move in moved if not move.ok]
+    head = f"{'':5}{'row':28}{'metric':12}{revision[:12]:>12}{'now':>10}{'moved':>9}  of tolerance"
+    lines = [head, *map(_line, moved)] if moved else []
+    verdict = f"{len(moved)} of {len(moves)} values moved, {len(failed)} beyond their tolerance"
+    return "\n".join([*lines, verdict]), not failed
+
+
+def _results_at(place: Place, revision: str) -> Metrics:
+    folder = place.metrics("row").parent.as_posix()
+    listed = _git("ls-tree", "-z", "--name-only", revision, f"{folder}/").split("\0")
+    paths = [PurePosixPath(path) for path in listed if path.endswith(".json")]
+    if not paths:
+        raise DataError(f"{revision} has no results in {folder}")
+    return {path.stem: json.loads(_git("show", f"{revision}:./{path}")) for path in paths}
+
+
+def _tolerances(
+    place: Place, by: str | None, both: tuple[Metrics, Metrics]
+) -> dict[tuple[str, str], float]:
+    of, all_rows = seeded(place, by), [row for results in both for row in results.items()]
+    known = [name for name in NAMES if any(m.get(name) is not None for _, m in all_rows)]
+    by_chance = {name: spread(of, name).tolerance for name in known}
+    tolerances = {(row, name): by_chance[name] for row, _ in all_rows for name in known}
+    path = place.results / "expected.yaml"
+    expected = load_expected(path).expectations() if path.is_file() else {}
+    for row, values in expected.items():
+        tolerances |= {(row, name): value.tolerance for name, value in values.items()}
+    return tolerances
+
+
+def _moves(
+    before: Metrics, now: Metrics, tolerances: Mapping[tuple[str, str], float]
+) -> Iterator[Move]:
+    for row in dict.fromkeys([*now, *before]):
+        for name in NAMES:
+            values = before.get(row, {}).get(name), now.get(row, {}).get(name)
+            if values != (None, None):
+                yield Move(row, name, *values, tolerances[row, name])
+
+
+def _line(move: Move) -> str:
+    mark = "ok   " if move.ok else "FAIL "
+    if move.before is None or move.now is None:
+        numbers = f"{_number(move.before):>12}{_number(move.now):>10}"
+        return f"{mark}{move.row:28}{move.metric:12}{numbers}"
+    difference = move.now - move.before
+    return (
+        f"{mark}{move.row:28}{move.metric:12}{move.before:12.2f}{move.now:10.2f}{difference:+9.2f}"
+        f"  {abs(difference) / move.tolerance:.2f}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    except OSError as error:
+        raise DataError(f"git cannot be run: {error.strerror}") from None
+    except subprocess.CalledProcessError as error:
+        raise DataError(f"{' '.join(command)}: {error.stderr.strip()}") from None
+    return answer.stdout

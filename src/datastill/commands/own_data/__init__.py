@@ -1,0 +1,1 @@
+"""Command `new`: a profile of your own data."""

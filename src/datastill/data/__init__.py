@@ -1,1 +1,0 @@
-"""Images and annotations, on disk and in memory."""

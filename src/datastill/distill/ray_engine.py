@@ -1,0 +1,108 @@
+"""Annotating on a Ray cluster: the same shards, written by a pool of actors wherever they run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datastill.distill.candidates import Teacher, annotate_shard, load
+from datastill.distill.shards import Shard
+from datastill.errors import DataError, ParamsError
+from datastill.inference.multi_transform import Inference
+from datastill.model.checkpoint import load_detector
+
+_MOST_BLOCKS = 2000  # Ray's unit of work: a shard, or some of them where there are very many
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every actor must know; both paths must be the same place on all machines."""
+
+    weights: Path
+    root: Path
+    inference: Inference
+    threads: int
+
+
+class Annotator:
+    """An actor: a teacher that stays in memory and annotates one shard after the other."""
+
+    def __init__(self, job: Job) -> None:
+        torch.set_num_threads(job.threads)
+        detector, _ = load_detector(job.weights)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._teacher, self._root = Teacher(detector.to(device), job.inference), job.root
+
+    def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Write a shard; return how many images it has, or what is wrong with it."""
+        shard = Shard(tuple(json.loads(task["images"])), Path(task["path"]))
+        try:
+            if not shard.is_done:  # a task is repeated where its first actor died
+                annotate_shard(self._teacher, shard, load(shard, self._root))
+        except DataError as error:
+            return {"images": 0, "error": str(error)}
+        return {"images": len(shard.images), "error": ""}
+
+
+def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], None]) -> None:
+    """Write the candidates of every shard that has none yet, on the cluster at RAY_ADDRESS.
+
+    Without that variable a cluster of this machine alone is started. It takes one actor per GPU or,
+    where there is none, per `job.threads` CPUs of a machine; the shards of an actor that dies are
+    done by another. Bytes are those of the local engine where machines and threads are alike.
+    Raises ParamsError where Ray is not installed, DataError where a shard cannot be done.
+    """
+    todo = [
+        {"path": str(shard.path.absolute()), "images": json.dumps(shard.images)}
+        for shard in shards
+        if not shard.is_done
+    ]
+    if not todo:  # another row of this teacher was quicker
+        return
+    ray = _connect()
+    needs, room = pool([each["Resources"] for each in ray.nodes() if each["Alive"]], job.threads)
+    try:
+        results = ray.data.from_items(todo, override_num_blocks=min(len(todo), _MOST_BLOCKS)).map(
+            Annotator,
+            fn_constructor_args=(job,),
+            compute=ray.data.ActorPoolStrategy(size=min(len(todo), room)),
+            **needs,
+        )
+        for done in results.iter_rows():
+            if done["error"]:
+                raise DataError(done["error"])
+            advance(int(done["images"]))
+    finally:
+        ray.shutdown()
+
+
+def pool(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, int], int]:
+    """Return what an actor needs, which some node has, and how many find room on all `nodes`."""
+    if gpus := sum(int(node.get("GPU", 0)) for node in nodes):
+        return {"num_gpus": 1}, gpus
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    share = max(1, min(threads, max(cpus)))
+    return {"num_cpus": share}, max(1, sum(each // share for each in cpus))
+
+
+def _connect() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Under `uv run` Ray would send this folder, work/ and all, to every worker.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ParamsError(
+            "machine.engine: ray needs Ray: `uv pip install datastill[ray]`, or engine: local"
+        ) from None
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    return ray

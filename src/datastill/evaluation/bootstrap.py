@@ -1,0 +1,261 @@
+"""How sure is an AP? Bootstrap over the images of the validation set, from one matching pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datastill.coco.format import Coco, Record
+from datastill.errors import DataError
+from datastill.evaluation.coco_ap import AveragePrecision, prepared, silence, summary
+
+RECALLS = np.linspace(0, 1, 101)  # COCO's recall thresholds
+BLOCK = 2**17  # detections x resamples worked on at a time: what fits a core's cache
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The detections of one category in one range of areas, best score first.
+
+    scores   (d,)    descending, in pycocotools' order where tied
+    image    (d,)    index into `Matches.image_ids`
+    correct  (t, d)  matches a counted truth at IoU threshold t
+    ignored  (t, d)  neither correct nor false: matches an ignored truth, or none and its area is
+                     outside the range
+    truths   (i,)    counted truths of every image
+    """
+
+    scores: NDArray[np.float64]
+    image: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    truths: NDArray[np.int64]
+
+    @cached_property
+    def steps(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+        """Starts and ends (exclusive) of the runs of correct detections, and the ignored ones.
+
+        One entry per threshold. Precision only rises within a run, so its end is all that counts.
+        """
+        edges = [np.flatnonzero(np.diff(row, prepend=False, append=False)) for row in self.correct]
+        ignored = [np.flatnonzero(row) for row in self.ignored]
+        return [(e[::2], e[1::2], skipped) for e, skipped in zip(edges, ignored, strict=True)]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """All that AP needs of detections and truth.
+
+    image_ids  (i,) ascending
+    areas      names of the ranges of areas, "all" first
+    curves     per category and area
+    """
+
+    image_ids: NDArray[Any]
+    areas: tuple[str, ...]
+    curves: tuple[tuple[Curve, ...], ...]
+
+
+def match(
+    truth: Coco, detections: Sequence[Record], task: str, *, sigmas: Sequence[float] | None = None
+) -> Matches:
+    """Match `detections` with `truth` once, by pycocotools; arguments and errors of `evaluate`."""
+    evaluation = prepared(truth, detections, task, sigmas=sigmas)
+    with silence():
+        evaluation.evaluate()
+    images, areas = evaluation.params.imgIds, tuple(evaluation.params.areaRngLbl)
+    cells = iter(evaluation.evalImgs)  # category by category, area by area, image by image
+    curves = [
+        tuple(_curve([next(cells) for _ in images], len(evaluation.params.iouThrs)) for _ in areas)
+        for _ in evaluation.params.catIds
+    ]
+    return Matches(np.asarray(images), areas, tuple(curves))
+
+
+def _curve(cells: list[dict[str, Any] | None], thresholds: int) -> Curve:
+    found = [(index, cell) for index, cell in enumerate(cells) if cell is not None]
+    truths = np.zeros(len(cells), dtype=np.int64)
+    for index, cell in found:
+        truths[index] = np.count_nonzero(cell["gtIgnore"] == 0)
+    scores = _join([np.asarray(cell["dtScores"], dtype=float) for _, cell in found], (0,))
+    image = np.repeat([i for i, _ in found], [len(cell["dtScores"]) for _, cell in found])
+    matched = _join([cell["dtMatches"] != 0 for _, cell in found], (thresholds, 0))
+    ignored = _join([cell["dtIgnore"] != 0 for _, cell in found], (thresholds, 0)).astype(bool)
+    order = np.argsort(-scores, kind="mergesort")  # as pycocotools, down to the order of ties
+    return Curve(
+        scores[order],
+        image.astype(np.int64)[order],
+        np.ascontiguousarray((matched.astype(bool) & ~ignored)[:, order]),
+        np.ascontiguousarray(ignored[:, order]),
+        truths,
+    )
+
+
+def _join(parts: list[NDArray[Any]], empty: tuple[int, ...]) -> NDArray[Any]:
+    return np.concatenate(parts, axis=-1) if parts else np.zeros(empty)
+
+
+def average_precision(
+    matches: Matches, weights: NDArray[np.integer[Any]] | None = None
+) -> AveragePrecision:
+    """Return the AP over images counted `weights` (i,) times each; without weights, pycocotools'.
+
+    Raises DataError where `weights` are not one whole number >= 0 per image, or leave no truth.
+    """
+    images = len(matches.image_ids)
+    chosen = np.ones(images, dtype=np.int64) if weights is None else np.asarray(weights)
+    if chosen.shape != (images,) or chosen.dtype.kind not in "iu" or (chosen < 0).any():
+        raise DataError(
+            f"weights: expected {images} whole numbers >= 0, one per image, "
+            f"found shape {chosen.shape} of {chosen.dtype}"
+        )
+    rows = [[_precisions(curve, chosen[None])[0] for curve in areas] for areas in matches.curves]
+    table = np.array(rows).reshape(len(rows), len(matches.areas), -1)
+    return summary(np.moveaxis(table, -1, 0), matches.areas)
+
+
+def bootstrap(matches: Matches, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+    """Return AP in percent of `resamples` draws of the images with replacement, (resamples,).
+
+    A draw without any truth is NaN.
+    """
+    return np.concatenate(
+        [_mean_ap(matches, drawn) for drawn in _draws([matches], resamples, seed)]
+    )
+
+
+def interval(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval that holds the share `level` of `samples`, NaN left out.
+
+    For AP of 200 to 400 images, 95 % intervals hold the true value 93.4 to 95 % of the time in
+    simulations, and lie high when they miss: the envelope flatters AP on few images. Correcting
+    that bias (basic, BC) evened the misses out for strong detectors and not for weak ones.
+    Raises DataError where no sample is a number.
+    """
+    defined = samples[~np.isnan(samples)]
+    if not len(defined):
+        raise DataError("interval: no resample has any truth; annotate more images")
+    # "weibull" has unbiased tails; numpy's default is narrower: 0.6 % less in it at 300 resamples
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method="weibull")
+    return float(low), float(high)
+
+
+def paired_interval(
+    a: Matches | Sequence[Matches],
+    b: Matches | Sequence[Matches],
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, tuple[float, float]]:
+    """Return mean AP of `b` minus mean AP of `a`, in percent, and its interval.
+
+    Several Matches a side are several training seeds. Every resample draws the same images for all.
+    Raises DataError where their images differ.
+    """
+    before, after = _several(a), _several(b)
+    once = np.ones((1, len(before[0].image_ids)), dtype=np.int32)
+    draws = [once, *_draws([*before, *after], resamples, seed)]
+    gains = np.concatenate(
+        [_mean_over(after, drawn) - _mean_over(before, drawn) for drawn in draws]
+    )
+    return float(gains[0]), interval(gains[1:], level)
+
+
+def _several(matches: Matches | Sequence[Matches]) -> list[Matches]:
+    several = [matches] if isinstance(matches, Matches) else list(matches)
+    if not several:
+        raise DataError("paired interval: expected Matches on both sides, found an empty sequence")
+    return several
+
+
+def _mean_over(seeds: list[Matches], drawn: NDArray[np.int32]) -> NDArray[np.float64]:
+    return np.mean([_mean_ap(matches, drawn) for matches in seeds], axis=0)
+
+
+def _draws(many: list[Matches], resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
+    ids = many[0].image_ids
+    for other in many[1:]:
+        if not np.array_equal(ids, other.image_ids):
+            raise DataError(
+                f"paired interval: expected the same images on both sides, found {len(ids)} and "
+                f"{len(other.image_ids)} with {len(np.setxor1d(ids, other.image_ids))} not shared"
+            )
+    generator = np.random.default_rng(seed)
+    if not len(ids):
+        raise DataError("bootstrap: expected images to draw from, found none")
+    widest = max([len(ids), *(len(c[0].image) for m in many for c in m.curves)])
+    rows = max(1, BLOCK // widest)
+    for start in range(0, resamples, rows):
+        picks = generator.integers(0, len(ids), (min(rows, resamples - start), len(ids)))
+        yield np.stack([np.bincount(p, minlength=len(ids)) for p in picks]).astype(np.int32)
+
+
+def _mean_ap(matches: Matches, weights: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return AP in percent over all areas for every row of `weights` (b, i), (b,)."""
+    tables = np.array([_precisions(areas[0], weights).mean(axis=1) for areas in matches.curves])
+    defined = ~np.isnan(tables)
+    with np.errstate(invalid="ignore"):
+        return 100 * np.where(defined, tables, 0).sum(axis=0) / defined.sum(axis=0)
+
+
+def _precisions(curve: Curve, weights: NDArray[Any]) -> NDArray[np.float64]:
+    """Return AP in [0, 1] for every row of `weights` (b, i) and threshold, (b, t); NaN: no truth.
+
+    A weight stands for copies of an image next to each other, in pycocotools' order also among ties
+    with other images: copies of a correct detection prolong a run, copies of a false one leave
+    recall, so one step per run is exact. (Ties *within* an image keep their order detection by
+    detection, where pycocotools would take copied files copy by copy.)
+    """
+    truths = weights @ curve.truths
+    needed = _needed(truths)
+    total = _sums(weights, curve.image)
+    precisions = np.empty((len(weights), len(curve.steps)))
+    for t, (starts, ends, ignored) in enumerate(curve.steps):
+        counted = np.take(total, ends, axis=1)
+        gained = counted - np.take(total, starts, axis=1)
+        if len(ignored):
+            before = np.searchsorted(ignored, ends)
+            counted -= np.take(_sums(weights, curve.image[ignored]), before, axis=1)
+        precisions[:, t] = _envelope_mean(gained, counted, needed)
+    precisions[truths == 0] = np.nan
+    return precisions
+
+
+def _sums(weights: NDArray[Any], image: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the weight of the first 0, 1, ... d detections, which lie on `image`, (b, d + 1)."""
+    sums = np.zeros((len(weights), len(image) + 1), dtype=np.int32)
+    np.cumsum(np.take(weights, image, axis=1), axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _needed(truths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many correct detections reach each recall in floating point, (b, 101)."""
+    some = np.maximum(truths, 1)[:, None]
+    needed = np.ceil(RECALLS * some)
+    needed -= (needed - 1) / some >= RECALLS
+    needed += needed / some < RECALLS
+    return needed.astype(np.int64)
+
+
+def _envelope_mean(
+    gained: NDArray[np.int32], counted: NDArray[np.int32], needed: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the mean over recalls of the best precision at or beyond each of them, (b,).
+
+    gained, counted  (b, runs)  weight of a run of correct detections; of all counted up to its end
+    needed           (b, 101)   correct detections that reach each recall
+    """
+    rows, runs = gained.shape
+    reached = np.cumsum(gained, axis=1, dtype=np.int32)
+    precision = np.zeros((rows, runs + 1))  # the last column: a recall never reached
+    np.divide(reached, counted + np.spacing(1), out=precision[:, :-1])
+    lift = (np.arange(rows) * (needed.max() + 2))[:, None]  # one search for all rows
+    first = np.searchsorted((reached + lift).ravel(), needed + lift)
+    first += np.arange(rows)[:, None]  # one extra column per row passed
+    best = np.maximum.reduceat(precision.ravel(), first.ravel()).reshape(first.shape)
+    return np.maximum.accumulate(best[:, ::-1], axis=1).mean(axis=1)

@@ -1,0 +1,1 @@
+"""Pixels: reading, listing and comparing image files."""

@@ -1,0 +1,167 @@
+"""Images: from a file name inside a root to pixels, and pixels to a network's scale."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from datastill.coco.format import Record
+from datastill.errors import DataError
+
+# Those of Pillow's that images of data sets come in; with EPS, it would run a program.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
+NOT_READ = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    Image.DecompressionBombError,
+)  # what Pillow raises
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # that make upright what has the orientation
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that a set goes on without, and why."""
+
+    file_name: str
+    reason: str
+
+
+def printable(file_name: str) -> str:
+    """Return a name that is a text: bytes in it that are no UTF-8 are spelled out."""
+    return file_name.encode("utf-8", "backslashreplace").decode()
+
+
+def image_id(file_name: str) -> int:
+    """Return an id that follows from the name alone: adding files to a folder renumbers none."""
+    return int(hashlib.sha256(file_name.encode()).hexdigest()[:13], 16)
+
+
+def image_path(root: Path, file_name: str) -> Path:
+    """Return the path of `file_name` below `root`; raises DataError where it would leave `root`.
+
+    A folder in `root` may be a link to where its images really lie; then they stay below that.
+    """
+    path = root / file_name
+    first, *rest = Path(file_name).parts or ("",)
+    linked = rest and first != ".." and (root / first).is_symlink()
+    within = root / first if linked else root
+    if not path.resolve().is_relative_to(within.resolve()):
+        raise DataError(f"file_name {file_name!r} leaves the image folder {root}")
+    return path
+
+
+def load_image(root: Path, record: Record) -> Tensor:
+    """Read the image of a COCO record as RGB (3, h, w) uint8, in the frame of its annotations.
+
+    Raises DataError where the file is absent, outside `root`, no image or of another size.
+    """
+    return read_image(image_path(root, record["file_name"]), (record["width"], record["height"]))
+
+
+def read_image(path: Path, size: tuple[int, int] | None = None) -> Tensor:
+    """Read an image file as `decode_image` does; raises DataError naming it and what is wrong."""
+    try:
+        return decode_image(path.read_bytes(), size)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such image; `datastill data` makes the image sets") from None
+    except OSError as error:
+        raise DataError(f"{path}: no readable image: {error}") from None
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
+    """Return an image file's pixels as RGB (3, h, w) uint8.
+
+    It is turned as its EXIF orientation says, unless only the unturned one has the `size` (width,
+    height) that its annotations are for. Raises DataError where `content` is no whole image, or of
+    another size.
+    """
+    if not content:
+        raise DataError("no readable image: the file is empty")
+    try:
+        with open_image(io.BytesIO(content)) as image:
+            upright = upright_size(image)
+            if size and image.size != size != upright:
+                found, wanted = ("{} x {}".format(*each) for each in (upright, size))
+                raise DataError(f"the image is {found}, its annotations are for {wanted}")
+            turn = _TURNS.get(_orientation(image)) if size in (None, upright) else None
+            pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
+    except UnidentifiedImageError:
+        raise DataError("no readable image: of no format that is known") from None
+    except NOT_READ as error:
+        raise DataError(f"no readable image: {error}") from None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def open_image(file: Path | BinaryIO) -> Image.Image:
+    """Open an image file, whatever its suffix, if it is of a format that images come in."""
+    return Image.open(file, formats=_FORMATS)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) after turning `image` as its EXIF orientation says."""
+    sideways = _orientation(image) in _SIDEWAYS
+    return image.size[::-1] if sideways else image.size
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or followed."""
+    if image.format in {"PNG", "TIFF"}:  # a PNG's EXIF may follow its pixels
+        image.load()
+    if image.format == "TIFF":  # which Pillow turns as it loads
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # whatever Pillow's parser trips over: the picture itself may be whole
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow's own conversion would clip
+        grey = np.asarray(image).astype(np.uint32) // 257
+        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def scaled_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
+    """Return (height, width) with that short side, or smaller where the long one would pass."""
+    factor = min(short_side / min(height, width), long_side / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def resize(image: Tensor, short_side: int, long_side: int) -> Tensor:
+    """Return `image` (3, h, w) uint8 at that scale; smooths before it shrinks."""
+    size = scaled_size(image.shape[-2], image.shape[-1], short_side, long_side)
+    if image.is_cpu:
+        return interpolate(image[None], size, mode="bilinear", antialias=True)[0]
+    scaled = interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
+    return scaled.round().to(torch.uint8)  # PyTorch resizes uint8 on the CPU alone
+
+
+def unit_interval(image: Tensor) -> Tensor:
+    """Return `image` uint8 as float32 in [0, 1]."""
+    return image.float().div_(255)

@@ -1,0 +1,106 @@
+"""Of a view's feature pyramid only what will be pooled: its boxes are known before it is seen.
+
+A third of the work on a view of a ResNet-50 is the 3x3 convolutions that end the pyramid, most of
+it on the finest level; people cover little of an image, and none of most levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.poolers import LevelMapper
+
+from datastill.model.detector import SIZE_DIVISIBLE, Detector
+from datastill.model.matmul_roi_align import MatmulRoIAlign
+from datastill.model.model_ensemble import ModelEnsemble
+
+_MARGIN = 2  # cells that pooling reads beyond a box: interpolation, and boxes smaller than a cell
+_HALO = 1  # cells that a 3x3 convolution reads beyond its result
+
+Region = tuple[slice, slice]  # rows and columns of a feature map
+
+
+def features_around(
+    detector: Detector, images: Sequence[Tensor], boxes: Sequence[Tensor]
+) -> tuple[ImageList, dict[str, Tensor]]:
+    """Return what `detector.features` does for `images` (3, h, w) in [0, 1], but zero wherever
+    `detector.heatmaps` does not look for the `boxes` (n, 4) of each.
+    """
+    if isinstance(detector, ModelEnsemble):
+        return detector.features(images)
+    transform, backbone = detector.rcnn.transform, detector.rcnn.backbone
+    sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+    tensors = transform.batch_images([transform.normalize(each) for each in images], SIZE_DIVISIBLE)
+    maps = backbone.body(tensors)
+    pool = detector.rcnn.roi_heads.keypoint_roi_pool
+    strides = {name: _stride(tensors, level) for name, level in maps.items()}
+    regions = [_regions(pool, mine, strides) for mine in boxes]
+    return ImageList(tensors, sizes), _pyramid(backbone.fpn, maps, regions)
+
+
+def _stride(images: Tensor, level: Tensor) -> int:
+    """Return how many pixels a cell is wide; a cell more or less at the edge does not matter."""
+    return int(2 ** round(log2(images.shape[-1] / level.shape[-1])))
+
+
+def _regions(pool: nn.Module, boxes: Tensor, strides: dict[str, int]) -> dict[str, Region]:
+    """Return the part of each level that `boxes` of one image are pooled from, where there is any.
+
+    What needs a level as a whole has slices without an end.
+    """
+    if isinstance(pool, MatmulRoIAlign):
+        return {pool.level: (slice(0, None), slice(0, None))}
+    first, last = (int(log2(stride)) for stride in (min(strides.values()), max(strides.values())))
+    levels = LevelMapper(first, last, pool.canonical_scale, pool.canonical_level)([boxes])
+    found = {}
+    for number, (name, stride) in enumerate(strides.items()):
+        mine = boxes[levels == number] / stride
+        if len(mine):
+            x1, y1 = (mine[:, :2].amin(0).floor().int() - _MARGIN).clamp(min=0).tolist()
+            x2, y2 = (mine[:, 2:].amax(0).ceil().int() + _MARGIN).tolist()
+            found[name] = slice(y1, y2), slice(x1, x2)
+    return found
+
+
+def _pyramid(
+    fpn: FeaturePyramidNetwork, maps: dict[str, Tensor], regions: Sequence[dict[str, Region]]
+) -> dict[str, Tensor]:
+    """Return every level, from the finest on, right in the `regions` of each image."""
+    levels: dict[str, Tensor] = {}
+    above = None
+    for name, inner, layer in reversed(
+        list(zip(maps, fpn.inner_blocks, fpn.layer_blocks, strict=True))
+    ):
+        lateral = inner(maps[name])
+        if above is not None:
+            lateral = lateral + interpolate(above, size=lateral.shape[-2:], mode="nearest")
+        above = lateral
+        levels[name] = _level(layer, lateral, [mine.get(name) for mine in regions])
+    return dict(reversed(levels.items()))
+
+
+def _level(layer: nn.Module, inner: Tensor, regions: Sequence[Region | None]) -> Tensor:
+    """Return `layer` of `inner` (n, c, h, w), of every image in its region alone."""
+    if all(region and region[0].stop is None for region in regions):
+        return layer(inner)
+    level = inner.new_zeros(inner.shape)  # laid out as pooling reads it
+    for one, result, region in zip(inner, level, regions, strict=True):
+        if region:
+            rows, columns = (_wider(side) for side in region)
+            seen = layer(one[None, :, rows, columns])[0]
+            result[:, *region] = seen[:, *map(_inside, region, (rows, columns), result.shape[1:])]
+    return level
+
+
+def _wider(side: slice) -> slice:
+    return slice(max(0, side.start - _HALO), side.stop + _HALO)
+
+
+def _inside(side: slice, wider: slice, length: int) -> slice:
+    """Return `side` counted from the start of `wider`; both end with the map."""
+    return slice(side.start - wider.start, min(side.stop, length) - wider.start)

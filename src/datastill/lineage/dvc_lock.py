@@ -1,0 +1,88 @@
+"""What dvc.lock says of every stage that ran: its parameters, what it read and what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datastill.errors import DataError
+from datastill.project import read_yaml
+
+FOLDER = ".dir"  # how the digest of a folder ends
+
+
+@dataclass(frozen=True)
+class File:
+    """A file or folder that a stage read or wrote, with its digests at that time.
+
+    md5     DVC's, ending in .dir for a folder; "" where nobody wrote it down
+    sha256  this project's own, "" where nobody wrote it down
+    """
+
+    path: str
+    md5: str
+    sha256: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        return self.md5.endswith(FOLDER)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of a stage; params by their path in params.yaml, such as `supervised.co-35`."""
+
+    name: str
+    params: Mapping[str, Any]
+    reads: Mapping[str, File]
+    writes: Mapping[str, File]
+
+    def code(self) -> tuple[File, ...]:
+        """Return the source that the stage depends on."""
+        return tuple(file for path, file in self.reads.items() if path.startswith("src/"))
+
+
+class Lock:
+    """A dvc.lock; raises DataError for what it does not tell."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; `dvc repro` writes it")
+        self.path = path
+        found = read_yaml(path)
+        stages = found.get("stages") if isinstance(found, Mapping) else None
+        if not isinstance(stages, Mapping):
+            raise DataError(f"{path}: expected DVC's lock file, found no stages in it")
+        self.stages = {name: _stage(name, raw) for name, raw in stages.items()}
+
+    def stage(self, name: str) -> Stage:
+        """Return the last run of the stage `name`."""
+        if name not in self.stages:
+            raise DataError(f"{self.path}: stage {name} has not run; `dvc repro` runs it")
+        return self.stages[name]
+
+    def writer(self, path: str) -> Stage:
+        """Return the stage that has written `path`."""
+        for stage in self.stages.values():
+            if path in stage.writes:
+                return stage
+        raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
+
+    def digests(self, path: str) -> set[str]:
+        """Return the digests under which stages have met `path`: one, if all fits."""
+        files = [stage.reads.get(path) for stage in self.stages.values()]
+        files += [stage.writes.get(path) for stage in self.stages.values()]
+        return {file.md5 for file in files if file}
+
+
+def _stage(name: str, raw: Mapping[str, Any]) -> Stage:
+    params: dict[str, Any] = {}
+    for section in raw.get("params", {}).values():
+        params |= section
+    return Stage(name, params, _files(raw.get("deps", [])), _files(raw.get("outs", [])))
+
+
+def _files(entries: list[dict[str, Any]]) -> dict[str, File]:
+    return {entry["path"]: File(entry["path"], entry.get("md5", "")) for entry in entries}

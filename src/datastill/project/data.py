@@ -1,0 +1,128 @@
+"""Section `data` of params.yaml: the image sets and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from datastill.project.section import Natural, Positive, Section
+
+
+class DrawnImages(Section):
+    """A set to draw: `images` is the paper's number, divided by `scale`."""
+
+    images: Positive
+    style: Literal["everyday", "sport", "household"]
+
+
+class Union(Section):
+    """A set made of other sets."""
+
+    union: Annotated[list[str], Field(min_length=1)]
+
+
+class AnnotatedImages(Section):
+    """The images that a COCO JSON lists, less those of the files `without`.
+
+    images   folders to look in, the first that has the file
+    count    how many images that makes; null where nobody knows
+    All paths are relative to `data.root`.
+    """
+
+    annotations: str
+    without: list[str]
+    images: Annotated[list[str], Field(min_length=1)]
+    count: Positive | None
+
+
+class Part(Section):
+    """Images number `skip` to `skip + take`, or all from there, of an order by chance.
+
+    Images that show the same are one in this order, so no two parts share a picture.
+    """
+
+    seed: Natural
+    skip: Natural
+    take: Positive | None
+
+
+class PartOfImages(AnnotatedImages):
+    """A part of the images that a COCO JSON lists: how one file makes several sets."""
+
+    part: Part
+
+
+class ImageFolder(Section):
+    """All images of a folder, less those of the sets `without`; without annotations."""
+
+    folder: str
+    without: list[str]
+    count: Positive | None
+
+
+class Videos(Section):
+    """Random frames of every video of a folder, or of a text file that lists them.
+
+    per_video  frames of each, one from every one of as many equally long stretches
+    repeats    whether frames that show the same picture as an earlier one stay
+    count      how many videos there are
+    """
+
+    videos: str
+    per_video: Positive
+    seed: Natural
+    repeats: Literal["keep", "drop"]
+    count: Positive | None
+
+
+def _kind(spec: Any) -> str:
+    """Return which kind of set `spec` is, by the key that only this kind has."""
+    has = spec if isinstance(spec, Mapping) else getattr(spec, "model_fields_set", ())
+    kinds = ("folder", "videos", "union", "part")
+    return next((kind for kind in kinds if kind in has), "annotations")
+
+
+def _kind_of_val(spec: Any) -> str:
+    """Return which kind of set with annotations `spec` is."""
+    return "part" if _kind(spec) == "part" else "annotations"
+
+
+Annotations = Annotated[AnnotatedImages, Tag("annotations")] | Annotated[PartOfImages, Tag("part")]
+FileSet = Annotated[
+    Annotations
+    | Annotated[ImageFolder, Tag("folder")]
+    | Annotated[Videos, Tag("videos")]
+    | Annotated[Union, Tag("union")],
+    Discriminator(_kind),
+]
+
+
+class DrawnData(Section):
+    """Image sets that the project draws itself; `watched` is what DVC redoes them for."""
+
+    source: Literal["drawn"]
+    watched: str
+    seed: int
+    width: Positive
+    height: Positive
+    sets: dict[str, DrawnImages | Union]
+    val: DrawnImages
+
+
+class FileData(Section):
+    """Image sets from files below `root`; `watched` is what DVC redoes them for.
+
+    leaks  images of other sets that are also in val: refused with an error, or dropped
+    """
+
+    source: Literal["files"]
+    watched: str
+    root: str
+    leaks: Literal["refuse", "drop"]
+    sets: dict[str, FileSet]
+    val: Annotated[Annotations, Discriminator(_kind_of_val)]
+
+
+Data = Annotated[DrawnData | FileData, Field(discriminator="source")]

@@ -1,0 +1,136 @@
+"""Where a profile keeps its files; every path is relative to the project's root."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datastill.errors import DataError, ParamsError
+from datastill.project import DistilledRow, Params, load_params
+
+DEFAULT_PROFILE = "miniature"
+
+
+def params_path(profile: str) -> Path:
+    """Return the params.yaml of `profile`: the root's own, or that of its folder in pipelines/."""
+    if profile == DEFAULT_PROFILE:
+        return Path("params.yaml")
+    return Path("pipelines") / profile / "params.yaml"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A profile's params and its files."""
+
+    params: Params
+
+    @property
+    def option(self) -> str:
+        """What a command needs, after its name, to work on this profile."""
+        profile = self.params.profile
+        return "" if profile == DEFAULT_PROFILE else f" --profile {profile}"
+
+    @property
+    def work(self) -> Path:
+        """Data sets, models and annotations: large, in DVC's hands, never in git."""
+        return Path("work") / self.params.profile
+
+    @property
+    def results(self) -> Path:
+        """Numbers and tables: small, for people, in git."""
+        return Path("results") / self.params.profile
+
+    @property
+    def images(self) -> Path:
+        """The folder that every `file_name` is relative to."""
+        return self.work / "images"
+
+    def image_set(self, name: str) -> Path:
+        """Return the COCO JSON of an image set."""
+        return self.work / "data" / f"{name}.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Return the list of all image files of the profile."""
+        return self.work / "data" / "manifest.csv"
+
+    def model(self, row: str) -> Path:
+        """Return the folder of a trained model: weights, card and journal."""
+        return self.work / "models" / row
+
+    def weights(self, row: str) -> Path:
+        """Return the weights of a trained model."""
+        return self.model(row) / "weights.safetensors"
+
+    def training(self, row: str) -> Path:
+        """Return the folder of a training that is under way; neither in git nor in DVC."""
+        return self.work / "training" / row
+
+    def annotations(self, row: str) -> Path:
+        """Return the COCO JSON of the annotations generated for a distilled row."""
+        return self.work / "annotations" / f"{row}.json"
+
+    def candidates(self, row: str) -> Path:
+        """Return the Parquet table of everything the teacher saw, kept or not."""
+        return self.work / "annotations" / f"{row}.parquet"
+
+    def annotation_card(self, row: str) -> Path:
+        """Return the facts about a row's generated annotations."""
+        return self.results / "annotations" / f"{row}.json"
+
+    def detections(self, row: str, *, all_views: bool = False) -> Path:
+        """Return the COCO results of a model on val, through one view or all."""
+        views = "all-views" if all_views else "one-view"
+        return self.work / "detections" / row / f"{views}.json"
+
+    def metrics(self, row: str) -> Path:
+        """Return the AP of a model on val."""
+        return self.results / "metrics" / f"{row}.json"
+
+    def export(self, row: str) -> Path:
+        """Return the folder in which a row's model and annotations leave the project."""
+        return self.work / "export" / row
+
+    def sheet(self, name: str) -> Path:
+        """Return the picture that shows an image set or a row's generated annotations."""
+        return self.work / "sheets" / f"{name}.png"
+
+    def inputs(self, row: str) -> dict[str, Path]:
+        """Return the files a row is trained on, by what they are to it."""
+        spec = self.params.row(row)
+        if isinstance(spec, DistilledRow):
+            return {"labelled": self.image_set(spec.labelled), "generated": self.annotations(row)}
+        return {"labelled": self.image_set(spec.labelled)}
+
+
+def open_place(profile: str) -> Place:
+    """Return the place of `profile`; raises ParamsError for wrong params or those of another."""
+    path = params_path(profile)
+    params = load_params(path)
+    for key, expected in (("profile", profile), ("params_file", path.as_posix())):
+        if (found := getattr(params, key)) != expected:
+            raise ParamsError(
+                f"{path}: {key}: expected {expected}, as it lies there, found {found}; its files "
+                "would be those of another profile"
+            )
+    return Place(params)
+
+
+def check_annotated(place: Place, row: str) -> None:
+    """Raise DataError where nothing has been annotated for `row`."""
+    if not (path := place.annotations(row)).is_file():
+        command = f"datastill annotate {row}{place.option}"
+        raise DataError(f"{path}: no such file; run `{command}` first")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Return what a card or a file of metrics says, {} where there is none.
+
+    Raises DataError where it is no JSON.
+    """
+    try:
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON, found text that is none: {error}") from None

@@ -1,0 +1,67 @@
+"""Rows of params.yaml: a model each, trained on labelled and perhaps generated annotations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from datastill.project.section import Natural, Positive, Section, Share
+
+Backbone = Literal[
+    "small", "slim", "resnet50", "resnet101", "resnext101_32x4d", "resnext101_64x4d"
+]  # fmt: skip
+
+
+class Ablation(Section):
+    """Where a row departs from the method of the paper; what is not given stays as it is.
+
+    start           the weights that its training starts from: of the backbone, random, or all of
+                    its teacher's (fine-tuning)
+    labelled_share  of every minibatch, instead of train.labelled_share
+    augmentation    strong: colours, blur and holes in the images with generated annotations
+    fraction        of the unlabelled images that are annotated
+    views           through which its teacher annotates: 1 is the plain one, else those closest to
+                    it in scale
+    average         of what the mean over the views is taken, instead of probabilities
+    """
+
+    start: Literal["initial", "random", "teacher"] | None = None
+    labelled_share: Share | None = None
+    augmentation: Literal["strong"] | None = None
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    views: Positive | None = None
+    average: Literal["logits"] | None = None
+
+
+class SupervisedRow(Section):
+    """A model trained on human labels; `iterations` is the paper's number, divided by `scale`."""
+
+    labelled: str
+    backbone: Backbone
+    iterations: Positive
+    seed: Natural
+    ablation: Ablation = Ablation()
+
+    @model_validator(mode="after")
+    def _ablates_what_it_has(self) -> SupervisedRow:
+        asked = self.ablation.model_dump(exclude_none=True)
+        alone = [name for name in asked if name != "start" or asked[name] == "teacher"]
+        if alone and not isinstance(self, DistilledRow):
+            raise ValueError(f"ablation.{alone[0]} needs a teacher; this row has none")
+        return self
+
+
+class DistilledRow(SupervisedRow):
+    """A model trained on human labels and on those that `teacher` generated."""
+
+    unlabelled: str
+    teacher: str
+
+
+class Ensemble(Section):
+    """Three models that annotate as one: model distillation, the paper's figure 1."""
+
+    first: str
+    second: str
+    third: str

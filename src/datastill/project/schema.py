@@ -1,0 +1,206 @@
+"""The sections of params.yaml, one per stage, and the whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from datastill.coco.format import Task
+from datastill.errors import ParamsError
+from datastill.evaluation.regression import Expectation
+from datastill.project.data import Data
+from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
+from datastill.project.section import Natural, Positive, Section, Share
+
+Table = Literal["table1", "table2", "table3", "table4", "figure5", "figure6", "beyond"]
+
+# Of a row: a word of a command line, a key of DVC's, a folder.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Initial(Section):
+    """How `datastill pretrain` makes the initial weights, from drawn things of `side` pixels."""
+
+    pictures: Positive
+    held_out: Positive
+    side: Positive
+    epochs: Positive
+    batch: Positive
+    base_rate: Annotated[float, Field(gt=0)]
+    warmup: Natural
+    seed: Natural
+
+
+class Train(Section):
+    """How teacher and student are trained; iterations stand with each row.
+
+    initial_files    backbone: its initial weights, where they are not in the package or torchvision
+    images_per_pass  of a batch, that pass the network together: their losses are averaged
+    """
+
+    start: Literal["initial", "random"]
+    initial_files: dict[str, str]
+    batch: Positive
+    images_per_pass: Positive
+    labelled_share: Share
+    base_rate: Annotated[float, Field(gt=0)]
+    warmup: Natural
+    drops: list[Share]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
+    long_side: Positive
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    checkpoint_every: Positive
+    log_every: Positive
+
+    @model_validator(mode="after")
+    def _short_sides_ascend(self) -> Train:
+        if self.short_sides[0] > self.short_sides[1]:
+            raise ValueError("short_sides: expected the smaller one first")
+        return self
+
+
+class Views(Section):
+    """The plain view of every test, and the scales of multi-transform inference.
+
+    voting_iou  overlap from which a box votes for another; keypoints have no votes
+    """
+
+    plain_short_side: Positive
+    plain_long_side: Positive
+    short_sides: Annotated[list[Positive], Field(min_length=1)]
+    long_side: Positive
+    flip: bool
+    voting_iou: Annotated[float, Field(gt=0, le=1)]
+    batch: Positive
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+    @model_validator(mode="after")
+    def _every_view_once(self) -> Views:
+        if twice := [side for side, n in Counter(self.short_sides).items() if n > 1]:
+            raise ValueError(f"short_sides: expected each once, found {twice[0]} more than once")
+        return self
+
+
+class Select(Section):
+    """Which candidates become annotations; see distill/select.py for the rules.
+
+    images_without  images without annotations: kept as background (the paper), or dropped
+    most_refused    share of the images that may be unreadable before the stage fails
+    """
+
+    instances: Literal["match", "prior", "fixed"]
+    keypoints: Literal["match", "match_by_type", "fixed", "agreement"] | None
+    per_image: Annotated[float, Field(gt=0)] | None
+    least_score: Share | None
+    least_probability: Share | None
+    least_views: Positive | None
+    least_ignored: Share | None
+    images_without: Literal["keep", "drop"]
+    most_refused: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _rules_have_their_values(self) -> Select:
+        needs = {
+            "instances": {"prior": "per_image", "fixed": "least_score"},
+            "keypoints": {"fixed": "least_probability", "agreement": "least_views"},
+        }
+        for of, values in needs.items():
+            value = values.get(getattr(self, of))
+            if value and getattr(self, value) is None:
+                raise ValueError(f"{of}: {getattr(self, of)} needs a value for {value}")
+        return self
+
+
+class Evaluate(Section):
+    """What evaluation is asked beside AP; rows in `with_views` are also tested with all views."""
+
+    resamples: Positive
+    with_views: list[str]
+
+
+class Machine(Section):
+    """What the present machine offers; nothing that decides a result, so no stage depends on it.
+
+    processes  that train together, one per device; auto is one per GPU
+    workers    processes that load images for each of them; 0 loads between steps
+    engine     that annotates: local, or ray (a cluster; needs datastill[ray])
+    """
+
+    processes: Positive | Literal["auto"]
+    workers: Natural
+    engine: Literal["local", "ray"]
+
+
+class Tracking(Section):
+    """Where MLflow keeps its runs, and how long a stage waits for it at its end."""
+
+    uri: str
+    patience_seconds: Annotated[float, Field(gt=0)]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    profile: str
+    root: str
+    params_file: str
+    task: Task
+    tables: Annotated[list[Table], Field(min_length=1)]
+    scale: Annotated[float, Field(gt=0)]
+    data: Data
+    initial: Initial | None
+    train: Train
+    views: Views
+    select: Select
+    supervised: dict[Name, SupervisedRow]
+    ensembles: dict[Name, Ensemble]
+    distilled: dict[Name, DistilledRow]
+    evaluate: Evaluate
+    machine: Machine
+    tracking: Tracking
+
+    def rows(self) -> dict[str, SupervisedRow]:
+        """Return all rows, supervised ones first."""
+        return {**self.supervised, **self.distilled}
+
+    def row(self, name: str) -> SupervisedRow:
+        """Return the row called `name`; raises ParamsError listing those there are."""
+        if name not in self.rows():
+            raise ParamsError(
+                f"{self.params_file}: no row {name!r}; there are {', '.join(self.rows())}"
+            )
+        return self.rows()[name]
+
+    def models(self, teacher: str) -> list[SupervisedRow]:
+        """Return the rows that a teacher consists of: itself, or an ensemble's members."""
+        if teacher not in self.ensembles:
+            return [self.row(teacher)]
+        return [self.row(member) for member in self.ensembles[teacher].model_dump().values()]
+
+    def scaled(self, number: int) -> int:
+        """Return a number of images or iterations of the paper at this profile's scale."""
+        return max(1, round(number / self.scale))
+
+
+class Expected(Section):
+    """expected.yaml: values with tolerances by row and metric, and orders between rows."""
+
+    class Value(Section):
+        """A number and how far off it may be."""
+
+        value: float
+        tolerance: Annotated[float, Field(gt=0)]
+
+    values: dict[str, dict[str, Value]]
+    orders: list[str]
+
+    def expectations(self) -> dict[str, dict[str, Expectation]]:
+        """Return the values as the evaluation layer reads them."""
+        return {
+            row: {name: Expectation(v.value, v.tolerance) for name, v in metrics.items()}
+            for row, metrics in self.values.items()
+        }

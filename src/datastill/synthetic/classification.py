@@ -1,0 +1,146 @@
+"""Drawn things: a picture of one thing each and what it is. They are the miniature's ImageNet.
+
+A label says what is on the picture and never where: no box, no keypoint. Somebody is described by
+several words, as ImageNet's breeds of dogs are told apart by more than being dogs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from datastill.images.pools import Processes
+from datastill.synthetic.drawing.backgrounds import everyday_scenery, hazy
+from datastill.synthetic.drawing.bodies import Stand, posed, random_build
+from datastill.synthetic.drawing.camera import photographed
+from datastill.synthetic.drawing.clothed_body import dressed
+from datastill.synthetic.drawing.distractors import KINDS, thing
+from datastill.synthetic.drawing.outfits import HAIRDOS, PATTERNS, everyday_outfit
+from datastill.synthetic.drawing.poses import ARMS, LEG_SHARES, LEGS, still
+from datastill.synthetic.drawing.raster import Image, paint
+from datastill.synthetic.drawing.viewpoints import random_yaw, side_shown
+from datastill.training.dataset import Example
+from datastill.training.sampler import MixedSampler
+
+SIDES = ("front", "back", "left", "right")
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "what": (*KINDS, "person"),
+    "seen from": SIDES,
+    "hair": HAIRDOS,
+    "shirt": PATTERNS,
+    "sleeves": ("short", "long"),
+    "below": ("short", "long", "skirt"),
+    "legs": tuple(LEGS),
+    "left arm": tuple(ARMS),
+    "right arm": tuple(ARMS),
+}
+UNASKED = -1  # the answer to a question about people where there is nobody
+_PEOPLE = 0.8  # of all pictures
+_CLOSE = 0.25  # of all people: their feet are out of the picture
+
+Answers = NDArray[np.int64]
+
+
+class ThingMinibatches(Dataset[list[Example]]):
+    """Minibatch number i of a training on drawn things; targets hold "answers" (q,)."""
+
+    def __init__(
+        self, pictures: NDArray[np.uint8], answers: Answers, sampler: MixedSampler
+    ) -> None:
+        self._pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        self._answers = torch.from_numpy(answers)
+        self._sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __getitem__(self, iteration: int) -> list[Example]:
+        """Return the examples of minibatch `iteration`."""
+        return [
+            Example(
+                draw.index,
+                draw.source,
+                self._pictures[draw.index],
+                {"answers": self._answers[draw.index]},
+            )
+            for draw in self._sampler[iteration]
+        ]
+
+
+def draw_things(
+    count: int, side: int, seed: int, advance: Callable[[int], None]
+) -> tuple[NDArray[np.uint8], Answers]:
+    """Draw (n, side, side, 3) RGB pictures and their (n, q) answers to QUESTIONS.
+
+    An answer is an index or UNASKED. Every picture follows from its index and `seed` alone.
+    `advance` hears of every picture.
+    """
+    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
+    pictures = np.empty((count, side, side, 3), np.uint8)
+    answers = np.empty((count, len(QUESTIONS)), np.int64)
+    with Processes(os.cpu_count()) as pool:
+        drawn = pool.map(partial(draw_thing, side=side, seed=seed), range(count), chunksize=64)
+        for index, (picture, answer) in enumerate(drawn):
+            pictures[index], answers[index] = picture, answer
+            advance(1)
+    return pictures, answers
+
+
+def draw_thing(index: int, side: int, seed: int) -> tuple[Image, Answers]:
+    """Draw picture `index` (side, side, 3) and answer QUESTIONS about it."""
+    rng = np.random.default_rng([seed, index])
+    image = _backdrop(rng, side)
+    answers = np.full(len(QUESTIONS), UNASKED)
+    if rng.random() < _PEOPLE:
+        words = _paint_somebody(image, rng, side)
+        answers[:] = [QUESTIONS[question].index(words[question]) for question in QUESTIONS]
+    else:
+        answers[0] = rng.integers(len(KINDS))
+        paint(image, thing(KINDS[answers[0]], rng, (side, side)))
+    return photographed(image, rng), answers
+
+
+def _backdrop(rng: np.random.Generator, side: int) -> Image:
+    """Return a square cut out of a larger scene."""
+    wide, high = round(side * 5 / 3), round(side * 5 / 4)
+    scene = everyday_scenery(rng, (wide, high))
+    left, top = rng.integers(wide - side + 1), rng.integers(high - side + 1)
+    return hazy(np.ascontiguousarray(scene[top : top + side, left : left + side]))
+
+
+def _paint_somebody(image: Image, rng: np.random.Generator, side: int) -> dict[str, str]:
+    """Paint somebody and return the answers to all QUESTIONS in words."""
+    outfit = everyday_outfit(rng)
+    legs = str(rng.choice(list(LEGS), p=LEG_SHARES))
+    left_arm, right_arm = map(str, rng.choice(list(ARMS), size=2))
+    motion = still(legs, left_arm, right_arm, rng)
+    stand = _stand(rng, side)
+    paint(image, dressed(posed(motion[0], random_build(rng), stand), outfit))
+    return {
+        "what": "person",
+        "seen from": side_shown(stand.yaw),
+        "hair": outfit.hairdo,
+        "shirt": outfit.pattern,
+        "sleeves": "long" if outfit.sleeves >= 1 else "short",
+        "below": "skirt" if outfit.skirt else "long" if outfit.legs >= 1 else "short",
+        "legs": legs,
+        "left arm": left_arm,
+        "right arm": right_arm,
+    }
+
+
+def _stand(rng: np.random.Generator, side: int) -> Stand:
+    height = rng.uniform(0.52, 0.95) * side
+    ground = rng.uniform(height, side)
+    if rng.random() < _CLOSE:
+        ground += rng.uniform(0.15, 0.5) * height
+        height *= 1.3
+    x = (0.5 + rng.normal(0, 0.08)) * side
+    return Stand(x, ground, height, random_yaw(rng), rng.uniform(0, 0.3))

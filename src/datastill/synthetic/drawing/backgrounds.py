@@ -1,0 +1,176 @@
+"""Where drawn people are: rooms, streets, parks, sports grounds, with their clutter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from datastill.synthetic.drawing.distractors import ball, distractor, post, thing
+from datastill.synthetic.drawing.grounds import sports_ground
+from datastill.synthetic.drawing.raster import (
+    Colour,
+    Image,
+    Shape,
+    Size,
+    box,
+    capsule,
+    darker,
+    disc,
+    gradient,
+    mix,
+    oval,
+    paint,
+    random_colour,
+    spread_ground,
+)
+
+_CLOTH = ((0.05, 0.9), (0.2, 1.0))
+_HAZE = 0.5
+_NAMELESS = ("post", "lamp", "blob", "dog", "coat", "bush", "crate", "limb")  # no ball, no table
+
+
+def everyday_scenery(rng: np.random.Generator, size: Size) -> Image:
+    """Draw an ordinary place with clutter, without people."""
+    image = _place(rng, size)
+    for _ in range(rng.integers(2, 8)):
+        paint(image, distractor(rng, size))
+    return _grained(image, rng, 9.0)
+
+
+def household_scenery(rng: np.random.Generator, size: Size) -> Image:
+    """Draw an ordinary place whose clutter is nothing that has a category of its own."""
+    image = _place(rng, size)
+    for _ in range(rng.integers(1, 6)):
+        paint(image, thing(_NAMELESS[rng.integers(len(_NAMELESS))], rng, size))
+    return _grained(image, rng, 9.0)
+
+
+def _place(rng: np.random.Generator, size: Size) -> Image:
+    places = (_room, _street, _park, _blocks)
+    return places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
+
+
+def sport_scenery(rng: np.random.Generator, size: Size) -> Image:
+    """Draw a sports ground with its lines, and what stands around it."""
+    image = sports_ground(rng, size)
+    for _ in range(rng.integers(0, 4)):
+        paint(image, post(rng, size) if rng.random() < 0.6 else ball(rng, size))
+    return _grained(image, rng, 5.0)
+
+
+def hazy(backdrop: Image) -> Image:
+    """Return a backdrop as distance fades it, so that people stand out as far as they should."""
+    return np.asarray(cv2.addWeighted(backdrop, 1 - _HAZE, np.full_like(backdrop, 168), _HAZE, 0))
+
+
+def _grained(image: Image, rng: np.random.Generator, strength: float) -> Image:
+    """Add patches of light and shadow at two coarse grains."""
+    height, width = image.shape[:2]
+    light = np.zeros((height, width), np.float32)
+    for cells, share in ((6, 1.0), (30, 0.6)):
+        grid = rng.normal(0, strength * share, (cells, cells)).astype(np.float32)
+        light += cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
+    lit = cv2.add(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+    return np.asarray(lit, np.uint8)
+
+
+def _room(rng: np.random.Generator, size: Size) -> Image:
+    wall = random_colour(rng, (0.03, 0.45), (0.4, 0.95))
+    image = gradient(size, darker(wall, 1.05), darker(wall, 0.85))
+    width, height = size
+    if rng.random() < 0.35:
+        stripe, step = darker(wall, rng.uniform(0.8, 1.2)), width * rng.uniform(0.05, 0.12)
+        edges = np.arange(0, width, step)
+        paint(image, (Shape(box(x, 0, x + step / 2, height), stripe) for x in edges))
+    floor = random_colour(rng, (0.05, 0.6), (0.25, 0.8))
+    line = spread_ground(image, floor, rng.uniform(0.5, 0.8))
+    paint(image, _furniture(rng, size, line))
+    return image
+
+
+def _furniture(rng: np.random.Generator, size: Size, line: float) -> Iterator[Shape]:
+    width, height = size
+    for _ in range(rng.integers(1, 5)):
+        left, wide = rng.uniform(-0.1, 0.95) * width, rng.uniform(0.08, 0.35) * width
+        colour = random_colour(rng, (0.02, 0.7), (0.2, 1.0))
+        if rng.random() < 0.45:  # a window or a picture
+            top = rng.uniform(0.02, 0.3) * height
+            low = top + rng.uniform(0.12, 0.35) * height
+            yield Shape(box(left - 3, top - 3, left + wide + 3, low + 3), darker(colour, 0.5))
+            yield Shape(box(left, top, left + wide, low), colour)
+            yield Shape(box(left + 0.48 * wide, top, left + 0.52 * wide, low), darker(colour, 0.5))
+            continue
+        top = line - rng.uniform(0.08, 0.5) * height  # a cupboard
+        low = line + rng.uniform(0, 0.12) * height
+        yield Shape(box(left, top, left + wide, low), colour)
+        shelves = np.linspace(top, low, rng.integers(3, 6))[1:-1]
+        yield from (
+            Shape(box(left, y - 1, left + wide, y + 1), darker(colour, 0.6)) for y in shelves
+        )
+
+
+def _street(rng: np.random.Generator, size: Size) -> Image:
+    sky = random_colour(rng, (0.02, 0.4), (0.55, 1.0))
+    image = gradient(size, sky, mix(sky, (255, 255, 255), 0.4))
+    width, height = size
+    line = rng.uniform(0.45, 0.75) * height
+    left = -rng.uniform(0, 0.1) * width
+    while left < width:
+        right = left + rng.uniform(0.12, 0.4) * width
+        top = rng.uniform(-0.2, 0.35) * height
+        paint(image, _house(rng, (left, top, right, line + 2)))
+        left = right
+    grey = random_colour(rng, (0.0, 0.15), (0.3, 0.7))
+    spread_ground(image, grey, line / height)
+    return image
+
+
+def _house(rng: np.random.Generator, area: tuple[float, float, float, float]) -> Iterator[Shape]:
+    left, top, right, bottom = area
+    colour = random_colour(rng, (0.02, 0.55), (0.3, 0.9))
+    yield Shape(box(left, top, right, bottom), colour)
+    glass = darker(colour, rng.uniform(0.4, 1.4))
+    columns, rows = rng.integers(2, 5), rng.integers(2, 6)
+    wide, high = (right - left) / columns, (bottom - top) / rows
+    for column in range(columns):
+        for row in range(rows):
+            x, y = left + (column + 0.25) * wide, top + (row + 0.2) * high
+            yield Shape(box(x, y, x + 0.5 * wide, y + 0.6 * high), glass)
+
+
+def _park(rng: np.random.Generator, size: Size) -> Image:
+    sky: Colour = (rng.uniform(120, 230), rng.uniform(170, 230), rng.uniform(200, 255))
+    image = gradient(size, sky, mix(sky, (255, 255, 255), 0.5))
+    grass: Colour = (rng.uniform(60, 170), rng.uniform(110, 180), rng.uniform(30, 90))
+    line = spread_ground(image, grass, rng.uniform(0.4, 0.7))
+    for _ in range(rng.integers(2, 7)):
+        paint(image, _tree(rng, size, line))
+    return image
+
+
+def _tree(rng: np.random.Generator, size: Size, line: float) -> Iterator[Shape]:
+    x, high = rng.uniform(0, 1) * size[0], rng.uniform(0.25, 0.8) * size[1]
+    foot, thick = line + rng.uniform(-0.02, 0.1) * size[1], high * rng.uniform(0.04, 0.09)
+    top = np.array([x, foot - 0.6 * high])
+    yield Shape(capsule(np.array([x, foot]), top, thick, 0.7 * thick), (92, 66, 44))
+    green: Colour = (rng.uniform(30, 130), rng.uniform(80, 150), rng.uniform(25, 80))
+    for _ in range(4):
+        spot = top + rng.normal(0, 0.12, 2) * high
+        yield Shape(
+            disc(spot, high * rng.uniform(0.12, 0.24)), darker(green, rng.uniform(0.7, 1.25))
+        )
+
+
+def _blocks(rng: np.random.Generator, size: Size) -> Image:
+    image = gradient(size, random_colour(rng, *_CLOTH), random_colour(rng, *_CLOTH))
+    for _ in range(rng.integers(6, 22)):
+        centre = rng.uniform(0, 1, 2) * size
+        radii = rng.uniform(0.02, 0.25, 2) * size[1]
+        corners = box(-radii[0], -radii[1], radii[0], radii[1]) if rng.random() < 0.6 else None
+        points = oval((0, 0), (radii[0], radii[1])) if corners is None else corners
+        angle = rng.uniform(0, np.pi)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        paint(image, [Shape(points @ turn + centre, random_colour(rng, *_CLOTH))])
+    return image

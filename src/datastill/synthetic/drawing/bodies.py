@@ -1,0 +1,179 @@
+"""Where the joints of a posed body come to lie in the picture.
+
+A body stands in its own frame of left, up and forward, in body heights; the camera turns that
+into x (right), y (down) and z (towards the viewer), in pixels. Seen from the front, left is at the
+right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datastill.synthetic.drawing.poses import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Pose
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Proportions of a body: factors around 1."""
+
+    girth: float
+    shoulders: float
+    hips: float
+    head: float
+    legs: float
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where somebody stands and how they are seen.
+
+    x, ground  pixels: the middle of the body, the floor below its lowest foot
+    height     pixels: of the body when upright
+    yaw        radians: 0 facing the viewer, pi seen from behind, pi/2 facing the image's right
+    pitch      radians: how far the camera looks down
+    """
+
+    x: float
+    ground: float
+    height: float
+    yaw: float
+    pitch: float
+
+
+@dataclass(frozen=True)
+class Body:
+    """A posed body as the camera sees it.
+
+    joints  name -> (3,) x, y, z in pixels: the COCO keypoints, and `head neck pelvis left_hand
+            right_hand left_toe right_toe`
+    trunk   (3, 3) rows left, up and forward of the chest as unit vectors of the camera's frame
+    skull   (3, 3) the same of the head
+    """
+
+    joints: dict[str, Vector]
+    trunk: Matrix
+    skull: Matrix
+    build: Build
+    height: float
+
+
+def random_build(rng: np.random.Generator) -> Build:
+    """Sample a grown-up's build, or now and then a child's."""
+    girth, shoulders, hips, head, legs = 1 + rng.normal(0, 1, 5) * (0.15, 0.09, 0.12, 0.06, 0.05)
+    if rng.random() < 0.15:
+        head, legs, shoulders = head * 1.35, legs * 0.9, shoulders * 0.95
+    return Build(max(girth, 0.75), shoulders, hips, head, legs)
+
+
+def posed(pose: Pose, build: Build, stand: Stand) -> Body:
+    """Return the body of `build` in `pose` at `stand`."""
+    lean, tilt, twist, nod, look = np.radians(pose[:5])
+    bones = _turn_side(tilt) @ _turn_forward(lean)
+    chest = bones @ _turn_around(twist)
+    skull = chest @ _turn_around(look - twist / 2) @ _turn_forward(nod)
+    joints = _trunk_joints(build, bones, chest) | _legs(pose, build)
+    joints |= _arms(pose, joints, chest) | _head(joints["neck"], skull, build)
+    camera = _camera(stand)
+    placed = _place(joints, camera, stand, lift=float(pose[5]))
+    return Body(placed, (camera @ chest).T, (camera @ skull).T, build, stand.height)
+
+
+def _turn_forward(angle: float) -> Matrix:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+
+
+def _turn_side(angle: float) -> Matrix:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+
+
+def _turn_around(angle: float) -> Matrix:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+
+
+def _camera(stand: Stand) -> Matrix:
+    """Return the matrix from left, up, forward to x, y (down), z (towards the viewer)."""
+    down, away = np.cos(stand.pitch), np.sin(stand.pitch)
+    tilt = np.array([[1, 0, 0], [0, -down, away], [0, away, down]])
+    return tilt @ _turn_around(stand.yaw)
+
+
+def _trunk_joints(build: Build, bones: Matrix, chest: Matrix) -> dict[str, Vector]:
+    hip, shoulder = 0.062 * build.hips, 0.108 * build.shoulders
+    neck = bones @ np.array([0, 0.315, 0])
+    return {
+        "pelvis": np.zeros(3),
+        "left_hip": np.array([hip, -0.01, 0]),
+        "right_hip": np.array([-hip, -0.01, 0]),
+        "neck": neck,
+        "left_shoulder": neck + chest @ np.array([shoulder, -0.025, 0]),
+        "right_shoulder": neck + chest @ np.array([-shoulder, -0.025, 0]),
+    }
+
+
+def _limb(angles: Vector, side: int, hinge: int) -> tuple[Vector, Vector]:
+    """Return unit vectors along the upper and the lower limb.
+
+    `side` is 1 for left, -1 for right; `hinge` 1 bends forward (elbow), -1 backward (knee).
+    """
+    swing, spread, bend, turn = np.radians(angles)
+    out, along = np.sin(spread), np.cos(spread)
+    upper = np.array([side * out, -along * np.cos(swing), along * np.sin(swing)])
+    forward = np.array([0, np.sin(swing), np.cos(swing)])
+    inward = np.array([-side * along, -out * np.cos(swing), out * np.sin(swing)])
+    towards = hinge * (np.cos(turn) * forward + np.sin(turn) * inward)
+    return upper, np.cos(bend) * upper + np.sin(bend) * towards
+
+
+def _arms(pose: Pose, joints: dict[str, Vector], chest: Matrix) -> dict[str, Vector]:
+    found = {}
+    for name, side, angles in (("left", 1, pose[LEFT_ARM]), ("right", -1, pose[RIGHT_ARM])):
+        upper, lower = _limb(angles, side, 1)
+        elbow = joints[f"{name}_shoulder"] + chest @ (0.172 * upper)
+        wrist = elbow + chest @ (0.15 * lower)
+        found[f"{name}_elbow"], found[f"{name}_wrist"] = elbow, wrist
+        found[f"{name}_hand"] = wrist + chest @ (0.05 * lower)
+    return found
+
+
+def _legs(pose: Pose, build: Build) -> dict[str, Vector]:
+    found: dict[str, Vector] = {}
+    for name, side, angles in (("left", 1, pose[LEFT_LEG]), ("right", -1, pose[RIGHT_LEG])):
+        upper, lower = _limb(angles, side, -1)
+        hip = np.array([side * 0.062 * build.hips, -0.01, 0])
+        knee = hip + 0.24 * build.legs * upper
+        ankle = knee + 0.23 * build.legs * lower
+        # The foot is at a right angle to the shin, in the plane in which the knee bends.
+        ahead = np.array([0.25 * side, lower[2], -lower[1]])
+        found |= {f"{name}_knee": knee, f"{name}_ankle": ankle}
+        found[f"{name}_toe"] = ankle + 0.085 * ahead + 0.03 * lower
+    return found
+
+
+def _head(neck: Vector, skull: Matrix, build: Build) -> dict[str, Vector]:
+    size = build.head
+    centre = neck + skull @ np.array([0, 0.052 + 0.06 * size, 0.012])
+    spots = {
+        "head": (0, 0, 0), "nose": (0, -0.012, 0.07),
+        "left_eye": (0.026, 0.012, 0.056), "right_eye": (-0.026, 0.012, 0.056),
+        "left_ear": (0.058, 0, 0), "right_ear": (-0.058, 0, 0),
+    }  # fmt: skip
+    return {name: centre + skull @ (size * np.array(spot)) for name, spot in spots.items()}
+
+
+def _place(
+    joints: dict[str, Vector], camera: Matrix, stand: Stand, lift: float
+) -> dict[str, Vector]:
+    seen = np.array(list(joints.values())) @ camera.T * stand.height
+    names = list(joints)
+    feet = [seen[names.index(f"{side}_ankle")][1] for side in ("left", "right")]
+    shift = (stand.x, stand.ground - max(feet) - (0.05 + lift) * stand.height, 0)
+    return dict(zip(names, seen + shift, strict=True))

@@ -1,0 +1,168 @@
+"""What MLflow is told of a row: all that the row's own files say, so that it can be told again."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from datastill.coco.format import digest, read_coco
+from datastill.project import Ablation, DistilledRow
+from datastill.project.profile import Place, read_facts
+from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
+from datastill.training.metrics_log import read_journal
+
+_REFUSED = r"[^\w .-]"  # characters that stand in no part of a metric's name
+
+
+def store(place: Place) -> Store:
+    """Return where the profile's runs are tracked."""
+    tracking = place.params.tracking
+    return Store(tracking.uri, f"datastill/{place.params.profile}", tracking.patience_seconds)
+
+
+def follower(place: Place, row: str) -> AbstractContextManager[object]:
+    """Return a context during which MLflow follows the training of `row`."""
+    return Follower(store(place), lambda: record(place, row))
+
+
+def mirror_row(place: Place, row: str) -> bool:
+    """Tell MLflow all about `row`; False, with a warning, where it does not answer in time."""
+    return mirror_patiently(store(place), lambda: record(place, row))
+
+
+def record(place: Place, row: str) -> RunRecord:
+    """Return what the files of `row` say: of the training under way, or of the finished model."""
+    running = (place.training(row) / "card.json").is_file()
+    folder = place.training(row) if running else place.model(row)
+    card = read_facts(folder / "card.json")
+    measured = {} if running else _measured(place, row)
+    return RunRecord(
+        row=row,
+        fingerprint=card["fingerprint"],
+        attempt=card["attempt"],
+        tags=_tags(place, row, card),
+        params=_flat("", {key: card[key] for key in ("row", "train", "iterations", "parameters")}),
+        history=[_train_metrics(point) for point in read_journal(folder / "journal.jsonl")],
+        metrics=measured | _annotation_metrics(place, row),
+        inputs=_inputs(place, row),
+        artifacts=_artifacts(place, row),
+        status="RUNNING" if running else "FINISHED",
+    )
+
+
+def _tags(place: Place, row: str, card: dict[str, Any]) -> dict[str, str]:
+    spec = place.params.row(row)
+    tags = {
+        "role": "supervised",
+        "setting": spec.labelled,
+        "labelled": spec.labelled,
+        "task": place.params.task,
+        "backbone": spec.backbone,
+        "seed": str(spec.seed),
+        "git commit": card["code"],
+        "precision": card["precision"],
+        "device": card["device"],
+    }
+    if isinstance(spec, DistilledRow):
+        tags |= {
+            "role": "distilled",
+            "setting": f"{spec.labelled}/{spec.unlabelled}",
+            "unlabelled": spec.unlabelled,
+            "teacher": spec.teacher,
+        }
+        if warnings := read_facts(place.annotation_card(row)).get("warnings"):
+            tags["warnings"] = "; ".join(warnings)
+    return tags | ({"role": "ablation"} if spec.ablation != Ablation() else {})
+
+
+def _train_metrics(point: dict[str, float]) -> dict[str, float]:
+    kept = ("step", "time")
+    return {key if key in kept else f"train/{key}": value for key, value in point.items()}
+
+
+def _measured(place: Place, row: str) -> dict[str, float]:
+    """Return the AP of this very model; numbers of an earlier one are none of its business."""
+    metrics = read_facts(place.metrics(row))
+    weights = place.weights(row)
+    if not weights.is_file() or metrics.get("provenance", {}).get("weights") != digest(weights):
+        return {}
+    named = {f"val/{metrics['task']}/{key}": metrics[key] for key in metrics if key[:2] == "ap"}
+    low, high = metrics["interval"]
+    views = metrics.get("with_views") or {}
+    named |= {f"val/{metrics['task']}/{key} with views": v for key, v in views.items()}
+    named |= {f"val/{metrics['task']}/ap low": low, f"val/{metrics['task']}/ap high": high}
+    return {name: value for name, value in named.items() if isinstance(value, int | float)}
+
+
+def _annotation_metrics(place: Place, row: str) -> dict[str, float]:
+    card = read_facts(place.annotation_card(row))
+    if not card:
+        return {}
+    thresholds = card["thresholds"]
+    counts = ("instances", "instances_per_image", "keypoints_per_instance")
+    facts = {
+        "instance threshold": thresholds["instance"]["value"],
+        "keypoint threshold": (thresholds.get("keypoint") or {}).get("value"),
+        **{
+            f"threshold of {re.sub(_REFUSED, '_', name)}": each["value"]
+            for name, each in thresholds.get("by_category", {}).items()
+        },
+        **{name: card[name] for name in counts if name in card},
+        **(card["quality"] or {}),
+    }
+    numbers = {name: value for name, value in facts.items() if isinstance(value, int | float)}
+    return {f"annotations/{name}": value for name, value in numbers.items()}
+
+
+def _inputs(place: Place, row: str) -> list[DataInput]:
+    spec = place.params.row(row)
+    files = {context: (path.stem, path) for context, path in place.inputs(row).items()}
+    if isinstance(spec, DistilledRow):
+        files["generated"] = (f"generated for {row}", place.annotations(row))
+        files["unlabelled"] = (spec.unlabelled, place.image_set(spec.unlabelled))
+    files["val"] = ("val", place.image_set("val"))
+    return [
+        _input(context, name, path) for context, (name, path) in files.items() if path.is_file()
+    ]
+
+
+def _input(context: str, name: str, path: Path) -> DataInput:
+    state = path.stat()
+    value, facts = _content(path, (state.st_mtime_ns, state.st_size))
+    return DataInput(name, value, path.as_posix(), context, facts)
+
+
+@lru_cache(maxsize=16)
+def _content(path: Path, state: tuple[int, int]) -> tuple[str, dict[str, int]]:
+    """Return digest and counts of a set: it is asked for every few seconds and rarely changes."""
+    coco = read_coco(path)
+    return digest(path), {"images": len(coco.images), "instances": len(coco.annotations)}
+
+
+def _artifacts(place: Place, row: str) -> dict[str, Path]:
+    spec = place.params.row(row)
+    files = {
+        "metrics.json": place.metrics(row),
+        f"sets/{spec.labelled}.png": place.sheet(spec.labelled),
+    }
+    if isinstance(spec, DistilledRow):
+        files |= {
+            "annotations.json": place.annotation_card(row),
+            "annotated.png": place.sheet(row),
+            f"sets/{spec.unlabelled}.png": place.sheet(spec.unlabelled),
+        }
+    return files
+
+
+def _flat(prefix: str, facts: dict[str, Any]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in facts.items():
+        flat |= (
+            _flat(f"{prefix}{key}.", value)
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
+    return flat

@@ -1,0 +1,173 @@
+"""Training examples: an annotated image, augmented, as the tensors a detector learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datastill.coco.format import Coco, Record
+from datastill.errors import DataError
+from datastill.images.load import load_image, resize
+from datastill.training.sampler import MixedSampler
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and what is on it; `image_id` names it in its set."""
+
+    image_id: int
+    source: int
+    image: Tensor  # (3, h, w) uint8, network scale
+    # boxes (n, 4) x1 y1 x2 y2, labels (n,), keypoints (n, k, 3), ignored regions (m, 4) like boxes
+    target: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random horizontal flip with the keypoint `swap` of a mirror, and a random scale.
+
+    strong  images with generated annotations are distorted, too
+    """
+
+    short_sides: tuple[int, int]  # drawn uniformly between the two, both included
+    long_side: int
+    swap: tuple[int, ...]
+    strong: bool = False
+
+    def __call__(
+        self, image: Tensor, target: dict[str, Tensor], rng: np.random.Generator, source: int = 0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return `image` (3, h, w) uint8 of set `source` and its `target` changed together."""
+        if rng.random() < 0.5:
+            image, target = image.flip(-1), mirror(target, image.shape[-1], self.swap)
+        low, high = self.short_sides
+        image, target = rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
+        if self.strong and source:
+            from datastill.training.strong_augment import distort  # and only now torch's compiler
+
+            image = distort(image, rng)
+        return image, target
+
+
+def mirror(target: dict[str, Tensor], width: int, swap: Sequence[int]) -> dict[str, Tensor]:
+    """Return `target` as seen in a mirror; continuous coordinates mirror to `width` - x."""
+    x, y, v = target["keypoints"][:, list(swap)].unbind(-1)
+    return {
+        **target,
+        "boxes": _mirrored(target["boxes"], width),
+        "keypoints": torch.stack([torch.where(v > 0, width - x, 0), y, v], dim=-1),
+        "ignored": _mirrored(target["ignored"], width),
+    }
+
+
+def _mirrored(boxes: Tensor, width: int) -> Tensor:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
+
+
+def rescale(
+    image: Tensor, target: dict[str, Tensor], short_side: int, long_side: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return image and target at that scale; x and y scale by slightly different factors."""
+    scaled = resize(image, short_side, long_side)
+    y, x = (new / old for new, old in zip(scaled.shape[-2:], image.shape[-2:], strict=True))
+    factors = torch.tensor([x, y]).repeat(2)
+    return scaled, {
+        **target,
+        "boxes": target["boxes"] * factors,
+        "keypoints": target["keypoints"] * torch.tensor([x, y, 1.0]),
+        "ignored": target["ignored"] * factors,
+    }
+
+
+def as_target(
+    annotations: Sequence[Record], keypoints: int, labels: Mapping[int, int] | None = None
+) -> dict[str, Tensor]:
+    """Return the tensors of one image's COCO annotations; crowds become regions to ignore.
+
+    `labels` are the network's by category id; without any, all is of the one category there is.
+    Raises DataError where an annotation's category has no label.
+    """
+    single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
+    crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
+    points = [a["keypoints"] for a in single] if keypoints else []
+    return {
+        "boxes": _boxes(single),
+        "labels": torch.tensor([_label(a, labels) for a in single], dtype=torch.int64),
+        "keypoints": torch.tensor(points, dtype=torch.float32).reshape(len(single), keypoints, 3),
+        "ignored": _boxes(crowds),
+    }
+
+
+def _boxes(annotations: Sequence[Record]) -> Tensor:
+    boxes = torch.tensor([a["bbox"] for a in annotations], dtype=torch.float32).reshape(-1, 4)
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
+
+
+def _label(annotation: Record, labels: Mapping[int, int] | None) -> int:
+    if labels is None:
+        return 1
+    if annotation["category_id"] not in labels:
+        raise DataError(
+            f"annotation {annotation['id']}: expected a category of {sorted(labels)}, "
+            f"found {annotation['category_id']}"
+        )
+    return labels[annotation["category_id"]]
+
+
+class _Packed:
+    """The targets of a set, an array of each kind: small, and shared by loading processes."""
+
+    def __init__(self, coco: Coco, keypoints: int, labels: Mapping[int, int] | None) -> None:
+        objects = coco.by_image()
+        self.images = coco.images
+        targets = [as_target(objects[image["id"]], keypoints, labels) for image in coco.images]
+        self._arrays = {name: torch.cat([t[name] for t in targets]) for name in targets[0]}
+        self._starts = {
+            name: [0, *accumulate(len(target[name]) for target in targets)] for name in targets[0]
+        }
+
+    def target(self, index: int) -> dict[str, Tensor]:
+        mine = {name: slice(*starts[index : index + 2]) for name, starts in self._starts.items()}
+        return {name: array[mine[name]].clone() for name, array in self._arrays.items()}
+
+
+class Minibatches(Dataset[list[Example]]):
+    """Minibatch number i of a training, the same whoever asks and however often.
+
+    labels  those of the network by category id; None where there is one category
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[Coco],
+        root: Path,
+        sampler: MixedSampler,
+        augmentation: Augmentation,
+        labels: Mapping[int, int] | None = None,
+    ) -> None:
+        self._sets = [_Packed(coco, len(augmentation.swap), labels) for coco in sets]
+        self._root, self._sampler, self._augmentation = root, sampler, augmentation
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __getitem__(self, iteration: int) -> list[Example]:
+        """Return the examples of minibatch `iteration`; raises DataError for a bad image file."""
+        examples = []
+        for draw in self._sampler[iteration]:
+            packed = self._sets[draw.source]
+            record = packed.images[draw.index]
+            image = load_image(self._root, record)
+            rng = np.random.default_rng([self._sampler.seed, 2, iteration, draw.place])
+            target = packed.target(draw.index)
+            image, target = self._augmentation(image, target, rng, draw.source)
+            examples.append(Example(record["id"], draw.source, image, target))
+        return examples

@@ -1,0 +1,151 @@
+import hashlib
+import json
+import re
+
+import pytest
+
+from datastill.coco.format import (
+    PERSON,
+    PERSON_KEYPOINTS,
+    Coco,
+    digest,
+    mirror_swap,
+    read_coco,
+    write_coco,
+    write_text,
+)
+from datastill.errors import DataError
+
+IMAGES = '"images": [{"id": 1}]'
+CATEGORIES = '"categories": []'
+
+
+def test_content_comes_back_as_it_was_written(tmp_path, coco, person):
+    content = coco([3, 1], [person(3), person(1, number=2, score=1 / 3, bbox=[0.1, 2, 3e-7, 4.0])])
+    write_coco(tmp_path / "set.json", content)
+    assert read_coco(tmp_path / "set.json") == content
+
+
+def test_the_same_content_is_the_same_bytes_through_any_number_of_round_trips(
+    tmp_path, coco, person
+):
+    content = coco([3, 1], [person(3, score=1 / 3, note="é")])
+    paths = [tmp_path / name for name in ("one.json", "two.json", "three.json")]
+    for path in paths:
+        write_coco(path, content)
+        content = read_coco(path)
+    first, *others = (path.read_bytes() for path in paths)
+    assert others == [first, first]
+
+
+def test_a_written_file_is_plain_coco_json(tmp_path, coco, person):
+    write_coco(tmp_path / "set.json", coco([1], [person()]))
+    content = json.loads((tmp_path / "set.json").read_text())
+    assert list(content) == ["images", "annotations", "categories"]
+    assert content["annotations"] == [person()]
+
+
+def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
+    path = tmp_path / "set.json"
+    path.write_text(f'{{"info": {{}}, {IMAGES}, "annotations": [], {CATEGORIES}}}')
+    assert read_coco(path) == Coco([{"id": 1}], [], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (None, "no such file"),
+        (b"", "text that is none"),
+        (b'{"images": [,', "line 1 column 13"),
+        (b'{"images"\xff', "text that is none"),
+        (b"[]", "no list of images, annotations, categories"),
+        (b'"images annotations categories"', "no list of images, annotations, categories"),
+        (b'{"images": [], "categories": []}', "found no list of annotations"),
+        (b'{"annotations": [], "categories": []}', "found no list of images"),
+        (b'{"annotations": [], "images": []}', "found no list of categories"),
+        (
+            f'{{{IMAGES}, "annotations": [{{"id": 5, "image_id": 1}}, {{"id": 6, "image_id": 2}}],'
+            f"{CATEGORIES}}}".encode(),
+            r"annotations \[6\] name images",
+        ),
+        (
+            f'{{{IMAGES}, "annotations": [{{"id": 5}}], {CATEGORIES}}}'.encode(),
+            r"annotations \[5\] name images",
+        ),
+    ],
+)
+def test_a_file_that_is_no_coco_is_named_with_the_place(tmp_path, content, place):
+    path = tmp_path / "set.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{re.escape(str(path))}.*{place}"):
+        read_coco(path)
+
+
+def test_annotations_are_grouped_by_image_with_none_for_an_empty_one(coco, person):
+    first, second, third = person(7, 1), person(2, 2), person(7, 3)
+    groups = coco([7, 4, 2], [first, second, third]).by_image()
+    assert groups == {7: [first, third], 4: [], 2: [second]}
+
+
+def test_keypoints_are_named_by_the_first_category_that_has_any():
+    plain, other = {"id": 3, "name": "ball"}, {"id": 2, "name": "dog", "keypoints": ["tail"]}
+    assert Coco([], [], [plain, other, PERSON]).keypoint_names() == ("tail",)
+    assert Coco([], [], [plain]).keypoint_names() == ()
+
+
+@pytest.mark.parametrize("nothing", [[], None])
+def test_a_category_with_an_empty_list_of_keypoints_has_none(nothing):
+    ball = {"id": 3, "name": "ball", "keypoints": nothing}
+    assert Coco([], [], [ball, PERSON]).keypoint_names() == PERSON_KEYPOINTS
+    assert Coco([], [], [ball]).keypoint_names() == ()
+
+
+def test_in_a_mirror_the_sides_of_a_person_change():
+    swap = mirror_swap(PERSON_KEYPOINTS)
+    assert swap == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+
+
+@pytest.mark.parametrize(
+    ("names", "swap"),
+    [
+        (("right_paw", "tail", "eye", "left_paw"), (3, 1, 2, 0)),
+        (("eye_left", "eye_right"), (1, 0)),
+        (("paw_left_front", "paw_left_back", "paw_right_back", "paw_right_front"), (3, 2, 1, 0)),
+        (("Left Eye", "Nose", "Right Eye"), (2, 1, 0)),
+        (("LeftElbow", "RightElbow", "RIGHT_HIP", "LEFT_HIP"), (1, 0, 3, 2)),
+        (("L_Eye", "R_Eye", "hinge_r", "hinge_l"), (1, 0, 3, 2)),
+        (("r", "tail", "ear.l", "L1", "R1"), (0, 1, 2, 3, 4)),
+        ((), ()),
+    ],
+)
+def test_partners_are_found_by_name_wherever_they_stand(names, swap):
+    assert mirror_swap(names) == swap
+
+
+@pytest.mark.parametrize(("name", "partner"), [("left_eye", "right_eye"), ("r_right", "r_left")])
+def test_a_side_without_the_other_is_named(name, partner):
+    with pytest.raises(DataError, match=f"'{name}' has no mirror partner '{partner}'"):
+        mirror_swap(("nose", name))
+
+
+def test_writing_makes_the_folder_and_leaves_nothing_else_in_it(tmp_path, coco):
+    path = tmp_path / "some" / "where" / "set.json"
+    write_coco(path, coco([1]))
+    write_coco(path, coco([2]))
+    assert list(path.parent.iterdir()) == [path]
+    assert [image["id"] for image in read_coco(path).images] == [2]
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
+    path = tmp_path / "notes.txt"
+    write_text(path, "before")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "after \ud800")
+    assert path.read_text() == "before"
+
+
+def test_a_digest_is_the_sha_256_of_the_bytes(tmp_path):
+    path = tmp_path / "bytes"
+    path.write_bytes(bytes(range(256)) * 5000)
+    assert digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()

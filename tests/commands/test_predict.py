@@ -1,0 +1,192 @@
+"""Command `predict`, as a user types it, on drawn hands."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from datastill.commands.export import write_model
+from datastill.commands.predict import Output, find_model, run
+from datastill.errors import DataError
+from datastill.images.load import image_id, read_image
+from datastill.inference.multi_transform import Inference
+from datastill.inference.multi_transform import predict as look
+from datastill.inference.predictor import through
+from datastill.inference.views import View, all_views
+from datastill.model.checkpoint import load_detector
+from datastill.stages.annotate import looked_for
+
+HANDS = "hands/val"
+
+
+@pytest.fixture
+def command(place, datastill):
+    """Run `datastill predict` with these arguments; return its exit code, stdout and stderr."""
+
+    def predict(*arguments):
+        answer = datastill("predict", *arguments)
+        return answer.returncode, answer.stdout, answer.stderr
+
+    return predict
+
+
+def test_a_folder_of_images_becomes_coco_results_that_pycocotools_reads(place, command, tmp_path):
+    to = tmp_path / "new" / "results.json"
+    code, out, _ = command("teacher", HANDS, "--to", to)
+    assert code == 0
+    results = json.loads(to.read_text())
+    assert f"{len(results)} objects on 12 images: {to}" in out
+    beside = json.loads((tmp_path / "new" / "results.images.json").read_text())
+    truth = COCO()
+    truth.dataset = {**beside, "annotations": []}
+    truth.createIndex()
+    loaded = truth.loadRes(str(to))
+    assert len(loaded.anns) == len(results) > 0
+    assert {cat["name"] for cat in loaded.cats.values()} == {"hand"}
+    for image in beside["images"]:
+        assert image["id"] == image_id(image["file_name"])
+        assert Path(image["file_name"]).is_file()
+        assert (image["width"], image["height"]) == (160, 120)
+    for result in results:
+        assert image_id(result["file_name"]) == result["image_id"]
+
+
+def test_what_is_found_is_what_evaluation_found(place, command):
+    """The same model on the same files, through another door."""
+    evaluated = json.loads(place.detections("teacher").read_text())
+    _, out, _ = command("teacher", HANDS)
+    found = json.loads(out)
+    assert [round(r["score"], 5) for r in found] == [round(r["score"], 5) for r in evaluated]
+    for mine, theirs in zip(found, evaluated, strict=True):
+        assert mine["category_id"] == 3
+        np.testing.assert_allclose(mine["keypoints"], theirs["keypoints"], atol=0.006)
+
+
+def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(place, command):
+    _, out, _ = command("teacher", f"{HANDS}/041.jpg")
+    (found, *_) = json.loads(out)
+    x, y, width, height = found["bbox"]
+    assert min(x, y) >= 0
+    assert x + width <= 160
+    assert y + height <= 120
+    assert len(found["keypoints"]) == 15
+    assert all(0 < p <= 1 for p in found["keypoints"][2::3])
+
+
+@pytest.mark.parametrize("views", ["all", "4"])
+def test_all_views_are_those_of_multi_transform_inference(place, command, views):
+    _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--views", views)
+    detector, _ = load_detector(place.weights("teacher"))
+    swap = looked_for(place, "student").skeleton.swap
+    how = Inference(View(128, 360), all_views([96, 128], 360, flip=True), swap)
+    (expected,) = look(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
+    found = np.array([r["keypoints"] for r in json.loads(out)]).reshape(-1, 5, 3)
+    np.testing.assert_allclose(found, expected.keypoints, atol=0.006)
+
+
+def test_the_views_and_the_vote_are_those_of_the_params(place):
+    changes = {"flip": False, "long_side": 200, "voting_iou": 0.7}
+    how = through(place.params.views.model_dump() | changes, looked_for(place, "student"), None)
+    assert how.views == (View(96, 200), View(128, 200))
+    assert (how.plain, how.voting_iou) == (View(128, 360), 0.7)
+
+
+def test_fewer_views_are_those_closest_to_the_plain_one(place):
+    model = find_model("teacher", "miniature")
+    views = model.inference(3).views
+    assert [(v.short_side, v.flip) for v in views] == [(128, False), (128, True), (96, False)]
+    assert model.inference(1).views == (View(128, 360),)
+
+
+@pytest.mark.parametrize("views", ["0", "5", "many", "-1", "1.5"])
+def test_a_wrong_number_of_views_is_told_before_anything_is_written(command, tmp_path, views):
+    to = tmp_path / "results.json"
+    code, _, told = command("teacher", HANDS, f"--views={views}", "--to", to)
+    assert code == 1
+    assert "--views: expected" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_images_are_named_and_the_rest_is_done(command, tmp_path):
+    good = Path(f"{HANDS}/041.jpg").read_bytes()
+    for name, content in {"a.jpg": good, "b.jpg": good[:500], "c.png": b"", "d.txt": b"x"}.items():
+        (tmp_path / name).write_bytes(content)
+    code, out, told = command("teacher", tmp_path, "nowhere.jpg")
+    assert code == 0
+    assert {Path(r["file_name"]).name for r in json.loads(out)} == {"a.jpg"}
+    for name in ("b.jpg: no readable", "c.png: no readable", "nowhere.jpg: no such file"):
+        assert name in told
+    assert "d.txt" not in told
+
+
+def test_where_no_image_can_be_read_nothing_is_written(command, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, told = command("teacher", tmp_path / "empty", "--to", tmp_path / "r.json")
+    assert code == 1
+    assert "expected images, found none that can be read" in told
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_pictures_show_what_was_found(place, command, tmp_path):
+    _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--draw", tmp_path / "drawn")
+    (path,) = (tmp_path / "drawn").iterdir()
+    drawn, plain = cv2.imread(str(path)), cv2.imread(f"{HANDS}/041.jpg")
+    assert drawn.shape == plain.shape
+    best = json.loads(out)[0]
+    x, y, _ = np.rint(best["keypoints"][:3]).astype(int)
+    assert tuple(drawn[y, x]) == (60, 220, 250)  # a wrist has no side
+    changed = (drawn != plain).any(-1).mean()
+    assert 0 < changed < 0.5
+
+
+def test_the_same_image_named_twice_is_looked_at_once(command):
+    _, once, _ = command("teacher", f"{HANDS}/041.jpg")
+    _, twice, _ = command("teacher", f"{HANDS}/041.jpg", f"{HANDS}/041.jpg")
+    assert once == twice
+
+
+def test_what_is_neither_folder_nor_row_is_told_with_the_rows(command, tmp_path):
+    code, _, told = command(tmp_path, HANDS)
+    assert code == 1
+    assert "is no model folder (no card.json in it) and no row; rows: teacher, student" in told
+
+
+def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(place, tmp_path, monkeypatch):
+    mine = run(find_model("teacher", "miniature"), [HANDS], 2, Output(None, None))
+    write_model(place, "teacher", tmp_path / "moved")
+    image = str(Path(HANDS).resolve())
+    monkeypatch.chdir(tmp_path)
+    found = run(find_model("moved", "nowhere"), [image], 2, Output(None, None))
+    boxes = [[(r["bbox"], r["keypoints"]) for r in json.loads(text)] for text in (mine, found)]
+    assert boxes[0] == boxes[1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: (f / "weights.safetensors").write_bytes(b"x"), "not the weights of its card"),
+        (lambda f: (f / "weights.safetensors").unlink(), "weights.safetensors: no such file"),
+        (lambda f: (f / "card.json").write_text("{"), "found no JSON"),
+        (lambda f: (f / "card.json").write_text('{"row": 1}'), "the card of an exported model"),
+    ],
+)
+def test_a_folder_that_is_no_model_is_one_message(place, tmp_path, spoil, message):
+    spoil(write_model(place, "teacher", tmp_path / "model"))
+    with pytest.raises(DataError, match=message):
+        find_model(str(tmp_path / "model"), "miniature")
+
+
+def test_predicting_loads_no_library_that_it_does_not_need(place):
+    script = (
+        "import sys; from datastill.stages import predict as p; "
+        "model = p.find_model('teacher', 'miniature'); "
+        f"p.run(model, ['{HANDS}/041.jpg'], 1, p.Output(None, None)); "
+        "print({'mlflow', 'pandas', 'cv2', 'matplotlib', 'lightning_fabric'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert answer.stdout == "set()\n", answer.stderr

@@ -1,0 +1,60 @@
+"""Initial weights, made as `datastill pretrain` makes them, from a handful of pictures."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+from datastill.model.detector import build_detector
+from datastill.model.pretrained import read_card, start_from
+
+
+@pytest.fixture
+def small(project):
+    """A project that learns initial weights in seconds."""
+    params = project.params()
+    params["initial"] |= {"pictures": 64, "held_out": 32, "side": 48, "epochs": 4, "batch": 8}
+    project.write_params(params)
+    return project
+
+
+def test_killed_and_resumed_it_learns_the_same_weights_and_says_what_they_know(small):
+    """And what one backbone left behind is none of another's business."""
+    command = ["datastill", "pretrain", "small", "--to"]
+    answer = small.run(*command, "whole.safetensors")
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert "seen from: " in answer.stdout
+    card = read_card(small.root / "whole.safetensors")
+    assert card["initial"]["pictures"] == 64
+    assert 0 <= card["accuracies"]["what"] <= 1
+    kill_after_its_first_state(small, [*command, "resumed.safetensors"])
+    other = small.run("datastill", "pretrain", "slim", "--to", "slim.safetensors")
+    assert other.returncode == 0, other.stderr[-2000:]
+    assert "resuming" not in other.stderr
+    assert read_card(small.root / "slim.safetensors")["backbone"] == "slim"
+    answer = small.run(*command, "resumed.safetensors")
+    assert "resuming" in answer.stderr
+    whole, resumed = (body(small.root / f"{name}.safetensors") for name in ("whole", "resumed"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def kill_after_its_first_state(project, command):
+    state = project.root / "work/miniature/training/initial-small/state.pt"
+    training = subprocess.Popen(
+        command, cwd=project.root, env=project.environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not state.is_file() and time.monotonic() < deadline and training.poll() is None:
+        time.sleep(0.01)
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+    assert state.is_file(), "the training was to be killed after its first state"
+
+
+def body(path):
+    """The backbone of a detector that starts from these weights."""
+    detector = build_detector("small", 17)
+    start_from(path, detector)
+    return detector.rcnn.backbone.body.state_dict()

@@ -1,0 +1,256 @@
+"""Several stages at a time end as one by one does: real DVC, real processes, real signals."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from places import ROOT
+
+from datastill.commands.run import devices, threads
+from datastill.scheduler.jobs import Job
+from datastill.scheduler.live_view import Board
+
+STEP = """
+import json, os, sys, time
+from pathlib import Path
+name, began = sys.argv[1], time.time()
+Path(f"{name}.began").touch()
+together = Path("together.txt").read_text().split()
+while name in together and not all(Path(f"{other}.began").exists() for other in together):
+    time.sleep(0.05)
+    if time.time() > began + 60:
+        sys.exit(f"{name} is alone")
+if Path(f"{name}.fails").exists():
+    sys.exit(f"{name} cannot go on")
+time.sleep(float(Path("seconds.txt").read_text()))
+wrote = Path("in.txt").read_text()[0] if name == "data" else name
+Path(f"{name}.txt").write_text(wrote)
+told = {"name": name, "began": began, "ended": time.time(), "env": dict(os.environ)}
+with open("told.jsonl", "a") as file:
+    file.write(json.dumps(told) + "\\n")
+"""
+STAGES = {"data": ["in.txt"], "a": ["data.txt"], "b": ["data.txt"], "c": ["a.txt", "b.txt"]}
+
+
+def steps(project):
+    """What the stages of a small pipeline told of themselves, in the order of their ends."""
+    path = project.root / "told.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def names(project):
+    return [step["name"] for step in steps(project)]
+
+
+def put(project, **files):
+    for name, text in files.items():
+        (project.root / name.replace("__", ".")).write_text(text)
+
+
+@pytest.fixture
+def small(bare):
+    """A project whose stages only sleep, or wait for each other: data, then a and b, then c."""
+    project = bare
+    shutil.copy(ROOT / "params.yaml", project.root)
+    stages = {
+        name: {"cmd": f"{sys.executable} step.py {name}", "deps": deps, "outs": [f"{name}.txt"]}
+        for name, deps in STAGES.items()
+    }
+    put(project, step__py=STEP, dvc__yaml=yaml.safe_dump({"stages": stages}, sort_keys=False))
+    put(project, in__txt="1", seconds__txt="0.1", together__txt="")
+    return project
+
+
+def up_to_date(project):
+    answer = project.run("dvc", "status")
+    return "Data and pipelines are up to date" in answer.stdout
+
+
+def test_ready_stages_run_together_in_order_and_share_gpus_and_cores(small):
+    environment = {**small.environment, "CUDA_VISIBLE_DEVICES": "3,5"}
+    environment.pop("OMP_NUM_THREADS", None)
+    put(small, together__txt="a b")
+    answer = subprocess.run(
+        ["datastill", "run", "--jobs", "2"],
+        cwd=small.root, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert "4 stages ran" in answer.stdout
+    told = {step["name"]: step for step in steps(small)}
+    assert names(small)[0] == "data"
+    assert names(small)[3] == "c"
+    assert told["c"]["began"] >= max(told["a"]["ended"], told["b"]["ended"])
+    assert up_to_date(small)
+    assert {told[name]["env"]["CUDA_VISIBLE_DEVICES"] for name in "ab"} == {"3", "5"}
+    threads = str(max(1, len(os.sched_getaffinity(0)) // 2))
+    assert {step["env"]["OMP_NUM_THREADS"] for step in told.values()} == {threads}
+
+
+def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
+    assert small.run("dvc", "repro").returncode == 0
+    assert "everything is up to date" in small.run("datastill", "run").stdout
+    put(small, in__txt="1 and more")  # for which data writes what it wrote before
+    told = small.run("datastill", "run", "--dry").stdout.splitlines()
+    assert told[0].startswith("1 of 4 stages are out of date; 2 at a time")
+    assert [line.split(",")[0].strip() for line in told[1:]] == ["data", "a", "b", "c"]
+    assert len(steps(small)) == 4
+    answer = small.run("datastill", "run")
+    assert answer.returncode == 0
+    assert "1 stages ran" in answer.stdout
+    assert names(small)[4:] == ["data"]
+    assert up_to_date(small)
+
+
+def test_the_users_threads_come_first_and_gpus_are_those_of_nvidia_smi(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert (threads(1), threads(2)) == ("7", "7")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert threads(1) == ""
+    program = tmp_path / "nvidia-smi"
+    lines = [f"echo 'GPU {n}: NVIDIA H100 (UUID: GPU-{n}a)'" for n in (0, 1)]
+    program.write_text("\n".join(["#!/bin/sh", *lines]))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert devices() == []
+
+
+def test_a_terminal_shows_how_far_stages_are_and_what_they_said_last(tmp_path, monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    log = tmp_path / "a.log"
+    log.write_bytes(b"began\n12 of 30\r13 of 30 \xff\n\n")
+    with Board(4) as board:
+        board.show(1, [Job("supervised@co-35", log, "3", None)])
+    told = capsys.readouterr().err
+    assert all(part in told for part in ("1 of 4 stages", "supervised@co-35", "gpu 3", "13 of 30"))
+    assert "12 of 30" not in told
+
+
+def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):
+    put(small, seconds__txt="2", together__txt="a b", a__fails="")
+    answer = small.run("datastill", "run", "--jobs", "2")
+    assert answer.returncode == 1
+    assert "a failed; the end of work/miniature/logs/a.log:" in answer.stderr
+    assert "a cannot go on" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert sorted(names(small)) == ["b", "data"]
+    (small.root / "a.fails").unlink()
+    put(small, seconds__txt="0.1")
+    assert small.run("datastill", "run").returncode == 0
+    assert names(small)[2:] == ["a", "c"]
+    assert up_to_date(small)
+
+
+def started(project, *command):
+    return subprocess.Popen(
+        command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path, process, seconds=150):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, f"no {path} after {seconds} s"
+        time.sleep(0.05)
+
+
+def left_in(root):
+    """Command lines of processes that are at work in `root`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(root) and process.status() != "zombie":
+                found.append(process.cmdline())
+        except (psutil.Error, OSError):
+            continue
+    return [command for command in found if "daemon" not in command]
+
+
+def test_a_signal_leaves_no_process_behind_and_the_next_run_goes_on(small):
+    put(small, seconds__txt="60", in__txt="1", data__txt="1")
+    assert small.run("dvc", "commit", "-f", "data").returncode == 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = started(small, "datastill", "run", "--jobs", "2")
+        for name in "ab":
+            wait_for(small.root / f"{name}.began", process)
+        assert left_in(small.root)
+        second = small.run("datastill", "run")
+        assert second.returncode == 1
+        assert "another `datastill run` of this profile is at it" in second.stderr
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert f"stopped by {number.name}; the same command goes on" in told
+        assert left_in(small.root) == []
+        for name in "ab":
+            (small.root / f"{name}.began").unlink()
+    put(small, seconds__txt="0")
+    assert small.run("datastill", "run").returncode == 0
+    assert sorted(names(small)) == ["a", "b", "c"]
+    assert up_to_date(small)
+
+
+def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(project):
+    params = project.params()
+    params["machine"]["processes"] = 2
+    params["train"]["images_per_pass"] = 2
+    params["supervised"]["co-35"]["iterations"] *= 20
+    project.write_params(params)
+    assert project.run("datastill", "data").returncode == 0
+    training = started(project, "datastill", "train", "co-35")
+    wait_for(project.root / "work/miniature/training/co-35/journal.jsonl", training)
+    assert len(left_in(project.root)) >= 4  # the command, torchrun and its two
+    training.terminate()
+    _, told = training.communicate(timeout=90)
+    assert training.returncode == 1
+    assert "stopped by SIGTERM" in told
+    assert left_in(project.root) == []
+
+
+def outputs(project):
+    """What dvc.lock has of outputs: all but the models' folders, whose cards tell the time."""
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
+    return {
+        out["path"]: out["md5"]
+        for stage in lock.values()
+        for out in [*stage["outs"], *stage["deps"]]
+        if not re.search(r"/models/[^/]+$", out["path"])
+    }
+
+
+def test_stopped_in_training_and_run_again_two_at_a_time_it_is_what_repro_gives(
+    reproduced, project
+):
+    process = started(project, "datastill", "run", "--jobs", "2")
+    wait_for(project.root / "work/miniature/training/co-35/state.pt", process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert left_in(project.root) == []
+    answer = project.run("datastill", "run", "--jobs", "2")
+    assert answer.returncode == 0, answer.stderr
+    assert outputs(project) == outputs(reproduced)
+    assert up_to_date(project)
+    runs = json.loads(project.run(sys.executable, "-c", MIRRORED).stdout)
+    assert sorted(runs) == [[row, "FINISHED"] for row in ("co-115", "co-35", "co-35_co-80")]
+
+
+MIRRORED = """
+import json
+from datastill.tracking import Store, runs
+found = runs(Store("sqlite:///mlflow.db", "datastill/miniature", 60))
+print(json.dumps([[run["row"], run["status"]] for run in found]))
+"""

@@ -1,0 +1,299 @@
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import resize as torchvision_resize
+
+from datastill.errors import DataError
+from datastill.images.load import (
+    image_id,
+    image_path,
+    load_image,
+    open_image,
+    read_image,
+    resize,
+    scaled_size,
+    unit_interval,
+    upright_size,
+)
+
+# for every EXIF orientation, what the camera did to an upright picture before it stored it
+TURNS = {
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "images" / "set").mkdir(parents=True)
+    (tmp_path / "images-too").mkdir()
+    return tmp_path / "images"
+
+
+def picture(height=6, width=9):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(pixels, name):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, name)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "set/a.jpg", "set/../a.jpg", "set/..a.jpg"])
+def test_a_file_name_inside_the_root_is_its_path(root, name):
+    assert image_path(root, name) == root / name
+
+
+def test_the_root_may_be_relative_or_a_link_itself(root, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(root)
+    monkeypatch.chdir(tmp_path)
+    for start in (tmp_path / "link", root.relative_to(tmp_path)):
+        assert image_path(start, "set/a.jpg") == start / "set/a.jpg"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../a.jpg",
+        "set/../../a.jpg",
+        "../images-too/a.jpg",
+        "/etc/passwd",
+        "out/../a.jpg",
+        "out/../../a.jpg",
+        "out/far/a.jpg",
+        "set/deep/a.jpg",
+        "./../a.jpg",
+    ],
+)
+def test_a_file_name_that_leaves_the_root_is_refused(root, tmp_path, name):
+    (root / "out").symlink_to(tmp_path / "images-too")
+    (tmp_path / "images-too" / "far").symlink_to("/etc")
+    (root / "set" / "deep").symlink_to("/etc")
+    with pytest.raises(DataError, match=f"{re.escape(repr(name))} leaves .*{root}"):
+        image_path(root, name)
+
+
+def test_a_folder_of_the_root_may_be_a_link_to_where_its_images_lie(root, tmp_path):
+    (root / "out").symlink_to(tmp_path / "images-too")
+    assert image_path(root, "out/deep/a.jpg") == root / "out/deep/a.jpg"
+
+
+def test_a_link_to_a_file_outside_the_root_is_refused(root, tmp_path):
+    (tmp_path / "secret.jpg").touch()
+    (root / "a.jpg").symlink_to(tmp_path / "secret.jpg")
+    with pytest.raises(DataError, match="leaves the image folder"):
+        image_path(root, "a.jpg")
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("share", [0, 0.02, 0.6, 0.95])
+def test_an_image_that_ends_early_is_named(tmp_path, kind, share):
+    content = encoded(picture(60, 90), kind)
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(content)
+    assert read_image(path).shape == (3, 60, 90)
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DataError, match=f"{re.escape(str(path))}: no readable image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("content", [b"no image at all", bytes(1000), b"\x89PNG\r\n\x1a\n" * 9])
+def test_a_file_that_is_no_image_is_named(tmp_path, content):
+    path = tmp_path / "text.jpg"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{re.escape(str(path))}: no readable image"):
+        read_image(path)
+
+
+def test_an_absent_image_or_a_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.jpg: no such image"):
+        read_image(tmp_path / "none.jpg")
+    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path))}: no readable image"):
+        read_image(tmp_path)
+
+
+def test_a_picture_is_read_pixel_by_pixel_channels_first(tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.dtype == torch.uint8
+    assert np.array_equal(image.permute(1, 2, 0), picture())
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "colour", "rgb"),
+    [
+        ("L", "png", 77, (77, 77, 77)),
+        ("1", "png", 1, (255, 255, 255)),
+        ("LA", "png", (77, 12), (77, 77, 77)),
+        ("RGBA", "png", (10, 200, 30, 255), (10, 200, 30)),
+        ("RGBA", "png", (10, 200, 30, 99), (10, 200, 30)),
+        ("CMYK", "tiff", (0, 255, 255, 0), (255, 0, 0)),
+        ("CMYK", "jpeg", (255, 0, 255, 0), (0, 255, 0)),
+        ("L", "jpeg", 77, (77, 77, 77)),
+    ],
+)
+def test_every_colour_mode_comes_out_as_rgb(tmp_path, mode, kind, colour, rgb):
+    Image.new(mode, (9, 6), colour).save(tmp_path / f"a.{kind}")
+    image = read_image(tmp_path / f"a.{kind}")
+    assert image.shape == (3, 6, 9)
+    assert (image.int() - torch.tensor(rgb)[:, None, None]).abs().max() <= (kind == "jpeg")
+
+
+def test_a_palette_comes_out_as_its_colours(tmp_path):
+    image = Image.new("P", (9, 6), 1)
+    image.putpalette([1, 2, 3, 40, 50, 60])
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").flatten(1).unique(dim=1).ravel().tolist() == [40, 50, 60]
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_turned_picture_comes_out_upright(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(TURNS[orientation](picture()))
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png").permute(1, 2, 0), picture())
+
+
+@pytest.mark.parametrize(
+    ("size", "sides", "expected"),
+    [
+        ((240, 320), (120, 999), (120, 160)),
+        ((320, 240), (120, 999), (160, 120)),
+        ((240, 320), (480, 640), (480, 640)),
+        ((100, 1000), (200, 500), (50, 500)),
+        ((1000, 100), (200, 500), (500, 50)),
+        ((30, 50), (20, 999), (20, 33)),
+        ((1, 5000), (10, 100), (1, 100)),
+        ((7, 7), (21, 20), (20, 20)),
+    ],
+)
+def test_the_short_side_is_as_asked_unless_the_long_one_would_pass(size, sides, expected):
+    assert scaled_size(*size, *sides) == expected
+
+
+def test_no_size_ever_passes_either_side():
+    rng = np.random.default_rng(0)
+    for height, width, short, more in rng.integers(1, 900, (2000, 4)).tolist():
+        scaled = scaled_size(height, width, short, short + more)
+        assert min(scaled) <= short
+        assert max(scaled) <= short + more
+        assert min(scaled) == short or max(scaled) == short + more
+
+
+@pytest.mark.parametrize("sides", [(20, 999), (20, 25), (61, 999), (30, 50)])
+def test_an_image_is_resized_to_exactly_that_size(sides):
+    image = torch.full((3, 30, 50), 9, dtype=torch.uint8)
+    scaled = resize(image, *sides)
+    assert scaled.shape == (3, *scaled_size(30, 50, *sides))
+    assert scaled.dtype == torch.uint8
+    assert (scaled == 9).all()
+
+
+def test_shrinking_smooths_stripes_and_does_not_pick_some():
+    stripes = (torch.arange(90) % 2 * 255).to(torch.uint8).expand(3, 60, 90)
+    assert (resize(stripes, 20, 999).int() - 127).abs().max() < 30
+
+
+@pytest.mark.parametrize("sides", [(20, 999), (45, 999), (30, 50)])
+def test_resizing_is_torchvisions(sides):
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 30, 50), np.uint8))
+    expected = torchvision_resize(image, list(scaled_size(30, 50, *sides)), antialias=True)
+    assert torch.equal(resize(image, *sides), expected)
+
+
+def test_bytes_become_the_unit_interval():
+    image = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    assert torch.equal(unit_interval(image), torch.tensor([0, 0.2, 1]))
+    assert image.tolist() == [0, 51, 255]
+
+
+def test_the_id_of_an_image_follows_from_its_name_and_fits_json_and_numpy():
+    names = [f"set/{number}.jpg" for number in range(1000)]
+    ids = {image_id(name) for name in names}
+    assert len(ids) == 1000
+    assert image_id("set/7.jpg") in ids
+    assert 0 < min(ids) <= max(ids) < 2**53
+
+
+def record(name, width, height):
+    return {"id": 1, "file_name": name, "width": width, "height": height}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_an_image_is_read_in_the_frame_that_its_annotations_are_for(root, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(TURNS[orientation](picture()))
+    Image.fromarray(stored).save(root / "a.png", exif=exif)
+    upright = load_image(root, record("a.png", 9, 6)).permute(1, 2, 0)
+    assert np.array_equal(upright, picture())
+    if stored.shape != picture().shape:  # annotated on what is stored, the orientation unknown
+        assert np.array_equal(load_image(root, record("a.png", 6, 9)).permute(1, 2, 0), stored)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_is_turned_once(root, orientation, compression):
+    stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](picture())))
+    tags = {0x0112: orientation}
+    stored.save(root / "a.tif", tiffinfo=tags, compression=compression)
+    upright = load_image(root, record("a.tif", 9, 6)).permute(1, 2, 0)
+    assert np.array_equal(upright, picture())
+    with open_image(root / "a.tif") as image:
+        assert upright_size(image) == (9, 6)
+
+
+def test_a_picture_whose_exif_is_damaged_is_read_as_it_is_stored(root):
+    stream = io.BytesIO()
+    Image.fromarray(picture()).save(stream, "PNG", exif=b"Exif\0\0II*\0")
+    (root / "a.png").write_bytes(stream.getvalue())
+    assert np.array_equal(load_image(root, record("a.png", 9, 6)).permute(1, 2, 0), picture())
+
+
+def test_a_picture_whose_pixels_are_damaged_is_refused(root):
+    stream = io.BytesIO()
+    Image.fromarray(picture()).save(stream, "PNG")
+    content = bytearray(stream.getvalue())
+    start = content.index(b"IDAT") + 12
+    content[start : start + 40] = bytes(40)
+    (root / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: no readable image"):
+        load_image(root, record("a.png", 9, 6))
+
+
+def test_a_program_that_calls_itself_an_image_is_not_run(root):
+    (root / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 6\nshowpage\n")
+    with pytest.raises(DataError, match=r"a\.jpg: no readable image: of no format that is known"):
+        read_image(root / "a.jpg")
+
+
+def test_an_image_of_another_size_than_its_annotations_is_refused(root):
+    Image.fromarray(picture()).save(root / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: the image is 9 x 6, its annotations .* 9 x 7"):
+        load_image(root, record("a.png", 9, 7))
+
+
+def test_a_file_of_no_bytes_is_said_to_be_empty(root):
+    (root / "a.jpg").touch()
+    with pytest.raises(DataError, match=r"a\.jpg: no readable image: the file is empty"):
+        read_image(root / "a.jpg")
+
+
+def test_sixteen_bits_of_grey_keep_their_contrast(root):
+    grey = np.linspace(0, 65535, 54).astype(np.uint16).reshape(6, 9)
+    Image.fromarray(grey).save(root / "a.png")
+    image = read_image(root / "a.png")
+    assert np.array_equal(image[0], grey // 257)
+    assert torch.equal(image[0], image[2])

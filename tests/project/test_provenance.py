@@ -1,0 +1,76 @@
+"""Which code a number comes from, and what must be made anew where it changes."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from datastill.project import provenance
+from datastill.project.profile import open_place
+from datastill.stages import train
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package whose code is the one in use, as far as provenance knows."""
+    target = tmp_path / "datastill"
+    shutil.copytree(provenance._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_PACKAGE", target)
+    return target
+
+
+def test_results_of_uncommitted_code_say_so_and_a_lock_is_no_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("src/a.py", "params.yaml", "pipelines/own/dvc.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run(["git", *identity, *command], check=True)
+    commit = provenance.code_version()
+    assert len(commit) == 40
+    (tmp_path / "pipelines/own/dvc.lock").write_text("2\n")
+    assert provenance.code_version() == commit
+    for name in ("src/a.py", "params.yaml"):
+        (tmp_path / name).write_text("2\n")
+        assert provenance.code_version() == f"{commit}+changes"
+        (tmp_path / name).write_text("1\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "trains", "looks"),
+    [
+        ("training/loop.py", True, False),
+        ("training/sampler.py", True, False),
+        ("synthetic/drawing/poses.py", False, False),
+        ("model/detector.py", True, True),
+        ("inference/views.py", False, True),
+        ("distill/thresholds.py", False, False),
+        ("report/render.py", False, False),
+    ],
+)
+def test_what_is_made_by_other_code_is_made_anew(package, module, trains, looks):
+    before = provenance.training_code(), provenance.looking_code()
+    (package / module).write_text((package / module).read_text() + "# other\n")
+    after = provenance.training_code(), provenance.looking_code()
+    assert [one != other for one, other in zip(before, after, strict=True)] == [trains, looks]
+
+
+def test_a_training_goes_on_under_the_code_that_began_it_and_no_other(copy, package, monkeypatch):
+    def interrupted(place, row, fabric, what):
+        begun.append(what[2].fingerprint)
+        raise KeyboardInterrupt
+
+    begun, attempts = [], []
+    monkeypatch.chdir(copy.root)
+    monkeypatch.setattr(train, "_train", interrupted)
+    for edit in ("", "", "# other\n"):
+        with (package / "training/loop.py").open("a") as file:
+            file.write(edit)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(open_place("miniature"), "co-35")
+        card = json.loads((copy.root / "work/miniature/training/co-35/card.json").read_text())
+        attempts.append(card["attempt"])
+    for first, again, other in (begun, attempts):
+        assert first == again != other

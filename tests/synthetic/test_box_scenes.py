@@ -1,0 +1,116 @@
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from datastill.sources.synthetic_sets import categories
+from datastill.synthetic import box_scenes as households
+from datastill.synthetic.box_scenes import CATEGORIES, draw_household
+from datastill.synthetic.drawing.objects import BELONGINGS
+from datastill.synthetic.drawing.raster import paint, stamp
+from datastill.synthetic.keypoint_scenes import draw
+
+SIZE = (320, 240)
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    return [draw_household("a set", i, 7, SIZE) for i in range(COUNT)]
+
+
+@pytest.fixture(scope="module")
+def objects(drawings):
+    return [a for drawing in drawings for a in drawing.annotations]
+
+
+def same(first, second):
+    return np.array_equal(first.image, second.image) and first.annotations == second.annotations
+
+
+def test_a_picture_follows_from_its_name_index_and_seed_alone():
+    forward = [draw_household("a", i, 0, (128, 96)) for i in range(5)]
+    backward = [draw_household("a", i, 0, (128, 96)) for i in reversed(range(5))]
+    assert all(map(same, forward, reversed(backward)))
+    for other in (("b", 0, 0), ("a", 1, 0), ("a", 0, 1)):
+        assert not same(forward[0], draw_household(*other, (128, 96)))
+
+
+def test_ids_are_cocos_and_have_gaps(objects):
+    names = {each["id"]: each["name"] for each in CATEGORIES}
+    assert names == {1: "person", 62: "chair", 44: "bottle", 37: "sports ball", 38: "kite"}
+    assert {a["category_id"] for a in objects} == set(names)
+    assert categories("household") == list(CATEGORIES)
+
+
+def test_things_are_as_rare_beside_people_as_they_should_be(objects):
+    counts = Counter(a["category_id"] for a in objects)
+    for kind in BELONGINGS:
+        expected = kind.per_person * counts[1]
+        # Poisson, less what is hidden or out of the picture
+        assert (
+            expected / 2 - 3 * expected**0.5 < counts[kind.category] < expected + 4 * expected**0.5
+        )
+    order = [counts[number] for number in (1, 62, 44, 37, 38)]
+    assert order == sorted(order, reverse=True)
+
+
+def test_boxes_stay_in_the_image_and_hold_an_area_that_can_be_seen(objects):
+    for a in objects:
+        left, top, width, height = a["bbox"]
+        assert min(left, top) >= 0
+        assert left + width <= SIZE[0]
+        assert top + height <= SIZE[1]
+        assert 64 <= a["area"] <= width * height
+        assert "keypoints" not in a
+
+
+def test_small_medium_and_large_objects_are_all_there(objects):
+    areas = np.array([a["area"] for a in objects])
+    shares = [(areas < 32**2).mean(), ((areas >= 32**2) & (areas < 96**2)).mean()]
+    assert all(0.15 < share < 0.7 for share in [*shares, 1 - sum(shares) + 0.1])
+
+
+def test_the_box_and_area_are_those_of_the_pixels_that_something_painted_last():
+    rng = np.random.default_rng(0)
+    for kind in BELONGINGS:
+        shapes = list(kind.draw(rng, np.array([60.0, 110.0]), 80.0))
+        stencil, image = np.zeros((120, 120), np.uint8), np.zeros((120, 120, 3), np.uint8)
+        stamp(stencil, shapes)
+        paint(image, shapes)
+        seen, near = image.any(axis=2), cv2.dilate(stencil, np.ones((3, 3), np.uint8)) > 0
+        assert (seen & ~near).sum() <= 10, "edges are smooth over one pixel, corners over two"
+        assert (stencil > 0)[~seen].sum() <= 4
+
+
+def test_what_stands_before_an_object_takes_of_it():
+    alone, both = (
+        [households.Object(1, 1.0, [], stencil) for stencil in _bars(count)] for count in (1, 2)
+    )
+    first, hidden = (households._overlaid(each, [], (40, 30)) for each in (alone, both))
+    assert (first == 1).sum() == 200
+    assert (hidden == 1).sum() == 100
+    kept = households._noticeable(both, [], (40, 30))
+    assert len(kept) == 2
+    buried = [*both, households.Object(1, 2.0, [], _bars(1)[0])]
+    kept = households._noticeable(buried, [], (40, 30))
+    assert [id(each) for each in kept] == [id(each) for each in buried[1:]]
+
+
+def _bars(count):
+    bars = []
+    for number in range(count):
+        bar = np.zeros((30, 40), np.uint8)
+        bar[5 + 5 * number : 15 + 5 * number, 5:25] = 1
+        bars.append(bar)
+    return bars
+
+
+def test_people_with_keypoints_are_drawn_as_ever():
+    """The other styles share code with this one; their pictures must not move by a pixel."""
+    drawn = [draw("a set", i, 7, style, SIZE) for style in ("everyday", "sport") for i in range(12)]
+    boxes = np.array([a["bbox"] + [a["area"]] for d in drawn for a in d.annotations])
+    points = np.array([a["keypoints"] for d in drawn for a in d.annotations])
+    assert boxes.sum(0).tolist() == [2175.0, 597.0, 2709.0, 4508.0, 250561.0]
+    assert points.sum() == pytest.approx(85493.79, abs=0.01)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from datastill.synthetic.classification import (
+    QUESTIONS,
+    UNASKED,
+    ThingMinibatches,
+    draw_thing,
+    draw_things,
+)
+from datastill.synthetic.drawing.viewpoints import side_shown
+from datastill.training.sampler import MixedSampler
+
+COUNT, SIDE = 300, 48
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    heard = []
+    pictures, answers = draw_things(COUNT, SIDE, seed=3, advance=heard.append)
+    assert heard == [1] * COUNT
+    return pictures, answers
+
+
+def test_a_picture_follows_from_its_index_and_seed_whatever_the_workers(drawn):
+    for index in (0, 7, COUNT - 1):
+        picture, answer = draw_thing(index, SIDE, seed=3)
+        assert np.array_equal(picture, drawn[0][index])
+        assert np.array_equal(answer, drawn[1][index])
+    assert not np.array_equal(draw_thing(0, SIDE, seed=4)[0], drawn[0][0])
+
+
+def test_every_question_is_answered_for_people_and_only_the_first_for_things(drawn):
+    _, answers = drawn
+    people = answers[:, 0] == QUESTIONS["what"].index("person")
+    assert (answers[people] >= 0).all()
+    assert (answers[~people, 1:] == UNASKED).all()
+    assert (answers < [len(words) for words in QUESTIONS.values()]).all()
+    assert 0.7 < people.mean() < 0.9
+
+
+def test_every_word_is_the_answer_to_something(drawn):
+    _, answers = drawn
+    for column, words in enumerate(QUESTIONS.values()):
+        rare = {"crouch"}  # nobody does: its share of the poses is 0
+        assert set(words) - {words[a] for a in answers[:, column] if a >= 0} <= rare
+
+
+@pytest.mark.parametrize(
+    ("degrees", "side"),
+    [(0, "front"), (-30, "front"), (90, "right"), (-90, "left"), (180, "back"), (210, "back")],
+)
+def test_the_side_shown_follows_from_the_direction(degrees, side):
+    assert side_shown(np.radians(degrees)) == side
+
+
+def test_a_minibatch_holds_pictures_with_their_own_answers(drawn):
+    pictures, answers = drawn
+    batches = ThingMinibatches(pictures, answers, MixedSampler((COUNT,), 1.0, 5, 8, 0))
+    assert len(batches) == 5
+    for example in batches[3]:
+        assert np.array_equal(example.image.permute(1, 2, 0), pictures[example.image_id])
+        assert example.target["answers"].tolist() == answers[example.image_id].tolist()

@@ -1,0 +1,4 @@
+"""What the tests of this folder share."""
+
+from coco_content import coco, person, write_images  # noqa: F401
+from short_training import prepare  # noqa: F401
