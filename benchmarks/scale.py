@@ -26,15 +26,15 @@ import pandas as pd
 import torch
 
 from datastill.coco.format import Coco, Record, write_coco
-from datastill.distill import candidates as looking
+from datastill.distill import candidates as teacher_inference
 from datastill.images.manifest import examine
 from datastill.inference.agreement import Evidence
-from datastill.inference.multi_transform import Found
+from datastill.inference.multi_transform import Prediction
 from datastill.instances import Instances
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import build_detector
 from datastill.project import load_params
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 from datastill.stages import annotate
 
@@ -44,12 +44,12 @@ PEOPLE = 4  # whom the teacher finds in an image; 2.5 to 5.9 in the miniature
 RULES = {
     "as the paper matches": {},
     "match_by_type": {"keypoints": "match_by_type"},
-    "agreement": {"keypoints": "agreement", "least_views": 9},
+    "agreement": {"keypoints": "agreement", "min_views": 9},
     "fixed, all kept": {
         "instances": "fixed",
-        "least_score": 0.0,
+        "min_score": 0.0,
         "keypoints": "fixed",
-        "least_probability": 0.0,
+        "min_probability": 0.0,
     },
 }
 
@@ -60,11 +60,11 @@ class Stub:
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
 
-    def look(self, detector: object, pixels: list[torch.Tensor], how: object) -> list[Found]:
+    def look(self, detector: object, pixels: list[torch.Tensor], how: object) -> list[Prediction]:
         """Return PEOPLE instances with 17 keypoints for each of `pixels`."""
         return [self._found() for _ in pixels]
 
-    def _found(self) -> Found:
+    def _found(self) -> Prediction:
         corners, sides = torch.from_numpy(self._rng.uniform(0, 100, (2, PEOPLE, 2)))
         points = torch.from_numpy(self._rng.uniform(0, 1, (PEOPLE, 17, 3)))
         points[..., :2] = points[..., :2] * sides[:, None] + corners[:, None]
@@ -72,58 +72,58 @@ class Stub:
         agreeing = torch.from_numpy(self._rng.integers(0, 19, (PEOPLE, 17))).to(torch.int16)
         ones, nothing = torch.ones(PEOPLE, dtype=torch.int16), torch.zeros(PEOPLE)
         boxes = torch.hstack([corners, corners + sides])
-        return Found(
+        return Prediction(
             Instances(boxes, scores, ones.long(), points),
             Evidence(torch.zeros(PEOPLE, 17), agreeing, ones, nothing),
         )
 
 
-def prepare(place: Place, images: int) -> None:
+def prepare(profile: Profile, images: int) -> None:
     """Write a labelled set, an unlabelled one of so many images, and a teacher."""
     drawn = draw_set(
-        DrawnSet(1, "few", FILES, "everyday"), Studio(place.images, (320, 240), 0), lambda _: None
+        DrawnSet(1, "few", FILES, "everyday"), Studio(profile.images, (320, 240), 0), lambda _: None
     )
-    lines, _ = examine(place.images, drawn.images, lambda _: None)
-    (place.images / "many").mkdir()
+    lines, _ = examine(profile.images, drawn.images, lambda _: None)
+    (profile.images / "many").mkdir()
     many: list[Record] = []
     for number in range(images):
         like = drawn.images[number % FILES]
         name = f"many/{number:06}.jpg"
-        os.link(place.images / like["file_name"], place.images / name)
+        os.link(profile.images / like["file_name"], profile.images / name)
         many.append({**like, "id": 1_000_000 + number, "file_name": name})
     repeated = lines.iloc[np.arange(images) % FILES].assign(
         file_name=[i["file_name"] for i in many]
     )
-    place.manifest.parent.mkdir(parents=True)
-    pd.concat([lines, repeated]).to_csv(place.manifest, index=False)
-    write_coco(place.image_set("co-35"), drawn)
-    write_coco(place.image_set("co-80"), Coco(many, [], drawn.categories))
+    profile.manifest.parent.mkdir(parents=True)
+    pd.concat([lines, repeated]).to_csv(profile.manifest, index=False)
+    write_coco(profile.image_set("co-35"), drawn)
+    write_coco(profile.image_set("co-80"), Coco(many, [], drawn.categories))
     names = drawn.keypoint_names()
     person = [{"id": 1, "name": "person"}]
     card = {"backbone": "small", "start": "random", "keypoints": names, "categories": person}
-    save_weights(place.weights("co-35"), build_detector("small", len(names)), card)
+    save_weights(profile.weights("co-35"), build_detector("small", len(names)), card)
 
 
 def measure(images: int, params: Path) -> dict[str, float]:
     """Annotate so many images in the present folder; return peak memory and seconds."""
-    place = Place(load_params(params))
-    preparing = multiprocessing.get_context("spawn").Process(target=prepare, args=(place, images))
+    profile = Profile(load_params(params))
+    preparing = multiprocessing.get_context("spawn").Process(target=prepare, args=(profile, images))
     preparing.start()
     preparing.join()
     if preparing.exitcode:
         raise SystemExit(f"the sets were not made: exit {preparing.exitcode}")
-    with patch.object(looking, "look", Stub().look):
-        found = {"annotate": seconds(place), "peak": peak()}
+    with patch.object(teacher_inference, "look", Stub().look):
+        found = {"annotate": seconds(profile), "peak": peak()}
     for name, changes in RULES.items():
-        select = place.params.select.model_copy(update=changes)
-        found[name] = seconds(Place(place.params.model_copy(update={"select": select})))
+        select = profile.params.select.model_copy(update=changes)
+        found[name] = seconds(Profile(profile.params.model_copy(update={"select": select})))
     return found
 
 
-def seconds(place: Place) -> float:
+def seconds(profile: Profile) -> float:
     """Return how long the stage takes."""
     start = time.perf_counter()
-    annotate.run(place, ROW)
+    annotate.run(profile, ROW)
     return time.perf_counter() - start
 
 

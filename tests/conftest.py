@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hands import hands, place, write_hands  # noqa: F401
+from hands import hands, profile, write_hands  # noqa: F401
 from places import ROOT
 
 from datastill.cli import main
@@ -63,7 +63,7 @@ def make_project(root: Path, under_dvc: Path) -> Project:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["scale"] = 3000
     params["data"]["val"]["images"] = 16
-    params["train"] |= {"batch": 4, "images_per_pass": 4, "checkpoint_every": 5, "log_every": 2}
+    params["train"] |= {"batch": 4, "micro_batch_size": 4, "checkpoint_every": 5, "log_every": 2}
     params["views"]["short_sides"] = [96, 128]
     params["evaluate"] |= {"resamples": 50, "with_views": []}
     params["distilled"] = {"co-35_co-80": params["distilled"]["co-35_co-80"]}

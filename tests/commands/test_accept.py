@@ -21,7 +21,7 @@ from datastill.evaluation.coco_ap import evaluate
 from datastill.inference.heatmaps import decode, probabilities
 from datastill.inference.views import View
 from datastill.project import load_expected
-from datastill.project.profile import open_place
+from datastill.project.profile import open_profile
 
 SEEDS = ROOT / "results/seeds/metrics"
 ROWS = ("co-35", "co-115", "co-35_co-80", "co-115_un-120", "co-115_s1m-180")
@@ -55,11 +55,11 @@ def change(row, **values):
 
 
 def accepted():
-    return accept.run(open_place("miniature"), "seeds")
+    return accept.run(open_profile("miniature"), "seeds")
 
 
 def checked():
-    return check.run(open_place("miniature"))
+    return check.run(open_profile("miniature"))
 
 
 def claim(*orders):
@@ -156,21 +156,21 @@ def test_a_row_that_was_not_measured_is_not_accepted(clone):
 
 def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
     with pytest.raises(DataError, match="no training has two seeds"):
-        accept.run(open_place("miniature"), "miniature")
+        accept.run(open_profile("miniature"), "miniature")
 
 
 def test_by_default_a_profile_is_judged_by_its_own_seeds_or_those_made_of_it(clone):
-    assert accept.run(open_place("miniature")) == accepted()
-    assert "over the seeds of profile seeds:" in accept.run(open_place("seeds"))
+    assert accept.run(open_profile("miniature")) == accepted()
+    assert "over the seeds of profile seeds:" in accept.run(open_profile("seeds"))
     shutil.rmtree("pipelines/seeds")
     with pytest.raises(DataError, match="run `datastill run miniature --seeds 0,1,2`"):
-        accept.run(open_place("miniature"))
+        accept.run(open_profile("miniature"))
     shutil.copytree(ROOT / "pipelines/seeds", "pipelines/miniature-seeds")
     shutil.copytree("results/seeds", "results/miniature-seeds")
     params = Path("pipelines/miniature-seeds/params.yaml")
     text = params.read_text().replace("profile: seeds", "profile: miniature-seeds")
     params.write_text(text.replace("pipelines/seeds/", "pipelines/miniature-seeds/"))
-    assert "over the seeds of profile miniature-seeds:" in accept.run(open_place("miniature"))
+    assert "over the seeds of profile miniature-seeds:" in accept.run(open_profile("miniature"))
 
 
 def test_students_of_different_teachers_are_no_seeds_of_each_other(clone):
@@ -181,7 +181,7 @@ def test_students_of_different_teachers_are_no_seeds_of_each_other(clone):
     for row in ("weak", "of-weak"):
         shutil.copy(SEEDS / "co-35_seed-0.json", f"results/miniature/metrics/{row}.json")
     with pytest.raises(DataError, match="no training has two seeds"):
-        accept.run(open_place("miniature"), "miniature")
+        accept.run(open_profile("miniature"), "miniature")
 
 
 def test_seeds_that_never_differ_still_leave_room_for_rounding(clone):
@@ -265,7 +265,7 @@ def committed(clone):
 
 
 def compared(revision="HEAD"):
-    return against.run(open_place("miniature"), revision, "seeds")
+    return against.run(open_profile("miniature"), revision, "seeds")
 
 
 def test_results_that_are_a_commits_have_not_moved(committed):
@@ -337,4 +337,4 @@ def test_a_revision_without_results_is_an_error_that_says_so(committed, revision
     text = text.replace("params_file: params.yaml", "params_file: pipelines/empty/params.yaml")
     (committed / "pipelines/empty/params.yaml").write_text(text)
     with pytest.raises(DataError, match=message):
-        against.run(open_place("empty"), revision, "seeds")
+        against.run(open_profile("empty"), revision, "seeds")

@@ -16,16 +16,16 @@ from datastill.errors import DataError
 from datastill.images.load import image_id, read_image
 from datastill.inference.multi_transform import Inference
 from datastill.inference.multi_transform import predict as look
-from datastill.inference.predictor import through
+from datastill.inference.predictor import build_inference
 from datastill.inference.views import View, all_views
 from datastill.model.checkpoint import load_detector
-from datastill.stages.annotate import looked_for
+from datastill.stages.annotate import row_metadata
 
 HANDS = "hands/val"
 
 
 @pytest.fixture
-def command(place, datastill):
+def command(profile, datastill):
     """Run `datastill predict` with these arguments; return its exit code, stdout and stderr."""
 
     def predict(*arguments):
@@ -35,7 +35,7 @@ def command(place, datastill):
     return predict
 
 
-def test_a_folder_of_images_becomes_coco_results_that_pycocotools_reads(place, command, tmp_path):
+def test_a_folder_of_images_becomes_coco_results_that_pycocotools_reads(profile, command, tmp_path):
     to = tmp_path / "new" / "results.json"
     code, out, _ = command("teacher", HANDS, "--to", to)
     assert code == 0
@@ -56,9 +56,9 @@ def test_a_folder_of_images_becomes_coco_results_that_pycocotools_reads(place, c
         assert image_id(result["file_name"]) == result["image_id"]
 
 
-def test_what_is_found_is_what_evaluation_found(place, command):
+def test_what_is_found_is_what_evaluation_found(profile, command):
     """The same model on the same files, through another door."""
-    evaluated = json.loads(place.detections("teacher").read_text())
+    evaluated = json.loads(profile.detections("teacher").read_text())
     _, out, _ = command("teacher", HANDS)
     found = json.loads(out)
     assert [round(r["score"], 5) for r in found] == [round(r["score"], 5) for r in evaluated]
@@ -67,7 +67,7 @@ def test_what_is_found_is_what_evaluation_found(place, command):
         np.testing.assert_allclose(mine["keypoints"], theirs["keypoints"], atol=0.006)
 
 
-def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(place, command):
+def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(profile, command):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg")
     (found, *_) = json.loads(out)
     x, y, width, height = found["bbox"]
@@ -79,24 +79,26 @@ def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(place, comman
 
 
 @pytest.mark.parametrize("views", ["all", "4"])
-def test_all_views_are_those_of_multi_transform_inference(place, command, views):
+def test_all_views_are_those_of_multi_transform_inference(profile, command, views):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--views", views)
-    detector, _ = load_detector(place.weights("teacher"))
-    swap = looked_for(place, "student").skeleton.swap
+    detector, _ = load_detector(profile.weights("teacher"))
+    swap = row_metadata(profile, "student").skeleton.swap
     how = Inference(View(128, 360), all_views([96, 128], 360, flip=True), swap)
     (expected,) = look(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
     found = np.array([r["keypoints"] for r in json.loads(out)]).reshape(-1, 5, 3)
     np.testing.assert_allclose(found, expected.keypoints, atol=0.006)
 
 
-def test_the_views_and_the_vote_are_those_of_the_params(place):
+def test_the_views_and_the_vote_are_those_of_the_params(profile):
     changes = {"flip": False, "long_side": 200, "voting_iou": 0.7}
-    how = through(place.params.views.model_dump() | changes, looked_for(place, "student"), None)
+    how = build_inference(
+        profile.params.views.model_dump() | changes, row_metadata(profile, "student"), None
+    )
     assert how.views == (View(96, 200), View(128, 200))
     assert (how.plain, how.voting_iou) == (View(128, 360), 0.7)
 
 
-def test_fewer_views_are_those_closest_to_the_plain_one(place):
+def test_fewer_views_are_those_closest_to_the_plain_one(profile):
     model = find_model("teacher", "miniature")
     views = model.inference(3).views
     assert [(v.short_side, v.flip) for v in views] == [(128, False), (128, True), (96, False)]
@@ -132,7 +134,7 @@ def test_where_no_image_can_be_read_nothing_is_written(command, tmp_path):
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_pictures_show_what_was_found(place, command, tmp_path):
+def test_pictures_show_what_was_found(profile, command, tmp_path):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--draw", tmp_path / "drawn")
     (path,) = (tmp_path / "drawn").iterdir()
     drawn, plain = cv2.imread(str(path)), cv2.imread(f"{HANDS}/041.jpg")
@@ -156,9 +158,9 @@ def test_what_is_neither_folder_nor_row_is_told_with_the_rows(command, tmp_path)
     assert "is no model folder (no card.json in it) and no row; rows: teacher, student" in told
 
 
-def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(place, tmp_path, monkeypatch):
+def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(profile, tmp_path, monkeypatch):
     mine = run(find_model("teacher", "miniature"), [HANDS], 2, Output(None, None))
-    write_model(place, "teacher", tmp_path / "moved")
+    write_model(profile, "teacher", tmp_path / "moved")
     image = str(Path(HANDS).resolve())
     monkeypatch.chdir(tmp_path)
     found = run(find_model("moved", "nowhere"), [image], 2, Output(None, None))
@@ -175,13 +177,13 @@ def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(place, tmp_pat
         (lambda f: (f / "card.json").write_text('{"row": 1}'), "the card of an exported model"),
     ],
 )
-def test_a_folder_that_is_no_model_is_one_message(place, tmp_path, spoil, message):
-    spoil(write_model(place, "teacher", tmp_path / "model"))
+def test_a_folder_that_is_no_model_is_one_message(profile, tmp_path, spoil, message):
+    spoil(write_model(profile, "teacher", tmp_path / "model"))
     with pytest.raises(DataError, match=message):
         find_model(str(tmp_path / "model"), "miniature")
 
 
-def test_predicting_loads_no_library_that_it_does_not_need(place):
+def test_predicting_loads_no_library_that_it_does_not_need(profile):
     script = (
         "import sys; from datastill.stages import predict as p; "
         "model = p.find_model('teacher', 'miniature'); "

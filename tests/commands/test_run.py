@@ -206,7 +206,7 @@ def test_a_signal_leaves_no_process_behind_and_the_next_run_goes_on(small):
 def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(project):
     params = project.params()
     params["machine"]["processes"] = 2
-    params["train"]["images_per_pass"] = 2
+    params["train"]["micro_batch_size"] = 2
     params["supervised"]["co-35"]["iterations"] *= 20
     project.write_params(params)
     assert project.run("datastill", "data").returncode == 0

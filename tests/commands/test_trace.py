@@ -16,7 +16,7 @@ from datastill.commands import trace
 from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File
 from datastill.lineage.verify import verify
-from datastill.project.profile import open_place
+from datastill.project.profile import open_profile
 from datastill.tracking import Store, runs
 
 LINE = "results/miniature/table1.csv:co-35_co-80"
@@ -42,7 +42,7 @@ def named(line):
 
 def chain(profile, what, verify=False):
     """Return what `trace --json` says and whether the chain holds."""
-    text, ok = trace.run(open_place(profile), what, verify, as_json=True)
+    text, ok = trace.run(open_profile(profile), what, verify, as_json=True)
     return json.loads(text), ok
 
 
@@ -80,7 +80,7 @@ def test_every_line_of_a_committed_table_goes_back_to_the_source_of_its_images(
     told, ok = chain(profile, f"results/{profile}/table1.csv:{named(line)}")
     assert ok
     (value,) = told["chains"]
-    rows = yaml.safe_load(Path(open_place(profile).params.params_file).read_text())
+    rows = yaml.safe_load(Path(open_profile(profile).params.params_file).read_text())
     assert len(value["sources"]) == int(line["seeds"])
     for row, result in value["sources"].items():
         spec = (rows["supervised"] | rows["distilled"])[row]
@@ -107,7 +107,7 @@ def test_a_set_that_a_training_did_not_read_is_no_link_of_its_chain(clone):
 def test_annotations_say_from_which_score_and_which_probability_on(clone):
     card = json.loads(Path("results/miniature/annotations/co-35_co-80.json").read_text())
     least = {name: each["value"] for name, each in card["thresholds"].items()}
-    text, _ = trace.run(open_place("miniature"), LINE, check=False, as_json=False)
+    text, _ = trace.run(open_profile("miniature"), LINE, check=False, as_json=False)
     told = f"scored {least['instance']:.4f} or more, keypoints {least['keypoint']:.4f} or more"
     assert told in text
 
@@ -136,7 +136,7 @@ TABLES = [
 def test_every_row_of_every_committed_table_goes_back_to_the_source_of_its_images(path, clone):
     told, ok = chain(path.parts[1], str(path))
     assert ok, told["breaks"]
-    text, _ = trace.run(open_place(path.parts[1]), str(path), check=False, as_json=False)
+    text, _ = trace.run(open_profile(path.parts[1]), str(path), check=False, as_json=False)
     roots = [line for line in text.splitlines() if line[:1].isalpha() and ": AP " in line]
     assert len(roots) == len(told["chains"])
     with path.open() as file:
@@ -200,7 +200,7 @@ def test_a_mean_of_seeds_goes_back_to_every_seed_of_row_and_teacher(clone):
 
 def test_a_line_of_an_ablation_that_means_several_seeds_goes_back_to_all_of_them(clone):
     path, seeds = Path("results/ablations/beyond.csv"), ["co-35", "co-35-seed-1", "co-35-seed-2"]
-    aps = [json.loads(open_place("ablations").metrics(row).read_text())["ap"] for row in seeds]
+    aps = [json.loads(open_profile("ablations").metrics(row).read_text())["ap"] for row in seeds]
     with path.open() as file:
         line = next(csv.DictReader(file))
     for ap, holds in ((sum(aps) / 3, True), (aps[0], False)):
@@ -243,7 +243,7 @@ def test_the_student_of_a_student_goes_back_through_both_to_the_first_teacher(cl
     assert ok, told["breaks"]
     teachers = [node["name"] for role, node in walk(told["chains"][0]) if role == "teacher"]
     assert teachers == ["co-35_co-80", "co-35"]
-    text, _ = trace.run(open_place("miniature"), second, check=False, as_json=False)
+    text, _ = trace.run(open_profile("miniature"), second, check=False, as_json=False)
     lines = [line.strip("│├└─ ") for line in text.splitlines()]
     told = [line.split(":")[0] for line in lines if line.startswith("teacher model")]
     assert told == ["teacher model co-35_co-80", "teacher model co-35"]
@@ -278,12 +278,12 @@ def test_sources_name_the_files_where_images_are_files(clone):
     assert sources["co-80"]["facts"]["folder"] == "more"
     assert sources["un-120"]["facts"]["videos"] == "v"
     assert sources["co-35"]["files"] == [{"path": "mine/a.json", "md5": "0" * 32, "sha256": ""}]
-    text, _ = trace.run(open_place("miniature"), "co-115_un-120", check=False, as_json=False)
+    text, _ = trace.run(open_profile("miniature"), "co-115_un-120", check=False, as_json=False)
     assert "files: root mine, videos v" in text
 
 
 def test_the_tree_reads_from_the_number_down_to_the_drawing(clone):
-    text, _ = trace.run(open_place("miniature"), LINE, check=False, as_json=False)
+    text, _ = trace.run(open_profile("miniature"), LINE, check=False, as_json=False)
     told = [line.strip("│├└─ ") for line in text.splitlines()]
     line = next(line for line in table("miniature") if line["unlabelled"] == "co-80")
     made = json.loads(Path("results/miniature/annotations/co-35_co-80.json").read_text())
@@ -361,7 +361,7 @@ def test_a_clone_without_its_files_says_that_they_are_not_verified(clone):
     states = {verdict["path"]: verdict["state"] for verdict in told["verified"]}
     assert states["results/miniature/table1.csv"] == "same"
     assert states["work/miniature/models/co-35/weights.safetensors"] == "absent"
-    text, _ = trace.run(open_place("miniature"), LINE, check=True, as_json=False)
+    text, _ = trace.run(open_profile("miniature"), LINE, check=True, as_json=False)
     assert "not here, so not verified: work/miniature/data/val.json" in text
 
 

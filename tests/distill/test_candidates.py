@@ -16,7 +16,7 @@ from datastill.distill.thresholds import keypoint_array
 from datastill.errors import DataError
 from datastill.images.load import read_image
 from datastill.inference.agreement import Evidence
-from datastill.inference.multi_transform import Found, Inference, predict
+from datastill.inference.multi_transform import Inference, Prediction, predict
 from datastill.inference.views import View, all_views
 from datastill.instances import Instances
 
@@ -51,7 +51,7 @@ class Fake:
         boxes = torch.tensor([[1.0, 2.0, 30.0, 20.0]]).expand(n, 4) + number
         agreeing = torch.zeros(n, 17, dtype=torch.int16)
         evidence = Evidence(torch.zeros(n, 17), agreeing, agreeing[:, 0] + 1, torch.zeros(n))
-        return Found(Instances(boxes, scores, torch.ones(n), points), evidence)
+        return Prediction(Instances(boxes, scores, torch.ones(n), points), evidence)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_category_found_too_rarely_or_never_is_exhausted_and_stops_nothing(box
 
 def test_a_fixed_score_is_the_same_for_every_category(boxes, in_memory):
     candidates = in_memory(boxes((100, 1, 0.9), (100, 1, 0.4), (101, 3, 0.2)))
-    rules = Rules("fixed", None, least_score=0.3)
+    rules = Rules("fixed", None, min_score=0.3)
     selection = select_boxes(candidates, 4, BoxDensity({1: 1.0, 3: 1.0}, {}), rules)
     assert selection.by_category == {
         1: Threshold(0.3, 2, 2, exhausted=False),
@@ -121,7 +121,7 @@ def test_a_fixed_score_is_the_same_for_every_category(boxes, in_memory):
 
 def test_what_is_not_accepted_may_be_ignored_whatever_its_category(boxes, in_memory):
     candidates = in_memory(boxes((100, 1, 0.9), (100, 1, 0.4), (101, 8, 0.5), (101, 8, 0.1)))
-    rules = Rules(keypoints=None, least_ignored=0.3)
+    rules = Rules(keypoints=None, min_ignored=0.3)
     selection = select_boxes(candidates, 4, BoxDensity({1: 0.25}, {}), rules)
     (table,) = candidates.tables()
     judged = with_verdicts(table, selection, "match")

@@ -131,7 +131,7 @@ def test_a_prior_takes_the_place_of_the_labelled_mean(five):
 
 
 def test_a_fixed_score_and_a_fixed_probability_keep_what_reaches_them(five):
-    rules = Rules("fixed", "fixed", least_score=0.55, least_probability=0.8)
+    rules = Rules("fixed", "fixed", min_score=0.55, min_probability=0.8)
     assert select(five, 4, wanted(9.0, 9.0), rules) == Selection(
         Threshold(0.55, 3, 3, False), Threshold(0.8, 2, 2, False)
     )
@@ -140,8 +140,8 @@ def test_a_fixed_score_and_a_fixed_probability_keep_what_reaches_them(five):
 @pytest.mark.parametrize(
     "rules",
     [
-        Rules(instances="fixed", least_score=0.95),
-        Rules(keypoints="fixed", least_probability=0.999),
+        Rules(instances="fixed", min_score=0.95),
+        Rules(keypoints="fixed", min_probability=0.999),
     ],
 )
 def test_a_fixed_value_that_nothing_reaches_is_an_error_with_the_best(five, rules):
@@ -160,7 +160,7 @@ def test_every_keypoint_matches_its_own_share_by_type(five):
 
 
 def test_keypoints_stay_by_the_views_that_agree_on_them(five):
-    found = select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=9))
+    found = select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", min_views=9))
     agreeing = np.array([[12, 3], [9, 8]], np.int16)
     assert found.keeps_keypoints(np.zeros((2, 2)), agreeing).tolist() == [
         [True, False],
@@ -170,14 +170,14 @@ def test_keypoints_stay_by_the_views_that_agree_on_them(five):
 
 def test_the_views_that_must_agree_are_those_on_people_who_are_kept(five):
     # 18 agree on the rejected 0.2 alone; on those who are kept 17 at most
-    assert select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=17)).views
+    assert select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", min_views=17)).views
     with pytest.raises(DataError, match="no keypoint has 18 views that agree"):
-        select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", least_views=18))
+        select(five, 4, wanted(0.75, 1.0), Rules(keypoints="agreement", min_views=18))
 
 
 @pytest.mark.parametrize("keypoints", ["match", "match_by_type", "fixed", "agreement"])
 def test_the_band_to_ignore_goes_with_every_rule_for_keypoints(five, keypoints):
-    rules = Rules(keypoints=keypoints, least_views=9, least_probability=0.1, least_ignored=0.3)
+    rules = Rules(keypoints=keypoints, min_views=9, min_probability=0.1, min_ignored=0.3)
     assert select(five, 4, wanted(0.75, 1.0), rules).ignored == 0.3
 
 

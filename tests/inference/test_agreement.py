@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from datastill.inference.agreement import weigh
+from datastill.inference.agreement import view_agreement
 
 
 def test_spread_and_agreement_are_those_worked_out_by_hand():
@@ -14,7 +14,7 @@ def test_spread_and_agreement_are_those_worked_out_by_hand():
         ensembled + torch.tensor([0.294, 0.392]),  # 0.49 pixels: 0.049 units, agreeing
         ensembled + torch.tensor([[0.306, 0.408], [0.0, 0.0]]),  # 0.51 pixels are not; none
     ]
-    evidence = weigh(boxes, ensembled, views)
+    evidence = view_agreement(boxes, ensembled, views)
     expected = [math.sqrt((0.049**2 + 0.051**2) / 3), math.sqrt(0.049**2 / 3)]
     assert evidence.spread[0].tolist() == pytest.approx(expected, rel=1e-5)
     assert evidence.agreeing.dtype == torch.int16
@@ -22,5 +22,5 @@ def test_spread_and_agreement_are_those_worked_out_by_hand():
 
 
 def test_no_views_and_no_instances_have_no_evidence():
-    nothing = weigh(torch.zeros(0, 4), torch.zeros(0, 17, 2), [])
+    nothing = view_agreement(torch.zeros(0, 4), torch.zeros(0, 17, 2), [])
     assert nothing.spread.shape == nothing.agreeing.shape == (0, 17)

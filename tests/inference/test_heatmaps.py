@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datastill.inference.heatmaps import Mean, decode, probabilities
+from datastill.inference.heatmaps import HeatmapMean, decode, probabilities
 
 BINS = 28
 UNIT = torch.tensor([[0.0, 0.0, float(BINS), float(BINS)]])  # one pixel per bin
@@ -20,7 +20,7 @@ def test_the_mean_is_of_probabilities_or_of_logits():
     sure, unsure = torch.tensor([9.0, 1.0]).log(), torch.tensor([1.0, 1.0]).log()
     found = {}
     for average in ("probabilities", "logits"):
-        mean = Mean(average)
+        mean = HeatmapMean(average)
         for logits in (sure, unsure):
             mean.add(logits.view(1, 1, 1, 2))
         found[average] = mean.value().flatten().tolist()

@@ -26,7 +26,7 @@ def parameters(module):
 @pytest.mark.parametrize("name", RESNETS)
 def test_a_body_has_as_many_parameters_as_the_published_model(name):
     with torch.device("meta"):
-        body = BACKBONES[name].thawed().build().body
+        body = BACKBONES[name].train_all_layers().build().body
     assert parameters(body) == PUBLISHED[name] - CLASSIFIER
 
 
@@ -71,9 +71,11 @@ def test_anchors_proposals_and_samples_are_those_of_torchvision():
 
 def test_a_body_keeps_its_first_layers_and_all_normalisation_unless_thawed():
     with torch.device("meta"):
-        body, thawed = (build_detector("resnet50", 17, thawed=t).rcnn.backbone.body for t in (0, 1))
+        body, train_all_layers = (
+            build_detector("resnet50", 17, train_all_layers=t).rcnn.backbone.body for t in (0, 1)
+        )
     still = {name.split(".")[0] for name, p in body.named_parameters() if not p.requires_grad}
     assert still == {"conv1", "layer1"}
     assert not any(isinstance(module, BatchNorm2d) for module in body.modules())
-    assert all(p.requires_grad for p in thawed.parameters())
-    assert any(isinstance(module, BatchNorm2d) for module in thawed.modules())
+    assert all(p.requires_grad for p in train_all_layers.parameters())
+    assert any(isinstance(module, BatchNorm2d) for module in train_all_layers.modules())

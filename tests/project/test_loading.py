@@ -75,7 +75,7 @@ def test_more_views_than_there_are_cost_one_message_before_anything_runs(tmp_pat
 
 def test_no_more_views_are_to_agree_than_look(tmp_path):
     raw = read()
-    raw["select"] |= {"keypoints": "agreement", "least_views": 9}
+    raw["select"] |= {"keypoints": "agreement", "min_views": 9}
     accepted(tmp_path, raw)
     raw["distilled"]["co-35_co-80"]["ablation"] = {"views": 4}
     assert "row co-35_co-80 has 4 views, so 9 never agree" in refusal(tmp_path, raw)
@@ -142,14 +142,14 @@ def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(t
 def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
     raw = read("pipelines/boxes/params.yaml")
     raw["tables"] = ["table1"]
-    raw["select"] |= {"keypoints": "match", "least_views": 9, "instances": "prior"}
+    raw["select"] |= {"keypoints": "match", "min_views": 9, "instances": "prior"}
     raw["select"]["per_image"] = 2.0
     told = refusal(tmp_path, raw)
     for text in (
         "has 4 wrong keys",
         "tables: task boxes has no table1",
         "select.keypoints: boxes have no keypoints; write null",
-        "select.least_views: boxes have no keypoints; write null",
+        "select.min_views: boxes have no keypoints; write null",
         "select.instances: one prior is none for every category",
     ):
         assert text in told

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from datastill.project import provenance
-from datastill.project.profile import open_place
+from datastill.project.profile import open_profile
 from datastill.stages import train
 
 
@@ -58,7 +58,7 @@ def test_what_is_made_by_other_code_is_made_anew(package, module, trains, looks)
 
 
 def test_a_training_goes_on_under_the_code_that_began_it_and_no_other(copy, package, monkeypatch):
-    def interrupted(place, row, fabric, what):
+    def interrupted(profile, row, fabric, what):
         begun.append(what[2].fingerprint)
         raise KeyboardInterrupt
 
@@ -69,7 +69,7 @@ def test_a_training_goes_on_under_the_code_that_began_it_and_no_other(copy, pack
         with (package / "training/loop.py").open("a") as file:
             file.write(edit)
         with pytest.raises(KeyboardInterrupt):
-            train.run(open_place("miniature"), "co-35")
+            train.run(open_profile("miniature"), "co-35")
         card = json.loads((copy.root / "work/miniature/training/co-35/card.json").read_text())
         attempts.append(card["attempt"])
     for first, again, other in (begun, attempts):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from datastill.project.profile import open_place
+from datastill.project.profile import open_profile
 from datastill.stages import annotate, ensemble, evaluate, tables, train
 from datastill.training.schedule import Schedule
 
@@ -27,12 +27,12 @@ def ablated(copy, monkeypatch):
         params["distilled"]["other"] = spec
         copy.write_params(params)
         monkeypatch.chdir(copy.root)
-        place = open_place("miniature")
+        profile = open_profile("miniature")
         if teacher == "both":
-            ensemble.run(place, "both")
-        annotate.run(place, "other")
+            ensemble.run(profile, "both")
+        annotate.run(profile, "other")
         if last == "train":
-            train.run(place, "other")
+            train.run(profile, "other")
         return copy.root
 
     return run
@@ -111,11 +111,11 @@ def test_the_mix_and_the_distortion_are_those_of_the_row(ablated, fed):
 def test_the_loop_hears_seed_and_schedule_of_row_and_params(copy, fed, monkeypatch):
     params = copy.params()
     params["supervised"]["co-35"]["seed"] = 5
-    params["train"] |= {"drops": [0.5], "base_rate": 0.01, "weight_decay": 0.002}
+    params["train"] |= {"milestones": [0.5], "base_lr": 0.01, "weight_decay": 0.002}
     copy.write_params(params)
     monkeypatch.chdir(copy.root)
     with pytest.raises(KeyboardInterrupt):
-        train.run(open_place("miniature"), "co-35")
+        train.run(open_profile("miniature"), "co-35")
     ((minibatches, settings),) = fed
     assert (settings.seed, settings.momentum, settings.weight_decay) == (5, 0.9, 0.002)
     assert settings.schedule == Schedule(43, 0.01, params["train"]["warmup"], (0.5,))
@@ -137,8 +137,8 @@ def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablat
     root = ablated("train", teacher="co-35_co-80")
     assert card(root)["teacher"] == "co-35_co-80"
     assert not evidence(root)["score"].equals(evidence(root, "co-35_co-80")["score"])
-    place = open_place("miniature")
-    evaluate.run(place, "other")
-    assert "distilled, round 2" in tables.run(place)
+    profile = open_profile("miniature")
+    evaluate.run(profile, "other")
+    assert "distilled, round 2" in tables.run(profile)
     lines = pd.read_csv(root / "results/miniature/table1.csv")
     assert lines["round"].tolist() == [1, 1, 2, 1]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datastill.project.profile import open_place
-from datastill.stages.annotate import asked_for
+from datastill.project.profile import open_profile
+from datastill.stages.annotate import unlabelled_subset
 
 ROW = "co-35_co-80"
 
@@ -42,7 +42,7 @@ def shards(project):
 def test_another_rule_decides_anew_and_looks_at_no_image(copy, annotate):
     before, looked = card(copy), shards(copy)
     least = round(float(np.median(evidence(copy)["score"])), 6)
-    answer = annotate(instances="fixed", least_score=least)
+    answer = annotate(instances="fixed", min_score=least)
     assert answer.returncode == 0
     assert "annotating" not in answer.stderr
     assert shards(copy) == looked
@@ -71,7 +71,7 @@ def test_images_without_annotations_are_dropped_where_the_params_say_so(copy, an
 
 def test_doubtful_candidates_become_regions_to_ignore_where_the_params_say_so(copy, annotate):
     before = card(copy)
-    assert annotate(least_ignored=0.06).returncode == 0
+    assert annotate(min_ignored=0.06).returncode == 0
     after, found = card(copy), evidence(copy)
     assert after["ignored"] == found["ignored"].sum() > before["ignored"] == 0
     assert after["quality"] == before["quality"]
@@ -81,7 +81,7 @@ def test_doubtful_candidates_become_regions_to_ignore_where_the_params_say_so(co
 
 
 def test_regions_to_ignore_go_with_the_images_that_are_dropped(copy, annotate):
-    answer = annotate(images_without="drop", instances="prior", per_image=0.3, least_ignored=1e-6)
+    answer = annotate(images_without="drop", instances="prior", per_image=0.3, min_ignored=1e-6)
     assert answer.returncode == 0, answer.stderr
     found = evidence(copy)
     content = json.loads((copy.root / f"work/miniature/annotations/{ROW}.json").read_text())
@@ -148,7 +148,7 @@ def test_what_could_not_be_read_is_looked_at_again_once_it_can(copy, annotate):
     picture = copy.root / "work/miniature/images/co-80/000003.jpg"
     content = picture.read_bytes()
     picture.write_bytes(content[:200].ljust(len(content), b"\0"))
-    assert annotate(most_refused=0.5).returncode == 0
+    assert annotate(max_unreadable_fraction=0.5).returncode == 0
     assert [each["file_name"] for each in card(copy)["images_refused"]] == ["co-80/000003.jpg"]
     looked = shards(copy)
     assert annotate().returncode == 0
@@ -166,7 +166,7 @@ def test_unreadable_images_are_named_and_too_many_are_an_error(copy, annotate):
     picture = copy.root / "work/miniature/images/co-80/000003.jpg"
     content = picture.read_bytes()
     picture.write_bytes(content[:200].ljust(len(content), b"\0"))  # of the same size
-    answer = annotate(most_refused=0.0)
+    answer = annotate(max_unreadable_fraction=0.0)
     assert answer.returncode == 1
     assert "1 of 28 images cannot be read" in answer.stderr
     assert "000003.jpg" in answer.stderr
@@ -198,7 +198,7 @@ def test_why_of_an_image_that_the_teacher_was_not_asked_about_says_so(copy, data
     copy.write_params(params)
     content = json.loads((copy.root / "work/miniature/data/co-80.json").read_text())
     monkeypatch.chdir(copy.root)
-    asked = {image["id"] for image in asked_for(open_place("miniature"), ROW).images}
+    asked = {image["id"] for image in unlabelled_subset(open_profile("miniature"), ROW).images}
     other = next(image["id"] for image in content["images"] if image["id"] not in asked)
     answer = datastill("why", ROW, other, cwd=copy.root)
     assert answer.returncode == 1

@@ -22,7 +22,7 @@ from datastill.images.load import load_image
 from datastill.inference.box_voting import vote
 from datastill.inference.multi_transform import view_boxes
 from datastill.model.checkpoint import load_detector
-from datastill.project.profile import open_place
+from datastill.project.profile import open_profile
 from datastill.stages import annotate, data, evaluate, tables, train  # fmt: skip
 from datastill.synthetic.box_scenes import CATEGORIES
 from datastill.tracking.row_record import record, store
@@ -43,7 +43,7 @@ def tiny():
         params["data"]["sets"][name]["images"] = images * 20000
     del params["data"]["sets"]["un-120"]
     params["data"]["val"]["images"] = 10
-    params["train"] |= {"batch": 4, "images_per_pass": 4, "short_sides": [56, 64], "warmup": 2}
+    params["train"] |= {"batch": 4, "micro_batch_size": 4, "short_sides": [56, 64], "warmup": 2}
     params["views"] |= {"plain_short_side": 64, "short_sides": [48, 64]}
     params["evaluate"] |= {"resamples": 30, "with_views": ["co-35"]}
     params["supervised"] = {row: params["supervised"][row] for row in ("co-35", "co-115")}
@@ -52,22 +52,22 @@ def tiny():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def profile(tmp_path_factory):
     """A project in which every stage of the tiny profile has run, and what `tables` printed."""
     root, before = tmp_path_factory.mktemp("boxes"), Path.cwd()
     (root / "pipelines" / "boxes").mkdir(parents=True)
     (root / "pipelines" / "boxes" / "params.yaml").write_text(yaml.safe_dump(tiny()))
     os.chdir(root)
-    place = open_place("boxes")
-    data.run(place)
+    profile = open_profile("boxes")
+    data.run(profile)
     for row in ("co-35", "co-115"):
-        train.run(place, row)
-    annotate.run(place, ROW)
-    train.run(place, ROW)
+        train.run(profile, row)
+    annotate.run(profile, ROW)
+    train.run(profile, ROW)
     for row in ("co-35", "co-115", ROW):
-        evaluate.run(place, row)
-    (root / "printed.txt").write_text(tables.run(place))
-    yield place
+        evaluate.run(profile, row)
+    (root / "printed.txt").write_text(tables.run(profile))
+    yield profile
     os.chdir(before)
 
 
@@ -75,16 +75,16 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def test_the_model_remembers_its_categories_and_has_no_keypoint_head(place):
-    detector, card = load_detector(place.weights("co-35"))
+def test_the_model_remembers_its_categories_and_has_no_keypoint_head(profile):
+    detector, card = load_detector(profile.weights("co-35"))
     assert [each["id"] for each in card["categories"]] == sorted(IDS)
     assert card["keypoints"] == []
     assert not detector.rcnn.roi_heads.has_keypoint()
     assert detector.rcnn.roi_heads.box_predictor.cls_score.out_features == 1 + len(IDS)
 
 
-def test_every_candidate_has_a_category_and_the_votes_it_got(place):
-    found = pd.read_parquet(place.candidates(ROW))
+def test_every_candidate_has_a_category_and_the_votes_it_got(profile):
+    found = pd.read_parquet(profile.candidates(ROW))
     assert set(found["category_id"]) <= set(IDS)
     assert len(found) > 0
     assert found["views"].between(1, 4).all()
@@ -92,13 +92,13 @@ def test_every_candidate_has_a_category_and_the_votes_it_got(place):
     assert {len(points) for points in found["keypoints"]} == {0}
 
 
-def test_candidates_are_what_the_views_elect_at_the_iou_of_the_params(place):
-    found = pd.read_parquet(place.candidates(ROW))
-    images = {image["id"]: image for image in annotate.asked_for(place, ROW).images}
-    detector, _ = load_detector(place.weights("co-35"))
-    how, several = annotate.looking(place, ROW), 0
+def test_candidates_are_what_the_views_elect_at_the_iou_of_the_params(profile):
+    found = pd.read_parquet(profile.candidates(ROW))
+    images = {image["id"]: image for image in annotate.unlabelled_subset(profile, ROW).images}
+    detector, _ = load_detector(profile.weights("co-35"))
+    how, several = annotate.teacher_inference(profile, ROW), 0
     for image_id, mine in found.groupby("image_id"):
-        pixels = load_image(place.images, images[image_id])
+        pixels = load_image(profile.images, images[image_id])
         elected, support = vote(view_boxes(detector, pixels, how), 0.8, 100)
         np.testing.assert_allclose(np.stack(mine["box"]), elected.boxes, atol=0.01)
         assert mine["views"].tolist() == support.views.tolist()
@@ -106,9 +106,9 @@ def test_candidates_are_what_the_views_elect_at_the_iou_of_the_params(place):
     assert several
 
 
-def test_every_category_has_its_own_threshold_in_the_card_and_in_the_evidence(place):
-    card, found = read(place.annotation_card(ROW)), pd.read_parquet(place.candidates(ROW))
-    labelled = read(place.image_set("co-35"))
+def test_every_category_has_its_own_threshold_in_the_card_and_in_the_evidence(profile):
+    card, found = read(profile.annotation_card(ROW)), pd.read_parquet(profile.candidates(ROW))
+    labelled = read(profile.image_set("co-35"))
     names = {each["id"]: each["name"] for each in CATEGORIES}
     thresholds = card["thresholds"]["by_category"]
     for number, name in names.items():
@@ -126,15 +126,15 @@ def test_every_category_has_its_own_threshold_in_the_card_and_in_the_evidence(pl
     assert card["instances"] == found["accepted"].sum()
 
 
-def test_annotations_are_coco_boxes_without_keypoints(place):
-    coco = COCO(str(place.annotations(ROW)))
+def test_annotations_are_coco_boxes_without_keypoints(profile):
+    coco = COCO(str(profile.annotations(ROW)))
     assert {a["category_id"] for a in coco.anns.values()} <= set(IDS)
     assert not any("keypoints" in a for a in coco.anns.values())
     assert [each["id"] for each in coco.loadCats(coco.getCatIds())] == IDS
 
 
-def test_the_card_judges_boxes_by_iou_and_what_more_or_fewer_would_have_been(place):
-    card = read(place.annotation_card(ROW))
+def test_the_card_judges_boxes_by_iou_and_what_more_or_fewer_would_have_been(profile):
+    card = read(profile.annotation_card(ROW))
     assert {"precision50", "recall75", "mean_iou", "by_category"} <= card["quality"].keys()
     assert "mean_oks" not in card["quality"]
     densities = [each["instances_per_image"] for each in card["sensitivity"]]
@@ -145,81 +145,81 @@ def test_the_card_judges_boxes_by_iou_and_what_more_or_fewer_would_have_been(pla
     assert one["recall50"] == pytest.approx(card["quality"]["recall50"], abs=1e-3)
 
 
-def test_metrics_are_pycocotools_own_with_ap_of_small_boxes(place):
-    truth = COCO(str(place.image_set("val")))
-    evaluation = COCOeval(truth, truth.loadRes(str(place.detections("co-115"))), "bbox")
+def test_metrics_are_pycocotools_own_with_ap_of_small_boxes(profile):
+    truth = COCO(str(profile.image_set("val")))
+    evaluation = COCOeval(truth, truth.loadRes(str(profile.detections("co-115"))), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    measured = read(place.metrics("co-115"))
+    measured = read(profile.metrics("co-115"))
     names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
     for name, expected in zip(names, evaluation.stats, strict=False):
         value = -1 if measured[name] is None else measured[name] / 100
         assert value == pytest.approx(expected, abs=1e-4)
-    seen = match(read_coco(place.image_set("val")), read(place.detections("co-115")), "boxes")
+    seen = match(read_coco(profile.image_set("val")), read(profile.detections("co-115")), "boxes")
     assert measured["interval"] == pytest.approx(interval(bootstrap(seen, 30)), abs=0.005)
-    assert set(read(place.metrics("co-35"))["with_views"]) >= {"ap", "ap_small", "gain"}
+    assert set(read(profile.metrics("co-35"))["with_views"]) >= {"ap", "ap_small", "gain"}
 
 
-def test_table_4_stands_beside_the_papers(place):
-    table = pd.read_csv(place.results / "table4.csv")
+def test_table_4_stands_beside_the_papers(profile):
+    table = pd.read_csv(profile.results / "table4.csv")
     assert table["table"].unique().tolist() == ["4a"]
     assert table["role"].tolist() == ["supervised", "distilled", "upper bound"]
     assert table["paper_ap"].tolist() == [30.5, 32.3, 37.1]
     assert table["paper_ap_small"].tolist() == [15.2, 16.8, 20.0]
-    assert (place.results / "table4.png").read_bytes().startswith(b"\x89PNG")
+    assert (profile.results / "table4.png").read_bytes().startswith(b"\x89PNG")
     assert "4a: co-35 labelled, co-80 unlabelled" in Path("printed.txt").read_text()
 
 
-def test_annotating_again_gives_the_same_bytes(place):
-    before = place.annotations(ROW).read_bytes()
-    annotate.run(place, ROW)
-    assert place.annotations(ROW).read_bytes() == before
+def test_annotating_again_gives_the_same_bytes(profile):
+    before = profile.annotations(ROW).read_bytes()
+    annotate.run(profile, ROW)
+    assert profile.annotations(ROW).read_bytes() == before
 
 
-def test_why_names_the_category_and_the_votes_of_every_candidate(place):
-    found = pd.read_parquet(place.candidates(ROW))
+def test_why_names_the_category_and_the_votes_of_every_candidate(profile):
+    found = pd.read_parquet(profile.candidates(ROW))
     image_id = int(found["image_id"].iloc[0])
-    text = why.run(place, ROW, image_id)
+    text = why.run(profile, ROW, image_id)
     mine = found[found["image_id"] == image_id]
     assert text.count("voted for by") == len(mine)
     assert Path(text.splitlines()[-1]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_plan_counts_categories_and_show_draws_them(place):
-    text, ok = plan.run(place, pixels=False, probe_seconds=0)
+def test_plan_counts_categories_and_show_draws_them(profile):
+    text, ok = plan.run(profile, pixels=False, probe_seconds=0)
     assert ok
     assert "of 5: person" in text
     assert "put to the vote at an IoU of 0.8" in text
-    assert show.run(place, ROW).read_bytes().startswith(b"\x89PNG")
+    assert show.run(profile, ROW).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_model_of_other_categories_is_refused_by_name(place):
-    path = place.image_set("val")
+def test_a_model_of_other_categories_is_refused_by_name(profile):
+    path = profile.image_set("val")
     kept, val = path.read_text(), read(path)
     val["categories"] = [{**each, "id": each["id"] + 100} for each in val["categories"]]
     for annotation in val["annotations"]:
         annotation["category_id"] += 100
     path.write_text(json.dumps(val))
     with pytest.raises(DataError, match=r"looks for boxes of 1 person.*have boxes of 101 person"):
-        evaluate.run(place, "co-35")
+        evaluate.run(profile, "co-35")
     path.write_text(kept)
 
 
-def test_a_category_of_any_name_is_tracked(place):
-    path = place.annotation_card(ROW)
+def test_a_category_of_any_name_is_tracked(profile):
+    path = profile.annotation_card(ROW)
     kept, card = path.read_text(), read(path)
     thresholds = card["thresholds"]["by_category"]
     thresholds["vehicle:car/"] = next(iter(thresholds.values()))
     path.write_text(json.dumps(card))
-    told = record(place, ROW)
+    told = record(profile, ROW)
     path.write_text(kept)
     check(told)
     assert "annotations/threshold of vehicle_car_" in told.metrics
 
 
-def test_detections_are_in_the_image_and_of_its_categories(place):
-    detections = read(place.detections(ROW))
+def test_detections_are_in_the_image_and_of_its_categories(profile):
+    detections = read(profile.detections(ROW))
     boxes = np.array([each["bbox"] for each in detections])
     assert len(boxes) > 0
     assert (boxes[:, :2] >= -0.01).all()
@@ -229,21 +229,21 @@ def test_detections_are_in_the_image_and_of_its_categories(place):
     assert per_image.max() <= 100
 
 
-def test_the_champion_the_exported_folder_and_the_row_answer_alike(place, tmp_path, monkeypatch):
+def test_the_champion_the_exported_folder_and_the_row_answer_alike(profile, tmp_path, monkeypatch):
     import mlflow
 
     folder = tmp_path / "best"
-    export.run(place, "best", folder, champion=True)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store(place).address)
+    export.run(profile, "best", folder, champion=True)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store(profile).address)
     champion = mlflow.pyfunc.load_model("models:/datastill-boxes@champion")
-    image = next(iter(sorted((place.images / "val").iterdir())))
+    image = next(iter(sorted((profile.images / "val").iterdir())))
     jpeg = base64.b64encode(image.read_bytes()).decode()
-    ids = {each["file_name"]: each["id"] for each in read(place.image_set("val"))["images"]}
-    detections = read(place.detections(export.best(place)))
+    ids = {each["file_name"]: each["id"] for each in read(profile.image_set("val"))["images"]}
+    detections = read(profile.detections(export.best(profile)))
     evaluated = [d["bbox"] for d in detections if d["image_id"] == ids[f"val/{image.name}"]]
     for views in (1, 4):
         (answer,) = champion.predict(pd.DataFrame({"image": [jpeg]}), params={"views": views})
-        for name in (str(folder), export.best(place)):
+        for name in (str(folder), export.best(profile)):
             model = predict.find_model(name, "boxes")
             found = json.loads(predict.run(model, [str(image)], views, predict.Output(None, None)))
             assert [r["bbox"] for r in found] == [r["bbox"] for r in answer]

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from datastill.coco.format import read_coco
 from datastill.commands import plan
 from datastill.model.checkpoint import load_detector
-from datastill.project.profile import open_place
+from datastill.project.profile import open_profile
 from datastill.stages import annotate, data, evaluate, train
 
 REAL = ROOT.parent / "shared" / "real" / "coco-boxes"
@@ -31,7 +31,7 @@ def part(content, images):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def profile(tmp_path_factory):
     """A profile of its own data: 30 labelled images, 6 without labels, 20 to test on."""
     root, before = tmp_path_factory.mktemp("real"), Path.cwd()
     content = json.loads((REAL / "annotations.json").read_text())
@@ -60,39 +60,39 @@ def place(tmp_path_factory):
     row = {"labelled": "labelled", "backbone": "small", "iterations": 80, "seed": 0}
     params["supervised"] = {"teacher": row}
     params["distilled"] = {"student": {**row, "unlabelled": "more", "teacher": "teacher"}}
-    params["train"] |= {"batch": 4, "images_per_pass": 4, "short_sides": [80, 96], "warmup": 5}
+    params["train"] |= {"batch": 4, "micro_batch_size": 4, "short_sides": [80, 96], "warmup": 5}
     params["views"]["short_sides"] = [96, 128]
     params["evaluate"] |= {"resamples": 20, "with_views": []}
     (root / "pipelines" / "own").mkdir(parents=True)
     (root / "pipelines" / "own" / "params.yaml").write_text(yaml.safe_dump(params))
     os.chdir(root)
-    place = open_place("own")
-    data.run(place)
-    train.run(place, "teacher")
-    annotate.run(place, "student")
-    evaluate.run(place, "teacher")
-    yield place
+    profile = open_profile("own")
+    data.run(profile)
+    train.run(profile, "teacher")
+    annotate.run(profile, "student")
+    evaluate.run(profile, "teacher")
+    yield profile
     os.chdir(before)
 
 
-def test_all_80_categories_keep_their_ids_from_the_file_into_the_model(place):
+def test_all_80_categories_keep_their_ids_from_the_file_into_the_model(profile):
     theirs = json.loads((REAL / "annotations.json").read_text())["categories"]
     wanted = sorted((each["id"], each["name"]) for each in theirs)
     assert len(wanted) == 80
     assert wanted[-1][0] == 90
     for name in ("labelled", "more", "val"):
-        found = read_coco(place.image_set(name)).categories
+        found = read_coco(profile.image_set(name)).categories
         assert [(each["id"], each["name"]) for each in found] == wanted
-    _, card = load_detector(place.weights("teacher"))
+    _, card = load_detector(profile.weights("teacher"))
     assert [(each["id"], each["name"]) for each in card["categories"]] == wanted
 
 
-def test_annotations_are_of_categories_that_are_labelled_and_as_many(place):
-    labelled = read_coco(place.image_set("labelled"))
+def test_annotations_are_of_categories_that_are_labelled_and_as_many(profile):
+    labelled = read_coco(profile.image_set("labelled"))
     known = {a["category_id"] for a in labelled.annotations if not a["iscrowd"]}
-    generated = read_coco(place.annotations("student"))
+    generated = read_coco(profile.annotations("student"))
     assert {a["category_id"] for a in generated.annotations} <= known
-    card = json.loads(place.annotation_card("student").read_text())
+    card = json.loads(profile.annotation_card("student").read_text())
     assert card["quality"] is None, "nobody knows the truth of these images"
     counts = {name: t["kept"] for name, t in card["thresholds"]["by_category"].items()}
     assert sum(counts.values()) == len(generated.annotations) > 0
@@ -100,16 +100,16 @@ def test_annotations_are_of_categories_that_are_labelled_and_as_many(place):
     assert never, "so few iterations do not teach 80 categories"
 
 
-def test_plan_knows_how_many_categories_there_are(place):
-    text, ok = plan.run(place, pixels=False, probe_seconds=0)
+def test_plan_knows_how_many_categories_there_are(profile):
+    text, ok = plan.run(profile, pixels=False, probe_seconds=0)
     assert ok, text
     assert "of 80: person" in text
 
 
-def test_metrics_are_those_of_pycocotools(place):
-    metrics = json.loads(place.metrics("teacher").read_text())
-    truth = COCO(str(place.image_set("val")))
-    evaluation = COCOeval(truth, truth.loadRes(str(place.detections("teacher"))), "bbox")
+def test_metrics_are_those_of_pycocotools(profile):
+    metrics = json.loads(profile.metrics("teacher").read_text())
+    truth = COCO(str(profile.image_set("val")))
+    evaluation = COCOeval(truth, truth.loadRes(str(profile.detections("teacher"))), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()

@@ -91,7 +91,7 @@ def own_params():
     row = {"labelled": "labelled", "backbone": "small", "iterations": 80, "seed": 0}
     raw |= {"scale": 1, "initial": None, "supervised": {"teacher": row}}
     raw["distilled"] = {"student": {**row, "unlabelled": "unlabelled", "teacher": "teacher"}}
-    raw["train"] |= {"batch": 4, "images_per_pass": 4, "warmup": 10, "base_rate": 0.05}
+    raw["train"] |= {"batch": 4, "micro_batch_size": 4, "warmup": 10, "base_lr": 0.05}
     raw["views"]["short_sides"] = [96, 128]
     raw["evaluate"] |= {"resamples": 50, "with_views": ["teacher"]}
     return raw
@@ -107,7 +107,7 @@ def write_hands():
 def hands(tmp_path_factory):
     """The root of a project in which all stages have run; tests may add to it, not break it."""
     from datastill.project import load_params
-    from datastill.project.profile import Place
+    from datastill.project.profile import Profile
     from datastill.stages import annotate, data, evaluate, tables, train
 
     root = tmp_path_factory.mktemp("hands")
@@ -119,24 +119,24 @@ def hands(tmp_path_factory):
     before = Path.cwd()
     os.chdir(root)
     try:
-        place = Place(load_params(Path("params.yaml")))
-        data.run(place)
-        train.run(place, "teacher")
-        annotate.run(place, "student")
-        train.run(place, "student")
+        profile = Profile(load_params(Path("params.yaml")))
+        data.run(profile)
+        train.run(profile, "teacher")
+        annotate.run(profile, "student")
+        train.run(profile, "student")
         for row in ROWS:
-            evaluate.run(place, row)
-        tables.run(place)
+            evaluate.run(profile, row)
+        tables.run(profile)
     finally:
         os.chdir(before)
     return root
 
 
 @pytest.fixture
-def place(hands, monkeypatch):
+def profile(hands, monkeypatch):
     """The place of the hands, with their project as the working folder."""
     from datastill.project import load_params
-    from datastill.project.profile import Place
+    from datastill.project.profile import Profile
 
     monkeypatch.chdir(hands)
-    return Place(load_params(Path("params.yaml")))
+    return Profile(load_params(Path("params.yaml")))

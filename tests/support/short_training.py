@@ -56,11 +56,11 @@ def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, batch=2, *
     fabric = launch("32-true")
     settings = Settings(
         **{
-            "schedule": Schedule(iterations, changes.pop("base_rate", 0.01), warmup=3),
+            "schedule": Schedule(iterations, changes.pop("base_lr", 0.01), warmup=3),
             "folder": folder,
             "fingerprint": "this one",
             "seed": 5,
-            "images_per_pass": 2,
+            "micro_batch_size": 2,
             "momentum": 0.9,
             "weight_decay": 1e-4,
             "checkpoint_every": 3,

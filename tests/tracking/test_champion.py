@@ -24,25 +24,25 @@ IMAGE = "hands/val/041.jpg"
 
 
 @pytest.fixture
-def client(place):
+def client(profile):
     from mlflow import MlflowClient
 
-    return MlflowClient(store(place).address)
+    return MlflowClient(store(profile).address)
 
 
 @pytest.fixture
-def champion(place, tmp_path):
+def champion(profile, tmp_path):
     """What is printed where the best row has become the champion."""
-    return export.run(place, "best", tmp_path / "best", champion=True)
+    return export.run(profile, "best", tmp_path / "best", champion=True)
 
 
-def test_the_best_row_becomes_the_champion_and_belongs_to_its_run(place, client, champion):
+def test_the_best_row_becomes_the_champion_and_belongs_to_its_run(profile, client, champion):
     version = client.get_model_version_by_alias("datastill-miniature", "champion")
-    card = json.loads((place.metrics(export.best(place))).read_text())
-    assert version.tags["row"] == export.best(place)
+    card = json.loads((profile.metrics(export.best(profile))).read_text())
+    assert version.tags["row"] == export.best(profile)
     assert float(version.tags["ap"]) == card["ap"]
     assert version.tags["weights"] == card["provenance"]["weights"]
-    (mine,) = [r for r in runs(store(place)) if r["row"] == export.best(place)]
+    (mine,) = [r for r in runs(store(profile)) if r["row"] == export.best(profile)]
     assert version.run_id == mine["run_id"]
     assert mine["status"] == "FINISHED"
     assert MODEL in champion
@@ -52,27 +52,27 @@ def test_the_best_row_becomes_the_champion_and_belongs_to_its_run(place, client,
 
 
 def test_the_same_champion_is_not_logged_twice_and_another_one_takes_its_place(
-    place, client, champion, tmp_path
+    profile, client, champion, tmp_path
 ):
-    (other,) = {"teacher", "student"} - {export.best(place)}
+    (other,) = {"teacher", "student"} - {export.best(profile)}
     name = "datastill-miniature"
     first = client.get_model_version_by_alias(name, "champion").version
-    export.run(place, "best", tmp_path / "again", champion=True)
+    export.run(profile, "best", tmp_path / "again", champion=True)
     assert client.get_model_version_by_alias(name, "champion").version == first
-    told = export.run(place, other, tmp_path / "other", champion=True)
-    assert f"{export.best(place)} has a higher AP" in told
+    told = export.run(profile, other, tmp_path / "other", champion=True)
+    assert f"{export.best(profile)} has a higher AP" in told
     second = client.get_model_version_by_alias(name, "champion")
     assert int(second.version) > int(first)
     assert second.tags["row"] == other
 
 
 def test_the_same_weights_used_or_measured_otherwise_are_another_champion(
-    place, client, champion, tmp_path
+    profile, client, champion, tmp_path
 ):
     name = "datastill-miniature"
     first = client.get_model_version_by_alias(name, "champion")
-    views = place.params.views.model_copy(update={"plain_short_side": 96})
-    larger = replace(place, params=place.params.model_copy(update={"views": views}))
+    views = profile.params.views.model_copy(update={"plain_short_side": 96})
+    larger = replace(profile, params=profile.params.model_copy(update={"views": views}))
     export.run(larger, "best", tmp_path / "larger", champion=True)
     second = client.get_model_version_by_alias(name, "champion")
     assert int(second.version) > int(first.version)
@@ -86,7 +86,7 @@ def free_port():
 
 
 @pytest.fixture
-def served(place, champion):
+def served(profile, champion):
     """The address of the champion, served by MLflow's own command."""
     port = free_port()
     command = [
@@ -97,10 +97,10 @@ def served(place, champion):
     environment = {
         **os.environ,
         "PATH": programs,
-        "MLFLOW_TRACKING_URI": store(place).address,
+        "MLFLOW_TRACKING_URI": store(profile).address,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    with (place.work / "serve.log").open("w") as log:
+    with (profile.work / "serve.log").open("w") as log:
         process = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
@@ -118,15 +118,15 @@ def answers(address, deadline):
     return False
 
 
-def test_served_by_mlflow_it_sees_what_the_command_sees(place, served):
+def test_served_by_mlflow_it_sees_what_the_command_sees(profile, served):
     """The one test that waits for a server: about 10 s of imports on an idle machine."""
-    assert answers(served, time.monotonic() + 150), (place.work / "serve.log").read_text()[-3000:]
-    row = export.best(place)
+    assert answers(served, time.monotonic() + 150), (profile.work / "serve.log").read_text()[-3000:]
+    row = export.best(profile)
     jpeg = base64.b64encode(Path(IMAGE).read_bytes()).decode()
-    for asked_for, views in ((1, 1), (4, 4), (0, None)):
+    for unlabelled_subset, views in ((1, 1), (4, 4), (0, None)):
         asked = {
             "dataframe_records": [{"image": jpeg}, {"image": jpeg}],
-            "params": {"views": asked_for},
+            "params": {"views": unlabelled_subset},
         }
         answer = requests.post(f"{served}/invocations", json=asked, timeout=60)
         assert answer.ok, answer.text

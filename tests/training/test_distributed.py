@@ -15,7 +15,7 @@ from places import ROOT
 from datastill.errors import TrainingError
 from datastill.training.distributed import check_shares, launch
 from datastill.training.loop import train
-from datastill.training.metrics_log import read_journal
+from datastill.training.metrics_log import read_metrics_log
 
 STEPS = 20
 HOW = {"iterations": STEPS, "sets": ((1, 6), (100, 6)), "batch": 4, "log_every": 1}
@@ -57,7 +57,7 @@ def start(folder, processes=2, **changes):
 
 def heard(folder, rank):
     seen = json.loads((folder / f"seen-{rank}.json").read_text())
-    return read_journal(folder / str(rank) / "journal.jsonl"), seen
+    return read_metrics_log(folder / str(rank) / "journal.jsonl"), seen
 
 
 def test_two_processes_have_the_losses_of_one_and_share_its_minibatches(tmp_path):
@@ -78,7 +78,7 @@ def test_two_processes_have_the_losses_of_one_and_share_its_minibatches(tmp_path
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_gradients_are_exchanged_after_the_last_pass_alone(prepare, tmp_path, monkeypatch, rank):
-    training = prepare(tmp_path, iterations=2, batch=4, images_per_pass=1)
+    training = prepare(tmp_path, iterations=2, batch=4, micro_batch_size=1)
     held, seeds = [], []
 
     def hold(fabric, module, enabled=True):

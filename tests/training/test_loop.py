@@ -11,7 +11,7 @@ from places import ROOT
 
 from datastill.errors import DataError, TrainingError
 from datastill.training.loop import resume_at, train
-from datastill.training.metrics_log import read_journal
+from datastill.training.metrics_log import read_metrics_log
 
 KILLED = """
 import os, runpy, signal, sys
@@ -145,7 +145,7 @@ def test_the_journal_of_a_resumed_training_is_that_of_an_undisturbed_one(prepare
     journals = [
         [
             {name: value for name, value in entry.items() if name != "time"}
-            for entry in read_journal(tmp_path / name / "journal.jsonl")
+            for entry in read_metrics_log(tmp_path / name / "journal.jsonl")
         ]
         for name in ("undisturbed", "resumed")
     ]
@@ -159,7 +159,7 @@ def test_the_journal_of_a_resumed_training_is_that_of_an_undisturbed_one(prepare
 
 def test_every_iteration_is_told_with_the_rate_of_the_schedule(prepare, tmp_path):
     rates = []
-    training = prepare(tmp_path, base_rate=0.03)
+    training = prepare(tmp_path, base_lr=0.03)
     train(**vars(training), advance=lambda i, losses: rates.append(losses["learning_rate"]))
     expected = [0.01, 0.02, 0.03, 0.03, 0.03, 0.03, 0.003, 0.0003]
     assert rates == pytest.approx(expected)
@@ -179,7 +179,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_iteration_and_ima
     with pytest.raises(TrainingError, match=message):
         train(**vars(training), advance=poison)
     assert resume_at(training.settings) == 3
-    assert [entry["step"] for entry in read_journal(tmp_path / "journal.jsonl")] == [0, 3]
+    assert [entry["step"] for entry in read_metrics_log(tmp_path / "journal.jsonl")] == [0, 3]
 
 
 @pytest.mark.parametrize(("iterations", "at"), [(8, 2), (2, 1)], ids=["state", "end"])
@@ -216,7 +216,7 @@ def test_steps_are_those_of_sgd_with_momentum_and_weight_decay(prepare, tmp_path
 
 
 def test_losses_go_down_on_one_image(prepare, tmp_path):
-    training = prepare(tmp_path, iterations=30, sets=((1, 1),), base_rate=0.02)
+    training = prepare(tmp_path, iterations=30, sets=((1, 1),), base_lr=0.02)
     losses = []
     train(**vars(training), advance=lambda i, found: losses.append(found["loss"]))
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5])

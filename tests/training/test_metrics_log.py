@@ -1,29 +1,29 @@
 import time
 
-from datastill.training.metrics_log import Journal, read_journal
+from datastill.training.metrics_log import MetricsLog, read_metrics_log
 
 
 def fill(path, steps, resume_at=0, loss=1.0):
-    journal = Journal(path, resume_at)
+    journal = MetricsLog(path, resume_at)
     for step in steps:
         journal.write(step, {"loss": loss + step})
     journal.close()
 
 
 def found(path):
-    return [(entry["step"], entry["loss"]) for entry in read_journal(path)]
+    return [(entry["step"], entry["loss"]) for entry in read_metrics_log(path)]
 
 
 def test_a_step_is_written_with_its_values_and_the_time(tmp_path):
     before = time.time()
     fill(tmp_path / "new" / "journal.jsonl", [0, 5])
-    first, second = read_journal(tmp_path / "new" / "journal.jsonl")
+    first, second = read_metrics_log(tmp_path / "new" / "journal.jsonl")
     assert (first["step"], first["loss"], second["step"], second["loss"]) == (0, 1, 5, 6)
     assert before - 0.001 <= first["time"] <= second["time"] <= time.time() + 0.001
 
 
 def test_a_step_can_be_read_before_the_journal_is_closed(tmp_path):
-    journal = Journal(tmp_path / "journal.jsonl", 0)
+    journal = MetricsLog(tmp_path / "journal.jsonl", 0)
     journal.write(0, {"loss": 2.0})
     assert found(tmp_path / "journal.jsonl") == [(0, 2.0)]
     journal.close()
@@ -61,4 +61,4 @@ def test_a_last_line_that_lacks_only_its_end_is_torn_too(tmp_path):
 
 
 def test_a_journal_that_is_absent_has_no_steps(tmp_path):
-    assert read_journal(tmp_path / "journal.jsonl") == []
+    assert read_metrics_log(tmp_path / "journal.jsonl") == []

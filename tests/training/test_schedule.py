@@ -30,5 +30,5 @@ def test_shares_of_any_training_fall_on_whole_iterations(iterations):
 
 
 def test_drops_and_factor_are_free_and_drops_inside_the_warm_up_count():
-    schedule = Schedule(10, 1.0, warmup=10, drops=(0.2,), factor=0.5)
+    schedule = Schedule(10, 1.0, warmup=10, milestones=(0.2,), factor=0.5)
     assert [schedule.rate(i) for i in (1, 2, 9)] == pytest.approx([0.2, 0.15, 0.5])

@@ -45,8 +45,8 @@ Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co
 
 def stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage; its modules are imported only now, so that --help is quick."""
-    place = imported("project.profile").open_place(profile)
-    return imported(name).run(place, *arguments)
+    profile = imported("project.profile").open_profile(profile)
+    return imported(name).run(profile, *arguments)
 
 
 def imported(name: str) -> Any:

@@ -50,9 +50,9 @@ def new(  # noqa: PLR0913  # an option per thing that somebody may bring
     seed: Annotated[int, typer.Option(min=0, help="Seed of split, frames and rows.")] = 0,
 ) -> None:
     """Make a profile of your own data, with values chosen from what they hold."""
-    brought = imported("commands.own_data.inputs")
-    division = brought.Division(val_fraction, val_count, label_only, seed)
-    files = brought.Brought(labelled, images, unlabelled, val, val_images, division, task)
+    inputs = imported("commands.own_data.inputs")
+    division = inputs.Division(val_fraction, val_count, label_only, seed)
+    files = inputs.Inputs(labelled, images, unlabelled, val, val_images, division, task)
     typer.echo(imported("commands.own_data.new").run(name, files, rounds))
 
 

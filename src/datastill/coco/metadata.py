@@ -14,7 +14,7 @@ from datastill.errors import DataError
 
 
 @dataclass(frozen=True)
-class Subject:
+class Metadata:
     """The categories that are looked for and the keypoints of the one that has any.
 
     categories  as in the data, by ascending id: label i of a network is the i-th, counted from 1
@@ -39,7 +39,7 @@ class Subject:
         return {number: label for label, number in enumerate(self.ids, start=1)}
 
 
-def subject(coco: Coco, task: Task) -> Subject:
+def build_metadata(coco: Coco, task: Task) -> Metadata:
     """Return what a detector trained on `coco` looks for.
 
     Raises DataError where that is nothing.
@@ -50,12 +50,12 @@ def subject(coco: Coco, task: Task) -> Subject:
         known = [only] if only else []
     if not known:
         raise DataError(f"expected categories to look for ({task}), found none")
-    return Subject(tuple(known), skeleton_of(known) if task == "keypoints" else NO_SKELETON)
+    return Metadata(tuple(known), skeleton_of(known) if task == "keypoints" else NO_SKELETON)
 
 
-def subject_of(categories: Sequence[Record], keypoints: bool) -> Subject:
+def subject_of(categories: Sequence[Record], keypoints: bool) -> Metadata:
     """Return what a model looks for by the `categories` in its card."""
-    return Subject(tuple(categories), skeleton_of(categories) if keypoints else NO_SKELETON)
+    return Metadata(tuple(categories), skeleton_of(categories) if keypoints else NO_SKELETON)
 
 
 def category_ids(labels: Tensor, ids: tuple[int, ...]) -> Tensor:

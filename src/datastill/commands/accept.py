@@ -11,23 +11,23 @@ from datastill.coco.format import write_text
 from datastill.errors import DataError
 from datastill.evaluation.regression import check_orders
 from datastill.project import load_expected
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.report.spread import FACTOR, Spread, number, seeded, spread
 from datastill.stages.tables import read_metrics
 
 ORDERS = re.compile(r"^orders:.*?(?=^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def run(place: Place, by: str | None = None) -> str:
+def run(profile: Profile, by: str | None = None) -> str:
     """Write expected.yaml anew and return it: values as they are, tolerances from seeds.
 
     The profile `by` says how far chance moves a value, by default the profile's own seeds. Orders
     are a person's claims: section `orders` stays as it is. Raises DataError where the results
     contradict one.
     """
-    path = place.results / "expected.yaml"
-    rows = list(place.params.rows())
-    metrics = {row: read_metrics(place, row) for row in rows}
+    path = profile.results / "expected.yaml"
+    rows = list(profile.params.rows())
+    metrics = {row: read_metrics(profile, row) for row in rows}
     names, orders, claims = _kept(path)
     wrong = [finding for finding in check_orders(orders, metrics) if not finding.ok]
     if wrong:
@@ -36,9 +36,9 @@ def run(place: Place, by: str | None = None) -> str:
             f"{path}: the results contradict what it claims; nothing is written\n  {told}\n"
             "  find out why, or take the claim out of the file"
         )
-    of = seeded(place, by)
+    of = seeded(profile, by)
     spreads = {name: spread(of, name) for name in names}
-    text = _text(place, metrics, (of.params.profile, spreads), claims)
+    text = _text(profile, metrics, (of.params.profile, spreads), claims)
     write_text(path, text)
     return text
 
@@ -54,7 +54,7 @@ def _kept(path: Path) -> tuple[list[str], list[str], str]:
 
 
 def _text(
-    place: Place,
+    profile: Profile,
     metrics: Mapping[str, Mapping[str, Any]],
     by: tuple[str, Mapping[str, Spread]],
     claims: str,

@@ -43,7 +43,7 @@ class Load:
     categories: int
 
 
-def probe(backbone: str, load: Load, precision: Choice, looking: Choice) -> Speed:
+def probe(backbone: str, load: Load, precision: Choice, teacher_inference: Choice) -> Speed:
     """Time training passes of that `load`, and plain inference in the precision of `looking`.
 
     The first pass warms up, unless it takes so long that it has to do.
@@ -62,7 +62,7 @@ def probe(backbone: str, load: Load, precision: Choice, looking: Choice) -> Spee
         total.backward()
 
     def look() -> None:
-        with torch.inference_mode(), inference_precision(looking, device):
+        with torch.inference_mode(), inference_precision(teacher_inference, device):
             detector.boxes(*detector.features([seen]))
 
     train_pass = _seconds(learn, device)

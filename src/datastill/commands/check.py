@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datastill.evaluation.regression import check_orders, check_values
 from datastill.project import load_expected
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.stages.tables import read_metrics
 
 
-def run(place: Place) -> tuple[str, bool]:
+def run(profile: Profile) -> tuple[str, bool]:
     """Return a line per expectation, and whether all hold; an unmeasured row fails its own."""
-    expected = load_expected(place.results / "expected.yaml")
-    measured = [row for row in place.params.rows() if place.metrics(row).is_file()]
-    metrics = {row: read_metrics(place, row) for row in measured}
+    expected = load_expected(profile.results / "expected.yaml")
+    measured = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
+    metrics = {row: read_metrics(profile, row) for row in measured}
     findings = [
         *check_values(expected.expectations(), metrics),
         *check_orders(expected.orders, metrics),

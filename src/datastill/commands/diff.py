@@ -12,7 +12,7 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.evaluation.regression import ROUNDING
 from datastill.project import load_expected
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.report.spread import seeded, spread
 from datastill.stages.tables import read_metrics
 
@@ -38,16 +38,16 @@ class Move:
         return abs(self.now - self.before) <= self.tolerance + ROUNDING
 
 
-def run(place: Place, revision: str, by: str | None = None) -> tuple[str, bool]:
+def run(profile: Profile, revision: str, by: str | None = None) -> tuple[str, bool]:
     """Return a line per value that moved since `revision`, and whether chance explains them all.
 
     Tolerances are those of expected.yaml, and for values that it does not name those that the
     seeds of the profile `by` give, by default its own. Nothing is checked out.
     """
-    before = _results_at(place, revision)
-    rows = [row for row in place.params.rows() if place.metrics(row).is_file()]
-    now = {row: read_metrics(place, row) for row in rows}
-    moves = list(_moves(before, now, _tolerances(place, by, (before, now))))
+    before = _results_at(profile, revision)
+    rows = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
+    now = {row: read_metrics(profile, row) for row in rows}
+    moves = list(_moves(before, now, _tolerances(profile, by, (before, now))))
     moved = [move for move in moves if move.before != move.now]
     failed = [move for move in moved if not move.ok]
     head = f"{'':5}{'row':28}{'metric':12}{revision[:12]:>12}{'now':>10}{'moved':>9}  of tolerance"
@@ -56,8 +56,8 @@ def run(place: Place, revision: str, by: str | None = None) -> tuple[str, bool]:
     return "\n".join([*lines, verdict]), not failed
 
 
-def _results_at(place: Place, revision: str) -> Metrics:
-    folder = place.metrics("row").parent.as_posix()
+def _results_at(profile: Profile, revision: str) -> Metrics:
+    folder = profile.metrics("row").parent.as_posix()
     listed = _git("ls-tree", "-z", "--name-only", revision, f"{folder}/").split("\0")
     paths = [PurePosixPath(path) for path in listed if path.endswith(".json")]
     if not paths:
@@ -66,13 +66,13 @@ def _results_at(place: Place, revision: str) -> Metrics:
 
 
 def _tolerances(
-    place: Place, by: str | None, both: tuple[Metrics, Metrics]
+    profile: Profile, by: str | None, both: tuple[Metrics, Metrics]
 ) -> dict[tuple[str, str], float]:
-    of, all_rows = seeded(place, by), [row for results in both for row in results.items()]
+    of, all_rows = seeded(profile, by), [row for results in both for row in results.items()]
     known = [name for name in NAMES if any(m.get(name) is not None for _, m in all_rows)]
     by_chance = {name: spread(of, name).tolerance for name in known}
     tolerances = {(row, name): by_chance[name] for row, _ in all_rows for name in known}
-    path = place.results / "expected.yaml"
+    path = profile.results / "expected.yaml"
     expected = load_expected(path).expectations() if path.is_file() else {}
     for row, values in expected.items():
         tolerances |= {(row, name): value.tolerance for name, value in values.items()}

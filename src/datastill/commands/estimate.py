@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 
 from datastill.coco.format import PERSON
-from datastill.coco.metadata import Subject
+from datastill.coco.metadata import Metadata
 from datastill.commands.benchmark import Load, Speed, probe
 from datastill.evaluation.coco_ap import MOST_DETECTIONS
-from datastill.inference.predictor import through
+from datastill.inference.predictor import build_inference
 from datastill.inference.views import View
 from datastill.project import DistilledRow, SupervisedRow
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.stages.train import count_processes, labelled_share
 
 _GB = 1e9
@@ -33,7 +33,7 @@ class Costs:
     speeds     of every backbone that was timed
     """
 
-    place: Place
+    profile: Profile
     keypoints: int
     images: Mapping[str, tuple[int, int]]
     speeds: Mapping[str, Speed]
@@ -42,25 +42,25 @@ class Costs:
         """Return how often `row` sees each of its labelled images."""
         if row.labelled not in self.images:
             return None
-        how, students = self.place.params.train, isinstance(row, DistilledRow)
-        share = labelled_share(self.place, row) if students else 1.0
-        seen = self.place.params.scaled(row.iterations) * how.batch * share
+        how, students = self.profile.params.train, isinstance(row, DistilledRow)
+        share = labelled_share(self.profile, row) if students else 1.0
+        seen = self.profile.params.scaled(row.iterations) * how.batch * share
         return seen / max(1, self.images[row.labelled][0])
 
     def training(self, row: SupervisedRow) -> float | None:
         """Return the seconds that `row` trains."""
-        how = self.place.params.train
+        how = self.profile.params.train
         if row.backbone not in self.speeds:
             return None
-        passes = how.batch / how.images_per_pass / count_processes(self.place)
+        passes = how.batch / how.micro_batch_size / count_processes(self.profile)
         pass_seconds = self.speeds[row.backbone].train_pass
-        return self.place.params.scaled(row.iterations) * passes * pass_seconds
+        return self.profile.params.scaled(row.iterations) * passes * pass_seconds
 
     def annotating(self, row: SupervisedRow) -> float | None:
         """Return the seconds that the teacher of `row` looks at its unlabelled set, if it has."""
         if not isinstance(row, DistilledRow):
             return 0.0
-        models = self.place.params.models(row.teacher)
+        models = self.profile.params.models(row.teacher)
         known = all(model.backbone in self.speeds for model in models)
         if not known or row.unlabelled not in self.images:
             return None
@@ -72,7 +72,7 @@ class Costs:
         """Return the seconds that row `name` is tested on val."""
         if row.backbone not in self.speeds or "val" not in self.images:
             return None
-        work = 1 + self._look(None) if name in self.place.params.evaluate.with_views else 1
+        work = 1 + self._look(None) if name in self.profile.params.evaluate.with_views else 1
         return self.images["val"][1] * self.speeds[row.backbone].plain_image * work
 
     def _look(self, views: int | None) -> float:
@@ -80,26 +80,26 @@ class Costs:
 
         Keypoints need the plain one first, for their boxes; as a view it costs no second one.
         """
-        how = through(self.place.params.views.model_dump(), Subject((PERSON,)), views)
+        how = build_inference(self.profile.params.views.model_dump(), Metadata((PERSON,)), views)
         passes = list(how.views)
-        if self.place.params.task == "keypoints":
+        if self.profile.params.task == "keypoints":
             passes = [how.plain, *(view for view in how.views if view != how.plain)]
         return sum(map(_pixels, passes)) / _pixels(how.plain)
 
     def disk(self) -> Iterator[str]:
         """Yield a line per kind of file that takes room."""
-        rows = [row for row in self.place.params.rows().values() if row.backbone in self.speeds]
-        joined = (self.place.params.models(name) for name in self.place.params.ensembles)
+        rows = [row for row in self.profile.params.rows().values() if row.backbone in self.speeds]
+        joined = (self.profile.params.models(name) for name in self.profile.params.ensembles)
         members = [row for three in joined for row in three if row.backbone in self.speeds]
         if rows:
             total = 2 * sum(map(self._weights, [*rows, *members]))
             state = 4 * max(map(self._weights, rows))  # momenta too; the old one and the new one
             yield f"models of {len(rows)} rows: {total:.1f} GB, with ensembles and DVC's copies"
             yield f"a training under way: {state:.1f} GB"
-        unlabelled = {row.unlabelled for row in self.place.params.distilled.values()}
+        unlabelled = {row.unlabelled for row in self.profile.params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
         each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's copy; unpacked
-        most = images * MOST_DETECTIONS[self.place.params.task] * each / _GB
+        most = images * MOST_DETECTIONS[self.profile.params.task] * each / _GB
         yield f"candidates on {images:,} unlabelled images: at most {most:.1f} GB a teacher"
 
     def _weights(self, row: SupervisedRow) -> float:
@@ -116,17 +116,17 @@ def _pixels(view: View) -> int:
     return math.prod(_size(view))
 
 
-def mix(place: Place, row: SupervisedRow) -> str:
+def mix(profile: Profile, row: SupervisedRow) -> str:
     """Return what a minibatch of `row` is made of, in expectation."""
-    batch = place.params.train.batch
+    batch = profile.params.train.batch
     if not isinstance(row, DistilledRow):
         return f"{batch} labelled"
-    labelled = batch * labelled_share(place, row)
+    labelled = batch * labelled_share(profile, row)
     return f"{labelled:.3g} labelled + {batch - labelled:.3g} generated"
 
 
 def timed(
-    place: Place,
+    profile: Profile,
     objects: tuple[int, int],
     seconds: float,
     complain: Callable[[str], None],
@@ -136,19 +136,19 @@ def timed(
     objects   how many keypoints an instance has, of how many categories they are
     complain  hears of backbones for which the device has not enough memory
     """
-    how, views = place.params.train, place.params.views
+    how, views = profile.params.train, profile.params.views
     learnt = View(sum(how.short_sides) // 2, how.long_side)
     plain = View(views.plain_short_side, views.plain_long_side)
-    load = Load(how.images_per_pass, _size(learnt), _size(plain), *objects)
+    load = Load(how.micro_batch_size, _size(learnt), _size(plain), *objects)
     began, speeds = time.monotonic(), dict[str, Speed]()
-    for backbone in dict.fromkeys(row.backbone for row in place.params.rows().values()):
+    for backbone in dict.fromkeys(row.backbone for row in profile.params.rows().values()):
         if time.monotonic() - began >= seconds:
             break
         try:
             speeds[backbone] = probe(backbone, load, how.precision, views.precision)
         except torch.OutOfMemoryError:
             complain(
-                f"{backbone}: {how.images_per_pass} images at a time do not fit into the memory of "
-                "this device; lower train.images_per_pass"
+                f"{backbone}: {how.micro_batch_size} images at a time do not fit in the memory of "
+                "this device; lower train.micro_batch_size"
             )
     return speeds

@@ -10,43 +10,49 @@ import pandas as pd
 import torch
 
 from datastill.coco.format import Record
-from datastill.coco.metadata import Subject
+from datastill.coco.metadata import Metadata
 from datastill.distill.drift import UNSURE
 from datastill.errors import DataError
 from datastill.images.contact_sheet import write_png
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import mean_heatmaps, view_boxes
-from datastill.project.profile import Place, check_annotated
+from datastill.project.profile import Profile, check_annotated
 from datastill.report.candidate_sheet import Candidate, box_sheet, verdict_sheet
-from datastill.stages.annotate import asked_for, distilled, load_model, looked_for, looking
+from datastill.stages.annotate import (
+    distilled,
+    load_model,
+    row_metadata,
+    teacher_inference,
+    unlabelled_subset,
+)
 
 _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
 
 
-def run(place: Place, row: str, image_id: int) -> str:
+def run(profile: Profile, row: str, image_id: int) -> str:
     """Return the candidates of an image as text; write them as a picture too.
 
     Raises DataError where the row has not been annotated or has no such image.
     """
-    spec = distilled(place, row)
-    image = _image(place, row, image_id)
-    path = place.candidates(row)
-    check_annotated(place, row)
+    spec = distilled(profile, row)
+    image = _image(profile, row, image_id)
+    path = profile.candidates(row)
+    check_annotated(profile, row)
     evidence = pd.read_parquet(path, filters=[("image_id", "=", image_id)])
-    what = looked_for(place, row)
+    what = row_metadata(profile, row)
     names = {each["id"]: each["name"] for each in what.categories}
     lines = [f"{image['file_name']}: {len(evidence)} candidates of teacher {spec.teacher}"]
     for number, candidate in enumerate(evidence.to_dict("records"), start=1):
         told = _keypoints(candidate, what) if what.sigmas else _votes(candidate, names)
         lines += ["", _verdict(number, candidate), told]
     picture = _picture if what.sigmas else _box_picture
-    lines += ["", str(picture(place, row, image, evidence))]
+    lines += ["", str(picture(profile, row, image, evidence))]
     return "\n".join(lines)
 
 
-def _image(place: Place, row: str, image_id: int) -> Record:
-    spec = distilled(place, row)
-    images = asked_for(place, row).images
+def _image(profile: Profile, row: str, image_id: int) -> Record:
+    spec = distilled(profile, row)
+    images = unlabelled_subset(profile, row).images
     for image in images:
         if image["id"] == image_id:
             return image
@@ -78,7 +84,7 @@ def _votes(candidate: dict[Any, Any], names: dict[int, str]) -> str:
     )
 
 
-def _keypoints(candidate: dict[Any, Any], what: Subject) -> str:
+def _keypoints(candidate: dict[Any, Any], what: Metadata) -> str:
     table = pd.DataFrame(
         {
             "keypoint": what.skeleton.names,
@@ -91,11 +97,11 @@ def _keypoints(candidate: dict[Any, Any], what: Subject) -> str:
     return table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
 
 
-def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
-    what = looked_for(place, row)
-    detector, _ = load_model(place, distilled(place, row).teacher, what)
-    how = looking(place, row)
-    pixels = load_image(place.images, image)
+def _picture(profile: Profile, row: str, image: Record, evidence: pd.DataFrame) -> Path:
+    what = row_metadata(profile, row)
+    detector, _ = load_model(profile, distilled(profile, row).teacher, what)
+    how = teacher_inference(profile, row)
+    pixels = load_image(profile.images, image)
     boxes = torch.tensor(np.array(evidence["box"].tolist()).reshape(-1, 4), dtype=torch.float32)
     heatmaps, peaks = mean_heatmaps(detector, pixels, boxes, how)
     candidates = [
@@ -110,19 +116,19 @@ def _picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> P
         )
         for number, line in enumerate(evidence.to_dict("records"))
     ]
-    path = place.work / "why" / f"{row}-{image['id']}.png"
+    path = profile.work / "why" / f"{row}-{image['id']}.png"
     write_png(path, verdict_sheet(pixels.permute(1, 2, 0).numpy(), candidates))
     return path
 
 
-def _box_picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) -> Path:
+def _box_picture(profile: Profile, row: str, image: Record, evidence: pd.DataFrame) -> Path:
     """Draw what is accepted and what came near it; views are drawn where they are sure."""
     near = evidence[evidence["score"] >= _NEAR * evidence["threshold"]]
-    what = looked_for(place, row)
+    what = row_metadata(profile, row)
     names = {each["id"]: each["name"] for each in what.categories}
-    detector, _ = load_model(place, distilled(place, row).teacher, what)
-    pixels = load_image(place.images, image)
-    seen = view_boxes(detector, pixels, looking(place, row))
+    detector, _ = load_model(profile, distilled(profile, row).teacher, what)
+    pixels = load_image(profile.images, image)
+    seen = view_boxes(detector, pixels, teacher_inference(profile, row))
     nothing = np.zeros(0, np.float32)
     candidates = [
         Candidate(
@@ -139,6 +145,6 @@ def _box_picture(place: Place, row: str, image: Record, evidence: pd.DataFrame) 
     ]
     sure = [each.boxes[each.scores >= UNSURE] for each in seen]
     boxes = torch.cat(sure).cpu().numpy().astype(np.float64)
-    path = place.work / "why" / f"{row}-{image['id']}.png"
+    path = profile.work / "why" / f"{row}-{image['id']}.png"
     write_png(path, box_sheet(pixels.permute(1, 2, 0).numpy(), candidates, boxes))
     return path

@@ -15,95 +15,95 @@ from datastill.errors import DataError
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, categories_found
 from datastill.model.checkpoint import load_detector
 from datastill.project import DistilledRow
-from datastill.project.profile import Place, read_facts
-from datastill.tracking import Champion, crown
+from datastill.project.profile import Profile, read_facts
+from datastill.tracking import Champion, promote
 from datastill.tracking.row_record import record, store
 
 ANNOTATIONS = "annotations.json"
 BEST = "best"
 
 
-def run(place: Place, row: str, to: Path | None, champion: bool) -> str:
+def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
     """Write what is known of `row` to a folder; return what is there now.
 
     `best` is the row with the highest AP on val. Raises DatastillError where the row is not
     trained, or not evaluated and yet to be the champion, or MLflow refuses it.
     """
-    name = best(place) if row == BEST and row not in place.params.rows() else row
-    folder = to or place.export(name)
-    lines = [f"{write_model(place, name, folder)}: the model, for `datastill predict {folder}`"]
-    if place.annotations(name).is_file():
-        lines.append(f"{write_annotations(place, name, folder)}: its generated annotations")
+    name = best(profile) if row == BEST and row not in profile.params.rows() else row
+    folder = to or profile.export(name)
+    lines = [f"{write_model(profile, name, folder)}: the model, for `datastill predict {folder}`"]
+    if profile.annotations(name).is_file():
+        lines.append(f"{write_annotations(profile, name, folder)}: its generated annotations")
     if champion:
-        lines.append(_crown(place, name))
+        lines.append(_crown(profile, name))
     return "\n".join(lines)
 
 
-def best(place: Place) -> str:
+def best(profile: Profile) -> str:
     """Return the row with the highest AP on val; raises DataError where none is evaluated."""
-    measured = {row: _measured(place, row) for row in place.params.rows()}
+    measured = {row: _measured(profile, row) for row in profile.params.rows()}
     aps = {row: metrics["ap"] for row, metrics in measured.items() if metrics}
     if not aps:
-        command = f"datastill evaluate ROW{place.option}"
-        raise DataError(f"{place.results}: no row is evaluated; run `{command}` first")
+        command = f"datastill evaluate ROW{profile.option}"
+        raise DataError(f"{profile.results}: no row is evaluated; run `{command}` first")
     return max(aps, key=lambda row: aps[row])
 
 
-def write_model(place: Place, row: str, folder: Path) -> Path:
+def write_model(profile: Profile, row: str, folder: Path) -> Path:
     """Write weights and card to `folder`; the card comes last, and makes it a model.
 
     Raises DataError where that is the folder of a training, which has a card of its own.
     """
-    if folder.resolve().parent == place.model(row).resolve().parent:
+    if folder.resolve().parent == profile.model(row).resolve().parent:
         raise DataError(f"{folder}: expected another folder than that of a training")
-    card = model_card(place, row)
+    card = model_card(profile, row)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
-    shutil.copyfile(place.weights(row), folder / WEIGHTS)
+    shutil.copyfile(profile.weights(row), folder / WEIGHTS)
     write_text(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return folder
 
 
-def model_card(place: Place, row: str) -> dict[str, Any]:
+def model_card(profile: Profile, row: str) -> dict[str, Any]:
     """Return all that using a model takes, how good it is, and what it came from."""
-    place.params.row(row)
-    _, inside = load_detector(place.weights(row))
-    categories = categories_found(place.weights(row), inside)
+    profile.params.row(row)
+    _, inside = load_detector(profile.weights(row))
+    categories = categories_found(profile.weights(row), inside)
     skeleton = subject_of(categories, bool(inside["keypoints"])).skeleton
-    measured = _measured(place, row)
+    measured = _measured(profile, row)
     return {
         "format": FORMAT,
         "name": row,
-        "profile": place.params.profile,
-        "task": place.params.task,
+        "profile": profile.params.profile,
+        "task": profile.params.task,
         "backbone": inside["backbone"],
         "categories": categories,
         "keypoints": skeleton.names,
         "swap": skeleton.swap,
         "oks": skeleton.oks(),
-        "views": place.params.views.model_dump(),
+        "views": profile.params.views.model_dump(),
         "measured": {
             key: measured[key]
             for key in measured
             if key.startswith("ap") or key in ("interval", "images", "instances", "with_views")
         },
-        "lineage": _lineage(place, row),
+        "lineage": _lineage(profile, row),
     }
 
 
-def _measured(place: Place, row: str) -> dict[str, Any]:
+def _measured(profile: Profile, row: str) -> dict[str, Any]:
     """Return what was measured of these very weights, {} where they were not."""
-    metrics = read_facts(place.metrics(row))
-    weights = place.weights(row)
+    metrics = read_facts(profile.metrics(row))
+    weights = profile.weights(row)
     known = metrics.get("provenance", {}).get("weights")
     return metrics if weights.is_file() and known == digest(weights) else {}
 
 
-def _lineage(place: Place, row: str) -> dict[str, Any]:
-    spec, trained = place.params.row(row), read_facts(place.model(row) / "card.json")
+def _lineage(profile: Profile, row: str) -> dict[str, Any]:
+    spec, trained = profile.params.row(row), read_facts(profile.model(row) / "card.json")
     sets = {spec.labelled, "val"}
     lineage = {
-        "weights": digest(place.weights(row)),
+        "weights": digest(profile.weights(row)),
         "datastill": version("datastill"),
         **{key: trained.get(key) for key in ("code", "fingerprint", "attempt", "iterations")},
         "seed": spec.seed,
@@ -111,28 +111,28 @@ def _lineage(place: Place, row: str) -> dict[str, Any]:
     }
     if isinstance(spec, DistilledRow):
         sets |= {spec.unlabelled}
-        evidence = read_facts(place.annotation_card(row)).get("provenance", {})
+        evidence = read_facts(profile.annotation_card(row)).get("provenance", {})
         lineage |= {
             "teacher": spec.teacher,
             "teacher_weights": evidence.get("teacher_weights"),
             "annotations": trained.get("inputs", {}).get("generated"),
         }
-    paths = {name: place.image_set(name) for name in sorted(sets)}
+    paths = {name: profile.image_set(name) for name in sorted(sets)}
     digests = {name: digest(path) for name, path in paths.items() if path.is_file()}
     return lineage | {"image_sets": digests}
 
 
-def write_annotations(place: Place, row: str, folder: Path) -> Path:
+def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     """Write the annotations generated for `row` as annotation tools read them."""
-    generated = read_coco(place.annotations(row))
-    spec = place.params.row(row)
+    generated = read_coco(profile.annotations(row))
+    spec = profile.params.row(row)
     teacher = spec.teacher if isinstance(spec, DistilledRow) else ""
     info = {
         "description": f"annotations generated by datastill's teacher {teacher} for row {row}",
         "version": version("datastill"),
-        "contributor": f"datastill/{place.params.profile}",
-        "images": f"file names are relative to {place.images.as_posix()}",
-        "sha256": digest(place.annotations(row)),
+        "contributor": f"datastill/{profile.params.profile}",
+        "images": f"file names are relative to {profile.images.as_posix()}",
+        "sha256": digest(profile.annotations(row)),
     }
     categories = [{"supercategory": each["name"], **each} for each in generated.categories]
     content = {"info": info, "licenses": [], **vars(generated), "categories": categories}
@@ -140,23 +140,23 @@ def write_annotations(place: Place, row: str, folder: Path) -> Path:
     return folder / ANNOTATIONS
 
 
-def _crown(place: Place, row: str) -> str:
+def _crown(profile: Profile, row: str) -> str:
     """Register the model of `row` as the profile's champion; return what to do with it."""
-    measured = _measured(place, row)
+    measured = _measured(profile, row)
     if not measured:
-        command = f"datastill evaluate {row}{place.option}"
+        command = f"datastill evaluate {row}{profile.option}"
         raise DataError(f"{row}: its AP is not known; run `{command}` first")
-    name = f"datastill-{place.params.profile}"
+    name = f"datastill-{profile.params.profile}"
     with TemporaryDirectory() as folder:
-        model = write_model(place, row, Path(folder) / "model")
-        champion = Champion(name, digest(place.weights(row)), measured["ap"], model)
-        number = crown(store(place), record(place, row), champion)
-    better = best(place)
+        model = write_model(profile, row, Path(folder) / "model")
+        champion = Champion(name, digest(profile.weights(row)), measured["ap"], model)
+        number = promote(store(profile), record(profile, row), champion)
+    better = best(profile)
     advice = (
-        f"; {better} has a higher AP" if measured["ap"] < _measured(place, better)["ap"] else ""
+        f"; {better} has a higher AP" if measured["ap"] < _measured(profile, better)["ap"] else ""
     )
     return (
         f"models:/{name}@champion is version {number}: {row}, AP {measured['ap']}{advice}\n"
-        f"MLFLOW_TRACKING_URI={place.params.tracking.uri} mlflow models serve "
+        f"MLFLOW_TRACKING_URI={profile.params.tracking.uri} mlflow models serve "
         f"-m models:/{name}@champion --env-manager local -h 127.0.0.1 -p 5001"
     )

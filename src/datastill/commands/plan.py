@@ -23,7 +23,7 @@ from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
 from datastill.progress import Steps
 from datastill.project import AnnotatedImages, FileData, ImageFolder, Union, Videos
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.sources import files as gather
 from datastill.stages import data
 from datastill.stages.ensemble import members
@@ -59,33 +59,33 @@ class Findings:
             self.faults.append(data.many(f"{what}: {len(refused)}", lines))
 
 
-def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
+def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
     """Return the plan as text, and whether nothing is wrong.
 
     `pixels` opens every image too. Backbones are timed one after the other as long as
     `probe_seconds` last.
     """
     found = Findings()
-    how = place.params.train
-    found.attempt(check_shares, how.batch, how.images_per_pass, count_processes(place))
-    if isinstance(place.params.data, FileData):
-        images = _look(place, place.params.data, found)
-        _compare_with_val(place, found, images if pixels else [])
-        _unite(place.params.data, found)
+    how = profile.params.train
+    found.attempt(check_shares, how.batch, how.micro_batch_size, count_processes(profile))
+    if isinstance(profile.params.data, FileData):
+        images = _look(profile, profile.params.data, found)
+        _compare_with_val(profile, found, images if pixels else [])
+        _unite(profile.params.data, found)
     else:
-        _drawn(place, found)
-    keypoints = _keypoints(place, found)
-    _look_for_initial(place, found)
-    for name in place.params.ensembles:
-        found.attempt(members, place, name)
-    objects = keypoints, _categories(place, found)
-    speeds = timed(place, objects, probe_seconds, found.faults.append)
-    costs = Costs(place, keypoints, _images(place, found), speeds)
+        _drawn(profile, found)
+    keypoints = _keypoints(profile, found)
+    _look_for_initial(profile, found)
+    for name in profile.params.ensembles:
+        found.attempt(members, profile, name)
+    objects = keypoints, _categories(profile, found)
+    speeds = timed(profile, objects, probe_seconds, found.faults.append)
+    costs = Costs(profile, keypoints, _images(profile, found), speeds)
     parts = {
-        "Image sets": _sets_table(place, found),
-        "Rows": _rows_table(place, costs),
+        "Image sets": _sets_table(profile, found),
+        "Rows": _rows_table(profile, costs),
         f"Timed on {_device()}": _speeds_table(speeds),
-        "Views": _views(place),
+        "Views": _views(profile),
         "Disk": "\n".join(costs.disk()),
         "Notes": "\n".join(found.notes),
         "Wrong": "\n".join(found.faults),
@@ -95,26 +95,26 @@ def run(place: Place, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
     return f"{text}\n\n{verdict}", not found.faults
 
 
-def _drawn(place: Place, found: Findings) -> None:
-    paths = sorted((place.work / "data").glob("*.json"))
-    loaded = {path.stem: found.attempt(data.load, place, path.stem) for path in paths}
+def _drawn(profile: Profile, found: Findings) -> None:
+    paths = sorted((profile.work / "data").glob("*.json"))
+    loaded = {path.stem: found.attempt(data.load, profile, path.stem) for path in paths}
     found.sets = {name: coco for name, coco in loaded.items() if coco}
     if not paths:
         found.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
 
 
-def _look(place: Place, files: FileData, found: Findings) -> list[Record]:
+def _look(profile: Profile, files: FileData, found: Findings) -> list[Record]:
     """Gather the sets as stage `data` would; return the images that are where they must be."""
     there: list[Record] = []
     for name, spec in {data.VAL: files.val, **files.sets}.items():
         if isinstance(spec, Union):
             continue
         if isinstance(spec, Videos):
-            if count := found.attempt(gather.count_videos, place, name, spec):
+            if count := found.attempt(gather.count_videos, profile, name, spec):
                 found.videos[name] = count
                 found.frames[name] = count * spec.per_video
             continue
-        listed, (coco, refused) = _one_set(place, name, spec, found)
+        listed, (coco, refused) = _one_set(profile, name, spec, found)
         there += coco.images if coco else []
         found.refuse(f"{name}: images that are missing or unreadable", refused)
         if known := coco or listed:
@@ -124,40 +124,40 @@ def _look(place: Place, files: FileData, found: Findings) -> list[Record]:
 
 
 def _one_set(
-    place: Place, name: str, spec: AnnotatedImages | ImageFolder, found: Findings
+    profile: Profile, name: str, spec: AnnotatedImages | ImageFolder, found: Findings
 ) -> tuple[Coco | None, tuple[Coco | None, list[Refusal]]]:
     """Return what a set's annotations list, if anything, and what is there and what is not."""
     if isinstance(spec, ImageFolder):
-        return None, found.attempt(gather.one_set, place, name) or (None, [])
-    listed = found.attempt(gather.members, place, name)
-    there = found.attempt(gather.in_folders, place, name, listed) if listed else None
+        return None, found.attempt(gather.one_set, profile, name) or (None, [])
+    listed = found.attempt(gather.members, profile, name)
+    there = found.attempt(gather.in_folders, profile, name, listed) if listed else None
     return listed, there or (None, [])
 
 
-def _compare_with_val(place: Place, found: Findings, images: list[Record]) -> None:
+def _compare_with_val(profile: Profile, found: Findings, images: list[Record]) -> None:
     """Open all `images`, and look for val's among those of the other sets."""
     manifest = None
     if images:
         files = {image["file_name"]: image for image in images}
         with Steps("looking at every image", len(files)) as steps:
-            seen = found.attempt(examine, place.images, list(files.values()), steps.advance)
+            seen = found.attempt(examine, profile.images, list(files.values()), steps.advance)
         manifest, refused = seen or (None, [])
         found.refuse("images that do not open", refused)
     others = {name: coco for name, coco in found.sets.items() if name != data.VAL}
     leaks = find_leaks(found.sets[data.VAL], others, manifest) if data.VAL in found.sets else []
-    drops = isinstance(place.params.data, FileData) and place.params.data.leaks == "drop"
-    if leaks and drops:
+    milestones = isinstance(profile.params.data, FileData) and profile.params.data.leaks == "drop"
+    if leaks and milestones:
         lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
         found.notes.append(data.many(f"{len(leaks)} images are in val and will be left out", lines))
     elif leaks:
         found.faults.append(data.leak_text(leaks))
 
 
-def _look_for_initial(place: Place, found: Findings) -> None:
+def _look_for_initial(profile: Profile, found: Findings) -> None:
     """Rows that start from initial weights need a file of them, at the latest when they start."""
-    files = place.params.train.initial_files
-    rows = place.params.rows().items()
-    starting = (row.backbone for name, row in rows if start(place, name) == "initial")
+    files = profile.params.train.initial_files
+    rows = profile.params.rows().items()
+    starting = (row.backbone for name, row in rows if start(profile, name) == "initial")
     for backbone in dict.fromkeys(starting):
         packed = initial_weights(backbone)
         if backbone in files or backbone not in IMAGENET or packed.is_file():
@@ -177,35 +177,35 @@ def _unite(files: FileData, found: Findings) -> None:
             found.sets |= {name: united} if united else {}
 
 
-def _keypoints(place: Place, found: Findings) -> int:
+def _keypoints(profile: Profile, found: Findings) -> int:
     """Return how many keypoints an instance has: a drawn person's where no set is known yet."""
-    if place.params.task == "boxes":
+    if profile.params.task == "boxes":
         return 0
     known = next(iter(found.sets.values()), Coco([], [], [PERSON]))
     return len(skeleton_of(known.categories))
 
 
-def _images(place: Place, found: Findings) -> dict[str, tuple[int, int]]:
+def _images(profile: Profile, found: Findings) -> dict[str, tuple[int, int]]:
     """Return how many images of each set teach something, and how many there are."""
     known = {
-        name: (len(_useful(place, coco).images), len(coco.images))
+        name: (len(_useful(profile, coco).images), len(coco.images))
         for name, coco in found.sets.items()
     }
     return known | {name: (0, count) for name, count in found.frames.items()}
 
 
-def _useful(place: Place, coco: Coco) -> Coco:
-    return (with_objects if place.params.task == "boxes" else with_keypoints)(coco)
+def _useful(profile: Profile, coco: Coco) -> Coco:
+    return (with_objects if profile.params.task == "boxes" else with_keypoints)(coco)
 
 
-def _categories(place: Place, found: Findings) -> int:
+def _categories(profile: Profile, found: Findings) -> int:
     """Return of how many categories a detector tells boxes apart."""
     several = [len(coco.categories) for coco in found.sets.values()]
-    return max(several, default=1) if place.params.task == "boxes" else 1
+    return max(several, default=1) if profile.params.task == "boxes" else 1
 
 
-def _sets_table(place: Place, found: Findings) -> str:
-    contents = _box_contents if place.params.task == "boxes" else _contents
+def _sets_table(profile: Profile, found: Findings) -> str:
+    contents = _box_contents if profile.params.task == "boxes" else _contents
     lines = [{"set": name, **contents(coco)} for name, coco in found.sets.items()]
     lines += [{"set": name, "images": f"{n:,} videos"} for name, n in found.videos.items()]
     return _table(lines)
@@ -238,20 +238,20 @@ def _box_contents(coco: Coco) -> dict[str, str]:
     }
 
 
-def _rows_table(place: Place, costs: Costs) -> str:
+def _rows_table(profile: Profile, costs: Costs) -> str:
     return _table(
         [
             {
                 "row": name,
                 "backbone": row.backbone,
-                "iterations": f"{place.params.scaled(row.iterations):,}",
-                "per batch": mix(place, row),
+                "iterations": f"{profile.params.scaled(row.iterations):,}",
+                "per batch": mix(profile, row),
                 "epochs": _number(costs.epochs(row), 1),
                 "training h": _number(costs.training(row), 3600),
                 "annotating h": _number(costs.annotating(row), 3600),
                 "testing h": _number(costs.testing(name, row), 3600),
             }
-            for name, row in place.params.rows().items()
+            for name, row in profile.params.rows().items()
         ]
     )
 
@@ -281,12 +281,12 @@ def _speeds_table(speeds: dict[str, Speed]) -> str:
     )
 
 
-def _views(place: Place) -> str:
-    views = place.params.views
+def _views(profile: Profile) -> str:
+    views = profile.params.views
     sides = ", ".join(map(str, views.short_sides))
     flips = " x {plain, mirrored}" if views.flip else ""
     boxes = f"boxes from one at {views.plain_short_side}"
-    if place.params.task == "boxes":
+    if profile.params.task == "boxes":
         boxes = f"boxes from all, put to the vote at an IoU of {views.voting_iou:g}"
     return f"short side {{{sides}}}{flips}; {boxes}"
 

@@ -37,11 +37,11 @@ def find_model(name: str, profile: str) -> ReadyModel:
     """
     if (Path(name) / CARD).is_file():
         return load_folder(Path(name))
-    place = importlib.import_module("datastill.project.profile").open_place(profile)
-    if name not in place.params.rows():
-        rows = ", ".join(place.params.rows())
+    opened = importlib.import_module("datastill.project.profile").open_profile(profile)
+    if name not in opened.params.rows():
+        rows = ", ".join(opened.params.rows())
         raise ParamsError(f"{name!r} is no model folder (no {CARD} in it) and no row; rows: {rows}")
-    return load_weights(place.weights(name), place.params.views.model_dump())
+    return load_weights(opened.weights(name), opened.params.views.model_dump())
 
 
 def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Output) -> str:
@@ -106,7 +106,7 @@ def _draw(
     sheets = importlib.import_module(
         "datastill.images.contact_sheet"
     )  # OpenCV, only where it is needed
-    what = model.subject
+    what = model.metadata
     names = {each["id"]: each["name"] for each in what.categories if not what.sigmas}
     picture = sheets.drawn_over(pixels.permute(1, 2, 0).numpy(), found, what.skeleton, names)
     sheets.write_png(folder / f"{Path(image['file_name']).stem}-{image['id']}.png", picture)
@@ -121,7 +121,7 @@ def _write(
         return text
     beside = path.with_suffix(".images.json")
     write_text(
-        beside, json.dumps({"images": images, "categories": [*model.subject.categories]}, indent=1)
+        beside, json.dumps({"images": images, "categories": [*model.metadata.categories]}, indent=1)
     )
     write_text(path, text + "\n")
     return f"{len(results)} objects on {len(images)} images: {path}; the images: {beside}"

@@ -14,7 +14,7 @@ from datastill.errors import ParamsError
 from datastill.model.classifier import Classifier
 from datastill.model.pretrained import accuracies, initial_weights, save_initial
 from datastill.progress import Steps
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint
 from datastill.synthetic.classification import QUESTIONS, ThingMinibatches, draw_things
 from datastill.training.distributed import launch
@@ -23,22 +23,22 @@ from datastill.training.sampler import MixedSampler
 from datastill.training.schedule import Schedule
 
 
-def run(place: Place, backbone: str, target: Path | None = None) -> str:
+def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
     """Train the body of `backbone` on drawn things; return how well it tells new ones apart.
 
     The weights go into the package unless a `target` is named. A killed training goes on where it
     was.
     """
-    how = place.params.initial
+    how = profile.params.initial
     if how is None:
-        raise ParamsError(f"{place.params.params_file}: section `initial` is null: nothing to do")
+        raise ParamsError(f"{profile.params.params_file}: section `initial` is null: nothing to do")
     torch.manual_seed(how.seed)
     classifier = Classifier(backbone, {name: len(words) for name, words in QUESTIONS.items()})
     total = how.pictures + how.held_out
     with Steps("drawing things", total) as steps:
         pictures, answers = draw_things(total, how.side, how.seed, steps.advance)
     began = time.monotonic()
-    _train(place, backbone, classifier, (pictures[: how.pictures], answers[: how.pictures]))
+    _train(profile, backbone, classifier, (pictures[: how.pictures], answers[: how.pictures]))
     right = _right(classifier, pictures[how.pictures :], answers[how.pictures :])
     path = target or initial_weights(backbone)
     card = {
@@ -50,7 +50,7 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
         **environment(),
     }
     save_initial(path, classifier, card)
-    shutil.rmtree(_folder(place, backbone))
+    shutil.rmtree(_folder(profile, backbone))
     lines = [
         f"{question}: {100 * share:.0f} % right, {100 / len(QUESTIONS[question]):.0f} % by chance"
         for question, share in right.items()
@@ -58,25 +58,28 @@ def run(place: Place, backbone: str, target: Path | None = None) -> str:
     return "\n".join([*lines, str(path)])
 
 
-def _folder(place: Place, backbone: str) -> Path:
-    return place.training(f"initial-{backbone}")
+def _folder(profile: Profile, backbone: str) -> Path:
+    return profile.training(f"initial-{backbone}")
 
 
 def _train(
-    place: Place, backbone: str, classifier: Classifier, drawn: tuple[NDArray[Any], NDArray[Any]]
+    profile: Profile,
+    backbone: str,
+    classifier: Classifier,
+    drawn: tuple[NDArray[Any], NDArray[Any]],
 ) -> None:
-    how, like = place.params.initial, place.params.train
+    how, like = profile.params.initial, profile.params.train
     assert how is not None
     iterations = how.epochs * how.pictures // how.batch
     sampler = MixedSampler((how.pictures,), 1.0, iterations, how.batch, how.seed)
-    schedule = Schedule(iterations, how.base_rate, how.warmup, tuple(like.drops))
-    facts = [backbone, how.model_dump(), like.drops, like.momentum, like.weight_decay]
+    schedule = Schedule(iterations, how.base_lr, how.warmup, tuple(like.milestones))
+    facts = [backbone, how.model_dump(), like.milestones, like.momentum, like.weight_decay]
     settings = Settings(
         schedule=schedule,
-        folder=_folder(place, backbone),
+        folder=_folder(profile, backbone),
         fingerprint=fingerprint(facts),
         seed=how.seed,
-        images_per_pass=how.batch,
+        micro_batch_size=how.batch,
         momentum=like.momentum,
         weight_decay=like.weight_decay,
         checkpoint_every=like.checkpoint_every,

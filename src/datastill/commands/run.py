@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from datastill.coco.format import write_text
 from datastill.errors import DatastillError, ParamsError
 from datastill.project import with_seeds
-from datastill.project.profile import Place, open_place, params_path
+from datastill.project.profile import Profile, open_profile, params_path
 from datastill.scheduler.graph import Graph, read_graph
 from datastill.scheduler.jobs import Job, start, stop
 from datastill.scheduler.live_view import Board
@@ -118,36 +118,36 @@ def _noted() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def run(place: Place, jobs: int, dry: bool, seeds: str = "") -> str:
+def run(profile: Profile, jobs: int, dry: bool, seeds: str = "") -> str:
     """Run what is out of date in a profile, `jobs` stages at a time; or say what that would be.
 
     With `seeds`, such as "0,1,2", a profile of its own has every row with each of them, and is run
     instead. Raises DatastillError where a stage fails, after those under way have ended.
     """
-    place = _seeded(place, seeds) if seeds else place
-    dvc_yaml = params_path(place.params.profile).with_name("dvc.yaml")
+    profile = _seeded(profile, seeds) if seeds else profile
+    dvc_yaml = params_path(profile.params.profile).with_name("dvc.yaml")
     if not dvc_yaml.is_file():
         raise DatastillError(f"{dvc_yaml}: no such file; run datastill in the project's root")
     if dry:
         return _plan(read_graph(dvc_yaml), jobs)
-    lock = place.work / "run.lock"
+    lock = profile.work / "run.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
-            ran = Run(read_graph(dvc_yaml), place.work / "logs", jobs).run()
+            ran = Run(read_graph(dvc_yaml), profile.work / "logs", jobs).run()
     except Timeout:
         raise DatastillError(f"{lock}: another `datastill run` of this profile is at it") from None
     return f"{ran} stages ran" if ran else "everything is up to date"
 
 
-def _seeded(place: Place, seeds: str) -> Place:
+def _seeded(profile: Profile, seeds: str) -> Profile:
     """Write the profile of these seeds beside the others and return it."""
     try:
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise ParamsError(f"--seeds: expected numbers such as 0,1,2, found {seeds!r}") from None
-    of = params_path(place.params.profile)
-    path = params_path(f"{place.params.profile}-seeds")
+    of = params_path(profile.params.profile)
+    path = params_path(f"{profile.params.profile}-seeds")
     if not of.with_name("dvc.yaml").is_file():
         raise DatastillError(f"{of.with_name('dvc.yaml')}: no such file; nothing would run")
     text = with_seeds(of, numbers, path.parent.name)
@@ -155,7 +155,7 @@ def _seeded(place: Place, seeds: str) -> Place:
         raise ParamsError(f"{path}: was not made by --seeds; rename that profile")
     write_text(path, text)
     shutil.copy(of.with_name("dvc.yaml"), path.with_name("dvc.yaml"))
-    return open_place(path.parent.name)
+    return open_profile(path.parent.name)
 
 
 def _plan(graph: Graph, jobs: int) -> str:

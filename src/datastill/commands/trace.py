@@ -15,23 +15,23 @@ from datastill.lineage.dvc_lock import File, Lock, Stage
 from datastill.lineage.table_rows import traced
 from datastill.lineage.trace_text import to_text
 from datastill.lineage.verify import Verdict, verify, verify_images
-from datastill.project.profile import Place, params_path
+from datastill.project.profile import Profile, params_path
 
 
-def run(place: Place, what: str, check: bool, as_json: bool) -> tuple[str, bool]:
+def run(profile: Profile, what: str, check: bool, as_json: bool) -> tuple[str, bool]:
     """Return the chain of `what`, and whether it holds: nothing contradicts, nothing differs.
 
     `what` is a row, a table of the profile or one of its lines: results/seeds/table1.csv:co-35.
     """
-    lock = Lock(params_path(place.params.profile).with_name("dvc.lock"))
-    chain = Chain(place, lock)
+    lock = Lock(params_path(profile.params.profile).with_name("dvc.lock"))
+    chain = Chain(profile, lock)
     table, _, name = what.partition(":")
     nodes = (
-        traced(chain, _written_by(lock, _inside(place, table)), _inside(place, table), name)
+        traced(chain, _written_by(lock, _inside(profile, table)), _inside(profile, table), name)
         if table.endswith(".csv")
         else [chain.result(what)]
     )
-    verdicts = _verified(place, nodes) if check else None
+    verdicts = _verified(profile, nodes) if check else None
     wrong = [verdict for verdict in verdicts or [] if verdict.state == "differs"]
     text = (
         json.dumps(_plain(what, nodes, chain.breaks, verdicts), indent=2)
@@ -41,8 +41,8 @@ def run(place: Place, what: str, check: bool, as_json: bool) -> tuple[str, bool]
     return text, not (chain.breaks or wrong)
 
 
-def _inside(place: Place, table: str) -> Path:
-    path = place.results / Path(table).name
+def _inside(profile: Profile, table: str) -> Path:
+    path = profile.results / Path(table).name
     if Path(table).resolve() != path.resolve():
         raise DataError(f"{table}: expected a table of a profile, such as {path}")
     return path
@@ -54,10 +54,10 @@ def _written_by(lock: Lock, path: Path) -> Stage:
     return lock.writer(path.as_posix())
 
 
-def _verified(place: Place, nodes: Sequence[Node]) -> list[Verdict]:
+def _verified(profile: Profile, nodes: Sequence[Node]) -> list[Verdict]:
     verdicts = verify((file for node in nodes for file in _files(node)), _cache())
-    if place.manifest.is_file():
-        verdicts += verify_images(File(place.manifest.as_posix(), ""), place.images)
+    if profile.manifest.is_file():
+        verdicts += verify_images(File(profile.manifest.as_posix(), ""), profile.images)
     return verdicts
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datastill.errors import DatastillError
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.tracking.row_record import mirror_row
 
 
-def run(place: Place) -> str:
+def run(profile: Profile) -> str:
     """Mirror every trained row; return how many there are.
 
     Raises DatastillError where the tracking store refuses or does not answer in time.
     """
-    trained = [row for row in place.params.rows() if (place.model(row) / "card.json").is_file()]
-    lost = [row for row in trained if not mirror_row(place, row)]
+    trained = [row for row in profile.params.rows() if (profile.model(row) / "card.json").is_file()]
+    lost = [row for row in trained if not mirror_row(profile, row)]
     if lost:
-        raise DatastillError(f"{place.params.tracking.uri}: not mirrored: {', '.join(lost)}")
-    return f"{len(trained)} of {len(place.params.rows())} rows are trained and mirrored"
+        raise DatastillError(f"{profile.params.tracking.uri}: not mirrored: {', '.join(lost)}")
+    return f"{len(trained)} of {len(profile.params.rows())} rows are trained and mirrored"

@@ -19,7 +19,7 @@ from datastill.coco.format import Record
 from datastill.distill.shards import SCHEMA, Shard, lists
 from datastill.errors import DataError
 from datastill.images.load import Refusal, image_path, load_image
-from datastill.inference.multi_transform import Found, Inference, look
+from datastill.inference.multi_transform import Inference, Prediction, look
 from datastill.model.detector import Detector
 
 _Loaded = tuple[list[Record], list[Tensor], list[Refusal]]
@@ -84,7 +84,7 @@ def annotate_shard(teacher: Teacher, shard: Shard, loaded: _Loaded) -> None:
     shard.write(_table(records, found), refused)
 
 
-def _table(images: Sequence[Record], found: Sequence[Found]) -> pa.Table:
+def _table(images: Sequence[Record], found: Sequence[Prediction]) -> pa.Table:
     """Return a line per instance, in the order of the images."""
     if not found:
         return SCHEMA.empty_table()

@@ -72,9 +72,9 @@ def select_boxes(candidates: Tables, images: int, wanted: BoxDensity, rules: Rul
     if not total.kept:
         raise DataError(
             f"of {len(scores)} predictions in {images} images none is kept of any category; "
-            "lower select.least_score, train longer or take more images"
+            "lower select.min_score, train longer or take more images"
         )
-    return Selection(total, None, ignored=rules.least_ignored, by_category=by_category)
+    return Selection(total, None, ignored=rules.min_ignored, by_category=by_category)
 
 
 def _read(candidates: Tables) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -85,7 +85,7 @@ def _read(candidates: Tables) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 def _threshold(scores: NDArray[np.float64], wanted: int, rules: Rules) -> Threshold | None:
     if rules.instances == "fixed":
-        least = float(rules.least_score or 0)
+        least = float(rules.min_score or 0)
         kept = int((scores >= least).sum())
         return Threshold(least, kept, kept, exhausted=False)
     if not wanted:

@@ -18,7 +18,7 @@ _MOST = 5  # instances per image that are counted apart
 
 
 @dataclass(frozen=True)
-class Look:
+class SetStats:
     """A set as one sees it without looking for anything.
 
     widths, heights  (n,) in pixels
@@ -47,7 +47,7 @@ class Look:
         }
 
 
-def drift(labelled: Look, unlabelled: Look, threshold: float | None) -> dict[str, Any]:
+def drift(labelled: SetStats, unlabelled: SetStats, threshold: float | None) -> dict[str, Any]:
     """Return the drift card: both sets in numbers, and what to beware of at that `threshold`.
 
     It is None where every category has its own; then nothing is said of any.
@@ -67,7 +67,7 @@ def drift(labelled: Look, unlabelled: Look, threshold: float | None) -> dict[str
     }
 
 
-def _described(look: Look, threshold: float | None) -> dict[str, Any]:
+def _described(look: SetStats, threshold: float | None) -> dict[str, Any]:
     means = {name: round(float(values.mean()), 2) for name, values in look.measures().items()}
     counts = np.bincount(np.minimum(look.instances, _MOST), minlength=_MOST + 1)
     tenths = np.histogram(look.scores, _SHARES)[0] / max(1, look.looked)
@@ -79,7 +79,7 @@ def _described(look: Look, threshold: float | None) -> dict[str, Any]:
     }
 
 
-def _shifts(labelled: Look, unlabelled: Look) -> Iterator[tuple[str, float]]:
+def _shifts(labelled: SetStats, unlabelled: SetStats) -> Iterator[tuple[str, float]]:
     """Yield by how many standard deviations of the labelled set each mean is off."""
     theirs = unlabelled.measures()
     for name, mine in labelled.measures().items():
@@ -103,7 +103,7 @@ def _doubtful(threshold: float) -> Iterator[str]:
         yield f"to match the labelled set, boxes up to a score of {threshold:.2f} are rejected"
 
 
-def _miscounted(labelled: Look, threshold: float) -> Iterator[str]:
+def _miscounted(labelled: SetStats, threshold: float) -> Iterator[str]:
     """Yield a warning where the threshold does not find on labelled images what people marked."""
     found, annotated = labelled.found(threshold), float(labelled.instances.mean())
     if not annotated / ODD <= found <= annotated * ODD:
@@ -120,9 +120,9 @@ def look_at(
     counts: Sequence[int],
     scores: NDArray[np.float64],
     looked: int,
-) -> Look:
+) -> SetStats:
     """Return the look of COCO `images` with these mean brightnesses and numbers of instances."""
-    return Look(
+    return SetStats(
         np.array([image["width"] for image in images], dtype=float),
         np.array([image["height"] for image in images], dtype=float),
         np.asarray(brightness, dtype=float),

@@ -54,21 +54,21 @@ class Rules:
     """How to choose.
 
     instances  match: as many per image as in the labelled set; prior: `per_image` instead;
-               fixed: those that score `least_score`
+               fixed: those that score `min_score`
     keypoints  match: as many per instance as in the labelled set; match_by_type: that for every
-               keypoint by itself; fixed: those of `least_probability`; agreement: those that
-               `least_views` views agree on; None where there are none
-    least_ignored  instances from this score up to the threshold become ignored regions: too likely
+               keypoint by itself; fixed: those of `min_probability`; agreement: those that
+               `min_views` views agree on; None where there are none
+    min_ignored  instances from this score up to the threshold become ignored regions: too likely
                    to be background, too unlikely to be learned from; None ignores none (the paper)
     """
 
     instances: Literal["match", "prior", "fixed"] = "match"
     keypoints: Literal["match", "match_by_type", "fixed", "agreement"] | None = "match"
     per_image: float | None = None
-    least_score: float | None = None
-    least_probability: float | None = None
-    least_views: int | None = None
-    least_ignored: float | None = None
+    min_score: float | None = None
+    min_probability: float | None = None
+    min_views: int | None = None
+    min_ignored: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,11 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
             f"the teacher found nothing in {images} images; train it longer or check the images"
         )
     instance = _instances(found, images, wanted, rules)
-    ignored = rules.least_ignored
+    ignored = rules.min_ignored
     if rules.keypoints == "agreement":
-        views = int(rules.least_views or 0)
+        views = int(rules.min_views or 0)
         if _most_agreeing(candidates, instance) < views:
-            raise DataError(f"no keypoint has {views} views that agree; lower select.least_views")
+            raise DataError(f"no keypoint has {views} views that agree; lower select.min_views")
         return Selection(instance, None, views=views, ignored=ignored)
     probabilities = _probabilities(candidates, instance)
     if rules.keypoints == "match_by_type":
@@ -192,7 +192,7 @@ def select(candidates: Tables, images: int, wanted: Density, rules: Rules) -> Se
         by_type = tuple(matching_threshold(p, n) for p, n in columns)
         return Selection(instance, None, by_type, ignored=ignored)
     if rules.keypoints == "fixed":
-        keypoint = fixed_threshold(probabilities.ravel(), float(rules.least_probability or 0))
+        keypoint = fixed_threshold(probabilities.ravel(), float(rules.min_probability or 0))
     else:
         count = round(wanted.keypoints_per_instance * len(probabilities))
         keypoint = matching_threshold(probabilities.ravel(), count)
@@ -230,7 +230,7 @@ def _instances(
     scores: NDArray[np.float64], images: int, wanted: Density, rules: Rules
 ) -> Threshold:
     if rules.instances == "fixed":
-        return fixed_threshold(scores, float(rules.least_score or 0))
+        return fixed_threshold(scores, float(rules.min_score or 0))
     per_image = wanted.instances_per_image if rules.instances == "match" else rules.per_image
     return matching_threshold(scores, round(float(per_image or 0) * images))
 

@@ -30,7 +30,7 @@ class Evidence:
     box_spread: Tensor
 
 
-def weigh(boxes: Tensor, keypoints: Tensor, views: Sequence[Tensor]) -> Evidence:
+def view_agreement(boxes: Tensor, keypoints: Tensor, views: Sequence[Tensor]) -> Evidence:
     """Return the evidence of ensembled `keypoints` (n, k, 2) and those of every view alike; their
     `boxes` (n, 4) are those of one plain pass.
     """

@@ -38,7 +38,7 @@ def vote(views: Sequence[Instances], voting_iou: float, most: int) -> tuple[Inst
     itself included, and keeps its own score, the highest of them. The `most` best are returned.
     """
     union, source = _ordered(views)
-    parts = [_elect(union[at], source[at], voting_iou) for at in _by_category(union.labels)]
+    parts = [_vote_category(union[at], source[at], voting_iou) for at in _by_category(union.labels)]
     if not parts:
         return alone(union)
     found = [torch.cat(values) for values in zip(*parts, strict=True)]
@@ -73,7 +73,7 @@ def _by_category(labels: Tensor) -> list[Tensor]:
     return [(labels == label).nonzero()[:, 0] for label in labels.unique()]
 
 
-def _elect(union: Instances, source: Tensor, voting_iou: float) -> tuple[Tensor, ...]:
+def _vote_category(union: Instances, source: Tensor, voting_iou: float) -> tuple[Tensor, ...]:
     """Return boxes, scores, labels, views and spread of one category's survivors."""
     survivors = nms(union.boxes, union.scores, NMS_IOU)
     votes = box_iou(union.boxes[survivors], union.boxes) >= voting_iou

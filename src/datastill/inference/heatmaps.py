@@ -15,7 +15,7 @@ def probabilities(logits: Tensor) -> Tensor:
     return logits.flatten(2).softmax(-1).view_as(logits)
 
 
-class Mean:
+class HeatmapMean:
     """The mean of heatmaps over views, as probabilities, of which none is held.
 
     The paper averages probabilities; the authors' published code averages logits.

@@ -16,9 +16,9 @@ from torchvision.models.detection.image_list import ImageList
 
 from datastill.coco.metadata import category_ids
 from datastill.images.load import unit_interval
-from datastill.inference.agreement import Evidence, of_boxes, weigh
+from datastill.inference.agreement import Evidence, of_boxes, view_agreement
 from datastill.inference.box_voting import alone, vote
-from datastill.inference.heatmaps import Average, Mean, decode, probabilities
+from datastill.inference.heatmaps import Average, HeatmapMean, decode, probabilities
 from datastill.inference.roi_fpn import features_around
 from datastill.inference.views import View
 from datastill.instances import Instances
@@ -50,7 +50,7 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class Found:
+class Prediction:
     """The instances of one image, and how its views agree about them."""
 
     instances: Instances
@@ -68,7 +68,7 @@ def predict(detector: Detector, images: Sequence[Tensor], inference: Inference) 
 
 
 @torch.inference_mode()
-def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Found]:
+def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Prediction]:
     """Return what `predict` does, with the evidence of the views."""
     device = next(detector.parameters()).device
     images = [image.to(device) for image in images]
@@ -77,7 +77,7 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
     with inference_precision(inference.precision, device):
         plain, seen = _plain_pass(detector, images, inference)
         boxes = {i: instances.boxes for i, instances in enumerate(plain) if len(instances)}
-        sums = {i: _Sum(plain[i], inference.average) for i in boxes}
+        sums = {i: ImageAccumulator(plain[i], inference.average) for i in boxes}
         for _, scale in groupby(inference.views, key=lambda view: replace(view, flip=False)):
             sights = [(i, view) for view in scale for i in boxes]
             missing = [sight for sight in sights if sight not in seen]
@@ -87,7 +87,7 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
     nothing = torch.zeros(0, len(inference.swap), detector.heatmap, detector.heatmap)
     for i, instances in enumerate(plain):
         if i not in sums:
-            sums[i] = _Sum(instances, inference.average)
+            sums[i] = ImageAccumulator(instances, inference.average)
             sums[i].add(nothing)
     return [sums[i].found() for i in range(len(images))]
 
@@ -100,7 +100,7 @@ def mean_heatmaps(
     keypoints (views, n, k, 2): what `look` bases its evidence on.
     """
     device = next(detector.parameters()).device
-    mean, peaks = Mean(inference.average), []
+    mean, peaks = HeatmapMean(inference.average), []
     with inference_precision(inference.precision, device):
         for view in inference.views:
             seen = _heatmaps(detector, [image.to(device)], {0: boxes.to(device)}, [(0, view)], 1)
@@ -120,23 +120,23 @@ def view_boxes(detector: Detector, image: Tensor, inference: Inference) -> list[
         return list(_boxes(detector, [image.to(device)], inference).values())
 
 
-class _Sum:
+class ImageAccumulator:
     """The heatmaps of one image's instances over the views so far, and each view's own peaks."""
 
     def __init__(self, instances: Instances, average: Average) -> None:
         self._instances, self._peaks = instances, list[Tensor]()
-        self._mean = Mean(average)
+        self._mean = HeatmapMean(average)
 
     def add(self, logits: Tensor) -> None:
         self._mean.add(logits)
         heatmaps = probabilities(logits).to(self._boxes)
         self._peaks.append(decode(heatmaps, self._boxes)[..., :2])
 
-    def found(self) -> Found:
+    def found(self) -> Prediction:
         """Return the mean's keypoints."""
         keypoints = decode(self._mean.value().to(self._boxes), self._boxes)
-        evidence = weigh(self._boxes, keypoints[..., :2], self._peaks)
-        return Found(replace(self._instances, keypoints=keypoints), evidence)
+        evidence = view_agreement(self._boxes, keypoints[..., :2], self._peaks)
+        return Prediction(replace(self._instances, keypoints=keypoints), evidence)
 
     @property
     def _boxes(self) -> Tensor:
@@ -167,7 +167,9 @@ def _plain_pass(
     return [found[i] for i in range(len(images))], seen
 
 
-def _elected(detector: Detector, images: Sequence[Tensor], inference: Inference) -> list[Found]:
+def _elected(
+    detector: Detector, images: Sequence[Tensor], inference: Inference
+) -> list[Prediction]:
     """Return what all views of every image elect; one view needs no vote.
 
     The vote is outside autocast, which would round the boxes.
@@ -180,7 +182,7 @@ def _elected(detector: Detector, images: Sequence[Tensor], inference: Inference)
         ballot = [seen[i, view] for view in inference.views]
         many = len(ballot) > 1
         elected, support = vote(ballot, inference.voting_iou, most) if many else alone(ballot[0])
-        found.append(Found(elected, of_boxes(support)))
+        found.append(Prediction(elected, of_boxes(support)))
     return found
 
 

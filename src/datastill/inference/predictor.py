@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datastill.coco.format import Record, digest
-from datastill.coco.metadata import Subject, subject_of
+from datastill.coco.metadata import Metadata, subject_of
 from datastill.errors import DataError
 from datastill.inference.multi_transform import Inference, predict
 from datastill.inference.views import View, all_views
@@ -26,7 +26,7 @@ WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1
 
 
-def through(section: Mapping[str, Any], what: Subject, views: int | None) -> Inference:
+def build_inference(section: Mapping[str, Any], what: Metadata, views: int | None) -> Inference:
     """Return how to look through `views` of the views of a `section`: 1 is the plain one, None all.
 
     Fewer than all are those closest to the plain view in scale. Raises DataError where there are
@@ -50,12 +50,12 @@ class ReadyModel:
     """A detector, what it looks for and the views it looks through."""
 
     detector: Detector
-    subject: Subject
+    metadata: Metadata
     views: Mapping[str, Any]  # section `views` of params.yaml
 
     def inference(self, views: int | None) -> Inference:
         """Return how to look through `views` of the model's views, as `through` does."""
-        return through(self.views, self.subject, views)
+        return build_inference(self.views, self.metadata, views)
 
     def predict(self, images: Sequence[Tensor], views: int | None = 1) -> list[list[Record]]:
         """Return what is seen on every image (3, h, w) uint8: COCO results without an image_id.

@@ -11,10 +11,10 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File, Lock, Stage
 from datastill.lineage.git_history import History
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 
 SCALED = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
-TRAINED = ("start", "batch", "base_rate", "labelled_share")
+TRAINED = ("start", "batch", "base_lr", "labelled_share")
 MACHINE = ("code", "device", "threads", "precision", "torch")
 
 
@@ -40,8 +40,8 @@ class Node:
 class Chain:
     """Follows records alone: dvc.lock, results/ and git; `breaks` names those that contradict."""
 
-    def __init__(self, place: Place, lock: Lock) -> None:
-        self._place, self._lock, self._history = place, lock, History()
+    def __init__(self, profile: Profile, lock: Lock) -> None:
+        self._place, self._lock, self._history = profile, lock, History()
         self.breaks: list[str] = []
         tables = [stage for name, stage in lock.stages.items() if name.startswith("tables")]
         self.supervised: dict[str, Any] = dict(tables[0].params["supervised"]) if tables else {}

@@ -108,7 +108,7 @@ def _model(facts: Mapping[str, Any]) -> str:
         return f"{', '.join(facts['ensemble'])} as one"
     return (
         f"{facts['backbone']} from {facts['start']}, {facts['iterations']:,} iterations "
-        f"({facts['steps']:,} steps of {facts['batch']}), rate {facts['base_rate']:g}, "
+        f"({facts['steps']:,} steps of {facts['batch']}), rate {facts['base_lr']:g}, "
         f"seed {facts['seed']}"
     )
 

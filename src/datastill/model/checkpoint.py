@@ -46,8 +46,8 @@ def join_weights(path: Path, members: Sequence[Path]) -> None:
     for member, card in zip(members, cards, strict=True):
         if any(card.get(name) != cards[0].get(name) for name in _SUBJECT):
             raise DataError(f"{member}: looks for something else than {members[0]}")
-    subject = {name: cards[0][name] for name in _SUBJECT if name in cards[0]}
-    _save(path, tensors, {"members": cards, **subject})
+    metadata = {name: cards[0][name] for name in _SUBJECT if name in cards[0]}
+    _save(path, tensors, {"members": cards, **metadata})
 
 
 def _save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def _fresh(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
         card["backbone"],
         len(card["keypoints"]),
         categories=len(card.get("categories", ("person",))),
-        thawed=card["start"] == "random",
+        train_all_layers=card["start"] == "random",
     )
     detector.load_state_dict(tensors)
     return fold(detector.eval())

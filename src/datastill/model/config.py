@@ -59,7 +59,7 @@ class BackboneSpec:
             pyramid.body[name].requires_grad_(False)
         return pyramid
 
-    def thawed(self) -> BackboneSpec:
+    def train_all_layers(self) -> BackboneSpec:
         """Return a spec that learns every layer: random weights must not stay as they are."""
         if not self.frozen:
             return self

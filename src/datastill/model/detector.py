@@ -122,7 +122,7 @@ class CoarseProposals(nn.Module):
 
 
 def build_detector(
-    backbone: str, keypoints: int, *, categories: int = 1, thawed: bool = False
+    backbone: str, keypoints: int, *, categories: int = 1, train_all_layers: bool = False
 ) -> Detector:
     """Return a detector of persons with that many keypoints, with fresh weights; without
     keypoints, one of boxes of that many `categories`.
@@ -131,7 +131,7 @@ def build_detector(
     Raises ParamsError when no backbone has that name.
     """
     spec = backbone_spec(backbone, keypoints)
-    spec = spec.thawed() if thawed else spec
+    spec = spec.train_all_layers() if train_all_layers else spec
     pyramid = spec.build()
     channels = pyramid.out_channels
     parts: dict[str, Any] = {

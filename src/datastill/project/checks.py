@@ -28,14 +28,14 @@ def _too_many_views(raw: Any) -> Iterator[tuple[str, str]]:
     sizes = _part(views, "short_sides")
     there = (len(sizes) if isinstance(sizes, list) else 0) * (2 if _part(views, "flip") else 1)
     select = _part(raw, "select")
-    least = _part(select, "least_views") if _part(select, "keypoints") == "agreement" else None
+    least = _part(select, "min_views") if _part(select, "keypoints") == "agreement" else None
     for name, row in _of(raw, "distilled").items():
         asked = _part(_part(row, "ablation"), "views")
         if isinstance(asked, int) and asked > max(1, there):
             yield f"distilled.{name}.ablation.views", f"expected 1 to {there}, found {asked}"
         views = asked if isinstance(asked, int) else there
         if isinstance(least, int) and least > views:
-            yield "select.least_views", f"row {name} has {views} views, so {least} never agree"
+            yield "select.min_views", f"row {name} has {views} views, so {least} never agree"
 
 
 def _not_like_their_teacher(raw: Any) -> Iterator[tuple[str, str]]:
@@ -55,7 +55,7 @@ def _not_like_their_teacher(raw: Any) -> Iterator[tuple[str, str]]:
 
 def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:
     select = _part(raw, "select")
-    for key in ("keypoints", "least_probability", "least_views"):
+    for key in ("keypoints", "min_probability", "min_views"):
         if _part(select, key) is not None:
             yield f"select.{key}", "boxes have no keypoints; write null"
     if _part(raw, "ensembles"):

@@ -21,7 +21,7 @@ def params_path(profile: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Place:
+class Profile:
     """A profile's params and its files."""
 
     params: Params
@@ -105,7 +105,7 @@ class Place:
         return {"labelled": self.image_set(spec.labelled)}
 
 
-def open_place(profile: str) -> Place:
+def open_profile(profile: str) -> Profile:
     """Return the place of `profile`; raises ParamsError for wrong params or those of another."""
     path = params_path(profile)
     params = load_params(path)
@@ -115,13 +115,13 @@ def open_place(profile: str) -> Place:
                 f"{path}: {key}: expected {expected}, as it lies there, found {found}; its files "
                 "would be those of another profile"
             )
-    return Place(params)
+    return Profile(params)
 
 
-def check_annotated(place: Place, row: str) -> None:
+def check_annotated(profile: Profile, row: str) -> None:
     """Raise DataError where nothing has been annotated for `row`."""
-    if not (path := place.annotations(row)).is_file():
-        command = f"datastill annotate {row}{place.option}"
+    if not (path := profile.annotations(row)).is_file():
+        command = f"datastill annotate {row}{profile.option}"
         raise DataError(f"{path}: no such file; run `{command}` first")
 
 

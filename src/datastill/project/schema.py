@@ -28,7 +28,7 @@ class Initial(Section):
     side: Positive
     epochs: Positive
     batch: Positive
-    base_rate: Annotated[float, Field(gt=0)]
+    base_lr: Annotated[float, Field(gt=0)]
     warmup: Natural
     seed: Natural
 
@@ -37,17 +37,17 @@ class Train(Section):
     """How teacher and student are trained; iterations stand with each row.
 
     initial_files    backbone: its initial weights, where they are not in the package or torchvision
-    images_per_pass  of a batch, that pass the network together: their losses are averaged
+    micro_batch_size  of a batch, that pass the network together: their losses are averaged
     """
 
     start: Literal["initial", "random"]
     initial_files: dict[str, str]
     batch: Positive
-    images_per_pass: Positive
+    micro_batch_size: Positive
     labelled_share: Share
-    base_rate: Annotated[float, Field(gt=0)]
+    base_lr: Annotated[float, Field(gt=0)]
     warmup: Natural
-    drops: list[Share]
+    milestones: list[Share]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
@@ -89,24 +89,24 @@ class Select(Section):
     """Which candidates become annotations; see distill/select.py for the rules.
 
     images_without  images without annotations: kept as background (the paper), or dropped
-    most_refused    share of the images that may be unreadable before the stage fails
+    max_unreadable_fraction    share of the images that may be unreadable before the stage fails
     """
 
     instances: Literal["match", "prior", "fixed"]
     keypoints: Literal["match", "match_by_type", "fixed", "agreement"] | None
     per_image: Annotated[float, Field(gt=0)] | None
-    least_score: Share | None
-    least_probability: Share | None
-    least_views: Positive | None
-    least_ignored: Share | None
+    min_score: Share | None
+    min_probability: Share | None
+    min_views: Positive | None
+    min_ignored: Share | None
     images_without: Literal["keep", "drop"]
-    most_refused: Annotated[float, Field(ge=0, lt=1)]
+    max_unreadable_fraction: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
     def _rules_have_their_values(self) -> Select:
         needs = {
-            "instances": {"prior": "per_image", "fixed": "least_score"},
-            "keypoints": {"fixed": "least_probability", "agreement": "least_views"},
+            "instances": {"prior": "per_image", "fixed": "min_score"},
+            "keypoints": {"fixed": "min_probability", "agreement": "min_views"},
         }
         for of, values in needs.items():
             value = values.get(getattr(self, of))

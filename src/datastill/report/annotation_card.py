@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from datastill.coco.format import Coco, Record, read_coco
-from datastill.coco.metadata import subject
+from datastill.coco.metadata import build_metadata
 from datastill.coco.subsets import only
 from datastill.distill.annotations import generate, with_verdicts
 from datastill.distill.categories import BoxDensity
@@ -20,7 +20,7 @@ from datastill.distill.thresholds import Density, Selection, scores
 from datastill.evaluation.annotation_quality import curve, judge
 from datastill.images.load import Refusal
 from datastill.images.manifest import read_column
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.report.category_card import by_category, category_names, rare, shares
 
 
@@ -80,19 +80,19 @@ def area_shares(wanted: Density | BoxDensity, categories: Sequence[Record]) -> M
     return {category["id"]: wanted.area_share for category in categories}
 
 
-def annotation_card(place: Place, outcome: Outcome) -> dict[str, Any]:
+def annotation_card(profile: Profile, outcome: Outcome) -> dict[str, Any]:
     """Return the card of a row's annotations, as it stands in results/."""
-    drifted = _drift(place, outcome)
+    drifted = _drift(profile, outcome)
     row, selection = outcome.row, outcome.selection
     return {
         "row": row,
-        "teacher": place.params.distilled[row].teacher,
+        "teacher": profile.params.distilled[row].teacher,
         **_counts(outcome),
         "images_refused": [asdict(refusal) for refusal in outcome.refused],
         "labelled": _labelled(outcome),
-        "rules": place.params.select.model_dump(),
+        "rules": profile.params.select.model_dump(),
         "thresholds": _thresholds(selection, outcome.unlabelled),
-        "quality": _quality(place, outcome),
+        "quality": _quality(profile, outcome),
         "sensitivity": _sensitivity(outcome),
         "drift": drifted,
         "warnings": [
@@ -126,8 +126,8 @@ def _labelled(outcome: Outcome) -> dict[str, Any]:
     return {key: _rounded({names[n]: v for n, v in by.items()}) for key, by in facts.items()}
 
 
-def _drift(place: Place, outcome: Outcome) -> dict[str, Any]:
-    brightness = read_column(place.manifest, "brightness")
+def _drift(profile: Profile, outcome: Outcome) -> dict[str, Any]:
+    brightness = read_column(profile.manifest, "brightness")
     known = (a for a in outcome.labelled.annotations if not a["iscrowd"])
     counted = Counter(a["image_id"] for a in known if outcome.boxes or a["num_keypoints"])
     sets = (
@@ -183,7 +183,7 @@ def _judged(outcome: Outcome, thresholds: list[float]) -> list[tuple[float | Non
     people = list(generate(tables, area_shares(outcome.wanted, categories)))
     generated = Coco(outcome.readable, people, categories)
     truth = only(outcome.unlabelled, outcome.readable)
-    sigmas = subject(truth, "keypoints").sigmas
+    sigmas = build_metadata(truth, "keypoints").sigmas
     return curve(generated, truth, thresholds, sigmas=sigmas)
 
 
@@ -218,14 +218,14 @@ def _thresholds(selection: Selection, unlabelled: Coco) -> dict[str, Any]:
     }
 
 
-def _quality(place: Place, outcome: Outcome) -> dict[str, Any] | None:
+def _quality(profile: Profile, outcome: Outcome) -> dict[str, Any] | None:
     """Return how right the annotations are, where the truth of the unlabelled set is known."""
     if not outcome.unlabelled.annotations:
         return None
-    generated = read_coco(place.annotations(outcome.row))
+    generated = read_coco(profile.annotations(outcome.row))
     truth = only(outcome.unlabelled, outcome.images)
-    sigmas = subject(truth, place.params.task).sigmas
-    found = asdict(judge(generated, truth, place.params.task, sigmas=sigmas))
+    sigmas = build_metadata(truth, profile.params.task).sigmas
+    found = asdict(judge(generated, truth, profile.params.task, sigmas=sigmas))
     similarity = "mean_iou" if outcome.boxes else "mean_oks"
     named = {similarity if key == "mean_similarity" else key: v for key, v in found.items()}
     return _rounded(named) | (by_category(generated, truth) if outcome.boxes else {})

@@ -10,7 +10,7 @@ from typing import Any
 
 from datastill.errors import DataError
 from datastill.project import DistilledRow, Params
-from datastill.project.profile import DEFAULT_PROFILE, Place, open_place, params_path
+from datastill.project.profile import DEFAULT_PROFILE, Profile, open_profile, params_path
 from datastill.report.seed_variance import chance
 from datastill.stages.tables import read_metrics
 
@@ -37,21 +37,21 @@ class Spread:
         return max(LEAST, round(FACTOR * self.deviation, 2))
 
 
-def seeded(place: Place, name: str | None) -> Place:
+def seeded(profile: Profile, name: str | None) -> Profile:
     """Return the profile `name`, or else the one whose seeds tell how chance moves this one.
 
     That is the profile itself where its rows have several seeds, or the one that `run --seeds` made
     of it; for the miniature, `seeds`. Raises DataError where there is none.
     """
     if name:
-        return open_place(name)
-    params = place.params
+        return open_profile(name)
+    params = profile.params
     if any(len(rows) > 1 for rows in _trainings(params).values()):
-        return place
+        return profile
     made = [f"{params.profile}-seeds"]
     for other in ["seeds", *made] if params.profile == DEFAULT_PROFILE else made:
         if params_path(other).is_file():
-            return open_place(other)
+            return open_profile(other)
     raise DataError(
         f"{params.params_file}: no training has two seeds, so nothing says how far chance moves "
         f"it; run `datastill run {params.profile} --seeds 0,1,2`, or name with --spread a profile "
@@ -59,30 +59,30 @@ def seeded(place: Place, name: str | None) -> Place:
     )
 
 
-def spread(place: Place, metric: str) -> Spread:
+def spread(profile: Profile, metric: str) -> Spread:
     """Return the spread of `metric` over the rows of a profile that differ in their seed alone.
 
     Raises DataError where no training has two seeds with that metric, or a row was not evaluated.
     """
     values = {
         name: [number(measured, row, metric) for row, measured in several if metric in measured]
-        for name, several in _measured(place).items()
+        for name, several in _measured(profile).items()
     }
     found = chance(values.values())
     if not found.degrees:
         raise DataError(
-            f"{place.results}: no training has two seeds with {metric}, so nothing says how far "
+            f"{profile.results}: no training has two seeds with {metric}, so nothing says how far "
             "chance moves it; name with --spread a profile that has"
         )
     count = {name: len(several) for name, several in values.items() if len(several) > 1}
     return Spread(found.deviation, found.degrees, count)
 
 
-def _measured(place: Place) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+def _measured(profile: Profile) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     """Return the metrics of all rows that have a value, by training."""
     return {
-        name: [(row, _valued(read_metrics(place, row))) for row in rows]
-        for name, rows in _trainings(place.params).items()
+        name: [(row, _valued(read_metrics(profile, row))) for row in rows]
+        for name, rows in _trainings(profile.params).items()
     }
 
 

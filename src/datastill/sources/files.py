@@ -28,7 +28,7 @@ from datastill.project import (
     Union,
     Videos,
 )
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.sources.video_frames import extract_frames
 from datastill.sources.videos import find_videos
 
@@ -38,50 +38,50 @@ _log = logging.getLogger(__name__)
 Refused = list[tuple[str, Refusal]]
 
 
-def all_sets(place: Place) -> tuple[dict[str, Coco], Refused]:
+def all_sets(profile: Profile) -> tuple[dict[str, Coco], Refused]:
     """Return val and all sets but unions, image files linked below `place.images`, and what is
     nowhere or cannot be read.
 
     Raises DataError where a set has another number of images than its `count`.
     """
-    data = _files(place)
+    data = _files(profile)
     sets: dict[str, Coco] = {}
     refused: Refused = []
     for name, spec in {"val": data.val, **data.sets}.items():
         if not isinstance(spec, Union):
-            sets[name], lost = one_set(place, name)
+            sets[name], lost = one_set(profile, name)
             refused += [(name, refusal) for refusal in lost]
     return sets, refused
 
 
-def one_set(place: Place, name: str) -> tuple[Coco, list[Refusal]]:
+def one_set(profile: Profile, name: str) -> tuple[Coco, list[Refusal]]:
     """Return one set that is no union, and what of it is nowhere or cannot be read.
 
     Raises DataError where nothing of it can be read.
     """
-    spec = _spec(place, name)
+    spec = _spec(profile, name)
     if isinstance(spec, AnnotatedImages):
-        return in_folders(place, name, members(place, name))
-    images, refused = _unlabelled(place, name, spec)
+        return in_folders(profile, name, members(profile, name))
+    images, refused = _unlabelled(profile, name, spec)
     if not images:
         first = f", {refused[0].file_name}: {refused[0].reason}" if refused else ""
         raise DataError(f"{_key(name)}: expected images, found none{first}")
-    return Coco(images, [], val_categories(place)), refused
+    return Coco(images, [], val_categories(profile)), refused
 
 
-def in_folders(place: Place, name: str, listed: Coco) -> tuple[Coco, list[Refusal]]:
+def in_folders(profile: Profile, name: str, listed: Coco) -> tuple[Coco, list[Refusal]]:
     """Return the members of an annotated set as they lie in its folders, and what is nowhere."""
-    spec = _spec(place, name)
-    folders = [_linked(place, folder) for folder in _sources(spec)]
+    spec = _spec(profile, name)
+    folders = [_linked(profile, folder) for folder in _sources(spec)]
     try:
         there, refused = located(listed, folders)
     except DataError as error:
         raise DataError(f"{_key(name)}: {error}") from None
-    return (_part(place, name, spec, there) if isinstance(spec, PartOfImages) else there), refused
+    return (_part(profile, name, spec, there) if isinstance(spec, PartOfImages) else there), refused
 
 
-def _part(place: Place, name: str, spec: PartOfImages, whole: Coco) -> Coco:
-    seen = _seen(place.images.absolute(), tuple(_Look(**image) for image in whole.images))
+def _part(profile: Profile, name: str, spec: PartOfImages, whole: Coco) -> Coco:
+    seen = _seen(profile.images.absolute(), tuple(_Look(**image) for image in whole.images))
     mine = part(whole, Span(**spec.part.model_dump()), seen)
     if not mine.images:
         raise DataError(
@@ -106,66 +106,68 @@ def _seen(root: Path, images: tuple[_Look, ...]) -> pd.DataFrame:
 
 
 def _unlabelled(
-    place: Place, name: str, spec: ImageFolder | Videos
+    profile: Profile, name: str, spec: ImageFolder | Videos
 ) -> tuple[list[Record], list[Refusal]]:
     if isinstance(spec, Videos):
-        count_videos(place, name, spec)
-        return _frames(place, name, spec)
-    images, refused = folder_images(_linked(place, spec.folder))
-    labelled = _files_of(place, spec.without)
-    images = [i for i in images if os.path.realpath(place.images / i["file_name"]) not in labelled]
+        count_videos(profile, name, spec)
+        return _frames(profile, name, spec)
+    images, refused = folder_images(_linked(profile, spec.folder))
+    labelled = _files_of(profile, spec.without)
+    images = [
+        i for i in images if os.path.realpath(profile.images / i["file_name"]) not in labelled
+    ]
     _check_count(name, spec.count, len(images) + len(refused), f"{spec.folder} holds as many")
     return images, refused
 
 
-def _files_of(place: Place, names: Sequence[str]) -> set[str]:
+def _files_of(profile: Profile, names: Sequence[str]) -> set[str]:
     """Return where the images really lie that the annotations of these sets list."""
     files = set()
     for name in names:
-        folders = [_linked(place, folder) for folder in _sources(_spec(place, name))]
-        there, _ = located(members(place, name), folders)
-        files |= {os.path.realpath(place.images / image["file_name"]) for image in there.images}
+        folders = [_linked(profile, folder) for folder in _sources(_spec(profile, name))]
+        there, _ = located(members(profile, name), folders)
+        files |= {os.path.realpath(profile.images / image["file_name"]) for image in there.images}
     return files
 
 
-def count_videos(place: Place, name: str, spec: Videos) -> int:
+def count_videos(profile: Profile, name: str, spec: Videos) -> int:
     """Return how many videos a set takes frames of; raises DataError where that is not `count`."""
-    _, videos = find_videos(_below(place, spec.videos))
+    _, videos = find_videos(_below(profile, spec.videos))
     _check_count(name, spec.count, len(videos), f"{spec.videos} has as many videos")
     return len(videos)
 
 
-def _spec(place: Place, name: str) -> AnnotatedImages | ImageFolder | Videos:
-    data = _files(place)
+def _spec(profile: Profile, name: str) -> AnnotatedImages | ImageFolder | Videos:
+    data = _files(profile)
     spec = data.val if name == "val" else data.sets[name]
     if isinstance(spec, Union):
         raise ParamsError(f"data.sets.{name} is a union, made of other sets")
     return spec
 
 
-def val_categories(place: Place) -> list[Record]:
+def val_categories(profile: Profile) -> list[Record]:
     """Return what val's annotations define for all sets: all categories that have a box or, of a
     task of keypoints, the one that has them.
     """
-    path = _below(place, _files(place).val.annotations)
+    path = _below(profile, _files(profile).val.annotations)
     try:
         coco = read_published(path)
-        boxes = place.params.task == "boxes"
+        boxes = profile.params.task == "boxes"
         return box_categories(coco) if boxes else [keypoint_category(coco)]
     except DataError as error:
         raise DataError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
 
 
-def members(place: Place, name: str) -> Coco:
+def members(profile: Profile, name: str) -> Coco:
     """Return the members of an annotated set and their annotations, from the files alone.
 
     Raises DataError where a file is malformed or the number of members is 0 or not the expected
     one.
     """
-    spec, categories = _spec(place, name), val_categories(place)
+    spec, categories = _spec(profile, name), val_categories(profile)
     if not isinstance(spec, AnnotatedImages):
         raise ParamsError(f"data.sets.{name} has no annotations")
-    path = _below(place, spec.annotations)
+    path = _below(profile, spec.annotations)
     listed = read_published(path)
     try:
         tidied, flat = tidy(listed, *categories)
@@ -173,7 +175,7 @@ def members(place: Place, name: str) -> Coco:
         raise DataError(f"{path}: {error}") from None
     if flat:
         _log.warning("%s: %d annotations have boxes without extent and are left out", path, flat)
-    others = [read_published(_below(place, other)) for other in spec.without]
+    others = [read_published(_below(profile, other)) for other in spec.without]
     kept = without(tidied, [image["id"] for other in others for image in other.images])
     gone = len(tidied.images) - len(kept.images)
     story = f"{spec.annotations} lists {len(tidied.images):,}"
@@ -198,14 +200,14 @@ def _key(name: str) -> str:
     return "data.val" if name == "val" else f"data.sets.{name}"
 
 
-def _frames(place: Place, name: str, spec: Videos) -> tuple[list[Record], list[Refusal]]:
-    source = _below(place, spec.videos)
+def _frames(profile: Profile, name: str, spec: Videos) -> tuple[list[Record], list[Refusal]]:
+    source = _below(profile, spec.videos)
     with Steps(f"frames of {name}", spec.per_video * len(find_videos(source)[1])) as steps:
         images, refused = extract_frames(
-            source, place.images / name, spec.seed, steps.advance, spec.per_video
+            source, profile.images / name, spec.seed, steps.advance, spec.per_video
         )
     if spec.repeats == "drop":
-        hashes = [likeness(_pixels(place, image)) for image in images]
+        hashes = [likeness(_pixels(profile, image)) for image in images]
         first = repeats(hashes, _SAME_FRAME)
         refused += [
             Refusal(image["file_name"], f"shows the same as {images[earlier]['file_name']}")
@@ -217,19 +219,19 @@ def _frames(place: Place, name: str, spec: Videos) -> tuple[list[Record], list[R
     return [{key: image[key] for key in kept} for image in images], refused
 
 
-def _pixels(place: Place, image: Record):  # type: ignore[no-untyped-def]
-    return read_image(place.images / image["file_name"]).permute(1, 2, 0).numpy()
+def _pixels(profile: Profile, image: Record):  # type: ignore[no-untyped-def]
+    return read_image(profile.images / image["file_name"]).permute(1, 2, 0).numpy()
 
 
-def restore(place: Place, folders: Collection[str]) -> None:
+def restore(profile: Profile, folders: Collection[str]) -> None:
     """Make the links and frames again that sets with files in these `folders` need."""
-    data = _files(place)
+    data = _files(profile)
     for name, spec in {"val": data.val, **data.sets}.items():
         for folder in _sources(spec):
             if _link_name(folder) in folders:
-                _linked(place, folder)
+                _linked(profile, folder)
         if isinstance(spec, Videos) and name in folders:
-            _frames(place, name, spec)
+            _frames(profile, name, spec)
 
 
 def _sources(spec: AnnotatedImages | ImageFolder | Videos | Union) -> Sequence[str]:
@@ -238,10 +240,10 @@ def _sources(spec: AnnotatedImages | ImageFolder | Videos | Union) -> Sequence[s
     return [spec.folder] if isinstance(spec, ImageFolder) else []
 
 
-def _linked(place: Place, folder: str) -> Folder:
+def _linked(profile: Profile, folder: str) -> Folder:
     """Return a folder of images, linked below `place.images` if it is there."""
-    check_links(_files(place))
-    path, link = _below(place, folder), place.images / _link_name(folder)
+    check_links(_files(profile))
+    path, link = _below(profile, folder), profile.images / _link_name(folder)
     target = path.resolve()
     if path.is_dir() and not (link.is_symlink() and link.resolve() == target):
         if link.is_dir() and not link.is_symlink():
@@ -271,12 +273,12 @@ def _link_name(folder: str) -> str:
     return "-".join(parts) or "root"
 
 
-def _below(place: Place, name: str) -> Path:
-    return Path(_files(place).root).expanduser() / name
+def _below(profile: Profile, name: str) -> Path:
+    return Path(_files(profile).root).expanduser() / name
 
 
-def _files(place: Place) -> FileData:
-    data = place.params.data
+def _files(profile: Profile) -> FileData:
+    data = profile.params.data
     if not isinstance(data, FileData):
-        raise DataError(f"profile {place.params.profile} has no files to gather its sets from")
+        raise DataError(f"profile {profile.params.profile} has no files to gather its sets from")
     return data

@@ -18,7 +18,7 @@ from datastill.images.load import Refusal
 from datastill.images.manifest import examine, read_column, write_sets
 from datastill.progress import Steps
 from datastill.project import DrawnData, DrawnImages, FileData, Union
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.sources import files as gather
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 
@@ -27,17 +27,17 @@ VAL = "val"
 _NAMED = 5  # of what is wrong in many places
 
 
-def run(place: Place) -> None:
+def run(profile: Profile) -> None:
     """Draw or gather all sets, look at every image and write the sets of those that are whole."""
-    data = place.params.data
-    sets = {drawn.name: _draw(place, drawn) for drawn in drawn_sets(place)}
+    data = profile.params.data
+    sets = {drawn.name: _draw(profile, drawn) for drawn in drawn_sets(profile)}
     refused: gather.Refused = []
     if isinstance(data, FileData):
-        sets, refused = gather.all_sets(place)
-    manifest, broken = _examine(place, sets)
+        sets, refused = gather.all_sets(profile)
+    manifest, broken = _examine(profile, sets)
     refused += _left_out(sets, broken)
     others = {name: coco for name, coco in sets.items() if name != VAL}
-    refused += _left_out(others, _leaked(place, sets[VAL], others, manifest))
+    refused += _left_out(others, _leaked(profile, sets[VAL], others, manifest))
     sets |= others
     if isinstance(data, FileData):
         _sealed(sets, manifest)
@@ -45,16 +45,16 @@ def run(place: Place) -> None:
         if isinstance(spec, Union):
             sets[name] = union([sets[part] for part in spec.union])
     for name, coco in sets.items():
-        draw_sheet(place, name, coco)
-    write_sets(place.work / "data", sets, manifest, refused)
-    _report(place, refused)
+        draw_sheet(profile, name, coco)
+    write_sets(profile.work / "data", sets, manifest, refused)
+    _report(profile, refused)
 
 
-def _examine(place: Place, sets: dict[str, Coco]) -> tuple[pd.DataFrame, list[Refusal]]:
+def _examine(profile: Profile, sets: dict[str, Coco]) -> tuple[pd.DataFrame, list[Refusal]]:
     images = [image for coco in sets.values() for image in coco.images]
     files = {image["file_name"]: image for image in images}
     with Steps("looking at every image", len(files)) as steps:
-        return examine(place.images, list(files.values()), steps.advance)
+        return examine(profile.images, list(files.values()), steps.advance)
 
 
 def _sealed(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
@@ -81,11 +81,11 @@ def _left_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str,
 
 
 def _leaked(
-    place: Place, val: Coco, others: dict[str, Coco], manifest: pd.DataFrame
+    profile: Profile, val: Coco, others: dict[str, Coco], manifest: pd.DataFrame
 ) -> list[Refusal]:
     """Return what of other sets is also in val, to be dropped; or refuse to go on."""
     leaks = find_leaks(val, others, manifest)
-    data = place.params.data
+    data = profile.params.data
     if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
         raise DataError(leak_text(leaks))
     return [Refusal(leak.file_name, leak.reason) for leak in leaks]
@@ -104,18 +104,18 @@ def many(what: str, places: Sequence[str]) -> str:
     return "\n  ".join([what, *places[:_NAMED], *more])
 
 
-def _report(place: Place, refused: list[tuple[str, Refusal]]) -> None:
+def _report(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
     for name, count in pd.Series([name for name, _ in refused]).value_counts().items():
         first = next(refusal for of, refusal in refused if of == name)
         _log.warning(
             "%s: goes on without %d images, such as %s: %s; all are in %s",
-            name, count, first.file_name, first.reason, place.work / "data" / "refused.csv",
+            name, count, first.file_name, first.reason, profile.work / "data" / "refused.csv",
         )  # fmt: skip
 
 
-def drawn_sets(place: Place) -> list[DrawnSet]:
+def drawn_sets(profile: Profile) -> list[DrawnSet]:
     """Return what is to be drawn, if anything; `val` alone is not scaled down."""
-    data, scaled = place.params.data, place.params.scaled
+    data, scaled = profile.params.data, profile.params.scaled
     if not isinstance(data, DrawnData):
         return []
     specs = [
@@ -127,49 +127,49 @@ def drawn_sets(place: Place) -> list[DrawnSet]:
     return [DrawnSet(number, *spec) for number, spec in enumerate(specs, start=1)]
 
 
-def load(place: Place, name: str) -> Coco:
+def load(profile: Profile, name: str) -> Coco:
     """Return an image set whose images are all there.
 
     DVC restores the JSON files of a clone or of another branch, not the images: drawn ones are
     drawn again, links and frames of videos made again, by one stage for all that wait for them.
     Raises DataError where that does not bring them back.
     """
-    coco = read_coco(place.image_set(name))
-    if _amiss(place, coco):
-        with FileLock(place.work / "images.lock"):
-            if _amiss(place, coco):
-                _make_again(place, name, coco)
-        if amiss := _amiss(place, coco):
+    coco = read_coco(profile.image_set(name))
+    if _amiss(profile, coco):
+        with FileLock(profile.work / "images.lock"):
+            if _amiss(profile, coco):
+                _make_again(profile, name, coco)
+        if amiss := _amiss(profile, coco):
             raise DataError(
                 f"{name}: {len(amiss)} images are gone or not those that stage data saw, such as "
-                f"{amiss[0]}; bring them back or run `datastill data{place.option}` again"
+                f"{amiss[0]}; bring them back or run `datastill data{profile.option}` again"
             )
     return coco
 
 
-def _amiss(place: Place, coco: Coco) -> list[str]:
+def _amiss(profile: Profile, coco: Coco) -> list[str]:
     """Return the images that are not there or, by their sizes, are not those of the manifest."""
-    missing = missing_images(place.images, coco)
-    if missing or not place.manifest.is_file():
+    missing = missing_images(profile.images, coco)
+    if missing or not profile.manifest.is_file():
         return missing
     names = [image["file_name"] for image in coco.images]
-    sizes, root = read_column(place.manifest, "size"), place.images.as_posix()
+    sizes, root = read_column(profile.manifest, "size"), profile.images.as_posix()
     return [n for n in names if str(Path(f"{root}/{n}").stat().st_size) != sizes.get(n)]
 
 
-def _make_again(place: Place, name: str, coco: Coco) -> None:
+def _make_again(profile: Profile, name: str, coco: Coco) -> None:
     _log.warning("images of %s are missing or other ones: making them again", name)
     folders = {image["file_name"].split("/")[0] for image in coco.images}
-    for drawn in drawn_sets(place):
+    for drawn in drawn_sets(profile):
         if drawn.name in folders:
-            _draw(place, drawn)
-    if isinstance(place.params.data, FileData):
-        gather.restore(place, folders)
+            _draw(profile, drawn)
+    if isinstance(profile.params.data, FileData):
+        gather.restore(profile, folders)
 
 
-def _draw(place: Place, drawn: DrawnSet) -> Coco:
-    data = place.params.data
+def _draw(profile: Profile, drawn: DrawnSet) -> Coco:
+    data = profile.params.data
     assert isinstance(data, DrawnData)
-    studio = Studio(place.images, (data.width, data.height), data.seed)
+    studio = Studio(profile.images, (data.width, data.height), data.seed)
     with Steps(f"drawing {drawn.name}", drawn.images) as steps:
         return draw_set(drawn, studio, steps.advance)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from datastill.coco.format import Coco, Record, Task, digest, write_text
-from datastill.coco.metadata import subject
+from datastill.coco.metadata import build_metadata
 from datastill.evaluation.bootstrap import bootstrap, interval, match, paired_interval
 from datastill.evaluation.coco_ap import AveragePrecision, evaluate
 from datastill.images.load import load_image
@@ -18,24 +18,24 @@ from datastill.instances import Instances
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
-from datastill.project.profile import Place
+from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment
 from datastill.stages import data
 from datastill.stages.annotate import check_model, inference
 from datastill.tracking.row_record import mirror_row
 
 
-def run(place: Place, row: str) -> None:
+def run(profile: Profile, row: str) -> None:
     """Score the model of `row` on val, with an interval; note it beside its provenance."""
-    params, code = place.params, code_version()
+    params, code = profile.params, code_version()
     params.row(row)  # an ensemble has a model, too, but no metrics
-    detector, card = load_detector(place.weights(row))
+    detector, card = load_detector(profile.weights(row))
     detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
-    val = data.load(place, data.VAL)
-    what = subject(val, params.task)
-    check_model(place, row, card, what)
-    once = inference(place, what, multi=False)
-    plain = _detect(place, detector, val, once)
+    val = data.load(profile, data.VAL)
+    what = build_metadata(val, params.task)
+    check_model(profile, row, card, what)
+    once = inference(profile, what, multi=False)
+    plain = _detect(profile, detector, val, once)
     matches = match(val, plain, params.task, sigmas=what.sigmas)
     metrics = {
         "row": row,
@@ -45,9 +45,9 @@ def run(place: Place, row: str) -> None:
         "instances": len(val.annotations),
         "interval": _rounded(interval(bootstrap(matches, params.evaluate.resamples))),
         "provenance": {
-            "weights": digest(place.weights(row)),
+            "weights": digest(profile.weights(row)),
             "fingerprint": card["fingerprint"],
-            "val": digest(place.image_set(data.VAL)),
+            "val": digest(profile.image_set(data.VAL)),
             "precision": once.precision,
             **({"oks": what.skeleton.oks()} if what.sigmas else {}),
             "code": code,
@@ -55,8 +55,8 @@ def run(place: Place, row: str) -> None:
         },
     }
     if row in params.evaluate.with_views:
-        all_views = inference(place, what, multi=True)
-        many = _detect(place, detector, val, all_views)
+        all_views = inference(profile, what, multi=True)
+        many = _detect(profile, detector, val, all_views)
         better = match(val, many, params.task, sigmas=what.sigmas)
         gain, bounds = paired_interval(matches, better, params.evaluate.resamples)
         metrics["with_views"] = {
@@ -66,26 +66,26 @@ def run(place: Place, row: str) -> None:
             "gain": round(gain, 2),
             "gain_interval": _rounded(bounds),
         }
-        _write(place.detections(row, all_views=True), many)
-    _write(place.detections(row), plain)
-    write_text(place.metrics(row), json.dumps(metrics, indent=2) + "\n")
-    mirror_row(place, row)
+        _write(profile.detections(row, all_views=True), many)
+    _write(profile.detections(row), plain)
+    write_text(profile.metrics(row), json.dumps(metrics, indent=2) + "\n")
+    mirror_row(profile, row)
 
 
 def _write(path: Path, detections: list[Record]) -> None:
     write_text(path, json.dumps(detections, separators=(",", ":")))
 
 
-def _detect(place: Place, detector: Detector, val: Coco, how: Inference) -> list[Record]:
+def _detect(profile: Profile, detector: Detector, val: Coco, how: Inference) -> list[Record]:
     """Return COCO results for every image of `val`."""
     results: list[Record] = []
-    batch = place.params.views.batch
+    batch = profile.params.views.batch
     with Steps(f"testing with {len(how.views)} view(s)", len(val.images)) as steps:
         for start in range(0, len(val.images), batch):
             records = val.images[start : start + batch]
-            pixels = [load_image(place.images, r) for r in records]
+            pixels = [load_image(profile.images, r) for r in records]
             for record, found in zip(records, predict(detector, pixels, how), strict=True):
-                as_task = as_box_results if place.params.task == "boxes" else as_results
+                as_task = as_box_results if profile.params.task == "boxes" else as_results
                 results += as_task(record["id"], found)
             steps.advance(len(records))
     return results

@@ -17,7 +17,7 @@ import torch
 from lightning_fabric import Fabric
 
 from datastill.coco.format import Coco, digest, read_coco, write_text
-from datastill.coco.metadata import Subject, subject
+from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import with_keypoints, with_objects
 from datastill.errors import DataError, TrainingError
 from datastill.model.checkpoint import load_into, save_weights
@@ -26,7 +26,7 @@ from datastill.model.precision import resolve_precision
 from datastill.model.pretrained import find_initial, start_from
 from datastill.progress import Steps
 from datastill.project import DistilledRow, SupervisedRow
-from datastill.project.profile import Place, check_annotated
+from datastill.project.profile import Profile, check_annotated
 from datastill.project.provenance import code_version, environment, fingerprint, training_code
 from datastill.stages import data
 from datastill.tracking.row_record import follower, mirror_row
@@ -44,33 +44,33 @@ class Materials:
     """What a row is trained on: the labelled set and, for a student, the generated annotations."""
 
     sets: tuple[Coco, ...]
-    subject: Subject
+    metadata: Metadata
     digests: dict[str, str]  # SHA-256 of each file, by what it is to the row
 
 
-def run(place: Place, row: str) -> None:
+def run(profile: Profile, row: str) -> None:
     """Train `row`, going on where a killed training stopped, on as many devices as asked for."""
-    place.params.row(row)
-    processes = count_processes(place)
+    profile.params.row(row)
+    processes = count_processes(profile)
     if processes > 1 and "WORLD_SIZE" not in os.environ:
-        _run_together(place, row, processes)
+        _run_together(profile, row, processes)
     else:
-        _run_here(place, row, launch(place.params.train.precision))
+        _run_here(profile, row, launch(profile.params.train.precision))
 
 
-def count_processes(place: Place) -> int:
+def count_processes(profile: Profile) -> int:
     """Return how many processes train together on this machine."""
-    asked = place.params.machine.processes
+    asked = profile.params.machine.processes
     return max(1, torch.cuda.device_count()) if asked == "auto" else asked
 
 
-def _run_together(place: Place, row: str, processes: int) -> None:
+def _run_together(profile: Profile, row: str, processes: int) -> None:
     """Let torchrun start this very command that many times; raises TrainingError if one fails."""
-    how = place.params.train
-    check_shares(how.batch, how.images_per_pass, processes)
-    _fresh_detector(place, row, _materials(place, row).subject)  # or it fails here, once
+    how = profile.params.train
+    check_shares(how.batch, how.micro_batch_size, processes)
+    _fresh_detector(profile, row, _materials(profile, row).metadata)  # or it fails here, once
     share = ("--standalone", "--nproc-per-node", str(processes))
-    command = ("-m", "datastill", "train", row, "--profile", place.params.profile)
+    command = ("-m", "datastill", "train", row, "--profile", profile.params.profile)
     together = subprocess.Popen([sys.executable, "-m", "torch.distributed.run", *share, *command])
     try:
         failed = together.wait() != 0
@@ -90,12 +90,12 @@ def _end(together: subprocess.Popen[bytes]) -> None:
             together.kill()
 
 
-def _run_here(place: Place, row: str, fabric: Fabric) -> None:
-    spec, params = place.params.row(row), place.params
-    check_shares(params.train.batch, params.train.images_per_pass, fabric.world_size)
+def _run_here(profile: Profile, row: str, fabric: Fabric) -> None:
+    spec, params = profile.params.row(row), profile.params
+    check_shares(params.train.batch, params.train.micro_batch_size, fabric.world_size)
     with fabric.rank_zero_first():
-        materials = _materials(place, row)
-        detector, initial = _fresh_detector(place, row, materials.subject)
+        materials = _materials(profile, row)
+        detector, initial = _fresh_detector(profile, row, materials.metadata)
     facts = {
         "row": spec.model_dump(exclude_none=True),
         "train": params.train.model_dump(exclude={"initial_files"}),
@@ -103,9 +103,9 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         "inputs": materials.digests,
         "initial": initial,
         "precision": resolve_precision(params.train.precision),
-        "categories": materials.subject.categories,
+        "categories": materials.metadata.categories,
     }
-    settings = _settings(place, row, fingerprint([facts, training_code()]))
+    settings = _settings(profile, row, fingerprint([facts, training_code()]))
     card = {
         **facts,
         "name": row,
@@ -114,48 +114,48 @@ def _run_here(place: Place, row: str, fabric: Fabric) -> None:
         "attempt": _attempt(settings),
         "parameters": count_parameters(detector),
         "processes": fabric.world_size,
-        "keypoints": materials.subject.skeleton.names,
+        "keypoints": materials.metadata.skeleton.names,
         "code": code_version(),
         **environment(),
     }
     if fabric.is_global_zero:
         write_text(settings.folder / "card.json", json.dumps(card, indent=2))
     began = time.monotonic()
-    _train(place, row, fabric, (detector, materials, settings))
+    _train(profile, row, fabric, (detector, materials, settings))
     if fabric.is_global_zero:
         card["seconds"] = round(time.monotonic() - began, 1)
         stable = {
             "row": row,
             "backbone": spec.backbone,
-            "start": start(place, row),
-            "keypoints": materials.subject.skeleton.names,
+            "start": start(profile, row),
+            "keypoints": materials.metadata.skeleton.names,
             "fingerprint": card["fingerprint"],
-            "categories": materials.subject.categories,
+            "categories": materials.metadata.categories,
         }
-        save_weights(place.weights(row), detector, stable)
-        _finish(place, row, settings.folder, card)
-        mirror_row(place, row)
+        save_weights(profile.weights(row), detector, stable)
+        _finish(profile, row, settings.folder, card)
+        mirror_row(profile, row)
 
 
 def _train(
-    place: Place, row: str, fabric: Fabric, what: tuple[Detector, Materials, Settings]
+    profile: Profile, row: str, fabric: Fabric, what: tuple[Detector, Materials, Settings]
 ) -> None:
     detector, materials, settings = what
-    how, iterations = place.params.train, settings.schedule.iterations
-    sampler = _sampler(place, row, materials, settings)
+    how, iterations = profile.params.train, settings.schedule.iterations
+    sampler = _sampler(profile, row, materials, settings)
     augmentation = Augmentation(
         (how.short_sides[0], how.short_sides[1]),
         how.long_side,
-        materials.subject.skeleton.swap,
-        strong=place.params.row(row).ablation.augmentation == "strong",
+        materials.metadata.skeleton.swap,
+        strong=profile.params.row(row).ablation.augmentation == "strong",
     )
     mine = sampler.part(fabric.global_rank, fabric.world_size)
-    labels = materials.subject.labels()
-    minibatches = Minibatches(materials.sets, place.images, mine, augmentation, labels)
+    labels = materials.metadata.labels()
+    minibatches = Minibatches(materials.sets, profile.images, mine, augmentation, labels)
     if not fabric.is_global_zero:
         train(fabric, detector, minibatches, settings, lambda *_: None)
         return
-    with follower(place, row), Steps(f"training {row}", iterations) as steps:
+    with follower(profile, row), Steps(f"training {row}", iterations) as steps:
         steps.start_at(resume_at(settings))
         train(
             fabric, detector, minibatches, settings,
@@ -163,72 +163,72 @@ def _train(
         )  # fmt: skip
 
 
-def _materials(place: Place, row: str) -> Materials:
-    spec = place.params.row(row)
-    paths = place.inputs(row)
-    useful = with_objects if place.params.task == "boxes" else with_keypoints
-    labelled = useful(data.load(place, spec.labelled))
+def _materials(profile: Profile, row: str) -> Materials:
+    spec = profile.params.row(row)
+    paths = profile.inputs(row)
+    useful = with_objects if profile.params.task == "boxes" else with_keypoints
+    labelled = useful(data.load(profile, spec.labelled))
     sets = [labelled]
     if isinstance(spec, DistilledRow):
-        data.load(place, spec.unlabelled)
-        check_annotated(place, row)
+        data.load(profile, spec.unlabelled)
+        check_annotated(profile, row)
         sets.append(read_coco(paths["generated"]))
     for path, coco in zip(paths.values(), sets, strict=True):
         if not coco.images:
             raise DataError(f"{path}: no image to train on")
     digests = {name: digest(path) for name, path in paths.items()}
-    return Materials(tuple(sets), subject(labelled, place.params.task), digests)
+    return Materials(tuple(sets), build_metadata(labelled, profile.params.task), digests)
 
 
-def _fresh_detector(place: Place, row: str, what: Subject) -> tuple[Detector, str]:
+def _fresh_detector(profile: Profile, row: str, what: Metadata) -> tuple[Detector, str]:
     """Return the untrained detector of `row` and the digest of its initial weights, or "random"."""
-    spec, begin = place.params.row(row), start(place, row)
+    spec, begin = profile.params.row(row), start(profile, row)
     torch.manual_seed(spec.seed)
     detector = build_detector(
         spec.backbone,
         len(what.skeleton),
         categories=len(what.categories),
-        thawed=begin == "random",
+        train_all_layers=begin == "random",
     )
     if begin == "random":
         return detector, "random"
     if begin == "teacher" and isinstance(spec, DistilledRow):
-        return detector, load_into(detector, place.weights(spec.teacher))
-    files = place.params.train.initial_files
+        return detector, load_into(detector, profile.weights(spec.teacher))
+    files = profile.params.train.initial_files
     return detector, start_from(find_initial(spec.backbone, files), detector)
 
 
-def start(place: Place, row: str) -> str:
+def start(profile: Profile, row: str) -> str:
     """Return which weights the training of `row` starts from: initial, random or teacher."""
-    return place.params.row(row).ablation.start or place.params.train.start
+    return profile.params.row(row).ablation.start or profile.params.train.start
 
 
-def _sampler(place: Place, row: str, materials: Materials, settings: Settings) -> MixedSampler:
-    how, iterations = place.params.train, settings.schedule.iterations
-    share = labelled_share(place, place.params.row(row))
+def _sampler(profile: Profile, row: str, materials: Materials, settings: Settings) -> MixedSampler:
+    how, iterations = profile.params.train, settings.schedule.iterations
+    share = labelled_share(profile, profile.params.row(row))
     sizes = tuple(len(coco.images) for coco in materials.sets)
     return MixedSampler(sizes, share, iterations, how.batch, settings.seed)
 
 
-def labelled_share(place: Place, row: SupervisedRow) -> float:
+def labelled_share(profile: Profile, row: SupervisedRow) -> float:
     """Return which share of a student's minibatches has human labels, in expectation."""
-    return row.ablation.labelled_share or place.params.train.labelled_share
+    return row.ablation.labelled_share or profile.params.train.labelled_share
 
 
-def _settings(place: Place, row: str, fingerprint: str) -> Settings:
-    how, spec = place.params.train, place.params.row(row)
-    iterations = place.params.scaled(spec.iterations)
+def _settings(profile: Profile, row: str, fingerprint: str) -> Settings:
+    how, spec = profile.params.train, profile.params.row(row)
+    iterations = profile.params.scaled(spec.iterations)
     return Settings(
-        schedule=Schedule(iterations, how.base_rate, how.warmup, tuple(how.drops)),
-        folder=place.training(row),
+        schedule=Schedule(iterations, how.base_lr, how.warmup, tuple(how.milestones)),
+        folder=profile.training(row),
         fingerprint=fingerprint,
         seed=spec.seed,
-        images_per_pass=how.images_per_pass,
+        micro_batch_size=how.micro_batch_size,
         momentum=how.momentum,
         weight_decay=how.weight_decay,
         checkpoint_every=how.checkpoint_every,
         log_every=how.log_every,
-        workers=place.params.machine.workers,
+        workers=profile.params.machine.workers,
     )
 
 
@@ -241,8 +241,8 @@ def _attempt(settings: Settings) -> str:
     return uuid.uuid4().hex
 
 
-def _finish(place: Place, row: str, folder: Path, card: dict[str, Any]) -> None:
+def _finish(profile: Profile, row: str, folder: Path, card: dict[str, Any]) -> None:
     """Move what the training leaves behind to the model; the state has done its work."""
-    write_text(place.model(row) / "card.json", json.dumps(card, indent=2))
-    shutil.copy(folder / "journal.jsonl", place.model(row) / "journal.jsonl")
+    write_text(profile.model(row) / "card.json", json.dumps(card, indent=2))
+    shutil.copy(folder / "journal.jsonl", profile.model(row) / "journal.jsonl")
     shutil.rmtree(folder)

@@ -7,7 +7,7 @@ turns, so the last one wins; a run that a killed process left RUNNING is put rig
 mirroring of its row.
 """
 
-from datastill.tracking.champion import Champion, crown
+from datastill.tracking.champion import Champion, promote
 from datastill.tracking.live import Follower, mirror_patiently
 from datastill.tracking.run_record import DataInput, RunRecord
 from datastill.tracking.store import Store
@@ -19,8 +19,8 @@ __all__ = [
     "Follower",
     "RunRecord",
     "Store",
-    "crown",
     "mirror",
     "mirror_patiently",
+    "promote",
     "runs",
 ]

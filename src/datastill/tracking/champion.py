@@ -44,7 +44,7 @@ class Champion:
         return {WEIGHTS: self.weights, CARD: digest(self.folder / "card.json")}
 
 
-def crown(store: Store, record: RunRecord, champion: Champion) -> str:
+def promote(store: Store, record: RunRecord, champion: Champion) -> str:
     """Log the model with the run of `record` and give it the alias; return its version.
 
     A model that has the alias already is not logged again. Raises DatastillError where the store

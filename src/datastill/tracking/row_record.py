@@ -10,56 +10,56 @@ from typing import Any
 
 from datastill.coco.format import digest, read_coco
 from datastill.project import Ablation, DistilledRow
-from datastill.project.profile import Place, read_facts
+from datastill.project.profile import Profile, read_facts
 from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
-from datastill.training.metrics_log import read_journal
+from datastill.training.metrics_log import read_metrics_log
 
 _REFUSED = r"[^\w .-]"  # characters that stand in no part of a metric's name
 
 
-def store(place: Place) -> Store:
+def store(profile: Profile) -> Store:
     """Return where the profile's runs are tracked."""
-    tracking = place.params.tracking
-    return Store(tracking.uri, f"datastill/{place.params.profile}", tracking.patience_seconds)
+    tracking = profile.params.tracking
+    return Store(tracking.uri, f"datastill/{profile.params.profile}", tracking.patience_seconds)
 
 
-def follower(place: Place, row: str) -> AbstractContextManager[object]:
+def follower(profile: Profile, row: str) -> AbstractContextManager[object]:
     """Return a context during which MLflow follows the training of `row`."""
-    return Follower(store(place), lambda: record(place, row))
+    return Follower(store(profile), lambda: record(profile, row))
 
 
-def mirror_row(place: Place, row: str) -> bool:
+def mirror_row(profile: Profile, row: str) -> bool:
     """Tell MLflow all about `row`; False, with a warning, where it does not answer in time."""
-    return mirror_patiently(store(place), lambda: record(place, row))
+    return mirror_patiently(store(profile), lambda: record(profile, row))
 
 
-def record(place: Place, row: str) -> RunRecord:
+def record(profile: Profile, row: str) -> RunRecord:
     """Return what the files of `row` say: of the training under way, or of the finished model."""
-    running = (place.training(row) / "card.json").is_file()
-    folder = place.training(row) if running else place.model(row)
+    running = (profile.training(row) / "card.json").is_file()
+    folder = profile.training(row) if running else profile.model(row)
     card = read_facts(folder / "card.json")
-    measured = {} if running else _measured(place, row)
+    measured = {} if running else _measured(profile, row)
     return RunRecord(
         row=row,
         fingerprint=card["fingerprint"],
         attempt=card["attempt"],
-        tags=_tags(place, row, card),
+        tags=_tags(profile, row, card),
         params=_flat("", {key: card[key] for key in ("row", "train", "iterations", "parameters")}),
-        history=[_train_metrics(point) for point in read_journal(folder / "journal.jsonl")],
-        metrics=measured | _annotation_metrics(place, row),
-        inputs=_inputs(place, row),
-        artifacts=_artifacts(place, row),
+        history=[_train_metrics(point) for point in read_metrics_log(folder / "journal.jsonl")],
+        metrics=measured | _annotation_metrics(profile, row),
+        inputs=_inputs(profile, row),
+        artifacts=_artifacts(profile, row),
         status="RUNNING" if running else "FINISHED",
     )
 
 
-def _tags(place: Place, row: str, card: dict[str, Any]) -> dict[str, str]:
-    spec = place.params.row(row)
+def _tags(profile: Profile, row: str, card: dict[str, Any]) -> dict[str, str]:
+    spec = profile.params.row(row)
     tags = {
         "role": "supervised",
         "setting": spec.labelled,
         "labelled": spec.labelled,
-        "task": place.params.task,
+        "task": profile.params.task,
         "backbone": spec.backbone,
         "seed": str(spec.seed),
         "git commit": card["code"],
@@ -73,7 +73,7 @@ def _tags(place: Place, row: str, card: dict[str, Any]) -> dict[str, str]:
             "unlabelled": spec.unlabelled,
             "teacher": spec.teacher,
         }
-        if warnings := read_facts(place.annotation_card(row)).get("warnings"):
+        if warnings := read_facts(profile.annotation_card(row)).get("warnings"):
             tags["warnings"] = "; ".join(warnings)
     return tags | ({"role": "ablation"} if spec.ablation != Ablation() else {})
 
@@ -83,10 +83,10 @@ def _train_metrics(point: dict[str, float]) -> dict[str, float]:
     return {key if key in kept else f"train/{key}": value for key, value in point.items()}
 
 
-def _measured(place: Place, row: str) -> dict[str, float]:
+def _measured(profile: Profile, row: str) -> dict[str, float]:
     """Return the AP of this very model; numbers of an earlier one are none of its business."""
-    metrics = read_facts(place.metrics(row))
-    weights = place.weights(row)
+    metrics = read_facts(profile.metrics(row))
+    weights = profile.weights(row)
     if not weights.is_file() or metrics.get("provenance", {}).get("weights") != digest(weights):
         return {}
     named = {f"val/{metrics['task']}/{key}": metrics[key] for key in metrics if key[:2] == "ap"}
@@ -97,8 +97,8 @@ def _measured(place: Place, row: str) -> dict[str, float]:
     return {name: value for name, value in named.items() if isinstance(value, int | float)}
 
 
-def _annotation_metrics(place: Place, row: str) -> dict[str, float]:
-    card = read_facts(place.annotation_card(row))
+def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
+    card = read_facts(profile.annotation_card(row))
     if not card:
         return {}
     thresholds = card["thresholds"]
@@ -117,13 +117,13 @@ def _annotation_metrics(place: Place, row: str) -> dict[str, float]:
     return {f"annotations/{name}": value for name, value in numbers.items()}
 
 
-def _inputs(place: Place, row: str) -> list[DataInput]:
-    spec = place.params.row(row)
-    files = {context: (path.stem, path) for context, path in place.inputs(row).items()}
+def _inputs(profile: Profile, row: str) -> list[DataInput]:
+    spec = profile.params.row(row)
+    files = {context: (path.stem, path) for context, path in profile.inputs(row).items()}
     if isinstance(spec, DistilledRow):
-        files["generated"] = (f"generated for {row}", place.annotations(row))
-        files["unlabelled"] = (spec.unlabelled, place.image_set(spec.unlabelled))
-    files["val"] = ("val", place.image_set("val"))
+        files["generated"] = (f"generated for {row}", profile.annotations(row))
+        files["unlabelled"] = (spec.unlabelled, profile.image_set(spec.unlabelled))
+    files["val"] = ("val", profile.image_set("val"))
     return [
         _input(context, name, path) for context, (name, path) in files.items() if path.is_file()
     ]
@@ -142,17 +142,17 @@ def _content(path: Path, state: tuple[int, int]) -> tuple[str, dict[str, int]]:
     return digest(path), {"images": len(coco.images), "instances": len(coco.annotations)}
 
 
-def _artifacts(place: Place, row: str) -> dict[str, Path]:
-    spec = place.params.row(row)
+def _artifacts(profile: Profile, row: str) -> dict[str, Path]:
+    spec = profile.params.row(row)
     files = {
-        "metrics.json": place.metrics(row),
-        f"sets/{spec.labelled}.png": place.sheet(spec.labelled),
+        "metrics.json": profile.metrics(row),
+        f"sets/{spec.labelled}.png": profile.sheet(spec.labelled),
     }
     if isinstance(spec, DistilledRow):
         files |= {
-            "annotations.json": place.annotation_card(row),
-            "annotated.png": place.sheet(row),
-            f"sets/{spec.unlabelled}.png": place.sheet(spec.unlabelled),
+            "annotations.json": profile.annotation_card(row),
+            "annotated.png": profile.sheet(row),
+            f"sets/{spec.unlabelled}.png": profile.sheet(spec.unlabelled),
         }
     return files
 

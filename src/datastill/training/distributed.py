@@ -27,10 +27,11 @@ def launch(precision: Choice) -> Fabric:
     return fabric
 
 
-def check_shares(batch: int, images_per_pass: int, processes: int) -> None:
+def check_shares(batch: int, micro_batch_size: int, processes: int) -> None:
     """Raise TrainingError unless every process makes equally many whole passes of a batch."""
-    if batch % (images_per_pass * processes):
+    if batch % (micro_batch_size * processes):
         raise TrainingError(
-            f"a batch of {batch} images makes no equal passes of {images_per_pass} for {processes} "
-            "processes: change train.batch, train.images_per_pass or machine.processes"
+            f"a batch of {batch} images makes no equal passes of {micro_batch_size} for "
+            f"{processes} processes: change train.batch, train.micro_batch_size or "
+            "machine.processes"
         )

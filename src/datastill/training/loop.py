@@ -20,7 +20,7 @@ from datastill.images.load import unit_interval
 from datastill.model.checkpoint import load_state, save_state
 from datastill.model.detector import Batch
 from datastill.training.dataset import Example
-from datastill.training.metrics_log import Journal
+from datastill.training.metrics_log import MetricsLog
 from datastill.training.schedule import Schedule
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Settings:
 
     folder            where state and journal live until the training is done
     fingerprint       of everything that decides the result; a state with another one is not resumed
-    images_per_pass   images of a minibatch that pass the network at once
+    micro_batch_size   images of a minibatch that pass the network at once
     checkpoint_every  iterations between states: what a kill can cost
     log_every         iterations between journal entries
     workers           processes that load images; 0 loads between steps
@@ -42,7 +42,7 @@ class Settings:
     folder: Path
     fingerprint: str
     seed: int
-    images_per_pass: int
+    micro_batch_size: int
     momentum: float
     weight_decay: float
     checkpoint_every: int
@@ -59,8 +59,8 @@ def train(
 ) -> None:
     """Train `detector` in place, a minibatch per iteration of the schedule.
 
-    A minibatch passes the network `images_per_pass` images at a time; its loss is the mean over the
-    passes, whichever of `fabric`'s processes makes them. `minibatches` are this process's part.
+    A minibatch passes the network `micro_batch_size` images at a time; its loss is the mean over
+    the passes, whichever of `fabric`'s processes makes them. `minibatches` are this process's part.
     It goes on from the state in `settings.folder` if there is one: killed and resumed, it ends with
     the bits of an undisturbed training on the same machine. `advance` hears the iteration and its
     losses. Raises TrainingError, naming the images, where a loss is no finite number.
@@ -68,7 +68,7 @@ def train(
     schedule = settings.schedule
     optimizer = SGD(
         detector.parameters(),
-        lr=schedule.base_rate,
+        lr=schedule.base_lr,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
@@ -82,7 +82,9 @@ def train(
     if state:  # only now: momenta take the device of their weights
         optimizer.load_state_dict(state["optimizer"])
     learner = Learner(fabric, model, optimizer)
-    journal = Journal(settings.folder / "journal.jsonl", start) if fabric.is_global_zero else None
+    journal = (
+        MetricsLog(settings.folder / "journal.jsonl", start) if fabric.is_global_zero else None
+    )
     for iteration, examples in _load(
         minibatches, range(start, schedule.iterations), settings.workers
     ):
@@ -116,7 +118,7 @@ def _step(
     rate = settings.schedule.rate(iteration)
     for group in learner.optimizer.param_groups:
         group["lr"] = rate
-    size = settings.images_per_pass
+    size = settings.micro_batch_size
     passes = [examples[start : start + size] for start in range(0, len(examples), size)]
     learner.optimizer.zero_grad()
     sums: dict[str, Tensor] = {}
@@ -144,7 +146,7 @@ def _losses(learner: Learner, examples: list[Example], iteration: int) -> dict[s
         ids = ", ".join(str(example.image_id) for example in examples)
         raise TrainingError(
             f"iteration {iteration}: the loss is {total.item()} on images {ids}; "
-            "check their annotations or lower train.base_rate"
+            "check their annotations or lower train.base_lr"
         )
     return {"loss": total, **{name.removeprefix("loss_"): part for name, part in parts.items()}}
 
@@ -155,7 +157,7 @@ def _refuse_broken(detector: nn.Module, iteration: int) -> None:
     if broken:
         raise TrainingError(
             f"iteration {iteration}: {len(broken)} weights are no finite numbers, such as "
-            f"{broken[0]}; lower train.base_rate"
+            f"{broken[0]}; lower train.base_lr"
         )
 
 

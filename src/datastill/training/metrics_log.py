@@ -9,11 +9,11 @@ from pathlib import Path
 from datastill.coco.format import write_text
 
 
-class Journal:
+class MetricsLog:
     """Lines of JSON, one per logged step; steps that a resumed training repeats are taken back."""
 
     def __init__(self, path: Path, resume_at: int) -> None:
-        kept = [entry for entry in read_journal(path) if entry["step"] < resume_at]
+        kept = [entry for entry in read_metrics_log(path) if entry["step"] < resume_at]
         write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._file = path.open("a")
 
@@ -28,7 +28,7 @@ class Journal:
         self._file.close()
 
 
-def read_journal(path: Path) -> list[dict[str, float]]:
+def read_metrics_log(path: Path) -> list[dict[str, float]]:
     """Return all whole lines of the journal at `path`, [] where there is none."""
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Schedule:
-    """Step decay: `base_rate` times `factor` for every one of `drops` (shares) that has passed."""
+    """Step decay: `base_lr` times `factor` for every one of `milestones` that has passed."""
 
     iterations: int
-    base_rate: float
+    base_lr: float
     warmup: int
-    drops: tuple[float, ...] = (0.7, 0.9)
+    milestones: tuple[float, ...] = (0.7, 0.9)
     factor: float = 0.1
 
     def rate(self, iteration: int) -> float:
         """Return the learning rate of `iteration`, the first being 0."""
-        passed = sum(iteration >= round(drop * self.iterations) for drop in self.drops)
+        passed = sum(iteration >= round(drop * self.iterations) for drop in self.milestones)
         ramp = min(1.0, (iteration + 1) / max(1, self.warmup))
-        return self.base_rate * ramp * self.factor**passed
+        return self.base_lr * ramp * self.factor**passed

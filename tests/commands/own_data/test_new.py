@@ -17,7 +17,7 @@ from places import ROOT
 from tiny import HEIGHT, WIDTH, picture, write_video
 
 from datastill.coco.format import PERSON, read_coco
-from datastill.coco.metadata import subject
+from datastill.coco.metadata import build_metadata
 from datastill.project import load_params
 
 PEOPLE = {**PERSON, "id": 7}  # ids need not start at 1, nor follow each other
@@ -194,7 +194,7 @@ def test_where_there_is_a_gpu_the_papers_model_is_chosen(project, run, monkeypat
     params = project.params()
     how, row = params.train, params.supervised["labelled"]
     assert (row.backbone, row.iterations) == ("resnet50", 1_000)
-    assert (how.base_rate, how.warmup, how.images_per_pass) == (0.02, 250, 2)
+    assert (how.base_lr, how.warmup, how.micro_batch_size) == (0.02, 250, 2)
     assert (params.views.batch, params.views.long_side) == (8, 5 * params.views.plain_short_side)
     assert (params.machine.processes, params.machine.workers) == ("auto", 4)
 
@@ -315,7 +315,7 @@ def test_any_skeleton_makes_a_profile(project, run):
     assert "hand 18; 2.0 of 2 keypoints marked on each" in whole(run, *OTHERS)
     assert run("data", "--profile", "own")[0] == 0
     for name in ("labelled", "unlabelled", "val"):
-        what = subject(project.set(name), "keypoints")
+        what = build_metadata(project.set(name), "keypoints")
         assert (what.skeleton.swap, what.sigmas) == ((1, 0), (0.03, 0.09))
 
 

@@ -52,5 +52,5 @@ def shorten(path):
     params = yaml.safe_load(path.read_text())
     for name, row in [*params["supervised"].items(), *params["distilled"].items()]:
         row["iterations"] = ITERATIONS.get(name, 18)
-    params["train"] |= {"batch": 4, "images_per_pass": 4, "warmup": 4}
+    params["train"] |= {"batch": 4, "micro_batch_size": 4, "warmup": 4}
     path.write_text(yaml.safe_dump(params, sort_keys=False))

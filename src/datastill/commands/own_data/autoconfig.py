@@ -32,9 +32,9 @@ class Hardware:
     backbone: str
     sides: tuple[int, int]
     iterations: tuple[int, int]
-    base_rate: float
+    base_lr: float
     warmup: int
-    images_per_pass: int
+    micro_batch_size: int
     views_batch: int
     processes: int | str
     workers: int

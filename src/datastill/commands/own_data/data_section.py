@@ -7,31 +7,31 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from datastill.commands.own_data.inputs import Brought
+from datastill.commands.own_data.inputs import Inputs
 from datastill.commands.own_data.inspect import Survey
 
 _FRAMES = 10  # of a video: neighbours show the same, and `repeats: drop` leaves those out
 _MOST_WATCHED = 20_000  # files: DVC looks at each before every run
 
 
-def section(brought: Brought, found: Survey) -> dict[str, Any]:
+def section(inputs: Inputs, found: Survey) -> dict[str, Any]:
     """Return section `data` of params.yaml."""
-    root = _root(brought)
-    labels = _annotated(root, brought.labelled, brought.images)
+    root = _root(inputs)
+    labels = _annotated(root, inputs.labelled, inputs.images)
     parts = {name: labels | {"part": asdict(span)} for name, span in found.spans.items()}
     sets = {"labelled": parts.get("labelled", labels)}
-    if brought.unlabelled:
-        sets["unlabelled"] = _others(root, brought.unlabelled, brought.division.seed, found.videos)
+    if inputs.unlabelled:
+        sets["unlabelled"] = _others(root, inputs.unlabelled, inputs.division.seed, found.videos)
     else:
         sets |= {"unlabelled": parts["unlabelled"], "all": {"union": ["labelled", "unlabelled"]}}
-    val_images = brought.val_images or brought.images
+    val_images = inputs.val_images or inputs.images
     return {
         "source": "files",
-        "watched": _watched(root) or _shown(brought.labelled).as_posix(),
+        "watched": _watched(root) or _shown(inputs.labelled).as_posix(),
         "root": root.as_posix(),
         "leaks": "drop",
         "sets": sets,
-        "val": _annotated(root, brought.val, val_images) if brought.val else parts["val"],
+        "val": _annotated(root, inputs.val, val_images) if inputs.val else parts["val"],
     }
 
 
@@ -54,11 +54,11 @@ def _others(root: Path, source: Path, seed: int, videos: int) -> dict[str, Any]:
     return {"videos": _below(root, source), **frames}
 
 
-def _root(brought: Brought) -> Path:
+def _root(inputs: Inputs) -> Path:
     """Return the folder that all is below: relative where that is in the project."""
-    files = [path for path in (brought.labelled, brought.val) if path]
-    folders = [path for path in (brought.images, brought.val_images) if path]
-    if other := brought.unlabelled:
+    files = [path for path in (inputs.labelled, inputs.val) if path]
+    folders = [path for path in (inputs.images, inputs.val_images) if path]
+    if other := inputs.unlabelled:
         (files if other.is_file() else folders).append(other)
     places = [path.absolute() for path in folders] + [path.absolute().parent for path in files]
     return _shown(Path(os.path.commonpath([os.path.normpath(place) for place in places])))

@@ -47,7 +47,7 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Brought:
+class Inputs:
     """What somebody brings: labels with the folder of their images, and what else there is."""
 
     labelled: Path
@@ -84,7 +84,7 @@ class Brought:
 
 
 @dataclass(frozen=True)
-class Seen:
+class InspectedSet:
     """A set whose files were opened; their names start with the set's.
 
     videos  how many there are, where the images are to be frames of them
@@ -106,7 +106,7 @@ def learnable(path: Path, coco: Coco, task: str) -> Coco:
         raise DataError(f"{path}: {error}") from None
 
 
-def annotated(name: str, labels: Path, coco: Coco, folder: Path) -> Seen:
+def annotated(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet:
     """Open the images that `labels` lists; raises DataError where some are not in `folder`."""
     place = folder.resolve()
     if not place.is_dir():
@@ -123,7 +123,7 @@ def annotated(name: str, labels: Path, coco: Coco, folder: Path) -> Seen:
     return _opened(name, there, place)
 
 
-def _opened(name: str, coco: Coco, folder: Path) -> Seen:
+def _opened(name: str, coco: Coco, folder: Path) -> InspectedSet:
     with Steps(f"looking at {name}", len(coco.images)) as steps:
         manifest, refused = examine(folder.parent, coco.images, steps.advance)
     if coco.images and len(refused) == len(coco.images):
@@ -133,14 +133,14 @@ def _opened(name: str, coco: Coco, folder: Path) -> Seen:
     whole = only(coco, [image for image in coco.images if image["file_name"] not in lost])
     images = [{**i, "file_name": _renamed(name, i["file_name"])} for i in whole.images]
     names = [_renamed(name, file_name) for file_name in manifest["file_name"]]
-    return Seen(replace(whole, images=images), manifest.assign(file_name=names), refused)
+    return InspectedSet(replace(whole, images=images), manifest.assign(file_name=names), refused)
 
 
 def _renamed(name: str, file_name: str) -> str:
     return f"{name}/{file_name.partition('/')[2]}"
 
 
-def unlabelled(source: Path, labelled: Seen) -> Seen:
+def unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
     """Open the images, or count the videos, of a folder, or take a video or a list of them.
 
     Raises DataError where it has neither, or both.
@@ -166,5 +166,5 @@ def unlabelled(source: Path, labelled: Seen) -> Seen:
     return replace(seen, refused=refused + seen.refused)
 
 
-def _to_come(categories: list[Record], videos: int) -> Seen:
-    return Seen(Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS)), [], videos)
+def _to_come(categories: list[Record], videos: int) -> InspectedSet:
+    return InspectedSet(Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS)), [], videos)

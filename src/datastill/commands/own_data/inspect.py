@@ -13,7 +13,13 @@ from datastill.coco.format import Coco
 from datastill.coco.formats import read_labels
 from datastill.coco.lint import find_faults
 from datastill.coco.subsets import only, with_keypoints, with_objects
-from datastill.commands.own_data.inputs import Brought, Seen, annotated, learnable, unlabelled
+from datastill.commands.own_data.inputs import (
+    Inputs,
+    InspectedSet,
+    annotated,
+    learnable,
+    unlabelled,
+)
 from datastill.errors import DataError
 from datastill.images.leaks import find_leaks
 from datastill.images.load import Refusal
@@ -36,29 +42,29 @@ class Survey:
     videos: int = 0
 
 
-def survey(brought: Brought) -> Survey:
+def survey(inputs: Inputs) -> Survey:
     """Open all that is brought; raises DataError for the first thing that makes no profile."""
-    brought.check()
-    labels = read_labels(brought.labelled)
-    task = brought.task or ("keypoints" if labels.keypoint_names() else "boxes")
-    learnt = learnable(brought.labelled, labels, task)
-    whole = annotated("labelled", brought.labelled, learnt, brought.images)
+    inputs.check()
+    labels = read_labels(inputs.labelled)
+    task = inputs.task or ("keypoints" if labels.keypoint_names() else "boxes")
+    learnt = learnable(inputs.labelled, labels, task)
+    whole = annotated("labelled", inputs.labelled, learnt, inputs.images)
     found = Survey(task, {"labelled": whole.coco}, refused={"labelled": whole.refused})
     found.notes += _left_out(labels, learnt)
-    labelled = [(brought.images, whole)]
-    if brought.val:
-        val = _val(brought, brought.val, labels, task)
+    labelled = [(inputs.images, whole)]
+    if inputs.val:
+        val = _val(inputs, inputs.val, labels, task)
         found.sets["val"], found.refused["val"] = val.coco, val.refused
         found.notes += _shared(whole, val)
-        labelled.append((brought.val_images or brought.images, val))
-    _divide(brought, whole, found)
-    if brought.unlabelled:
-        everything = unlabelled(brought.unlabelled, whole)
-        others = _others(brought.unlabelled, labelled, everything)
+        labelled.append((inputs.val_images or inputs.images, val))
+    _divide(inputs, whole, found)
+    if inputs.unlabelled:
+        everything = unlabelled(inputs.unlabelled, whole)
+        others = _others(inputs.unlabelled, labelled, everything)
         found.sets["unlabelled"], found.refused["unlabelled"] = others.coco, others.refused
         found.videos = others.videos
         if left_out := len(everything.coco.images) - len(others.coco.images):
-            found.notes.append(f"{left_out:,} images in {brought.unlabelled} are labelled ones")
+            found.notes.append(f"{left_out:,} images in {inputs.unlabelled} are labelled ones")
     _check_enough(found)
     for name, coco in found.sets.items():
         found.notes += [f"{name}: {peculiar}" for peculiar in _peculiarities(coco)]
@@ -81,14 +87,14 @@ def _left_out(labels: Coco, learnt: Coco) -> Iterator[str]:
         yield f"{flat:,} annotations have boxes without extent and are left out"
 
 
-def _val(brought: Brought, path: Path, labels: Coco, task: str) -> Seen:
+def _val(inputs: Inputs, path: Path, labels: Coco, task: str) -> InspectedSet:
     theirs = read_labels(path)
-    _same_categories(brought, labels, theirs, task)
+    _same_categories(inputs, labels, theirs, task)
     learnt = learnable(path, theirs, task)
-    return annotated("val", path, learnt, brought.val_images or brought.images)
+    return annotated("val", path, learnt, inputs.val_images or inputs.images)
 
 
-def _same_categories(brought: Brought, ours: Coco, theirs: Coco, task: str) -> None:
+def _same_categories(inputs: Inputs, ours: Coco, theirs: Coco, task: str) -> None:
     """Raise DataError where the two files mean different things by their category ids."""
     one, other = (_meaning(coco, task) for coco in (ours, theirs))
     if one != other:
@@ -97,7 +103,7 @@ def _same_categories(brought: Brought, ours: Coco, theirs: Coco, task: str) -> N
             ", ".join(f"{i} {name}" for i, (name, _) in each[:5]) for each in differing
         )
         raise DataError(
-            f"{brought.labelled} and {brought.val}: expected the same categories in both, found "
+            f"{inputs.labelled} and {inputs.val}: expected the same categories in both, found "
             f"{found or 'none'} only in the first and {wanted or 'none'} only in the second; give "
             "the same ids, names and keypoints to what is the same"
         )
@@ -112,7 +118,7 @@ def _meaning(coco: Coco, task: str) -> Mapping[int, tuple[str, tuple[str, ...]]]
     }
 
 
-def _shared(whole: Seen, val: Seen) -> Iterator[str]:
+def _shared(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
     """Yield what is alike in labels and val; raise DataError where an image is in both."""
     manifest = pd.concat([whole.manifest, val.manifest])
     leaks = find_leaks(val.coco, {"labelled": whole.coco}, manifest)
@@ -128,10 +134,10 @@ def _shared(whole: Seen, val: Seen) -> Iterator[str]:
         yield f"{len(leaks):,} labelled images resemble val and will be left out, such as {first}"
 
 
-def _divide(brought: Brought, whole: Seen, found: Survey) -> None:
+def _divide(inputs: Inputs, whole: InspectedSet, found: Survey) -> None:
     """Make the sets that come of the one file with labels."""
-    how, count = brought.division, len(whole.coco.images)
-    held = 0 if brought.val else how.held_out(count)
+    how, count = inputs.division, len(whole.coco.images)
+    held = 0 if inputs.val else how.held_out(count)
     seed, only_some = how.seed, how.label_only
     if only_some is not None and not 0 < only_some < count - held:
         raise DataError(
@@ -149,7 +155,9 @@ def _divide(brought: Brought, whole: Seen, found: Survey) -> None:
         found.sets[name] = part(whole.coco, span, whole.manifest)
 
 
-def _others(source: Path, labelled: Sequence[tuple[Path, Seen]], seen: Seen) -> Seen:
+def _others(
+    source: Path, labelled: Sequence[tuple[Path, InspectedSet]], seen: InspectedSet
+) -> InspectedSet:
     """Return the unlabelled images less the labelled files; raise DataError where none is left."""
     files = {os.path.realpath(at / _file(i)) for at, each in labelled for i in each.coco.images}
     here = source.resolve()

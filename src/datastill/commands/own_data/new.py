@@ -25,7 +25,7 @@ from datastill.commands.own_data.autoconfig import (
     choose,
     statistics,
 )
-from datastill.commands.own_data.inputs import Brought
+from datastill.commands.own_data.inputs import Inputs
 from datastill.commands.own_data.inspect import Survey, survey
 from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
@@ -41,7 +41,7 @@ _SUITES_OWN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 _DETECTRON_LONG = 5  # sides: its views are cut short at 4000 of 800
 
 
-def run(name: str, brought: Brought, rounds: int = 1) -> str:
+def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
     """Write `pipelines/<name>/`, all of it or nothing; return what was found, chosen and goes on.
 
     Of several `rounds`, each has the student of the one before as its teacher.
@@ -49,15 +49,15 @@ def run(name: str, brought: Brought, rounds: int = 1) -> str:
     Raises ParamsError for a name that cannot be one, DataError for data that make no profile.
     """
     _check_name(name)
-    found = survey(brought)
+    found = survey(inputs)
     hardware = GPU if torch.cuda.is_available() else CPU
     chosen = choose(statistics(found.sets["labelled"], found.task), hardware, found.task)
-    data = own_data.section(brought, found)
+    data = own_data.section(inputs, found)
     if own_data.unwatched(data):
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         found.notes.append(f"DVC watches {data['watched']} alone; after other changes: {again}")
     lines = [*describe(found), *_decided(chosen)]
-    values = _values(name, brought, found, chosen)
+    values = _values(name, inputs, found, chosen)
     text = own_params(values, data, _views(chosen), lines, rounds)
     _write(name, text)
     steps = [f"datastill plan {name}", f"dvc repro {PIPELINES / name / STAGES}"]
@@ -92,11 +92,11 @@ def _views(chosen: Choices) -> list[int]:
     return [chosen.side(view) for view in PAPER_VIEWS]
 
 
-def _values(name: str, brought: Brought, found: Survey, chosen: Choices) -> dict[str, Any]:
+def _values(name: str, inputs: Inputs, found: Survey, chosen: Choices) -> dict[str, Any]:
     return {
         "profile": name,
         "task": found.task,
-        "seed": brought.division.seed,
+        "seed": inputs.division.seed,
         "batch": BATCH,
         **asdict(chosen.hardware),
         "warmup": min(chosen.hardware.warmup, chosen.iterations // 4),
