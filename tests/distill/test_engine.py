@@ -1,8 +1,8 @@
 """Which engine looks at unlabelled images is the params' choice."""
 
+from datastill.project.image_sets import load
 from datastill.project.profile import Profile
 from datastill.stages import annotate
-from datastill.stages.data import load
 
 
 def test_ray_is_asked_where_the_params_say_so(profile, monkeypatch):

@@ -23,6 +23,7 @@ from places import ROOT
 from tiny import HEIGHT, WIDTH, picture, write_video
 
 from datastill.coco.format import PERSON, read_coco
+from datastill.commands.restore import load_restored
 from datastill.project.profile import open_profile
 from datastill.sources import files as gather
 from datastill.stages import data
@@ -272,10 +273,10 @@ def test_links_and_frames_that_are_gone_are_made_again(gathered, tmp_path, monke
     shutil.rmtree(project.images)
     monkeypatch.chdir(root)
     profile = open_profile("coco")
-    assert ids(data.load(profile, "co-115")) == IDS["co-115"]
+    assert ids(load_restored(profile, "co-115")) == IDS["co-115"]
     assert [path.name for path in project.images.iterdir()] == ["train2017"]
     assert project.images.joinpath("train2017").resolve() == root / "coco/train2017"
-    assert data.load(profile, "s1m-180") == gathered.set("s1m-180")
+    assert load_restored(profile, "s1m-180") == gathered.set("s1m-180")
     assert project.contents("work/coco/images/s1m-180") == frames
 
 
@@ -293,7 +294,7 @@ def test_stages_that_miss_the_same_images_make_them_again_once(gathered, tmp_pat
 
     monkeypatch.setattr(gather, "restore", slowly)
     with ThreadPoolExecutor() as pool:
-        loaded = list(pool.map(lambda _: data.load(open_profile("coco"), "s1m-180"), range(3)))
+        loaded = list(pool.map(lambda _: load_restored(open_profile("coco"), "s1m-180"), range(3)))
     assert made == [{"s1m-180"}]
     assert loaded == [gathered.set("s1m-180")] * 3
 
@@ -309,10 +310,10 @@ def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
     shutil.rmtree(root / "work/coco/images")  # links to the first project
     picture.write_bytes(picture.read_bytes() + b"\0")
     with pytest.raises(data.DataError, match=told):
-        data.load(open_profile("coco"), "val")
+        load_restored(open_profile("coco"), "val")
     picture.unlink()
     with pytest.raises(data.DataError, match=told):
-        data.load(open_profile("coco"), "val")
+        load_restored(open_profile("coco"), "val")
 
 
 def test_other_pictures_of_the_same_names_are_another_set(project, run):

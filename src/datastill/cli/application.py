@@ -44,9 +44,20 @@ Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co
 
 
 def stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
-    """Run a stage; its modules are imported only now, so that --help is quick."""
-    profile = imported("project.profile").open_profile(profile)
-    return imported(name).run(profile, *arguments)
+    """Run a stage or command; its modules are imported only now, so that --help is quick."""
+    opened = imported("project.profile").open_profile(profile)
+    return imported(name).run(opened, *arguments)
+
+
+def row_stage(name: str, profile: str, row: str) -> None:
+    """Run a stage on a row, once the images that it reads are there again."""
+    opened = imported("project.profile").open_profile(profile)
+    restore = imported("commands.restore")
+    if name == "stages.evaluate":
+        restore.for_val(opened)
+    else:
+        restore.for_row(opened, row)
+    imported(name).run(opened, row)
 
 
 def imported(name: str) -> Any:

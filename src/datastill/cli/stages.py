@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from datastill.cli.application import Profile, Row, app, fetch, imported, stage, track
+from datastill.cli.application import Profile, Row, app, fetch, imported, row_stage, stage, track
 
 
 @app.command()
@@ -64,7 +64,7 @@ def pretrain(
 @app.command()
 def train(row: Row, profile: Profile = "miniature") -> None:
     """Train the model of a row, going on where a killed training stopped."""
-    stage("stages.train", profile, row)
+    row_stage("stages.train", profile, row)
 
 
 @app.command()
@@ -79,13 +79,13 @@ def ensemble(
 @app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
     """Let a row's teacher annotate its unlabelled set."""
-    stage("stages.annotate", profile, row)
+    row_stage("stages.annotate", profile, row)
 
 
 @app.command()
 def evaluate(row: Row, profile: Profile = "miniature") -> None:
     """Measure the AP of a row's model on val."""
-    stage("stages.evaluate", profile, row)
+    row_stage("stages.evaluate", profile, row)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from datastill.coco.skeleton import skeleton_of
 from datastill.coco.subsets import union, with_keypoints, with_objects
 from datastill.commands.benchmark import Speed
 from datastill.commands.estimate import Costs, mix, timed
+from datastill.commands.restore import load_restored
 from datastill.errors import DatastillError
 from datastill.images.leaks import find_leaks
 from datastill.images.load import Refusal
@@ -23,6 +24,7 @@ from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
 from datastill.progress import Steps
 from datastill.project import AnnotatedImages, FileData, ImageFolder, Union, Videos
+from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
 from datastill.sources import files as gather
 from datastill.stages import data
@@ -97,7 +99,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
 
 def _drawn(profile: Profile, found: Findings) -> None:
     paths = sorted((profile.work / "data").glob("*.json"))
-    loaded = {path.stem: found.attempt(data.load, profile, path.stem) for path in paths}
+    loaded = {path.stem: found.attempt(load_restored, profile, path.stem) for path in paths}
     found.sets = {name: coco for name, coco in loaded.items() if coco}
     if not paths:
         found.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
@@ -106,7 +108,7 @@ def _drawn(profile: Profile, found: Findings) -> None:
 def _look(profile: Profile, files: FileData, found: Findings) -> list[Record]:
     """Gather the sets as stage `data` would; return the images that are where they must be."""
     there: list[Record] = []
-    for name, spec in {data.VAL: files.val, **files.sets}.items():
+    for name, spec in {VAL: files.val, **files.sets}.items():
         if isinstance(spec, Union):
             continue
         if isinstance(spec, Videos):
@@ -143,8 +145,8 @@ def _compare_with_val(profile: Profile, found: Findings, images: list[Record]) -
             seen = found.attempt(examine, profile.images, list(files.values()), steps.advance)
         manifest, refused = seen or (None, [])
         found.refuse("images that do not open", refused)
-    others = {name: coco for name, coco in found.sets.items() if name != data.VAL}
-    leaks = find_leaks(found.sets[data.VAL], others, manifest) if data.VAL in found.sets else []
+    others = {name: coco for name, coco in found.sets.items() if name != VAL}
+    leaks = find_leaks(found.sets[VAL], others, manifest) if VAL in found.sets else []
     milestones = isinstance(profile.params.data, FileData) and profile.params.data.leaks == "drop"
     if leaks and milestones:
         lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]

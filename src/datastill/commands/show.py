@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datastill.coco.format import Coco, read_coco
-from datastill.coco.metadata import build_metadata
+from datastill.coco.format import read_coco
 from datastill.errors import ParamsError
-from datastill.images.contact_sheet import contact_sheet, write_png
-from datastill.images.load import load_image
+from datastill.images.contact_sheet import write_contact_sheet
 from datastill.project.profile import Profile, check_annotated
-
-SHOWN = 24  # images of a contact sheet
 
 
 def run(profile: Profile, name: str) -> Path:
@@ -26,17 +22,5 @@ def run(profile: Profile, name: str) -> Path:
         raise ParamsError(
             f"{name!r} is neither an image set nor a distilled row; there are {known}"
         )
-    draw_sheet(profile, name, coco)
+    write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     return profile.sheet(name)
-
-
-def draw_sheet(profile: Profile, name: str, coco: Coco) -> None:
-    """Write the first images of `coco` with what is annotated on them."""
-    objects = coco.by_image()
-    shown = coco.images[:SHOWN]
-    pictures = [load_image(profile.images, image).permute(1, 2, 0).numpy() for image in shown]
-    what = build_metadata(coco, profile.params.task)
-    names = {each["id"]: each["name"] for each in what.categories if not what.sigmas}
-    annotated = [objects[image["id"]] for image in shown]
-    sheet = contact_sheet(pictures, annotated, what.skeleton, names)
-    write_png(profile.sheet(name), sheet)

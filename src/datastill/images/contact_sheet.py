@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datastill.coco.format import Record
+from datastill.coco.format import Coco, Record, Task
+from datastill.coco.metadata import build_metadata
 from datastill.coco.skeleton import Skeleton
+from datastill.images.load import load_image
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
+SHOWN = 24  # images of a sheet
 CELL = (320, 240)  # width, height in pixels
 _LEFT: Colour = (255, 96, 48)
 _RIGHT: Colour = (48, 152, 255)
@@ -23,6 +26,17 @@ _BOX: Colour = (90, 235, 120)
 _BOXES: tuple[Colour, ...] = (
     _BOX, (255, 200, 60), (90, 190, 255), (255, 120, 190), (255, 110, 70), (190, 150, 255),
 )  # fmt: skip  # by category, over and over
+
+
+def write_contact_sheet(path: Path, root: Path, coco: Coco, task: Task) -> None:
+    """Write the first images of `coco`, files below `root`, with what is annotated on them."""
+    objects = coco.by_image()
+    shown = coco.images[:SHOWN]
+    pictures = [load_image(root, image).permute(1, 2, 0).numpy() for image in shown]
+    metadata = build_metadata(coco, task)
+    names = {each["id"]: each["name"] for each in metadata.categories if not metadata.sigmas}
+    annotated = [objects[image["id"]] for image in shown]
+    write_png(path, contact_sheet(pictures, annotated, metadata.skeleton, names))
 
 
 def contact_sheet(

@@ -22,7 +22,6 @@ from datastill.coco.format import (
 )
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import only
-from datastill.commands.show import SHOWN, draw_sheet
 from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.categories import BoxDensity, box_density, select_boxes
@@ -30,6 +29,7 @@ from datastill.distill.ray_engine import Job, find_on_cluster
 from datastill.distill.shards import Candidates, Shard, cut
 from datastill.distill.thresholds import Density, Rules, Selection, density, select
 from datastill.errors import DataError, ParamsError
+from datastill.images.contact_sheet import SHOWN, write_contact_sheet
 from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import read_column
 from datastill.inference.multi_transform import Inference
@@ -38,10 +38,10 @@ from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
 from datastill.project import DistilledRow
+from datastill.project.image_sets import load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, looking_code
 from datastill.report.annotation_card import Outcome, Tally, annotation_card, area_shares
-from datastill.stages import data
 
 SAMPLE = 256  # labelled images that a teacher looks at again, to compare
 
@@ -96,7 +96,7 @@ def _told(categories: list[tuple[int, str]], keypoints: Sequence[str]) -> str:
 def run(profile: Profile, row: str) -> None:
     """Annotate the unlabelled set of `row` with its teacher; say loudly where that falls short."""
     spec, code = distilled(profile, row), code_version()
-    labelled = data.load(profile, spec.labelled)
+    labelled = load(profile, spec.labelled)
     boxes = profile.params.task == "boxes"
     wanted = box_density(labelled) if boxes else density(labelled)
     unlabelled = unlabelled_subset(profile, row)
@@ -116,7 +116,8 @@ def run(profile: Profile, row: str) -> None:
     card = annotation_card(profile, outcome)
     for warning in card["warnings"]:
         _log.warning(warning)
-    draw_sheet(profile, row, Coco(images[:SHOWN], tally.shown, unlabelled.categories))
+    shown = Coco(images[:SHOWN], tally.shown, unlabelled.categories)
+    write_contact_sheet(profile.sheet(row), profile.images, shown, profile.params.task)
     provenance = {**_provenance(profile, row), "code": code, **environment()}
     text = json.dumps({**card, "provenance": provenance}, indent=2) + "\n"
     write_text(profile.annotation_card(row), text)
@@ -137,7 +138,7 @@ def unlabelled_subset(profile: Profile, row: str) -> Coco:
     Of one seed, a smaller part lies within every larger one.
     """
     spec = distilled(profile, row)
-    every = data.load(profile, spec.unlabelled)
+    every = load(profile, spec.unlabelled)
     if spec.ablation.fraction is None:
         return every
     order = np.random.default_rng([spec.seed, 4]).permutation(len(every.images))

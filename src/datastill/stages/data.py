@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
-from datastill.coco.format import Coco, read_coco
-from datastill.coco.subsets import missing_images, only, union
-from datastill.commands.show import draw_sheet
+from datastill.coco.format import Coco
+from datastill.coco.subsets import only, union
 from datastill.errors import DataError
+from datastill.images.contact_sheet import write_contact_sheet
 from datastill.images.leaks import Leak, find_leaks
 from datastill.images.load import Refusal
-from datastill.images.manifest import examine, read_column, write_sets
+from datastill.images.manifest import examine, write_sets
 from datastill.progress import Steps
 from datastill.project import DrawnData, DrawnImages, FileData, Union
+from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
 from datastill.sources import files as gather
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 
 _log = logging.getLogger(__name__)
-VAL = "val"
 _NAMED = 5  # of what is wrong in many places
 
 
 def run(profile: Profile) -> None:
     """Draw or gather all sets, look at every image and write the sets of those that are whole."""
     data = profile.params.data
-    sets = {drawn.name: _draw(profile, drawn) for drawn in drawn_sets(profile)}
+    sets = {drawn.name: draw(profile, drawn) for drawn in drawn_sets(profile)}
     refused: gather.Refused = []
     if isinstance(data, FileData):
         sets, refused = gather.all_sets(profile)
@@ -45,7 +43,7 @@ def run(profile: Profile) -> None:
         if isinstance(spec, Union):
             sets[name] = union([sets[part] for part in spec.union])
     for name, coco in sets.items():
-        draw_sheet(profile, name, coco)
+        write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     write_sets(profile.work / "data", sets, manifest, refused)
     _report(profile, refused)
 
@@ -127,47 +125,8 @@ def drawn_sets(profile: Profile) -> list[DrawnSet]:
     return [DrawnSet(number, *spec) for number, spec in enumerate(specs, start=1)]
 
 
-def load(profile: Profile, name: str) -> Coco:
-    """Return an image set whose images are all there.
-
-    DVC restores the JSON files of a clone or of another branch, not the images: drawn ones are
-    drawn again, links and frames of videos made again, by one stage for all that wait for them.
-    Raises DataError where that does not bring them back.
-    """
-    coco = read_coco(profile.image_set(name))
-    if _amiss(profile, coco):
-        with FileLock(profile.work / "images.lock"):
-            if _amiss(profile, coco):
-                _make_again(profile, name, coco)
-        if amiss := _amiss(profile, coco):
-            raise DataError(
-                f"{name}: {len(amiss)} images are gone or not those that stage data saw, such as "
-                f"{amiss[0]}; bring them back or run `datastill data{profile.option}` again"
-            )
-    return coco
-
-
-def _amiss(profile: Profile, coco: Coco) -> list[str]:
-    """Return the images that are not there or, by their sizes, are not those of the manifest."""
-    missing = missing_images(profile.images, coco)
-    if missing or not profile.manifest.is_file():
-        return missing
-    names = [image["file_name"] for image in coco.images]
-    sizes, root = read_column(profile.manifest, "size"), profile.images.as_posix()
-    return [n for n in names if str(Path(f"{root}/{n}").stat().st_size) != sizes.get(n)]
-
-
-def _make_again(profile: Profile, name: str, coco: Coco) -> None:
-    _log.warning("images of %s are missing or other ones: making them again", name)
-    folders = {image["file_name"].split("/")[0] for image in coco.images}
-    for drawn in drawn_sets(profile):
-        if drawn.name in folders:
-            _draw(profile, drawn)
-    if isinstance(profile.params.data, FileData):
-        gather.restore(profile, folders)
-
-
-def _draw(profile: Profile, drawn: DrawnSet) -> Coco:
+def draw(profile: Profile, drawn: DrawnSet) -> Coco:
+    """Draw one set of a profile that draws its own."""
     data = profile.params.data
     assert isinstance(data, DrawnData)
     studio = Studio(profile.images, (data.width, data.height), data.seed)

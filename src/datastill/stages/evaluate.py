@@ -18,9 +18,9 @@ from datastill.instances import Instances
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
+from datastill.project.image_sets import VAL, load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment
-from datastill.stages import data
 from datastill.stages.annotate import check_model, inference
 from datastill.tracking.row_record import mirror_row
 
@@ -31,7 +31,7 @@ def run(profile: Profile, row: str) -> None:
     params.row(row)  # an ensemble has a model, too, but no metrics
     detector, card = load_detector(profile.weights(row))
     detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
-    val = data.load(profile, data.VAL)
+    val = load(profile, VAL)
     what = build_metadata(val, params.task)
     check_model(profile, row, card, what)
     once = inference(profile, what, multi=False)
@@ -47,7 +47,7 @@ def run(profile: Profile, row: str) -> None:
         "provenance": {
             "weights": digest(profile.weights(row)),
             "fingerprint": card["fingerprint"],
-            "val": digest(profile.image_set(data.VAL)),
+            "val": digest(profile.image_set(VAL)),
             "precision": once.precision,
             **({"oks": what.skeleton.oks()} if what.sigmas else {}),
             "code": code,

@@ -26,9 +26,9 @@ from datastill.model.precision import resolve_precision
 from datastill.model.pretrained import find_initial, start_from
 from datastill.progress import Steps
 from datastill.project import DistilledRow, SupervisedRow
+from datastill.project.image_sets import load
 from datastill.project.profile import Profile, check_annotated
 from datastill.project.provenance import code_version, environment, fingerprint, training_code
-from datastill.stages import data
 from datastill.tracking.row_record import follower, mirror_row
 from datastill.training.dataset import Augmentation, Minibatches
 from datastill.training.distributed import check_shares, launch
@@ -167,10 +167,10 @@ def _materials(profile: Profile, row: str) -> Materials:
     spec = profile.params.row(row)
     paths = profile.inputs(row)
     useful = with_objects if profile.params.task == "boxes" else with_keypoints
-    labelled = useful(data.load(profile, spec.labelled))
+    labelled = useful(load(profile, spec.labelled))
     sets = [labelled]
     if isinstance(spec, DistilledRow):
-        data.load(profile, spec.unlabelled)
+        load(profile, spec.unlabelled)
         check_annotated(profile, row)
         sets.append(read_coco(paths["generated"]))
     for path, coco in zip(paths.values(), sets, strict=True):

@@ -1,0 +1,39 @@
+"""Image sets as stage `data` left them, held to the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datastill.coco.format import Coco, read_coco
+from datastill.coco.subsets import missing_images
+from datastill.errors import DataError
+from datastill.images.manifest import read_column
+from datastill.project.profile import Profile
+
+VAL = "val"
+
+
+def load(profile: Profile, name: str) -> Coco:
+    """Return an image set whose images are all there.
+
+    DVC restores the JSON files of a clone or of another branch, not the images; the command line
+    brings those back before a stage runs. Raises DataError where some are gone or differ in size
+    from the manifest.
+    """
+    coco = read_coco(profile.image_set(name))
+    if absent := changed_images(profile, coco):
+        raise DataError(
+            f"{name}: {len(absent)} images are gone or differ from those that stage data read, "
+            f"such as {absent[0]}; bring them back or run `datastill data{profile.option}` again"
+        )
+    return coco
+
+
+def changed_images(profile: Profile, coco: Coco) -> list[str]:
+    """Return the images that are missing or whose size in bytes is not the manifest's."""
+    missing = missing_images(profile.images, coco)
+    if missing or not profile.manifest.is_file():
+        return missing
+    names = [image["file_name"] for image in coco.images]
+    sizes, root = read_column(profile.manifest, "size"), profile.images.as_posix()
+    return [n for n in names if str(Path(f"{root}/{n}").stat().st_size) != sizes.get(n)]
