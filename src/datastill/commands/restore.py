@@ -41,8 +41,7 @@ def restore(profile: Profile, names: Iterable[str]) -> None:
     for name in names:
         if _incomplete(profile, name):
             with FileLock(profile.work / "images.lock"):
-                if _incomplete(profile, name):
-                    _make_again(profile, name)
+                _make_again(profile, name)
 
 
 def _incomplete(profile: Profile, name: str) -> bool:
@@ -51,6 +50,8 @@ def _incomplete(profile: Profile, name: str) -> bool:
 
 
 def _make_again(profile: Profile, name: str) -> None:
+    if not _incomplete(profile, name):  # another process has made them meanwhile
+        return
     coco = read_coco(profile.image_set(name))
     _log.warning("images of %s are missing or have changed: making them again", name)
     folders = {image["file_name"].split("/")[0] for image in coco.images}
