@@ -4,17 +4,14 @@ import ast
 import io
 import tokenize
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from places import ROOT
+from source_graph import FILES, PACKAGE, imported, own_imports, relative, top
 
-PACKAGE = ROOT / "src" / "datastill"
 LAYERS = ["errors", "instances", "progress", "io", "coco", "images", "synthetic", "sources"]
 LAYERS += ["model", "training", "inference", "distill", "evaluation", "report"]
 EDGES = ["project", "tracking", "lineage", "scheduler", "stages", "commands", "cli", "__main__"]
 HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "project", "pydantic": "project"}
-FILES = sorted(PACKAGE.rglob("*.py"))
 VAGUE = {"utils", "helpers", "common", "misc", "core", "base", "manager", "handler"}
 RETIRED = {
     *("Place", "Brought", "Seen", "Look", "look", "Found", "_Sum", "Mean", "sight", "through"),
@@ -22,40 +19,6 @@ RETIRED = {
     *("crown", "lists", "base_rate", "drops", "images_per_pass", "most_refused", "told", "mine"),
     *("theirs", "how", "what", "story", "found"),
 }
-
-
-def relative(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
-
-
-def top(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-def imported(path: Path) -> set[str]:
-    """Every module that a file names in an import, wherever it stands in the file."""
-    modules = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            modules |= {str(node.module)}
-            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return modules
-
-
-def own_imports(path: Path) -> set[Path]:
-    """The files of the package that a file imports."""
-    return {file for name in imported(path) if (file := file_of(name)) and file != path}
-
-
-def file_of(module: str) -> Path | None:
-    first, *parts = module.split(".")
-    if first != "datastill" or not parts:
-        return None
-    place = PACKAGE.joinpath(*parts)
-    options = (place.with_suffix(".py"), place / "__init__.py")
-    return next((file for file in options if file.is_file()), None)
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
