@@ -1,19 +1,9 @@
-import hashlib
 import json
 import re
 
 import pytest
 
-from datastill.coco.format import (
-    PERSON,
-    PERSON_KEYPOINTS,
-    Coco,
-    digest,
-    mirror_swap,
-    read_coco,
-    write_coco,
-    write_text,
-)
+from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, mirror_swap, read_coco, write_coco
 from datastill.errors import DataError
 
 IMAGES = '"images": [{"id": 1}]'
@@ -135,17 +125,3 @@ def test_writing_makes_the_folder_and_leaves_nothing_else_in_it(tmp_path, coco):
     write_coco(path, coco([2]))
     assert list(path.parent.iterdir()) == [path]
     assert [image["id"] for image in read_coco(path).images] == [2]
-
-
-def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
-    path = tmp_path / "notes.txt"
-    write_text(path, "before")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "after \ud800")
-    assert path.read_text() == "before"
-
-
-def test_a_digest_is_the_sha_256_of_the_bytes(tmp_path):
-    path = tmp_path / "bytes"
-    path.write_bytes(bytes(range(256)) * 5000)
-    assert digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,10 +8,10 @@ import pytest
 from pycocotools.coco import COCO
 from safetensors import safe_open
 
-from datastill.coco.format import digest
 from datastill.commands import export
 from datastill.commands.predict import find_model
 from datastill.errors import DataError, ParamsError
+from datastill.io import digest
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.tracking.row_record import record
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from places import ROOT
 
-from datastill.commands.run import devices, threads
 from datastill.scheduler.jobs import Job
-from datastill.scheduler.live_view import Board
+from datastill.scheduler.live_view import LiveView
+from datastill.scheduler.runner import devices, threads
 
 STEP = """
 import json, os, sys, time
@@ -131,8 +131,8 @@ def test_a_terminal_shows_how_far_stages_are_and_what_they_said_last(tmp_path, m
         monkeypatch.setenv(name, value)
     log = tmp_path / "a.log"
     log.write_bytes(b"began\n12 of 30\r13 of 30 \xff\n\n")
-    with Board(4) as board:
-        board.show(1, [Job("supervised@co-35", log, "3", None)])
+    with LiveView(4) as view:
+        view.show(1, [Job("supervised@co-35", log, "3", None)])
     told = capsys.readouterr().err
     assert all(part in told for part in ("1 of 4 stages", "supervised@co-35", "gpu 3", "13 of 30"))
     assert "12 of 30" not in told
@@ -189,11 +189,11 @@ def test_a_signal_leaves_no_process_behind_and_the_next_run_goes_on(small):
         assert left_in(small.root)
         second = small.run("datastill", "run")
         assert second.returncode == 1
-        assert "another `datastill run` of this profile is at it" in second.stderr
+        assert "another `datastill run` of this profile is active" in second.stderr
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert f"stopped by {number.name}; the same command goes on" in told
+        assert f"stopped by {number.name}; run the same command again" in told
         assert left_in(small.root) == []
         for name in "ab":
             (small.root / f"{name}.began").unlink()

@@ -52,10 +52,9 @@ def test_annotations_are_numbered_on_over_the_tables(two):
 
 def test_evidence_of_many_tables_has_every_candidate_once_and_in_order(two, tmp_path, monkeypatch):
     monkeypatch.setattr(generating, "_GROUP", 3)
-    file = EvidenceFile(tmp_path / "row.parquet")
-    for _ in range(5):
-        file.add(with_verdicts(two, at(0.5, 0.31), "match"))
-    file.close()
+    with EvidenceFile.create(tmp_path / "row.parquet") as file:
+        for _ in range(5):
+            file.add(with_verdicts(two, at(0.5, 0.31), "match"))
     assert pd.read_parquet(tmp_path / "row.parquet")["image_id"].tolist() == [101, 100] * 5
 
 
@@ -71,10 +70,9 @@ def test_columns_are_rounded_as_single_numbers_are(digits):
 
 
 def test_evidence_says_of_every_candidate_what_was_decided_and_why(two, tmp_path):
-    file = EvidenceFile(tmp_path / "row.parquet")
-    file.add(with_verdicts(two, at(0.5, 0.31), "match"))
-    assert not (tmp_path / "row.parquet").exists()
-    file.close()
+    with EvidenceFile.create(tmp_path / "row.parquet") as file:
+        file.add(with_verdicts(two, at(0.5, 0.31), "match"))
+        assert not (tmp_path / "row.parquet").exists()
     evidence = pd.read_parquet(tmp_path / "row.parquet")
     assert list(evidence.columns) == EVIDENCE.names
     assert evidence["accepted"].tolist() == [True, False]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from datastill.coco.format import digest
 from datastill.errors import DataError
+from datastill.io import digest
 from datastill.model.classifier import Classifier
 from datastill.model.detector import build_detector
 from datastill.model.pretrained import (

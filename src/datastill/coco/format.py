@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datastill.errors import DataError
+from datastill.io import atomic, write_text
 
 Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
 Task = Literal["keypoints", "boxes"]  # what of the annotations is learned and looked for
@@ -140,9 +140,7 @@ def stream_coco(
     categories: Sequence[Record],
 ) -> None:
     """Write what `write_coco` would, a few annotations at a time: no more are held in memory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
         for head, records in (
             ('{"images":[', images),
             ('],"annotations":[', annotations),
@@ -152,7 +150,6 @@ def stream_coco(
             for number, text in enumerate(_texts(records)):
                 file.write("," * (number > 0) + text)
         file.write("]}")
-    Path(partial).replace(path)
 
 
 _AT_ONCE = 1000  # records that become text together: one by one takes longer
@@ -163,17 +160,3 @@ def _texts(records: Iterable[Record]) -> Iterator[str]:
     left = iter(records)
     while some := list(islice(left, _AT_ONCE)):
         yield json.dumps(some, separators=(",", ":"))[1:-1]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    Path(partial).replace(path)
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of the file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datastill.coco.format import write_text
 from datastill.errors import DataError
 from datastill.evaluation.regression import check_orders
+from datastill.io import write_text
 from datastill.project import load_expected
 from datastill.project.profile import Profile
 from datastill.report.spread import FACTOR, Spread, number, seeded, spread

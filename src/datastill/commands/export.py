@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from datastill.coco.format import digest, read_coco, write_text
+from datastill.coco.format import read_coco
 from datastill.coco.metadata import subject_of
 from datastill.errors import DataError
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, categories_found
+from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.project import DistilledRow
 from datastill.project.profile import Profile, read_facts

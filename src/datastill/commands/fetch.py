@@ -11,8 +11,8 @@ from zipfile import ZipInfo
 
 from filelock import FileLock, Timeout
 
-from datastill.coco.format import write_text
 from datastill.errors import DataError
+from datastill.io import write_text
 from datastill.progress import Steps
 from datastill.sources.download import Archive, bytes_there, download, members, unpack, verify
 

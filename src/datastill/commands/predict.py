@@ -11,11 +11,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from datastill.coco.format import Record, write_text
+from datastill.coco.format import Record
 from datastill.coco.subsets import IMAGE_KINDS
 from datastill.errors import DataError, ParamsError
 from datastill.images.load import image_id, read_image
 from datastill.inference.predictor import CARD, ReadyModel, load_folder, load_weights
+from datastill.io import write_text
 from datastill.progress import Steps
 
 _TOGETHER = 8  # images in memory

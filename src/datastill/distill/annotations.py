@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from datastill.coco.format import Record
 from datastill.distill.shards import SCHEMA, lists, rows
 from datastill.distill.thresholds import Flags, Selection, keypoint_array
+from datastill.io import atomic
 
 EVIDENCE = pa.schema(
     [
@@ -49,15 +51,21 @@ _REPEATED = ["image_id", "category_id", "views", "rule", "threshold", "accepted"
 
 
 class EvidenceFile:
-    """A Parquet file of all candidates and verdicts: written bit by bit, there when whole."""
+    """A Parquet file of all candidates and verdicts, written a group of tables at a time."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._partial = path, path.with_name(path.name + ".partial")
-        self._writer = pq.ParquetWriter(
-            self._partial, EVIDENCE, compression="zstd", use_dictionary=_REPEATED
-        )
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
         self._waiting: list[pa.Table] = []
+
+    @classmethod
+    @contextmanager
+    def create(cls, path: Path) -> Iterator[EvidenceFile]:
+        """Yield the file that will be at `path` when the context ends without an error."""
+        options = {"compression": "zstd", "use_dictionary": _REPEATED}
+        with atomic(path) as partial, pq.ParquetWriter(partial, EVIDENCE, **options) as writer:
+            file = cls(writer)
+            yield file
+            file._write()
 
     def add(self, judged: pa.Table) -> None:
         """Add a table of `with_verdicts`."""
@@ -69,12 +77,6 @@ class EvidenceFile:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting))
         self._waiting = []
-
-    def close(self) -> None:
-        """Put the finished file in its place."""
-        self._write()
-        self._writer.close()
-        self._partial.replace(self._path)
 
 
 def generate(tables: Iterable[pa.Table], area_shares: Mapping[int, float]) -> Iterator[Record]:

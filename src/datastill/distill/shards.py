@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from datastill.coco.format import Record
 from datastill.errors import DataError
 from datastill.images.load import Refusal
+from datastill.io import atomic
 
 SIZE = 32  # images: what a kill can cost
 _REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unreadable images
@@ -58,11 +59,9 @@ class Shard:
         """Write the candidates of its images, and which images could not be read: or nothing."""
         notes = json.dumps([[refusal.file_name, refusal.reason] for refusal in refused])
         table = candidates.replace_schema_metadata({_REFUSED: notes.encode()})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # two rows of one teacher may be at the same shard; whoever is last writes the same
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        pq.write_table(table, partial, write_page_checksum=True)
-        partial.replace(self.path)
+        with atomic(self.path, f".{os.getpid()}.partial") as partial:
+            pq.write_table(table, partial, write_page_checksum=True)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return its candidates, of SCHEMA; raises DataError where the file is damaged."""

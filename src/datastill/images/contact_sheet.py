@@ -13,6 +13,7 @@ from datastill.coco.format import Coco, Record, Task
 from datastill.coco.metadata import build_metadata
 from datastill.coco.skeleton import Skeleton
 from datastill.images.load import load_image
+from datastill.io import atomic
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -77,10 +78,8 @@ def drawn_over(
 def write_png(path: Path, image: Image) -> None:
     """Write the RGB `image` to `path` atomically, making its folder."""
     _, code = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(code.tobytes())
-    partial.replace(path)
+    with atomic(path) as partial:
+        partial.write_bytes(code.tobytes())
 
 
 def _cell(

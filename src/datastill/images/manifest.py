@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from datastill.coco.format import Coco, Record, write_coco, write_text
+from datastill.coco.format import Coco, Record, write_coco
 from datastill.errors import DataError
 from datastill.images.load import Refusal, decode_image, image_path
 from datastill.images.perceptual_hash import likeness
 from datastill.images.pools import Threads
+from datastill.io import write_text
 
 COLUMNS = ("file_name", "size", "digest", "likeness", "brightness")
 

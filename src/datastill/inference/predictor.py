@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datastill.coco.format import Record, digest
+from datastill.coco.format import Record
 from datastill.coco.metadata import Metadata, subject_of
 from datastill.errors import DataError
 from datastill.inference.multi_transform import Inference, predict
 from datastill.inference.views import View, all_views
 from datastill.instances import Instances
+from datastill.io import digest
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.model.precision import resolve_precision

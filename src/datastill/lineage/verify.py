@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from datastill.coco.format import digest
+from datastill.io import digest
 from datastill.lineage.dvc_lock import FOLDER, File
 from datastill.lineage.git_history import folder_digest
 

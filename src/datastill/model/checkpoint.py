@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from datastill.coco.format import digest
 from datastill.errors import DataError, ParamsError
+from datastill.io import atomic, digest
 from datastill.model.detector import Detector, build_detector
 from datastill.model.fuse_bn import fold
 from datastill.model.model_ensemble import ModelEnsemble
@@ -51,10 +51,8 @@ def join_weights(path: Path, members: Sequence[Path]) -> None:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
-    Path(partial).replace(path)
+    with atomic(path) as partial:
+        save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
 
 
 def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
@@ -118,10 +116,8 @@ def _fresh(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training's state, tensors and plain values, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    Path(partial).replace(path)
+    with atomic(path) as partial:
+        torch.save(state, partial)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from datastill.coco.format import digest
 from datastill.errors import DataError
+from datastill.io import atomic, digest
 from datastill.model.checkpoint import load_state
 from datastill.model.classifier import Classifier
 from datastill.model.detector import Detector
@@ -54,11 +54,9 @@ def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
 
 def save_initial(path: Path, classifier: Classifier, card: dict[str, Any]) -> None:
     """Write the body of `classifier` in half precision and the `card` that says how it came."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: _halved(tensor) for name, tensor in classifier.body.state_dict().items()}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
-    Path(partial).replace(path)
+    with atomic(path) as partial:
+        save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
 
 
 def _halved(tensor: Tensor) -> Tensor:

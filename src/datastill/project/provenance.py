@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import datastill
-from datastill.coco.format import digest
+from datastill.io import digest
 
 _PACKAGE = Path(datastill.__file__).parent
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from datastill.coco.format import write_text
 from datastill.errors import DataError
+from datastill.io import write_text
 
 CLOSING = "<!-- /generated -->"
 

@@ -1,1 +1,1 @@
-"""Several of DVC's stages at a time: which are ready, each in a process of its own, all in view."""
+"""Concurrent execution of DVC stages: each in its own process, as soon as it is ready."""

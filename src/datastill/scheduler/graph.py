@@ -1,4 +1,4 @@
-"""Which stages are there, which wait for which, and which are out of date: as DVC says."""
+"""The stages of a dvc.yaml, their dependencies, and which are out of date according to DVC."""
 
 from __future__ import annotations
 
@@ -14,47 +14,44 @@ from typing import Any
 from datastill.errors import DatastillError
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
-_NODE = re.compile(r'^"(?P<name>[^"]+)";$')
-_EDGE = re.compile(r'^"(?P<before>[^"]+)" -> "(?P<after>[^"]+)";$')
+_NODE = re.compile(r'^"([^"]+)";$', re.MULTILINE)
+_EDGE = re.compile(r'^"([^"]+)" -> "([^"]+)";$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Graph:
     """The stages of one dvc.yaml, in its order.
 
-    waits  stage: those that it waits for
-    stale  those that are out of date by themselves; what follows them may become so
+    upstream  stage: the stages that it directly depends on
+    stale     stages that are out of date themselves; those downstream may become so
     """
 
-    waits: Mapping[str, frozenset[str]]
+    upstream: Mapping[str, frozenset[str]]
     stale: frozenset[str]
 
-    def followers(self, name: str) -> set[str]:
-        """Return all stages that wait for `name`, or for one that does."""
-        found: set[str] = set()
-        new = {name}
-        while new:
-            new = {stage for stage, before in self.waits.items() if before & new} - found
-            found |= new
-        return found
+    def downstream(self, name: str) -> set[str]:
+        """Return all stages that depend on `name`, directly or not."""
+        after: set[str] = set()
+        while new := {s for s, up in self.upstream.items() if up & {name, *after}} - after:
+            after |= new
+        return after
 
     def order(self) -> list[str]:
-        """Return the stages with those first that most others wait for."""
-        return sorted(self.waits, key=lambda name: -len(self.followers(name)))
+        """Return the stages, those first that most others depend on."""
+        return sorted(self.upstream, key=lambda name: -len(self.downstream(name)))
 
 
 def read_graph(dvc_yaml: Path) -> Graph:
-    """Return the stages of `dvc_yaml`; raises DatastillError with DVC's words where it cannot."""
-    lines = _ask("dag", "--dot", str(dvc_yaml)).splitlines()
-    nodes = [match["name"] for match in map(_NODE.match, lines) if match]
-    edges = [(match["before"], match["after"]) for match in map(_EDGE.match, lines) if match]
-    waits = {name: frozenset(b for b, after in edges if after == name) for name in nodes}
-    status: dict[str, Any] = json.loads(_ask("status", "--json", str(dvc_yaml)))
-    return Graph(waits, frozenset(status) & frozenset(nodes))
+    """Return the stages of `dvc_yaml`; raises DatastillError with DVC's message where DVC fails."""
+    dot = _run_dvc("dag", "--dot", str(dvc_yaml))
+    nodes, edges = _NODE.findall(dot), _EDGE.findall(dot)
+    upstream = {name: frozenset(up for up, down in edges if down == name) for name in nodes}
+    status: dict[str, Any] = json.loads(_run_dvc("status", "--json", str(dvc_yaml)))
+    return Graph(upstream, frozenset(status) & frozenset(nodes))
 
 
-def _ask(*arguments: str) -> str:
+def _run_dvc(*arguments: str) -> str:
     answer = subprocess.run([*DVC, *arguments], capture_output=True, text=True)
     if answer.returncode:
-        raise DatastillError(f"dvc {' '.join(arguments)} fails: {answer.stderr.strip()}")
+        raise DatastillError(f"dvc {' '.join(arguments)} failed: {answer.stderr.strip()}")
     return answer.stdout

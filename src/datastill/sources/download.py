@@ -17,6 +17,7 @@ from pathlib import Path, PureWindowsPath
 import requests
 
 from datastill.errors import DataError
+from datastill.io import atomic
 
 _log = logging.getLogger(__name__)
 
@@ -267,18 +268,15 @@ def unpack(file: Path, listed: Sequence[zipfile.ZipInfo], folder: Path, progress
 
 
 def _unpack_member(source: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.partial")
     try:
-        with source.open(member) as packed, partial.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked, _CHUNK)
-        if _size(partial) != member.file_size:
-            raise EOFError(f"expected {member.file_size} bytes, found {_size(partial)}")
+        with atomic(target) as partial:
+            with source.open(member) as packed, partial.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked, _CHUNK)
+            if _size(partial) != member.file_size:
+                raise EOFError(f"expected {member.file_size} bytes, found {_size(partial)}")
     except _DAMAGE as error:
-        partial.unlink(missing_ok=True)
         trouble = f"member {member.filename!r} is damaged: {error}"
         raise _set_aside(Path(str(source.filename)), trouble) from None
-    partial.replace(target)
 
 
 def _size(path: Path) -> int:

@@ -28,6 +28,7 @@ from datastill.coco.format import Record
 from datastill.errors import DataError
 from datastill.images.load import Refusal, image_id, printable
 from datastill.images.pools import Processes
+from datastill.io import atomic
 from datastill.sources.videos import find_videos
 
 _READING = {
@@ -131,9 +132,8 @@ def _digest(text: str) -> bytes:
 def _keep(path: Path, name: str, frame: Frame) -> None:
     """Write image and origin as one file, whole or not at all: the next run asks no video."""
     origin = json.dumps({"video": name, "frame": frame.index, "frames": frame.count}).encode()
-    unfinished = path.with_name(path.name + ".partial")
-    Image.fromarray(frame.image).save(unfinished, "JPEG", quality=_JPEG_QUALITY, comment=origin)
-    unfinished.replace(path)
+    with atomic(path) as partial:
+        Image.fromarray(frame.image).save(partial, "JPEG", quality=_JPEG_QUALITY, comment=origin)
 
 
 def _kept(path: Path) -> Record:

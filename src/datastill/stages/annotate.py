@@ -12,14 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from datastill.coco.format import (
-    Coco,
-    Record,
-    digest,
-    read_coco,
-    stream_coco,
-    write_text,
-)
+from datastill.coco.format import Coco, Record, read_coco, stream_coco
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import only
 from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
@@ -34,6 +27,7 @@ from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import read_column
 from datastill.inference.multi_transform import Inference
 from datastill.inference.predictor import build_inference, categories_found
+from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
@@ -253,20 +247,20 @@ def _write(
 ) -> Tally:
     """Write annotations and evidence, both in one go over the shards."""
     (images, categories), (candidates, selection, wanted) = where, what
-    evidence, tally = EvidenceFile(profile.candidates(row)), Tally()
+    tally = Tally()
 
-    def judged() -> Iterator[pa.Table]:
+    def judged(evidence: EvidenceFile) -> Iterator[pa.Table]:
         for table in candidates.tables():
             verdicts = with_verdicts(table, selection, profile.params.select.instances)
             evidence.add(verdicts)
             yield verdicts
 
     kept = {image["id"] for image in images}
-    records = generate(judged(), area_shares(wanted, categories))
-    records = (record for record in records if record["image_id"] in kept)
     shown = {image["id"] for image in images[:SHOWN]}
-    stream_coco(profile.annotations(row), images, tally.counted(records, shown), categories)
-    evidence.close()
+    with EvidenceFile.create(profile.candidates(row)) as evidence:
+        records = generate(judged(evidence), area_shares(wanted, categories))
+        records = (record for record in records if record["image_id"] in kept)
+        stream_coco(profile.annotations(row), images, tally.counted(records, shown), categories)
     return tally
 
 

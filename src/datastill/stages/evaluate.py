@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
-from datastill.coco.format import Coco, Record, Task, digest, write_text
+from datastill.coco.format import Coco, Record, Task
 from datastill.coco.metadata import build_metadata
 from datastill.evaluation.bootstrap import bootstrap, interval, match, paired_interval
 from datastill.evaluation.coco_ap import AveragePrecision, evaluate
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import Inference, predict
 from datastill.instances import Instances
+from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps

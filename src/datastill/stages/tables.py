@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datastill.coco.format import Coco, read_coco, write_text
+from datastill.coco.format import Coco, read_coco
 from datastill.coco.metadata import build_metadata
 from datastill.errors import DataError, ParamsError
 from datastill.evaluation.bootstrap import Matches, match
+from datastill.io import write_text
 from datastill.project import DistilledRow, Union
 from datastill.project.profile import Profile, read_facts
 from datastill.report.ablation_text import ablation_markdown, ablation_text

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from datastill.coco.format import Coco, digest, read_coco, write_text
+from datastill.coco.format import Coco, read_coco
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import with_keypoints, with_objects
 from datastill.errors import DataError, TrainingError
+from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_into, save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
 from datastill.model.precision import resolve_precision

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datastill.coco.format import digest
+from datastill.io import digest
 from datastill.tracking.run_record import RunRecord
 from datastill.tracking.store import Store, opened
 from datastill.tracking.sync import mirror

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from datastill.coco.format import digest, read_coco
+from datastill.coco.format import read_coco
+from datastill.io import digest
 from datastill.project import Ablation, DistilledRow
 from datastill.project.profile import Profile, read_facts
 from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from datastill.errors import DatastillError
+from datastill.io import atomic
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,11 +90,10 @@ def _locked(database: Path | None) -> Iterator[None]:
 
 def _create(database: Path) -> None:
     """Create the SQLite file under another name, then move it: dying must not leave half of one."""
-    partial = database.with_name(f"{database.name}.partial")
-    for remnant in database.parent.glob(f"{partial.name}*"):
-        remnant.unlink()
-    client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
-    partial.replace(database)
+    with atomic(database) as partial:
+        for remnant in database.parent.glob(f"{partial.name}*"):
+            remnant.unlink()
+        client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
 
 
 def experiment_id(client: MlflowClient, store: Store) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from datastill.coco.format import digest
+from datastill.io import digest
 from datastill.tracking.run_record import DataInput, RunRecord, check
 from datastill.tracking.store import Store, experiment_id, opened
 

@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from datastill.coco.format import write_text
+from datastill.io import write_text
 
 
 class MetricsLog:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from datastill.coco.format import write_text
 from datastill.commands.own_data import data_section as own_data
 from datastill.commands.own_data.autoconfig import (
     BATCH,
@@ -29,6 +28,7 @@ from datastill.commands.own_data.inputs import Inputs
 from datastill.commands.own_data.inspect import Survey, survey
 from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
+from datastill.io import write_text
 from datastill.project import FileData, load_params
 from datastill.project.profile import DEFAULT_PROFILE
 from datastill.project.template import own_params
