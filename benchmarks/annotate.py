@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.images.load import unit_interval
 from datastill.inference.heatmaps import decode, probabilities
 from datastill.inference.multi_transform import Inference, mean_heatmaps, predict
@@ -42,7 +43,7 @@ def how(backbone: str) -> Inference:
     plain, smallest, step = SCALES[backbone]
     sides = [smallest + step * i for i in range(9)]
     views = all_views(sides, 4 * plain, flip=True)
-    return Inference(View(plain, 4 * plain), views, mirror_swap(PERSON_KEYPOINTS))
+    return Inference(View(plain, 4 * plain), views, infer_flip_indices(PERSON_KEYPOINTS))
 
 
 @torch.inference_mode()
@@ -68,7 +69,7 @@ def naive(detector: Detector, images: list[Tensor], inference: Inference) -> lis
             full_pass(pixels)
             batch, _ = detector.rcnn.transform([pixels])
             (logits,) = detector.heatmaps(batch, seen["features"], [view.boxes(boxes, image)])
-            total = total + view.heatmaps_back(probabilities(logits), inference.swap)
+            total = total + view.heatmaps_back(probabilities(logits), inference.flip_indices)
         results.append((boxes, decode(total / len(inference.views), boxes)))
     hook.remove()
     return results

@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, mirror_swap, read_coco, write_coco
+from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, read_coco, write_coco
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.errors import DataError
 
 IMAGES = '"images": [{"id": 1}]'
@@ -92,12 +93,12 @@ def test_a_category_with_an_empty_list_of_keypoints_has_none(nothing):
 
 
 def test_in_a_mirror_the_sides_of_a_person_change():
-    swap = mirror_swap(PERSON_KEYPOINTS)
-    assert swap == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+    flip_indices = infer_flip_indices(PERSON_KEYPOINTS)
+    assert flip_indices == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 
 
 @pytest.mark.parametrize(
-    ("names", "swap"),
+    ("names", "flip_indices"),
     [
         (("right_paw", "tail", "eye", "left_paw"), (3, 1, 2, 0)),
         (("eye_left", "eye_right"), (1, 0)),
@@ -109,14 +110,14 @@ def test_in_a_mirror_the_sides_of_a_person_change():
         ((), ()),
     ],
 )
-def test_partners_are_found_by_name_wherever_they_stand(names, swap):
-    assert mirror_swap(names) == swap
+def test_partners_are_found_by_name_wherever_they_stand(names, flip_indices):
+    assert infer_flip_indices(names) == flip_indices
 
 
 @pytest.mark.parametrize(("name", "partner"), [("left_eye", "right_eye"), ("r_right", "r_left")])
 def test_a_side_without_the_other_is_named(name, partner):
     with pytest.raises(DataError, match=f"'{name}' has no mirror partner '{partner}'"):
-        mirror_swap(("nose", name))
+        infer_flip_indices(("nose", name))
 
 
 def test_writing_makes_the_folder_and_leaves_nothing_else_in_it(tmp_path, coco):

@@ -1,8 +1,8 @@
 import pytest
 from pycocotools.cocoeval import Params
 
-from datastill.coco.format import PERSON, mirror_swap
-from datastill.coco.skeleton import Skeleton, skeleton_of
+from datastill.coco.format import PERSON
+from datastill.coco.skeleton import Skeleton, infer_flip_indices, skeleton_of
 from datastill.errors import DataError
 
 HAND = {"id": 4, "name": "hand", "keypoints": ["wrist", "thumb", "index", "ring", "little"]}
@@ -13,7 +13,7 @@ def test_a_persons_sigmas_are_those_of_pycocotools():
     person = skeleton_of([PERSON])
     assert person.sigmas == tuple(Params("keypoints").kpt_oks_sigmas)
     assert person.sigmas_from == "coco"
-    assert person.swap == mirror_swap(person.names)
+    assert person.flip_indices == infer_flip_indices(person.names)
     assert [list(edge) for edge in person.edges] == PERSON["skeleton"]
 
 
@@ -29,11 +29,11 @@ def test_what_the_file_gives_goes_before_what_names_say(category):
     found = skeleton_of([given])
     assert found.sigmas == (0.1, 0.2, 0.3, 0.4, 1.0)
     assert found.sigmas_from == "given"
-    assert found.swap == (0, 1, 2, 3, 4)
+    assert found.flip_indices == (0, 1, 2, 3, 4)
 
 
 def test_names_without_a_side_map_to_themselves():
-    assert skeleton_of([HAND]).swap == (0, 1, 2, 3, 4)
+    assert skeleton_of([HAND]).flip_indices == (0, 1, 2, 3, 4)
     assert not skeleton_of([HAND]).left
 
 
@@ -44,7 +44,7 @@ def test_the_left_one_of_a_pair_is_known_however_its_side_is_written():
 
 def test_partners_given_by_name_change_places_the_first_being_left():
     glasses = skeleton_of([{**GLASSES, "flip_pairs": [["hinge_r", "hinge_l"]]}])
-    assert glasses.swap == (0, 2, 1)
+    assert glasses.flip_indices == (0, 2, 1)
     assert glasses.left == {2}
 
 

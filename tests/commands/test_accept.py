@@ -13,7 +13,8 @@ import torch
 import yaml
 from places import ROOT
 
-from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, mirror_swap
+from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.commands import accept, check
 from datastill.commands import diff as against
 from datastill.errors import DataError
@@ -209,7 +210,7 @@ def people(count, rng):
 
 def seen(points, mirrored, rng):
     """The heatmaps (17, 28, 28) of a network that sees well: of a mirror, what is in the mirror."""
-    partners = mirror_swap(PERSON_KEYPOINTS)
+    partners = infer_flip_indices(PERSON_KEYPOINTS)
     at = points + rng.normal(0, 1.2, points.shape)
     if mirrored:
         at = np.column_stack([28 - at[:, 0], at[:, 1]])[list(partners)]
@@ -218,7 +219,7 @@ def seen(points, mirrored, rng):
     return torch.tensor(-squares / 4, dtype=torch.float32)
 
 
-def ap_with(swap, seed):
+def ap_with(flip_indices, seed):
     """The AP of that network's upright and mirrored view, put together by the code under test."""
     truth, rng, results = people(60, np.random.default_rng(0)), np.random.default_rng(seed), []
     for annotation in truth.annotations:
@@ -227,7 +228,9 @@ def ap_with(swap, seed):
         points = np.array(annotation["keypoints"]).reshape(17, 3)[:, :2]
         points = (points - [x, y]) / [width, height] * 28
         mean = sum(
-            View(64, 100, flip).heatmaps_back(probabilities(seen(points, flip, rng)[None]), swap)
+            View(64, 100, flip).heatmaps_back(
+                probabilities(seen(points, flip, rng)[None]), flip_indices
+            )
             for flip in (False, True)
         )
         found = decode(mean / 2, box)[0]
@@ -243,7 +246,7 @@ def ap_with(swap, seed):
 def test_a_broken_swap_of_left_and_right_fails_by_the_rows_it_reaches_and_another_seed_does_not(
     clone,
 ):
-    partners = mirror_swap(PERSON_KEYPOINTS)
+    partners = infer_flip_indices(PERSON_KEYPOINTS)
     change("co-115_un-120", ap=ap_with(partners, seed=0))
     accepted()
     change("co-115_un-120", ap=ap_with(partners, seed=1))

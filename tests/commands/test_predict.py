@@ -82,8 +82,8 @@ def test_boxes_lie_in_the_image_and_every_finger_has_a_probability(profile, comm
 def test_all_views_are_those_of_multi_transform_inference(profile, command, views):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--views", views)
     detector, _ = load_detector(profile.weights("teacher"))
-    swap = row_metadata(profile, "student").skeleton.swap
-    how = Inference(View(128, 360), all_views([96, 128], 360, flip=True), swap)
+    flip_indices = row_metadata(profile, "student").skeleton.flip_indices
+    how = Inference(View(128, 360), all_views([96, 128], 360, flip=True), flip_indices)
     (expected,) = look(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
     found = np.array([r["keypoints"] for r in json.loads(out)]).reshape(-1, 5, 3)
     np.testing.assert_allclose(found, expected.keypoints, atol=0.006)

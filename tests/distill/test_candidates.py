@@ -81,11 +81,13 @@ def test_candidates_are_one_row_each_in_the_order_of_the_images(find):
     assert points[4:] == pytest.approx(fake.people(5).instances.keypoints.numpy())
 
 
-def test_candidates_are_the_predictions_of_a_real_detector(folder, detector, noise, swap, listed):
+def test_candidates_are_the_predictions_of_a_real_detector(
+    folder, detector, noise, flip_indices, listed
+):
     for i, size in enumerate([(30, 40), (30, 40), (30, 40)]):
         pixels = noise(*size, i).permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(folder / f"{i}.png")
-    inference = Inference(View(48, 100), all_views([40, 56], 100, flip=True), swap)
+    inference = Inference(View(48, 100), all_views([40, 56], 100, flip=True), flip_indices)
     shards = list(cut(listed(3), DIGESTS, folder / "shards"))
     find_candidates(Teacher(detector, inference), shards, folder, lambda done: None)
     (found,) = Candidates(shards).tables()

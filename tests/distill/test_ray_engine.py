@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.ray_engine import Job, find_on_cluster, pool
 from datastill.distill.shards import cut
@@ -20,7 +21,7 @@ from datastill.inference.views import View, all_views
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.model.detector import build_detector
 
-HOW = Inference(View(96, 200), all_views([64, 96], 200, flip=True), mirror_swap(PERSON_KEYPOINTS))
+HOW = Inference(View(96, 200), all_views([64, 96], 200, flip=True), infer_flip_indices(PERSON_KEYPOINTS))
 
 
 @pytest.mark.parametrize(

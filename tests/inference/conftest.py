@@ -1,3 +1,3 @@
 """What the tests of this folder share."""
 
-from small_detector import detector, in_memory, listed, noise, swap, table  # noqa: F401
+from small_detector import detector, flip_indices, in_memory, listed, noise, table  # noqa: F401

@@ -32,7 +32,7 @@ def softmax(logits):
     return exponentials / exponentials.sum()
 
 
-def seen_heatmaps(detector, image, boxes, view, swap):
+def seen_heatmaps(detector, image, boxes, view, flip_indices):
     pixels, x_scale, y_scale = seen(image, view)
     mapped = []
     for x1, y1, x2, y2 in boxes.tolist():
@@ -45,8 +45,8 @@ def seen_heatmaps(detector, image, boxes, view, swap):
     upright = np.zeros_like(logits)
     bins = logits.shape[-1]
     for instance in range(len(logits)):
-        for keypoint in range(len(swap)):
-            heatmap = softmax(logits[instance, swap[keypoint] if view.flip else keypoint])
+        for keypoint in range(len(flip_indices)):
+            heatmap = softmax(logits[instance, flip_indices[keypoint] if view.flip else keypoint])
             for column in range(bins):
                 source = bins - 1 - column if view.flip else column
                 upright[instance, keypoint, :, column] = heatmap[:, source]
@@ -67,7 +67,8 @@ def reference(detector, image, inference):
         (found,) = detector.boxes(*detector.features([pixels]))
         boxes = found.boxes / torch.tensor([x_scale, y_scale, x_scale, y_scale])
         maps = [
-            seen_heatmaps(detector, image, boxes, view, inference.swap) for view in inference.views
+            seen_heatmaps(detector, image, boxes, view, inference.flip_indices)
+            for view in inference.views
         ]
     return boxes, found.scores, points_of(sum(maps) / len(maps), boxes)
 
@@ -93,9 +94,9 @@ def assert_same(ours, theirs, atol=1e-4):
 
 
 @pytest.mark.parametrize("views", [VIEWS, (PLAIN,), (View(71, 100, flip=True),)])
-def test_predictions_are_those_of_a_plain_slow_reference(detector, noise, swap, views):
+def test_predictions_are_those_of_a_plain_slow_reference(detector, noise, flip_indices, views):
     images = [noise(61, 83, 1), noise(61, 83, 2), noise(90, 52, 3)]
-    inference = Inference(PLAIN, views, swap)
+    inference = Inference(PLAIN, views, flip_indices)
     for image, ours in zip(images, predict(detector, images, inference), strict=True):
         boxes, scores, keypoints = reference(detector, image, inference)
         assert len(ours) == 4
@@ -104,11 +105,11 @@ def test_predictions_are_those_of_a_plain_slow_reference(detector, noise, swap, 
 
 
 @torch.no_grad()
-def test_evidence_is_how_far_the_keypoints_of_each_view_are_off(detector, noise, swap):
-    image, how = noise(61, 83, 1), Inference(PLAIN, VIEWS, swap)
+def test_evidence_is_how_far_the_keypoints_of_each_view_are_off(detector, noise, flip_indices):
+    image, how = noise(61, 83, 1), Inference(PLAIN, VIEWS, flip_indices)
     (found,) = look(detector, [image], how)
     boxes, points = found.instances.boxes, found.instances.keypoints[..., :2]
-    maps = [seen_heatmaps(detector, image, boxes, view, swap) for view in VIEWS]
+    maps = [seen_heatmaps(detector, image, boxes, view, flip_indices) for view in VIEWS]
     own = torch.stack([points_of(each, boxes)[..., :2] for each in maps])
     unit = (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt()[:, None]
     far = (own - points).norm(dim=-1) / unit
@@ -121,37 +122,39 @@ def test_evidence_is_how_far_the_keypoints_of_each_view_are_off(detector, noise,
     torch.testing.assert_close(peaks, own, rtol=0, atol=1e-2)
 
 
-def test_every_view_counts(detector, noise, swap):
+def test_every_view_counts(detector, noise, flip_indices):
     image = noise(61, 83)
-    (whole,) = predict(detector, [image], Inference(PLAIN, VIEWS, swap))
+    (whole,) = predict(detector, [image], Inference(PLAIN, VIEWS, flip_indices))
     for left_out in VIEWS:
         views = tuple(view for view in VIEWS if view != left_out)
-        (fewer,) = predict(detector, [image], Inference(PLAIN, views, swap))
+        (fewer,) = predict(detector, [image], Inference(PLAIN, views, flip_indices))
         assert torch.equal(fewer.boxes, whole.boxes)
         assert (fewer.keypoints - whole.keypoints)[..., 2].abs().max() > 1e-3
 
 
-def test_the_order_of_the_views_changes_nothing(detector, noise, swap):
+def test_the_order_of_the_views_changes_nothing(detector, noise, flip_indices):
     images = [noise(61, 83, 1), noise(90, 52, 3)]
-    forward = predict(detector, images, Inference(PLAIN, VIEWS, swap))
-    backward = predict(detector, images, Inference(PLAIN, VIEWS[::-1], swap))
+    forward = predict(detector, images, Inference(PLAIN, VIEWS, flip_indices))
+    backward = predict(detector, images, Inference(PLAIN, VIEWS[::-1], flip_indices))
     for one, other in zip(forward, backward, strict=True):
         assert_same(one, other, atol=1e-6)
 
 
-def test_company_does_not_change_what_is_found_in_an_image(detector, noise, swap):
+def test_company_does_not_change_what_is_found_in_an_image(detector, noise, flip_indices):
     sizes = [(61, 83), (90, 52), (61, 83), (70, 70), (62, 83)]
     images = [noise(*size, seed) for seed, size in enumerate(sizes)]
-    inference = Inference(PLAIN, VIEWS, swap)
+    inference = Inference(PLAIN, VIEWS, flip_indices)
     together = predict(detector, images, inference)
     for image, found in zip(images, together, strict=True):
         (alone,) = predict(detector, [image], inference)
         assert_same(found, alone)
 
 
-def test_images_without_a_find_have_no_instances_and_others_keep_theirs(detector, noise, swap):
+def test_images_without_a_find_have_no_instances_and_others_keep_theirs(
+    detector, noise, flip_indices
+):
     images = [noise(61, 83, seed) for seed in range(3)]
-    inference = Inference(PLAIN, VIEWS, swap)
+    inference = Inference(PLAIN, VIEWS, flip_indices)
     best = [float(found.scores.max()) for found in predict(detector, images, inference)]
     low, high = sorted(best)[1:]
     detector.rcnn.roi_heads.score_thresh = (low + high) / 2
@@ -160,23 +163,25 @@ def test_images_without_a_find_have_no_instances_and_others_keep_theirs(detector
         assert (len(found) > 0) == (score == high)
 
 
-def test_an_image_without_a_find_is_looked_at_once(detector, noise, swap, monkeypatch):
+def test_an_image_without_a_find_is_looked_at_once(detector, noise, flip_indices, monkeypatch):
     detector.rcnn.roi_heads.score_thresh = 1.0
     looks, features = [], detector.features
     monkeypatch.setattr(
         detector, "features", lambda images: looks.append(len(images)) or features(images)
     )
-    found = predict(detector, [noise(61, 83), noise(61, 83, 1)], Inference(PLAIN, VIEWS, swap))
+    found = predict(
+        detector, [noise(61, 83), noise(61, 83, 1)], Inference(PLAIN, VIEWS, flip_indices)
+    )
     assert looks == [2]
     assert [tuple(instances.keypoints.shape) for instances in found] == [(0, 17, 3)] * 2
 
 
-def test_no_images_have_no_predictions(detector, swap):
-    assert predict(detector, [], Inference(PLAIN, VIEWS, swap)) == []
+def test_no_images_have_no_predictions(detector, flip_indices):
+    assert predict(detector, [], Inference(PLAIN, VIEWS, flip_indices)) == []
 
 
 def test_the_flipped_view_of_a_mirrored_image_is_the_mirror_of_the_plain_one(
-    detector, noise, swap, monkeypatch
+    detector, noise, flip_indices, monkeypatch
 ):
     image = noise(64, 90)
     boxes = torch.tensor([[5.0, 3.0, 40.0, 60.0], [30.5, 10.0, 88.0, 50.0]])
@@ -185,19 +190,19 @@ def test_the_flipped_view_of_a_mirrored_image_is_the_mirror_of_the_plain_one(
     def look(pixels, placed, view):
         instances = Instances(placed, torch.ones(2), torch.ones(2).long(), torch.zeros(2, 0, 3))
         monkeypatch.setattr(detector, "boxes", lambda batch, features: [instances])
-        return predict(detector, [pixels], Inference(PLAIN, (view,), swap))[0].keypoints
+        return predict(detector, [pixels], Inference(PLAIN, (view,), flip_indices))[0].keypoints
 
     plain = look(image, boxes, PLAIN)
     turned = look(image.flip(-1), mirrored, View(64, 200, flip=True))
-    x, y, probability = plain[:, list(swap)].unbind(-1)
+    x, y, probability = plain[:, list(flip_indices)].unbind(-1)
     assert torch.allclose(turned, torch.stack([90 - x, y, probability], -1), atol=1e-3)
-    assert not torch.allclose(turned[:, list(swap)], turned, atol=1)
+    assert not torch.allclose(turned[:, list(flip_indices)], turned, atol=1)
 
 
-def test_the_images_and_the_weights_stay_as_they_were(detector, noise, swap):
+def test_the_images_and_the_weights_stay_as_they_were(detector, noise, flip_indices):
     image = noise(61, 83)
     before = image.clone(), {k: v.clone() for k, v in detector.state_dict().items()}
-    predict(detector, [image], Inference(PLAIN, VIEWS, swap))
+    predict(detector, [image], Inference(PLAIN, VIEWS, flip_indices))
     assert torch.equal(image, before[0])
     assert all(torch.equal(v, before[1][k]) for k, v in detector.state_dict().items())
 

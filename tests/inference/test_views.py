@@ -81,20 +81,20 @@ def test_the_long_side_limits_the_scale():
     assert View(100, 200).apply(blank(100, 400)).shape == (3, 50, 200)
 
 
-def test_a_flipped_heatmap_is_turned_and_its_channel_becomes_its_partner(swap):
+def test_a_flipped_heatmap_is_turned_and_its_channel_becomes_its_partner(flip_indices):
     heatmaps = torch.zeros((1, 17, 4, 4))
     heatmaps[0, 1, 2, 0] = 1  # left eye, third row, first column
     heatmaps[0, 0, 3, 1] = 2  # nose
     expected = torch.zeros((1, 17, 4, 4))
     expected[0, 2, 2, 3] = 1  # right eye, third row, last column
     expected[0, 0, 3, 2] = 2
-    assert torch.equal(View(50, 100, flip=True).heatmaps_back(heatmaps, swap), expected)
+    assert torch.equal(View(50, 100, flip=True).heatmaps_back(heatmaps, flip_indices), expected)
 
 
-def test_heatmaps_turned_twice_are_what_they_were_and_plain_ones_are_not_turned(swap):
+def test_heatmaps_turned_twice_are_what_they_were_and_plain_ones_are_not_turned(flip_indices):
     heatmaps = torch.rand((3, 17, 5, 5), generator=torch.Generator().manual_seed(0))
     plain, flipped = View(50, 100), View(50, 100, flip=True)
-    turned = flipped.heatmaps_back(heatmaps, swap)
+    turned = flipped.heatmaps_back(heatmaps, flip_indices)
     assert not torch.equal(turned, heatmaps)
-    assert torch.equal(flipped.heatmaps_back(turned, swap), heatmaps)
-    assert torch.equal(plain.heatmaps_back(heatmaps, swap), heatmaps)
+    assert torch.equal(flipped.heatmaps_back(turned, flip_indices), heatmaps)
+    assert torch.equal(plain.heatmaps_back(heatmaps, flip_indices), heatmaps)

@@ -6,14 +6,15 @@ import pyarrow as pa
 import pytest
 import torch
 
-from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.distill.shards import SCHEMA
 from datastill.model.detector import build_detector
 
 
 @pytest.fixture
-def swap():
-    return mirror_swap(PERSON_KEYPOINTS)
+def flip_indices():
+    return infer_flip_indices(PERSON_KEYPOINTS)
 
 
 @pytest.fixture

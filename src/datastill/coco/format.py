@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -61,43 +60,6 @@ class Coco:
         """Return the keypoint names of the first category that has any, () when none has."""
         named = (c["keypoints"] for c in self.categories if c.get("keypoints"))
         return tuple(next(named, ()))
-
-
-_SIDES = re.compile("left|right", re.IGNORECASE)
-_INITIALS = re.compile("(?<![A-Za-z0-9])[LRlr](?![A-Za-z0-9])")  # L_Eye, hinge_r
-_OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
-
-
-def is_left(name: str) -> bool:
-    """Return whether the first side that a keypoint's `name` speaks of is the left one."""
-    side = _SIDES.search(name) or _INITIALS.search(name)
-    return side is not None and side[0][0] in "lL"
-
-
-def mirror_swap(names: Sequence[str]) -> tuple[int, ...]:
-    """Return for every keypoint the one it becomes in a mirror, by the side in its name.
-
-    That is `left` or `right` in any case, or else `l` or `r` that stands alone (`L_Eye`) and has a
-    partner. Raises DataError where `left` or `right` has none.
-    """
-    index = {name: i for i, name in enumerate(names)}
-    swap = []
-    for name in names:
-        partner = _SIDES.sub(_opposite, name)
-        if partner not in index:
-            raise DataError(f"keypoint {name!r} has no mirror partner {partner!r} in {list(names)}")
-        if partner == name:
-            partner = _INITIALS.sub(_opposite, name)
-        swap.append(index.get(partner, index[name]))
-    return tuple(swap)
-
-
-def _opposite(side: re.Match[str]) -> str:
-    """Return the other side, written in the same case."""
-    other = _OPPOSITE[side[0].lower()]
-    if side[0].isupper():
-        return other.upper()
-    return other.capitalize() if side[0][0].isupper() else other
 
 
 def read_coco(path: Path) -> Coco:

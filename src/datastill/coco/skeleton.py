@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from datastill.coco.format import PERSON_KEYPOINTS, Record, is_left, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.errors import DataError
 
 COCO_SIGMAS = tuple(
@@ -26,7 +27,7 @@ class Skeleton:
     """The k keypoints of a category; k = 0 for plain detection.
 
     names       (k,)
-    swap        (k,)  what each becomes in a mirror
+    flip_indices (k,)  the keypoint that each becomes in a mirror image
     left        those that are drawn as the left one of their pair
     edges       limbs as 1-based pairs, as COCO writes them
     sigmas      (k,)  OKS's
@@ -34,7 +35,7 @@ class Skeleton:
     """
 
     names: tuple[str, ...] = ()
-    swap: tuple[int, ...] = ()
+    flip_indices: tuple[int, ...] = ()
     left: frozenset[int] = frozenset()
     edges: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] = ()
@@ -67,12 +68,12 @@ def skeleton_of(categories: Sequence[Record]) -> Skeleton:
         return NO_SKELETON
     try:
         names = _names(category["keypoints"])
-        swap, left = _mirror(names, category.get("flip_pairs"))
+        flip_indices, left = _mirror(names, category.get("flip_pairs"))
         sigmas, source = _sigmas(names, category.get("sigmas"))
         edges = _edges(category.get("skeleton") or [], len(names))
     except DataError as error:
         raise DataError(f"category {category.get('name')!r}: {error}") from None
-    return Skeleton(names, swap, left, edges, sigmas, source)
+    return Skeleton(names, flip_indices, left, edges, sigmas, source)
 
 
 def keypoint_category(categories: Sequence[Record]) -> Record | None:
@@ -95,14 +96,53 @@ def _names(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
+_SIDES = re.compile("left|right", re.IGNORECASE)
+_INITIALS = re.compile("(?<![A-Za-z0-9])[LRlr](?![A-Za-z0-9])")  # L_Eye, hinge_r
+_OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+
+def is_left(name: str) -> bool:
+    """Return whether the first side that a keypoint's `name` speaks of is the left one."""
+    side = _SIDES.search(name) or _INITIALS.search(name)
+    return side is not None and side[0][0] in "lL"
+
+
+def infer_flip_indices(names: Sequence[str]) -> tuple[int, ...]:
+    """Return for every keypoint the one it becomes in a mirror, by the side in its name.
+
+    That is `left` or `right` in any case, or else `l` or `r` that stands alone (`L_Eye`) and has a
+    partner. Raises DataError where `left` or `right` has none.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    flip_indices = []
+    for name in names:
+        partner = _SIDES.sub(_opposite, name)
+        if partner not in index:
+            raise DataError(f"keypoint {name!r} has no mirror partner {partner!r} in {list(names)}")
+        if partner == name:
+            partner = _INITIALS.sub(_opposite, name)
+        flip_indices.append(index.get(partner, index[name]))
+    return tuple(flip_indices)
+
+
+def _opposite(side: re.Match[str]) -> str:
+    """Return the other side, written in the same case."""
+    other = _OPPOSITE[side[0].lower()]
+    if side[0].isupper():
+        return other.upper()
+    return other.capitalize() if side[0][0].isupper() else other
+
+
 def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozenset[int]]:
     if pairs is None:
         try:
-            swap = mirror_swap(names)
+            flip_indices = infer_flip_indices(names)
         except DataError as error:
             advice = 'rename it, or give the category its "flip_pairs": [["left", "right"], ...]'
             raise DataError(f"{error}; {advice}") from None
-        return swap, frozenset(i for i, j in enumerate(swap) if i != j and is_left(names[i]))
+        return flip_indices, frozenset(
+            i for i, j in enumerate(flip_indices) if i != j and is_left(names[i])
+        )
     swapped, left = list(range(len(names))), set()
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not (isinstance(pair, list) and len(pair) == 2 and all(end in names for end in pair)):

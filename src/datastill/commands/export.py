@@ -80,7 +80,7 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
         "backbone": inside["backbone"],
         "categories": categories,
         "keypoints": skeleton.names,
-        "swap": skeleton.swap,
+        "swap": skeleton.flip_indices,
         "oks": skeleton.oks(),
         "views": profile.params.views.model_dump(),
         "measured": {

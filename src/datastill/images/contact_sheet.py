@@ -132,6 +132,6 @@ def _draw_skeleton(cell: Image, annotation: Record, skeleton: Skeleton, scale: f
 
 
 def _colour(skeleton: Skeleton, keypoint: int) -> Colour:
-    if skeleton.swap[keypoint] == keypoint:
+    if skeleton.flip_indices[keypoint] == keypoint:
         return _MIDDLE
     return _LEFT if keypoint in skeleton.left else _RIGHT

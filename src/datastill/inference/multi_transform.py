@@ -41,7 +41,7 @@ class Inference:
 
     plain: View
     views: tuple[View, ...]
-    swap: tuple[int, ...]
+    flip_indices: tuple[int, ...]
     precision: Precision = "32-true"
     pixels: int = 1_000_000
     categories: tuple[int, ...] = (1,)
@@ -83,8 +83,8 @@ def look(detector: Detector, images: Sequence[Tensor], inference: Inference) -> 
             missing = [sight for sight in sights if sight not in seen]
             seen |= _heatmaps(detector, images, boxes, missing, inference.pixels)
             for i, view in sights:
-                sums[i].add(view.heatmaps_back(seen.pop((i, view)), inference.swap))
-    nothing = torch.zeros(0, len(inference.swap), detector.heatmap, detector.heatmap)
+                sums[i].add(view.heatmaps_back(seen.pop((i, view)), inference.flip_indices))
+    nothing = torch.zeros(0, len(inference.flip_indices), detector.heatmap, detector.heatmap)
     for i, instances in enumerate(plain):
         if i not in sums:
             sums[i] = ImageAccumulator(instances, inference.average)
@@ -104,7 +104,7 @@ def mean_heatmaps(
     with inference_precision(inference.precision, device):
         for view in inference.views:
             seen = _heatmaps(detector, [image.to(device)], {0: boxes.to(device)}, [(0, view)], 1)
-            logits = view.heatmaps_back(seen[0, view], inference.swap).cpu()
+            logits = view.heatmaps_back(seen[0, view], inference.flip_indices).cpu()
             mean.add(logits)
             peaks.append(decode(probabilities(logits), boxes)[..., :2])
     return mean.value(), torch.stack(peaks)

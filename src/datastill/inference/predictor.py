@@ -42,8 +42,8 @@ def build_inference(section: Mapping[str, Any], what: Metadata, views: int | Non
     chosen = (plain,) if views == 1 else every if views is None else tuple(near[:views])
     precision = resolve_precision(section["precision"])
     pixels = section["batch"] * short * short * 4 // 3
-    swap, iou = what.skeleton.swap, section["voting_iou"]
-    return Inference(plain, chosen, swap, precision, pixels, what.ids, iou)
+    flip_indices, iou = what.skeleton.flip_indices, section["voting_iou"]
+    return Inference(plain, chosen, flip_indices, precision, pixels, what.ids, iou)
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ class View:
         upright = _mirrored(boxes, self.size(image)[1]) if self.flip else boxes
         return upright / self._factors(image).to(boxes)
 
-    def heatmaps_back(self, heatmaps: Tensor, swap: Sequence[int]) -> Tensor:
+    def heatmaps_back(self, heatmaps: Tensor, flip_indices: Sequence[int]) -> Tensor:
         """Return `heatmaps` (n, k, m, m) of the view's RoIs as the image's RoIs see them.
 
         A heatmap lies in the frame of its RoI, so scale needs no undoing; a mirror needs both the
         map turned and each keypoint exchanged for its partner.
         """
-        return heatmaps.flip(-1)[:, list(swap)] if self.flip else heatmaps
+        return heatmaps.flip(-1)[:, list(flip_indices)] if self.flip else heatmaps
 
     def _factors(self, image: Tensor) -> Tensor:
         # Sizes are whole pixels, so x and y scale by slightly different factors.

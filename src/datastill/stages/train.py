@@ -147,7 +147,7 @@ def _train(
     augmentation = Augmentation(
         (how.short_sides[0], how.short_sides[1]),
         how.long_side,
-        materials.metadata.skeleton.swap,
+        materials.metadata.skeleton.flip_indices,
         strong=profile.params.row(row).ablation.augmentation == "strong",
     )
     mine = sampler.part(fabric.global_rank, fabric.world_size)

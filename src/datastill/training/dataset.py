@@ -31,14 +31,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random horizontal flip with the keypoint `swap` of a mirror, and a random scale.
+    """Random horizontal flip, keypoints exchanged by `flip_indices`, and a random scale.
 
     strong  images with generated annotations are distorted, too
     """
 
     short_sides: tuple[int, int]  # drawn uniformly between the two, both included
     long_side: int
-    swap: tuple[int, ...]
+    flip_indices: tuple[int, ...]
     strong: bool = False
 
     def __call__(
@@ -46,7 +46,7 @@ class Augmentation:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return `image` (3, h, w) uint8 of set `source` and its `target` changed together."""
         if rng.random() < 0.5:
-            image, target = image.flip(-1), mirror(target, image.shape[-1], self.swap)
+            image, target = image.flip(-1), mirror(target, image.shape[-1], self.flip_indices)
         low, high = self.short_sides
         image, target = rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
         if self.strong and source:
@@ -56,9 +56,9 @@ class Augmentation:
         return image, target
 
 
-def mirror(target: dict[str, Tensor], width: int, swap: Sequence[int]) -> dict[str, Tensor]:
+def mirror(target: dict[str, Tensor], width: int, flip_indices: Sequence[int]) -> dict[str, Tensor]:
     """Return `target` as seen in a mirror; continuous coordinates mirror to `width` - x."""
-    x, y, v = target["keypoints"][:, list(swap)].unbind(-1)
+    x, y, v = target["keypoints"][:, list(flip_indices)].unbind(-1)
     return {
         **target,
         "boxes": _mirrored(target["boxes"], width),
@@ -153,7 +153,7 @@ class Minibatches(Dataset[list[Example]]):
         augmentation: Augmentation,
         labels: Mapping[int, int] | None = None,
     ) -> None:
-        self._sets = [_Packed(coco, len(augmentation.swap), labels) for coco in sets]
+        self._sets = [_Packed(coco, len(augmentation.flip_indices), labels) for coco in sets]
         self._root, self._sampler, self._augmentation = root, sampler, augmentation
 
     def __len__(self) -> int:

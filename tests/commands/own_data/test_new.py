@@ -316,7 +316,7 @@ def test_any_skeleton_makes_a_profile(project, run):
     assert run("data", "--profile", "own")[0] == 0
     for name in ("labelled", "unlabelled", "val"):
         what = build_metadata(project.set(name), "keypoints")
-        assert (what.skeleton.swap, what.sigmas) == ((1, 0), (0.03, 0.09))
+        assert (what.skeleton.flip_indices, what.sigmas) == ((1, 0), (0.03, 0.09))
 
 
 def test_labels_alone_make_labelled_unlabelled_and_val(project, run):

@@ -71,7 +71,7 @@ def _instances(coco: Coco, task: str) -> str:
 def _mirrored(coco: Coco) -> str:
     """Return which keypoints change places in a mirror: wrong pairs teach left to be right."""
     skeleton = skeleton_of(coco.categories)
-    pairs = [(i, j) for i, j in enumerate(skeleton.swap) if i < j]
+    pairs = [(i, j) for i, j in enumerate(skeleton.flip_indices) if i < j]
     if not pairs:
         return (
             "no keypoints change places in a mirror; where some should, give the category its "
