@@ -33,7 +33,7 @@ from datastill.inference.multi_transform import Prediction
 from datastill.instances import Instances
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import build_detector
-from datastill.project import load_params
+from datastill.project.loading import load_params
 from datastill.project.profile import Profile
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 from datastill.stages import annotate

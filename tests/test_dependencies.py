@@ -9,8 +9,8 @@ from dvc.repo import Repo
 from places import ROOT
 from source_graph import FILES, PACKAGE, has_code, own_imports, top
 
-from datastill.project import Params
 from datastill.project.profile import open_profile
+from datastill.project.schema import Params
 from datastill.stages import annotate, data, evaluate, tables, train
 
 # What a number does not depend on: messages, the command line, MLflow, lineage, reading of params.

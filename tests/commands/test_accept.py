@@ -21,7 +21,7 @@ from datastill.errors import DataError
 from datastill.evaluation.coco_ap import evaluate
 from datastill.inference.heatmaps import decode, probabilities
 from datastill.inference.views import View
-from datastill.project import load_expected
+from datastill.project.loading import load_expected
 from datastill.project.profile import open_profile
 
 SEEDS = ROOT / "results/seeds/metrics"

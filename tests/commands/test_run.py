@@ -250,7 +250,8 @@ def test_stopped_in_training_and_run_again_two_at_a_time_it_is_what_repro_gives(
 
 MIRRORED = """
 import json
-from datastill.tracking import Store, runs
+from datastill.tracking.store import Store
+from datastill.tracking.sync import runs
 found = runs(Store("sqlite:///mlflow.db", "datastill/miniature", 60))
 print(json.dumps([[run["row"], run["status"]] for run in found]))
 """

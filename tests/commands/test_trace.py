@@ -17,7 +17,8 @@ from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File
 from datastill.lineage.verify import verify
 from datastill.project.profile import open_profile
-from datastill.tracking import Store, runs
+from datastill.tracking.store import Store
+from datastill.tracking.sync import runs
 
 LINE = "results/miniature/table1.csv:co-35_co-80"
 

@@ -6,7 +6,8 @@ from places import ROOT
 
 from datastill.errors import ParamsError
 from datastill.model.backbones import BACKBONES
-from datastill.project import Backbone, load_params
+from datastill.project.loading import load_params
+from datastill.project.rows import Backbone
 
 PROFILES = [ROOT, *sorted((ROOT / "pipelines").glob("*"))]
 

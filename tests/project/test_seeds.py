@@ -7,7 +7,8 @@ import yaml
 from places import ROOT
 
 from datastill.errors import ParamsError
-from datastill.project import load_params, with_seeds
+from datastill.project.loading import load_params
+from datastill.project.seeds import with_seeds
 
 
 def test_every_row_comes_once_a_seed_with_teachers_of_its_seed(tmp_path):

@@ -10,7 +10,8 @@ import time
 import pytest
 from pycocotools.coco import COCO
 
-from datastill.tracking import Store, runs
+from datastill.tracking.store import Store
+from datastill.tracking.sync import runs
 
 ROWS = ("co-35", "co-115", "co-35_co-80")
 

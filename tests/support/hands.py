@@ -106,7 +106,7 @@ def write_hands():
 @pytest.fixture(scope="session")
 def hands(tmp_path_factory):
     """The root of a project in which all stages have run; tests may add to it, not break it."""
-    from datastill.project import load_params
+    from datastill.project.loading import load_params
     from datastill.project.profile import Profile
     from datastill.stages import annotate, data, evaluate, tables, train
 
@@ -135,7 +135,7 @@ def hands(tmp_path_factory):
 @pytest.fixture
 def profile(hands, monkeypatch):
     """The place of the hands, with their project as the working folder."""
-    from datastill.project import load_params
+    from datastill.project.loading import load_params
     from datastill.project.profile import Profile
 
     monkeypatch.chdir(hands)

@@ -16,8 +16,8 @@ import requests
 
 from datastill.commands import export
 from datastill.commands.predict import Output, find_model, run
-from datastill.tracking import runs
 from datastill.tracking.row_record import store
+from datastill.tracking.sync import runs
 
 MODEL = "models:/datastill-miniature@champion"
 IMAGE = "hands/val/041.jpg"

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from datastill.errors import DatastillError
-from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror, mirror_patiently, runs
+from datastill.tracking.live import Follower, mirror_patiently
+from datastill.tracking.run_record import DataInput, RunRecord
+from datastill.tracking.store import Store
+from datastill.tracking.sync import mirror, runs
 
 RECORD = RunRecord(
     row="co-35",
@@ -29,7 +32,9 @@ RECORD = RunRecord(
 SHARED = RunRecord("co-35", "f1", status="FINISHED")
 PROGRAM = """
 import sys
-from datastill.tracking import RunRecord, Store, mirror_patiently
+from datastill.tracking.run_record import RunRecord
+from datastill.tracking.store import Store
+from datastill.tracking.live import mirror_patiently
 store = Store(sys.argv[1], "datastill/test", patience_seconds=float(sys.argv[2]))
 print(mirror_patiently(store, lambda: RunRecord("co-35", "f1", status="FINISHED")), flush=True)
 """

@@ -10,7 +10,7 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.evaluation.regression import check_orders
 from datastill.io import write_text
-from datastill.project import load_expected
+from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
 from datastill.report.spread import FACTOR, Spread, number, seeded, spread
 from datastill.stages.tables import read_metrics

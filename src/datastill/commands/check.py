@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datastill.evaluation.regression import check_orders, check_values
-from datastill.project import load_expected
+from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
 from datastill.stages.tables import read_metrics
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from datastill.errors import DataError
 from datastill.evaluation.regression import ROUNDING
-from datastill.project import load_expected
+from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
 from datastill.report.spread import seeded, spread
 from datastill.stages.tables import read_metrics

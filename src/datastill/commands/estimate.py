@@ -15,8 +15,8 @@ from datastill.commands.benchmark import Load, Speed, probe
 from datastill.evaluation.coco_ap import MOST_DETECTIONS
 from datastill.inference.predictor import build_inference
 from datastill.inference.views import View
-from datastill.project import DistilledRow, SupervisedRow
 from datastill.project.profile import Profile
+from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.stages.train import count_processes, labelled_share
 
 _GB = 1e9

@@ -15,9 +15,9 @@ from datastill.errors import DataError
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, categories_found
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
-from datastill.project import DistilledRow
 from datastill.project.profile import Profile, read_facts
-from datastill.tracking import Champion, promote
+from datastill.project.rows import DistilledRow
+from datastill.tracking.champion import Champion, promote
 from datastill.tracking.row_record import record, store
 
 ANNOTATIONS = "annotations.json"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from datastill.coco.format import write_text
 from datastill.errors import DatastillError, ParamsError
-from datastill.project import with_seeds
+from datastill.io import write_text
 from datastill.project.profile import Profile, open_profile, params_path
+from datastill.project.seeds import with_seeds
 from datastill.scheduler.graph import Graph, read_graph
 from datastill.scheduler.runner import THREADS, Runner, devices, threads
 

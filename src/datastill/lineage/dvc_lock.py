@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
-from datastill.project import read_yaml
+from datastill.project.loading import read_yaml
 
 FOLDER = ".dir"  # how the digest of a folder ends
 

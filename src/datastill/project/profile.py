@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError, ParamsError
-from datastill.project import DistilledRow, Params, load_params
+from datastill.project.loading import load_params
+from datastill.project.rows import DistilledRow
+from datastill.project.schema import Params
 
 DEFAULT_PROFILE = "miniature"
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
-from datastill.project.data import Data
+from datastill.project.data_schema import Data
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.project.section import Natural, Positive, Section, Share
 

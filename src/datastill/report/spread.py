@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from datastill.errors import DataError
-from datastill.project import DistilledRow, Params
 from datastill.project.profile import DEFAULT_PROFILE, Profile, open_profile, params_path
+from datastill.project.rows import DistilledRow
+from datastill.project.schema import Params
 from datastill.report.seed_variance import chance
 from datastill.stages.tables import read_metrics
 

@@ -11,8 +11,9 @@ from datastill.coco.metadata import build_metadata
 from datastill.errors import DataError, ParamsError
 from datastill.evaluation.bootstrap import Matches, match
 from datastill.io import write_text
-from datastill.project import DistilledRow, Union
+from datastill.project.data_schema import Union
 from datastill.project.profile import Profile, read_facts
+from datastill.project.rows import DistilledRow
 from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
 from datastill.report.curves import ablation_figure

@@ -26,10 +26,10 @@ from datastill.model.detector import Detector, build_detector, count_parameters
 from datastill.model.precision import resolve_precision
 from datastill.model.pretrained import find_initial, start_from
 from datastill.progress import Steps
-from datastill.project import DistilledRow, SupervisedRow
 from datastill.project.image_sets import load
 from datastill.project.profile import Profile, check_annotated
 from datastill.project.provenance import code_version, environment, fingerprint, training_code
+from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.tracking.row_record import follower, mirror_row
 from datastill.training.dataset import Augmentation, Minibatches
 from datastill.training.distributed import check_shares, launch

@@ -10,9 +10,11 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.io import digest
-from datastill.project import Ablation, DistilledRow
 from datastill.project.profile import Profile, read_facts
-from datastill.tracking import DataInput, Follower, RunRecord, Store, mirror_patiently
+from datastill.project.rows import Ablation, DistilledRow
+from datastill.tracking.live import Follower, mirror_patiently
+from datastill.tracking.run_record import DataInput, RunRecord
+from datastill.tracking.store import Store
 from datastill.training.metrics_log import read_metrics_log
 
 _REFUSED = r"[^\w .-]"  # characters that stand in no part of a metric's name

@@ -18,8 +18,8 @@ from datastill.commands import explain as why
 from datastill.commands import plan
 from datastill.errors import DataError
 from datastill.model.checkpoint import load_detector
-from datastill.project import Params
 from datastill.project.profile import Profile
+from datastill.project.schema import Params
 from datastill.stages import data
 
 FINGERS = ["wrist", "thumb", "index", "ring", "little"]

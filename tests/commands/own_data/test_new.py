@@ -18,7 +18,7 @@ from tiny import HEIGHT, WIDTH, picture, write_video
 
 from datastill.coco.format import PERSON, read_coco
 from datastill.coco.metadata import build_metadata
-from datastill.project import load_params
+from datastill.project.loading import load_params
 
 PEOPLE = {**PERSON, "id": 7}  # ids need not start at 1, nor follow each other
 
