@@ -4,11 +4,15 @@ import signal
 import subprocess
 import time
 
+import numpy as np
 import pytest
 import torch
 
+from datastill.commands.pretrain import ThingMinibatches
 from datastill.model.detector import build_detector
 from datastill.model.pretrained import read_card, start_from
+from datastill.synthetic.classification import draw_things
+from datastill.training.sampler import MixedSampler
 
 
 @pytest.fixture
@@ -58,3 +62,12 @@ def body(path):
     detector = build_detector("small", 17)
     start_from(path, detector)
     return detector.rcnn.backbone.body.state_dict()
+
+
+def test_a_minibatch_holds_pictures_with_their_own_answers():
+    pictures, answers = draw_things(20, 48, seed=3, advance=lambda _: None)
+    batches = ThingMinibatches(pictures, answers, MixedSampler((20,), 1.0, 5, 8, 0))
+    assert len(batches) == 5
+    for example in batches[3]:
+        assert np.array_equal(example.image.permute(1, 2, 0), pictures[example.image_id])
+        assert example.target["answers"].tolist() == answers[example.image_id].tolist()

@@ -25,7 +25,7 @@ from tiny import HEIGHT, WIDTH, picture, write_video
 from datastill.coco.format import PERSON, read_coco
 from datastill.commands.restore import load_restored
 from datastill.project.profile import open_profile
-from datastill.sources import files as gather
+from datastill.sources.files import FileSets
 from datastill.stages import data
 
 PAPER = ROOT / "pipelines" / "coco" / "params.yaml"
@@ -285,14 +285,14 @@ def test_stages_that_miss_the_same_images_make_them_again_once(gathered, tmp_pat
     shutil.copytree(gathered.root, root, symlinks=True)
     shutil.rmtree(root / "work/coco/images")
     monkeypatch.chdir(root)
-    made, restore = [], gather.restore
+    made, restore = [], FileSets.restore
 
-    def slowly(profile, folders):
+    def slowly(files, folders):
         made.append(folders)
         time.sleep(0.3)
-        restore(profile, folders)
+        restore(files, folders)
 
-    monkeypatch.setattr(gather, "restore", slowly)
+    monkeypatch.setattr(FileSets, "restore", slowly)
     with ThreadPoolExecutor() as pool:
         loaded = list(pool.map(lambda _: load_restored(open_profile("coco"), "s1m-180"), range(3)))
     assert made == [{"s1m-180"}]
@@ -306,7 +306,7 @@ def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
     shutil.copytree(gathered.root, root, symlinks=True)
     picture = root / "coco/val2017/000000000012.jpg"
     monkeypatch.chdir(root)
-    told = r"val: 1 images are gone or not those .* val2017/000000000012.*--profile coco` again"
+    told = r"val: 1 images are gone or differ .* val2017/000000000012.*--profile coco` again"
     shutil.rmtree(root / "work/coco/images")  # links to the first project
     picture.write_bytes(picture.read_bytes() + b"\0")
     with pytest.raises(data.DataError, match=told):

@@ -4,12 +4,10 @@ import pytest
 from datastill.synthetic.classification import (
     QUESTIONS,
     UNASKED,
-    ThingMinibatches,
     draw_thing,
     draw_things,
 )
 from datastill.synthetic.drawing.viewpoints import side_shown
-from datastill.training.sampler import MixedSampler
 
 COUNT, SIDE = 300, 48
 
@@ -52,12 +50,3 @@ def test_every_word_is_the_answer_to_something(drawn):
 )
 def test_the_side_shown_follows_from_the_direction(degrees, side):
     assert side_shown(np.radians(degrees)) == side
-
-
-def test_a_minibatch_holds_pictures_with_their_own_answers(drawn):
-    pictures, answers = drawn
-    batches = ThingMinibatches(pictures, answers, MixedSampler((COUNT,), 1.0, 5, 8, 0))
-    assert len(batches) == 5
-    for example in batches[3]:
-        assert np.array_equal(example.image.permute(1, 2, 0), pictures[example.image_id])
-        assert example.target["answers"].tolist() == answers[example.image_id].tolist()

@@ -12,7 +12,7 @@ import torch
 from datastill.coco.format import PERSON, Coco, Record
 from datastill.coco.lint import find_faults
 from datastill.coco.skeleton import skeleton_of
-from datastill.coco.subsets import union, with_keypoints, with_objects
+from datastill.coco.subsets import union, trainable
 from datastill.commands.benchmark import Speed
 from datastill.commands.estimate import Costs, mix, timed
 from datastill.commands.restore import load_restored
@@ -23,10 +23,10 @@ from datastill.images.manifest import examine
 from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
 from datastill.progress import Steps
-from datastill.project import AnnotatedImages, FileData, ImageFolder, Union, Videos
+from datastill.project.data_schema import FileData, Union
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
-from datastill.sources import files as gather
+from datastill.sources.files import AnnotatedFiles, FileSet, FileSets, VideoFiles
 from datastill.stages import data
 from datastill.stages.ensemble import members
 from datastill.stages.train import count_processes, start
@@ -71,7 +71,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     how = profile.params.train
     found.attempt(check_shares, how.batch, how.micro_batch_size, count_processes(profile))
     if isinstance(profile.params.data, FileData):
-        images = _look(profile, profile.params.data, found)
+        images = _look(profile, found)
         _compare_with_val(profile, found, images if pixels else [])
         _unite(profile.params.data, found)
     else:
@@ -105,18 +105,18 @@ def _drawn(profile: Profile, found: Findings) -> None:
         found.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
 
 
-def _look(profile: Profile, files: FileData, found: Findings) -> list[Record]:
-    """Gather the sets as stage `data` would; return the images that are where they must be."""
+def _look(profile: Profile, found: Findings) -> list[Record]:
+    """Load the sets as stage `data` would; return the images that are where they must be."""
+    files = data.file_sets(profile)
     there: list[Record] = []
-    for name, spec in {VAL: files.val, **files.sets}.items():
-        if isinstance(spec, Union):
-            continue
-        if isinstance(spec, Videos):
-            if count := found.attempt(gather.count_videos, profile, name, spec):
+    for spec in files.sets:
+        name = spec.name
+        if isinstance(spec, VideoFiles):
+            if count := found.attempt(files.count_videos, spec):
                 found.videos[name] = count
                 found.frames[name] = count * spec.per_video
             continue
-        listed, (coco, refused) = _one_set(profile, name, spec, found)
+        listed, (coco, refused) = _one_set(files, spec, found)
         there += coco.images if coco else []
         found.refuse(f"{name}: images that are missing or unreadable", refused)
         if known := coco or listed:
@@ -126,13 +126,13 @@ def _look(profile: Profile, files: FileData, found: Findings) -> list[Record]:
 
 
 def _one_set(
-    profile: Profile, name: str, spec: AnnotatedImages | ImageFolder, found: Findings
+    files: FileSets, spec: FileSet, found: Findings
 ) -> tuple[Coco | None, tuple[Coco | None, list[Refusal]]]:
     """Return what a set's annotations list, if anything, and what is there and what is not."""
-    if isinstance(spec, ImageFolder):
-        return None, found.attempt(gather.one_set, profile, name) or (None, [])
-    listed = found.attempt(gather.members, profile, name)
-    there = found.attempt(gather.in_folders, profile, name, listed) if listed else None
+    if not isinstance(spec, AnnotatedFiles):
+        return None, found.attempt(files.load, spec) or (None, [])
+    listed = found.attempt(files.read, spec)
+    there = found.attempt(files.locate, spec, listed) if listed else None
     return listed, there or (None, [])
 
 
@@ -197,7 +197,7 @@ def _images(profile: Profile, found: Findings) -> dict[str, tuple[int, int]]:
 
 
 def _useful(profile: Profile, coco: Coco) -> Coco:
-    return (with_objects if profile.params.task == "boxes" else with_keypoints)(coco)
+    return trainable(coco, profile.params.task)
 
 
 def _categories(profile: Profile, found: Findings) -> int:
@@ -217,7 +217,7 @@ def _contents(coco: Coco) -> dict[str, str]:
     people = [a for a in coco.annotations if not a["iscrowd"]]
     return {
         "images": f"{len(coco.images):,}",
-        "with keypoints": f"{len(with_keypoints(coco).images):,}",
+        "with keypoints": f"{len(trainable(coco, "keypoints").images):,}",
         "instances": f"{len(people):,}",
         "crowds": f"{len(coco.annotations) - len(people):,}",
         "keypoints": f"{sum(a['num_keypoints'] for a in people):,}",
@@ -233,7 +233,7 @@ def _box_contents(coco: Coco) -> dict[str, str]:
     few = ranked if len(ranked) <= 2 * _NAMED else [*ranked[:_NAMED], "...", *ranked[-_NAMED:]]
     return {
         "images": f"{len(coco.images):,}",
-        "with objects": f"{len(with_objects(coco).images):,}",
+        "with objects": f"{len(trainable(coco, "boxes").images):,}",
         "instances": f"{counts.total():,}",
         "crowds": f"{len(coco.annotations) - counts.total():,}",
         "categories": f"{len(counts)} of {len(names)}: {', '.join(few)}",

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from datastill.errors import ParamsError
 from datastill.model.classifier import Classifier
@@ -16,11 +18,38 @@ from datastill.model.pretrained import accuracies, initial_weights, save_initial
 from datastill.progress import Steps
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint
-from datastill.synthetic.classification import QUESTIONS, ThingMinibatches, draw_things
+from datastill.synthetic.classification import QUESTIONS, Answers, draw_things
+from datastill.training.dataset import Example
 from datastill.training.distributed import launch
 from datastill.training.loop import Settings, resume_at, train
 from datastill.training.sampler import MixedSampler
 from datastill.training.schedule import Schedule
+
+
+class ThingMinibatches(Dataset[list[Example]]):
+    """Minibatch number i of a training on drawn things; targets hold "answers" (q,)."""
+
+    def __init__(
+        self, pictures: NDArray[np.uint8], answers: Answers, sampler: MixedSampler
+    ) -> None:
+        self._pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+        self._answers = torch.from_numpy(answers)
+        self._sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __getitem__(self, iteration: int) -> list[Example]:
+        """Return the examples of minibatch `iteration`."""
+        return [
+            Example(
+                draw.index,
+                draw.source,
+                self._pictures[draw.index],
+                {"answers": self._answers[draw.index]},
+            )
+            for draw in self._sampler[iteration]
+        ]
 
 
 def run(profile: Profile, backbone: str, target: Path | None = None) -> str:

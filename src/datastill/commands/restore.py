@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from filelock import FileLock
 
 from datastill.coco.format import Coco, read_coco
-from datastill.project import DistilledRow, FileData
+from datastill.project.data_schema import FileData
 from datastill.project.image_sets import VAL, changed_images, load
 from datastill.project.profile import Profile
-from datastill.sources import files
-from datastill.stages.data import draw, drawn_sets
+from datastill.project.rows import DistilledRow
+from datastill.stages.data import draw, drawn_sets, file_sets
 
 _log = logging.getLogger(__name__)
 
@@ -59,4 +59,4 @@ def _make_again(profile: Profile, name: str) -> None:
         if drawn.name in folders:
             draw(profile, drawn)
     if isinstance(profile.params.data, FileData):
-        files.restore(profile, folders)
+        file_sets(profile).restore(folders)

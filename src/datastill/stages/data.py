@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -14,11 +15,21 @@ from datastill.images.contact_sheet import write_contact_sheet
 from datastill.images.leaks import Leak, find_leaks
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine, write_sets
+from datastill.images.splits import Span
 from datastill.progress import Steps
-from datastill.project import DrawnData, DrawnImages, FileData, Union
+from datastill.project.data_schema import (
+    AnnotatedImages,
+    DrawnData,
+    DrawnImages,
+    FileData,
+    ImageFolder,
+    PartOfImages,
+    Union,
+    Videos,
+)
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
-from datastill.sources import files as gather
+from datastill.sources.files import AnnotatedFiles, FileSet, FileSets, FolderFiles, VideoFiles
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 
 _log = logging.getLogger(__name__)
@@ -29,9 +40,12 @@ def run(profile: Profile) -> None:
     """Draw or gather all sets, look at every image and write the sets of those that are whole."""
     data = profile.params.data
     sets = {drawn.name: draw(profile, drawn) for drawn in drawn_sets(profile)}
-    refused: gather.Refused = []
+    refused: list[tuple[str, Refusal]] = []
     if isinstance(data, FileData):
-        sets, refused = gather.all_sets(profile)
+        files = file_sets(profile)
+        for file_set in files.sets:
+            sets[file_set.name], refusals = files.load(file_set)
+            refused += [(file_set.name, refusal) for refusal in refusals]
     manifest, broken = _examine(profile, sets)
     refused += _left_out(sets, broken)
     others = {name: coco for name, coco in sets.items() if name != VAL}
@@ -132,3 +146,33 @@ def draw(profile: Profile, drawn: DrawnSet) -> Coco:
     studio = Studio(profile.images, (data.width, data.height), data.seed)
     with Steps(f"drawing {drawn.name}", drawn.images) as steps:
         return draw_set(drawn, studio, steps.advance)
+
+
+def file_sets(profile: Profile) -> FileSets:
+    """Return the sets, but for unions, of a profile whose data are files."""
+    data = profile.params.data
+    assert isinstance(data, FileData)
+    specs = {VAL: data.val, **data.sets}
+    annotated = {
+        name: _annotated(name, spec)
+        for name, spec in specs.items()
+        if isinstance(spec, AnnotatedImages)
+    }
+    sets: list[FileSet] = []
+    for name, spec in specs.items():
+        if isinstance(spec, AnnotatedImages):
+            sets.append(annotated[name])
+        elif isinstance(spec, ImageFolder):
+            labelled = [annotated[other] for other in spec.without]
+            sets.append(FolderFiles(name, spec.folder, labelled, spec.count))
+        elif isinstance(spec, Videos):
+            sets.append(VideoFiles(name, **spec.model_dump()))
+    root = Path(data.root).expanduser()
+    return FileSets(root, profile.images, profile.params.task, annotated[VAL], sets)
+
+
+def _annotated(name: str, spec: AnnotatedImages) -> AnnotatedFiles:
+    fields = spec.model_dump()
+    if isinstance(spec, PartOfImages):
+        fields["part"] = Span(**fields["part"])
+    return AnnotatedFiles(name, **fields)

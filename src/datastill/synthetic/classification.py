@@ -12,9 +12,7 @@ from functools import partial
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from datastill.images.pools import Processes
 from datastill.synthetic.drawing.backgrounds import everyday_scenery, hazy
@@ -26,8 +24,6 @@ from datastill.synthetic.drawing.outfits import HAIRDOS, PATTERNS, everyday_outf
 from datastill.synthetic.drawing.poses import ARMS, LEG_SHARES, LEGS, still
 from datastill.synthetic.drawing.raster import Image, paint
 from datastill.synthetic.drawing.viewpoints import random_yaw, side_shown
-from datastill.training.dataset import Example
-from datastill.training.sampler import MixedSampler
 
 SIDES = ("front", "back", "left", "right")
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -46,32 +42,6 @@ _PEOPLE = 0.8  # of all pictures
 _CLOSE = 0.25  # of all people: their feet are out of the picture
 
 Answers = NDArray[np.int64]
-
-
-class ThingMinibatches(Dataset[list[Example]]):
-    """Minibatch number i of a training on drawn things; targets hold "answers" (q,)."""
-
-    def __init__(
-        self, pictures: NDArray[np.uint8], answers: Answers, sampler: MixedSampler
-    ) -> None:
-        self._pictures = torch.from_numpy(pictures).permute(0, 3, 1, 2)
-        self._answers = torch.from_numpy(answers)
-        self._sampler = sampler
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def __getitem__(self, iteration: int) -> list[Example]:
-        """Return the examples of minibatch `iteration`."""
-        return [
-            Example(
-                draw.index,
-                draw.source,
-                self._pictures[draw.index],
-                {"answers": self._answers[draw.index]},
-            )
-            for draw in self._sampler[iteration]
-        ]
 
 
 def draw_things(

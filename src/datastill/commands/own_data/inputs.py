@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Record
-from datastill.coco.normalize import box_categories, keypoint_category, tidy
+from datastill.coco.normalize import learned_categories, tidy
 from datastill.coco.subsets import Folder, folder_images, located, only
 from datastill.errors import DataError, ParamsError
 from datastill.images.load import Refusal
 from datastill.images.manifest import COLUMNS, examine
 from datastill.progress import Steps
-from datastill.sources.videos import VIDEO_KINDS, find_videos
+from datastill.sources.video_frames import VIDEO_KINDS, find_videos
 
 DEFAULT_FRACTION = 0.1
 
@@ -99,9 +99,7 @@ class InspectedSet:
 def learnable(path: Path, coco: Coco, task: str) -> Coco:
     """Return what `task` learns from; raises DataError, naming the file, where that is nothing."""
     try:
-        if task == "keypoints":
-            return tidy(coco, keypoint_category(coco))[0]
-        return tidy(coco, *box_categories(coco))[0]
+        return tidy(coco, *learned_categories(coco, task))[0]
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

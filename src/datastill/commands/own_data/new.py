@@ -29,10 +29,11 @@ from datastill.commands.own_data.inspect import Survey, survey
 from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
 from datastill.io import write_text
-from datastill.project import FileData, load_params
-from datastill.project.profile import DEFAULT_PROFILE
+from datastill.project.data_schema import FileData
+from datastill.project.loading import load_params
+from datastill.project.profile import DEFAULT_PROFILE, Profile
 from datastill.project.template import own_params
-from datastill.sources.files import check_links
+from datastill.stages.data import file_sets
 
 PIPELINES = Path("pipelines")
 STAGES = Path("dvc.yaml")
@@ -120,7 +121,7 @@ def _write(name: str, text: str) -> None:
         write_text(unfinished / "params.yaml", text)
         params = load_params(unfinished / "params.yaml")
         if isinstance(params.data, FileData):
-            check_links(params.data)
+            file_sets(Profile(params)).check_links()
         unfinished.rename(PIPELINES / name)
     except BaseException:
         shutil.rmtree(unfinished)
