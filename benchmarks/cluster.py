@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.ray_engine import Job, find_on_cluster
 from datastill.distill.shards import Shard, cut
@@ -28,7 +29,8 @@ from datastill.model.precision import resolve_precision
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 
 VIEWS = all_views([64 + 16 * i for i in range(9)], 360, flip=True)
-HOW = Inference(View(128, 360), VIEWS, mirror_swap(PERSON_KEYPOINTS), resolve_precision("auto"))
+PARTNERS = infer_flip_indices(PERSON_KEYPOINTS)
+HOW = Inference(View(128, 360), VIEWS, PARTNERS, resolve_precision("auto"))
 SHARD = 8
 
 Find = Callable[[list[Shard], Callable[[int], None]], None]

@@ -26,9 +26,10 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
 from torchvision.transforms import v2
 
-from datastill.coco.format import Coco, mirror_swap, read_coco
-from datastill.coco.normalize import keypoint_category, tidy
-from datastill.coco.subsets import missing_images
+from datastill.coco.format import Coco, read_coco
+from datastill.coco.normalize import learned_categories, normalize
+from datastill.coco.skeleton import infer_flip_indices
+from datastill.images.folders import missing_images
 from datastill.images.load import unit_interval
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 from datastill.training.dataset import Augmentation, Minibatches
@@ -40,10 +41,10 @@ SHORT_SIDES, LONG_SIDE = (640, 800), 1333
 
 def our_loader(root: Path, coco: Coco, workers: int) -> DataLoader:
     """Return minibatches as the trainer asks for them."""
-    coco, _ = tidy(coco, keypoint_category(coco))
+    coco, _ = normalize(coco, *learned_categories(coco, "keypoints"))
     iterations = len(coco.images) // BATCH
     sampler = MixedSampler((len(coco.images),), 1.0, iterations, BATCH, seed=0)
-    augmentation = Augmentation(SHORT_SIDES, LONG_SIDE, mirror_swap(coco.keypoint_names()))
+    augmentation = Augmentation(SHORT_SIDES, LONG_SIDE, infer_flip_indices(coco.keypoint_names()))
     examples = Minibatches([coco], root, sampler, augmentation)
     return DataLoader(examples, batch_size=None, num_workers=workers)
 

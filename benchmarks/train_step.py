@@ -18,7 +18,8 @@ from lightning_fabric import Fabric
 from torch.optim import SGD
 from torchvision.ops import MultiScaleRoIAlign
 
-from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.images.load import unit_interval
 from datastill.model.detector import Batch, Detector, build_detector
 from datastill.model.precision import resolve_precision
@@ -31,7 +32,7 @@ SIZE = (320, 240)
 
 def examples(number: int) -> list[Example]:
     """Return drawn images at the miniature's training scale."""
-    augment = Augmentation((112, 128), 240, mirror_swap(PERSON_KEYPOINTS))
+    augment = Augmentation((112, 128), 240, infer_flip_indices(PERSON_KEYPOINTS))
     made = []
     for index in range(number):
         drawing = draw("benchmark", index, 0, "everyday", SIZE)

@@ -1,6 +1,6 @@
 import pytest
 
-from datastill.coco.lint import find_faults
+from datastill.coco.lint import lint
 
 
 def points(*marked):
@@ -14,8 +14,8 @@ def points(*marked):
 
 def test_a_sound_set_has_no_faults(coco, person):
     bare = points()
-    assert find_faults(coco([1, 2, 3], [person(1, 1), person(2, 2), person(2, 3, **bare)])) == []
-    assert find_faults(coco([])) == []
+    assert lint(coco([1, 2, 3], [person(1, 1), person(2, 2), person(2, 3, **bare)])) == []
+    assert lint(coco([])) == []
 
 
 def test_ids_and_names_that_are_used_twice_are_counted(coco, person):
@@ -23,7 +23,7 @@ def test_ids_and_names_that_are_used_twice_are_counted(coco, person):
     content = coco([4, 5, 6, 5])
     content.images[2]["file_name"] = "a/4.png"
     content.annotations.extend(people)
-    assert find_faults(content) == [
+    assert lint(content) == [
         "1 image ids are used more than once, such as 5",
         "2 file names are used more than once, such as a/4.png",
         "2 annotation ids are used more than once, such as 7",
@@ -42,16 +42,14 @@ def test_ids_and_names_that_are_used_twice_are_counted(coco, person):
 )
 def test_a_box_outside_its_image_by_more_than_a_pixel_is_named(coco, person, bbox):
     content = coco([1, 2], [person(1, 1), person(2, 7, bbox=bbox), person(2, 8, bbox=bbox)])
-    assert find_faults(content) == [
-        "2 annotations have boxes outside their image, such as 7 on image 2"
-    ]
+    assert lint(content) == ["2 annotations have boxes outside their image, such as 7 on image 2"]
 
 
 @pytest.mark.parametrize(
     "bbox", [[0, 0, 40, 30], [-1, -1, 42, 32], [31, 21, 10, 10], [-0.99, 5, 10, 10]]
 )
 def test_a_box_that_passes_the_border_by_a_pixel_is_inside(coco, person, bbox):
-    assert find_faults(coco([1], [person(bbox=bbox)])) == []
+    assert lint(coco([1], [person(bbox=bbox)])) == []
 
 
 @pytest.mark.parametrize("point", [(-1.01, 5), (5, -1.01), (41.01, 5), (5, 31.01), (900, 900)])
@@ -59,7 +57,7 @@ def test_a_box_that_passes_the_border_by_a_pixel_is_inside(coco, person, bbox):
 def test_a_marked_keypoint_outside_its_image_is_named(coco, person, point, visible):
     outside = points((9, 9, 2), (*point, visible))
     content = coco([1, 2], [person(1, 1), person(2, 7, **outside)])
-    assert find_faults(content) == [
+    assert lint(content) == [
         "1 annotations have keypoints outside their image, such as 7 on image 2"
     ]
 
@@ -68,13 +66,13 @@ def test_a_marked_keypoint_outside_its_image_is_named(coco, person, point, visib
     "marked", [[(0, 0, 2)], [(40, 30, 1)], [(-1, -1, 2), (41, 31, 2)], [(9, 9, 2), (900, -900, 0)]]
 )
 def test_keypoints_on_the_border_and_those_not_marked_are_inside(coco, person, marked):
-    assert find_faults(coco([1], [person(**points(*marked))])) == []
+    assert lint(coco([1], [person(**points(*marked))])) == []
 
 
 def test_an_annotation_is_held_against_its_own_image(coco, person):
     content = coco([1, 2], [person(2, 7, bbox=[0, 0, 60, 50])])
     content.images[1] |= {"width": 60, "height": 50}
-    assert find_faults(content) == []
+    assert lint(content) == []
     content.images[0] |= {"width": 60, "height": 50}
     content.images[1] |= {"width": 40}
-    assert len(find_faults(content)) == 1
+    assert len(lint(content)) == 1

@@ -9,8 +9,8 @@ from pycocotools import mask as masks
 from pycocotools.coco import COCO
 
 from datastill.coco.format import PERSON, Coco, read_coco, write_coco
-from datastill.coco.normalize import box_categories, keypoint_category, read_published, tidy
-from datastill.coco.subsets import with_keypoints
+from datastill.coco.normalize import learned_categories, normalize, read_published
+from datastill.coco.subsets import trainable
 from datastill.errors import DataError
 
 ANNOTATIONS = REAL / "coco" / "annotations"
@@ -56,7 +56,7 @@ def test_a_missing_area_is_that_of_the_mask_as_pycocotools_has_it(coco, person, 
     theirs = COCO()
     theirs.dataset = vars(content)
     theirs.createIndex()
-    (tidied,) = tidy(content, PERSON)[0].annotations
+    (tidied,) = normalize(content, PERSON)[0].annotations
     assert tidied["area"] == masks.area(theirs.annToRLE(annotation))
     assert tidied["area"] != 200, "the box has another area"
     assert tidied["iscrowd"] == crowd
@@ -65,7 +65,7 @@ def test_a_missing_area_is_that_of_the_mask_as_pycocotools_has_it(coco, person, 
 @pytest.mark.parametrize("shape", [None, [], {}])
 def test_without_a_mask_a_missing_area_is_that_of_the_box(coco, person, shape):
     annotation = less(person(segmentation=shape, bbox=[1, 2, 8.5, 10]), "area")
-    (tidied,) = tidy(coco([1], [annotation]), PERSON)[0].annotations
+    (tidied,) = normalize(coco([1], [annotation]), PERSON)[0].annotations
     assert tidied["area"] == 85.0
 
 
@@ -74,19 +74,19 @@ def test_an_area_that_no_box_can_have_is_worked_out_too(coco, person, area):
     masked = person(1, 6, area=area, segmentation=[ROUND])
     flat = person(1, 7, area=area, segmentation=[[3, 3, 3, 3, 3, 3]], bbox=[1, 2, 8.5, 10])
     content = coco([1], [masked, flat])
-    known = tidy(coco([1], [less(masked, "area")]), PERSON)[0].annotations[0]["area"]
-    assert [a["area"] for a in tidy(content, PERSON)[0].annotations] == [known, 85.0]
+    known = normalize(coco([1], [less(masked, "area")]), PERSON)[0].annotations[0]["area"]
+    assert [a["area"] for a in normalize(content, PERSON)[0].annotations] == [known, 85.0]
 
 
 def test_no_annotation_is_of_an_image_that_it_does_not_name(coco, person):
     with pytest.raises(DataError, match=r"^annotation 7: expected the id of an image, found None"):
-        tidy(coco([0], [less(person(0, 7), "image_id")]), PERSON)
+        normalize(coco([0], [less(person(0, 7), "image_id")]), PERSON)
 
 
 @pytest.mark.parametrize("number", ["0012", 2**63, 1.5])
 def test_an_image_whose_id_no_table_holds_is_named(coco, number):
     with pytest.raises(DataError, match=re.escape(f"image {number!r}: expected a whole number")):
-        tidy(coco([number]), PERSON)
+        normalize(coco([number]), PERSON)
 
 
 def test_an_image_that_is_listed_twice_is_named(coco):
@@ -94,19 +94,19 @@ def test_an_image_that_is_listed_twice_is_named(coco):
     content.images[2]["file_name"] = content.images[0]["file_name"]
     name = content.images[0]["file_name"]
     with pytest.raises(DataError, match=f"image {name}: expected a file of its own, found it 2"):
-        tidy(content, PERSON)
+        normalize(content, PERSON)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_crowd_stays_one_with_its_own_area_whatever_its_mask_is(coco, person, shape):
     crowd = person(iscrowd=1, area=77.5, segmentation=SHAPES[shape])
-    (tidied,) = tidy(coco([1], [crowd]), PERSON)[0].annotations
+    (tidied,) = normalize(coco([1], [crowd]), PERSON)[0].annotations
     assert tidied == person(iscrowd=1, area=77.5), "as it was, less its mask"
 
 
 def test_a_person_without_keypoints_stays_as_one_of_whom_none_is_marked(coco, person):
     bare = person(keypoints=[0] * 51, num_keypoints=0)
-    assert tidy(coco([1], [bare]), PERSON)[0].annotations == [bare]
+    assert normalize(coco([1], [bare]), PERSON)[0].annotations == [bare]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_person_without_keypoints_stays_as_one_of_whom_none_is_marked(coco, pe
 )
 def test_what_is_missing_or_null_is_worked_out(coco, person, key, expected):
     for given in (less(person(), key), {**person(), key: None}):
-        (tidied,) = tidy(coco([1], [given]), PERSON)[0].annotations
+        (tidied,) = normalize(coco([1], [given]), PERSON)[0].annotations
         assert tidied[key] == expected
         assert set(tidied) == set(person())
 
@@ -123,7 +123,7 @@ def test_what_is_missing_or_null_is_worked_out(coco, person, key, expected):
 def test_keypoints_are_counted_by_their_visibility_whatever_the_file_says(coco, person):
     points = [5, 6, 2, 7, 8, 1, 9, 9, 0, *[0] * 42]
     annotation = person(keypoints=points, num_keypoints=9)
-    (tidied,) = tidy(coco([1], [annotation]), PERSON)[0].annotations
+    (tidied,) = normalize(coco([1], [annotation]), PERSON)[0].annotations
     assert tidied["num_keypoints"] == 2
     assert tidied["keypoints"] == points
 
@@ -151,7 +151,7 @@ def test_keypoints_are_counted_by_their_visibility_whatever_the_file_says(coco, 
 def test_a_malformed_annotation_is_named(coco, person, changes, message):
     content = coco([1], [person(1, 6), {**person(1, 7), **changes}])
     with pytest.raises(DataError, match=f"^annotation 7: {message}"):
-        tidy(content, PERSON)
+        normalize(content, PERSON)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_malformed_annotation_is_named(coco, person, changes, message):
 )
 def test_an_annotation_that_lacks_what_cannot_be_worked_out_is_named(coco, person, key, wanted):
     with pytest.raises(DataError, match=f"^annotation 7: expected {wanted}.*, found [Nn]one"):
-        tidy(coco([1], [less(person(1, 7), key)]), PERSON)
+        normalize(coco([1], [less(person(1, 7), key)]), PERSON)
 
 
 @pytest.mark.parametrize(
@@ -176,28 +176,28 @@ def test_a_malformed_image_is_named(coco, changes, message):
     content = coco([4, 5])
     content.images[1] |= changes
     with pytest.raises(DataError, match=f"^image 5: {message}"):
-        tidy(content, PERSON)
+        normalize(content, PERSON)
     content.images[1] = less(content.images[1], *changes)
     with pytest.raises(DataError, match=r"^image 5: expected"):
-        tidy(content, PERSON)
+        normalize(content, PERSON)
 
 
 def test_two_images_of_one_id_are_refused_with_it(coco):
     with pytest.raises(DataError, match=r"^image 5: expected an id of its own"):
-        tidy(coco([4, 5, 5]), PERSON)
+        normalize(coco([4, 5, 5]), PERSON)
 
 
 def test_images_keep_only_what_all_stages_know(coco):
     content = coco([1])
     wordy = Coco([{**content.images[0], "license": 3, "flickr_url": "x"}], [], [PERSON])
-    assert tidy(wordy, PERSON)[0] == content
+    assert normalize(wordy, PERSON)[0] == content
 
 
 @pytest.mark.parametrize("extent", [(0, 5), (5, 0), (-3, 5), (5, -0.5), (5.7e-14, 5)])
 def test_boxes_without_extent_are_left_out_and_counted(coco, person, extent):
     flat = [person(1, n, bbox=[4, 4, *extent]) for n in (7, 8)]
     thin = person(1, 9, bbox=[4, 4, 0.01, 5])
-    tidied, count = tidy(coco([1], [flat[0], thin, flat[1]]), PERSON)
+    tidied, count = normalize(coco([1], [flat[0], thin, flat[1]]), PERSON)
     assert tidied.annotations == [thin]
     assert count == 2
 
@@ -208,7 +208,7 @@ def test_of_a_file_of_80_categories_only_persons_stay(coco, person):
     others = [less(person(1, n, category_id=n), "keypoints", "num_keypoints") for n in (3, 80)]
     one = less(person(2, 50), "keypoints", "num_keypoints")
     content = Coco(coco([1, 2]).images, [*others, one], named)
-    tidied, left_out = tidy(content, PERSON)
+    tidied, left_out = normalize(content, PERSON)
     assert tidied.annotations == [person(2, 50, keypoints=[0] * 51, num_keypoints=0)]
     assert tidied.categories == [PERSON]
     assert tidied.images == content.images
@@ -230,25 +230,27 @@ def test_of_a_file_of_80_categories_only_persons_stay(coco, person):
 def test_another_meaning_of_the_category_is_refused(coco, person, category, message):
     content = Coco(coco([1]).images, [person(category_id=category["id"])], [category])
     with pytest.raises(DataError, match=message):
-        tidy(content, PERSON)
+        normalize(content, PERSON)
 
 
 def test_a_list_of_images_needs_no_category(coco):
     content = Coco(coco([1]).images, [], [])
-    assert tidy(content, PERSON)[0] == coco([1])
+    assert normalize(content, PERSON)[0] == coco([1])
 
 
 def test_the_one_category_with_keypoints_is_found_among_others(coco):
     ball = {"id": 7, "name": "ball", "keypoints": []}
-    assert keypoint_category(Coco([], [], [{"id": 3, "name": "dog"}, ball, PERSON])) == PERSON
+    assert learned_categories(
+        Coco([], [], [{"id": 3, "name": "dog"}, ball, PERSON]), "keypoints"
+    ) == [PERSON]
 
 
 def test_several_categories_with_keypoints_or_none_are_refused():
     dog = {"id": 2, "name": "dog", "keypoints": ["tail"]}
     with pytest.raises(DataError, match=r"expected one category .* found person, dog"):
-        keypoint_category(Coco([], [], [PERSON, dog]))
+        learned_categories(Coco([], [], [PERSON, dog]), "keypoints")
     with pytest.raises(DataError, match=r"expected one category .* found none"):
-        keypoint_category(Coco([], [], [{"id": 1, "name": "person"}]))
+        learned_categories(Coco([], [], [{"id": 1, "name": "person"}]), "keypoints")
 
 
 def test_a_published_list_of_images_has_no_annotations(tmp_path, coco):
@@ -295,7 +297,7 @@ def real():
 
 def test_real_coco_comes_through_as_it_is(real):
     content, theirs = real
-    tidied, left_out = tidy(content, keypoint_category(content))
+    tidied, left_out = normalize(content, *learned_categories(content, "keypoints"))
     kept = {a["id"]: a for a in tidied.annotations}
     assert len(kept) == 628
     assert left_out == 0
@@ -309,7 +311,7 @@ def test_real_coco_comes_through_as_it_is(real):
 def test_real_areas_that_are_missing_are_those_of_pycocotools(real):
     content, theirs = real
     bare = Coco(content.images, [less(a, "area") for a in content.annotations], content.categories)
-    tidied, _ = tidy(bare, keypoint_category(content))
+    tidied, _ = normalize(bare, *learned_categories(content, "keypoints"))
     expected = {n: float(masks.area(theirs.annToRLE(a))) for n, a in theirs.anns.items()}
     assert {a["id"]: a["area"] for a in tidied.annotations} == expected
     for crowd in (a for a in content.annotations if a["iscrowd"]):
@@ -326,8 +328,8 @@ def test_real_images_to_train_on_are_those_that_pycocotools_names(real):
     theirs.createIndex()
     people = theirs.loadAnns(theirs.getAnnIds(iscrowd=False))
     expected = {a["image_id"] for a in people if a["num_keypoints"] > 0}
-    tidied, _ = tidy(content, keypoint_category(content))
-    assert {image["id"] for image in with_keypoints(tidied).images} == expected
+    tidied, _ = normalize(content, *learned_categories(content, "keypoints"))
+    assert {image["id"] for image in trainable(tidied, "keypoints").images} == expected
     assert 0 < len(expected) < len(content.images)
 
 
@@ -335,7 +337,7 @@ def test_the_real_list_of_unlabelled_images_is_read():
     path = ANNOTATIONS / "image_info_unlabeled2017.json"
     if not path.is_file():
         pytest.skip(f"no real COCO annotations at {path}")
-    tidied, _ = tidy(read_published(path), PERSON)
+    tidied, _ = normalize(read_published(path), PERSON)
     assert (len(tidied.images), tidied.annotations) == (60, [])
 
 
@@ -349,9 +351,9 @@ def test_boxes_of_several_categories_are_tidied_without_keypoints(coco, person):
     content = coco([1], boxes)
     named = [{"id": 90, "name": "brush"}, {"id": 3, "name": "car"}, {"id": 55, "name": "cake"}]
     content = Coco(content.images, content.annotations, [*named, PERSON])
-    wanted = box_categories(Coco([], [], [named[0], PERSON, named[1]]))
+    wanted = learned_categories(Coco([], [], [named[0], PERSON, named[1]]), "boxes")
     assert wanted == [{"id": 1, "name": "person"}, named[1], named[0]]
-    tidied, flat = tidy(content, *wanted)
+    tidied, flat = normalize(content, *wanted)
     assert flat == 1
     assert tidied.categories == wanted
     assert [a["id"] for a in tidied.annotations] == [1, 4]
@@ -362,10 +364,10 @@ def test_boxes_of_several_categories_are_tidied_without_keypoints(coco, person):
 def test_another_meaning_of_one_of_several_categories_is_an_error(coco, person):
     content = coco([1], [person()])
     with pytest.raises(DataError, match="category 3: expected 'car' as in val, found no such id"):
-        tidy(content, PERSON, {"id": 3, "name": "car"})
+        normalize(content, PERSON, {"id": 3, "name": "car"})
 
 
 @pytest.mark.parametrize("categories", [[], [{"id": 1}], [{"id": "1", "name": "car"}]])
 def test_categories_of_boxes_need_an_id_and_a_name(categories):
     with pytest.raises(DataError, match="expected categories with a number as their id and a name"):
-        box_categories(Coco([], [], categories))
+        learned_categories(Coco([], [], categories), "boxes")

@@ -2,7 +2,7 @@ import pytest
 from pycocotools.cocoeval import Params
 
 from datastill.coco.format import PERSON
-from datastill.coco.skeleton import Skeleton, infer_flip_indices, skeleton_of
+from datastill.coco.skeleton import Skeleton, build_skeleton, infer_flip_indices
 from datastill.errors import DataError
 
 HAND = {"id": 4, "name": "hand", "keypoints": ["wrist", "thumb", "index", "ring", "little"]}
@@ -10,7 +10,7 @@ GLASSES = {"id": 1, "name": "glasses", "keypoints": ["bridge", "hinge_l", "hinge
 
 
 def test_a_persons_sigmas_are_those_of_pycocotools():
-    person = skeleton_of([PERSON])
+    person = build_skeleton([PERSON])
     assert person.sigmas == tuple(Params("keypoints").kpt_oks_sigmas)
     assert person.sigmas_from == "coco"
     assert person.flip_indices == infer_flip_indices(person.names)
@@ -18,7 +18,7 @@ def test_a_persons_sigmas_are_those_of_pycocotools():
 
 
 def test_other_keypoints_without_sigmas_all_have_the_median_of_cocos():
-    hand = skeleton_of([HAND])
+    hand = build_skeleton([HAND])
     assert hand.sigmas == (0.072,) * 5
     assert hand.oks() == {"sigmas": [0.072] * 5, "from": "constant"}
 
@@ -26,40 +26,40 @@ def test_other_keypoints_without_sigmas_all_have_the_median_of_cocos():
 @pytest.mark.parametrize("category", [HAND, {**PERSON, "keypoints": PERSON["keypoints"][:5]}])
 def test_what_the_file_gives_goes_before_what_names_say(category):
     given = {**category, "skeleton": [], "sigmas": [0.1, 0.2, 0.3, 0.4, 1], "flip_pairs": []}
-    found = skeleton_of([given])
+    found = build_skeleton([given])
     assert found.sigmas == (0.1, 0.2, 0.3, 0.4, 1.0)
     assert found.sigmas_from == "given"
     assert found.flip_indices == (0, 1, 2, 3, 4)
 
 
 def test_names_without_a_side_map_to_themselves():
-    assert skeleton_of([HAND]).flip_indices == (0, 1, 2, 3, 4)
-    assert not skeleton_of([HAND]).left
+    assert build_skeleton([HAND]).flip_indices == (0, 1, 2, 3, 4)
+    assert not build_skeleton([HAND]).left
 
 
 def test_the_left_one_of_a_pair_is_known_however_its_side_is_written():
     dog = {"id": 1, "name": "dog", "keypoints": ["R_Eye", "L_Eye", "Left Paw", "Right Paw", "l"]}
-    assert skeleton_of([dog]).left == {1, 2}
+    assert build_skeleton([dog]).left == {1, 2}
 
 
 def test_partners_given_by_name_change_places_the_first_being_left():
-    glasses = skeleton_of([{**GLASSES, "flip_pairs": [["hinge_r", "hinge_l"]]}])
+    glasses = build_skeleton([{**GLASSES, "flip_pairs": [["hinge_r", "hinge_l"]]}])
     assert glasses.flip_indices == (0, 2, 1)
     assert glasses.left == {2}
 
 
 def test_plain_detection_has_an_empty_skeleton():
-    assert skeleton_of([{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}]) == Skeleton()
+    assert build_skeleton([{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}]) == Skeleton()
     assert len(Skeleton()) == 0
 
 
 def test_the_category_with_keypoints_may_stand_anywhere():
-    assert skeleton_of([{"id": 1, "name": "car"}, HAND]).names == tuple(HAND["keypoints"])
+    assert build_skeleton([{"id": 1, "name": "car"}, HAND]).names == tuple(HAND["keypoints"])
 
 
 def test_several_categories_with_keypoints_are_refused_with_what_to_do():
     with pytest.raises(DataError, match=r"found person, hand: .* a file and a profile for each"):
-        skeleton_of([PERSON, HAND])
+        build_skeleton([PERSON, HAND])
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_several_categories_with_keypoints_are_refused_with_what_to_do():
 )
 def test_a_malformed_skeleton_is_named_with_its_category(change, message):
     with pytest.raises(DataError, match=f"category 'hand': .*{message}"):
-        skeleton_of([{**HAND, **change}])
+        build_skeleton([{**HAND, **change}])

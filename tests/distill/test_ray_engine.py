@@ -21,7 +21,8 @@ from datastill.inference.views import View, all_views
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.model.detector import build_detector
 
-HOW = Inference(View(96, 200), all_views([64, 96], 200, flip=True), infer_flip_indices(PERSON_KEYPOINTS))
+PARTNERS = infer_flip_indices(PERSON_KEYPOINTS)
+HOW = Inference(View(96, 200), all_views([64, 96], 200, flip=True), PARTNERS)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from datastill.coco.format import PERSON, PERSON_KEYPOINTS
-from datastill.coco.skeleton import skeleton_of
+from datastill.coco.skeleton import build_skeleton
 from datastill.images.contact_sheet import CELL, contact_sheet, write_png
 
-SKELETON = skeleton_of([PERSON])
+SKELETON = build_skeleton([PERSON])
 GREY = np.full((120, 160, 3), 100, np.uint8)
 
 

@@ -14,7 +14,7 @@ from datastill.coco.subsets import union
 from datastill.errors import DataError
 from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import examine, read_manifest, write_sets
-from datastill.images.perceptual_hash import alike, likeness
+from datastill.images.perceptual_hash import near_duplicates, perceptual_hash
 
 SIZE = (80, 60)
 
@@ -104,7 +104,7 @@ def test_an_unusual_but_whole_image_is_taken_for_the_picture_it_shows(tmp_path, 
     record = next(record for record in records if record["file_name"] == name)
     manifest, refused = examine(tmp_path, [record], lambda _: None)
     assert refused == []
-    assert [*alike([likeness(picture())], manifest["likeness"].tolist(), 6)]
+    assert [*near_duplicates([perceptual_hash(picture())], manifest["likeness"].tolist(), 6)]
     pixels = load_image(tmp_path, record).permute(1, 2, 0).numpy()
     wanted = picture()
     if name in {"deep.png", "grey.jpg"}:

@@ -5,7 +5,8 @@ from PIL import Image
 from places import REAL
 
 from datastill.errors import DataError
-from datastill.images.perceptual_hash import SAME, alike, likeness, repeats
+from datastill.images.perceptual_hash import SAME, near_duplicates, repeats
+from datastill.images.perceptual_hash import perceptual_hash as hash_of
 from datastill.synthetic.keypoint_scenes import draw
 
 NOTHING = "0" * 32
@@ -70,52 +71,56 @@ def pictures(request):
 
 
 def test_an_image_has_the_same_32_digits_every_time(pictures):
-    digits = likeness(pictures[0])
+    digits = hash_of(pictures[0])
     assert len(digits) == 32
     assert int(digits, 16) > 0
-    assert digits == likeness(pictures[0].copy())
+    assert digits == hash_of(pictures[0].copy())
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_resembles_its_original_and_nothing_else(pictures, change):
-    originals = [likeness(pixels) for pixels in pictures]
-    copies = [likeness(CHANGES[change](pixels)) for pixels in pictures]
-    found = [(i, j) for i, j, _ in alike(originals, copies)]
+    originals = [hash_of(pixels) for pixels in pictures]
+    copies = [hash_of(CHANGES[change](pixels)) for pixels in pictures]
+    found = [(i, j) for i, j, _ in near_duplicates(originals, copies)]
     assert found == [(i, i) for i in range(COUNT)]
 
 
 def test_nearly_all_pictures_survive_a_crop_of_2_percent(pictures):
-    originals = [likeness(pixels) for pixels in pictures]
-    copies = [likeness(cropped(pixels, 0.02)) for pixels in pictures]
-    found = [(i, j) for i, j, _ in alike(originals, copies)]
+    originals = [hash_of(pixels) for pixels in pictures]
+    copies = [hash_of(cropped(pixels, 0.02)) for pixels in pictures]
+    found = [(i, j) for i, j, _ in near_duplicates(originals, copies)]
     assert all(i == j for i, j in found)
     assert len(found) >= 0.9 * COUNT
 
 
 def test_a_mirrored_copy_is_no_farther_than_the_image_itself(pictures):
-    originals = [likeness(pixels) for pixels in pictures]
-    mirrored = [likeness(pixels[:, ::-1]) for pixels in pictures]
+    originals = [hash_of(pixels) for pixels in pictures]
+    mirrored = [hash_of(pixels[:, ::-1]) for pixels in pictures]
     assert originals != mirrored
-    assert [(i, j) for i, j, _ in alike(originals, mirrored, 1)] == [(i, i) for i in range(COUNT)]
+    assert [(i, j) for i, j, _ in near_duplicates(originals, mirrored, 1)] == [
+        (i, i) for i in range(COUNT)
+    ]
 
 
 def test_a_picture_turned_upside_down_is_another_one(pictures):
-    originals = [likeness(pixels) for pixels in pictures]
-    assert [*alike(originals, [likeness(pixels[::-1]) for pixels in pictures])] == []
+    originals = [hash_of(pixels) for pixels in pictures]
+    assert [*near_duplicates(originals, [hash_of(pixels[::-1]) for pixels in pictures])] == []
 
 
 @pytest.mark.parametrize("style", ["everyday", "sport"])
 def test_different_drawn_pictures_stay_far_apart(style):
     clip = 12  # frames, of which a set takes one
     drawn = [draw("many", clip * i, 5, style, (192, 144)).image for i in range(100)]
-    hashes = [likeness(pixels) for pixels in drawn]
-    assert [*alike(hashes[:50], hashes[50:], SAME + 6)] == []
+    hashes = [hash_of(pixels) for pixels in drawn]
+    assert [*near_duplicates(hashes[:50], hashes[50:], SAME + 6)] == []
     assert NOTHING not in hashes
 
 
 def test_a_photograph_is_found_at_another_size_in_another_folder():
     first, second = real_folder("coco/val2017"), real_folder("people-256/labelled")
-    pairs = [*alike([likeness(read(p)) for p in first], [likeness(read(p)) for p in second])]
+    pairs = [
+        *near_duplicates([hash_of(read(p)) for p in first], [hash_of(read(p)) for p in second])
+    ]
     names = {path.name: j for j, path in enumerate(second)}
     copies = [(i, names[path.name]) for i, path in enumerate(first) if path.name in names]
     assert len(copies) == 80
@@ -143,17 +148,17 @@ def sky():
     "pixels", [flat(0), flat(255), flat((200, 30, 90)), flat(7)[:1, :1], ramp(), speck(), sky()]
 )
 def test_an_image_that_shows_nothing_has_no_digits(pixels):
-    assert likeness(pixels) == NOTHING
-    assert likeness(jpeg(pixels, 60)) == NOTHING
-    assert likeness(pixels[:, ::-1]) == NOTHING
+    assert hash_of(pixels) == NOTHING
+    assert hash_of(jpeg(pixels, 60)) == NOTHING
+    assert hash_of(pixels[:, ::-1]) == NOTHING
 
 
 def test_images_that_show_nothing_repeat_each_other_and_prove_no_leak(pictures):
-    shown = likeness(pictures[0])
+    shown = hash_of(pictures[0])
     hashes = [shown, NOTHING, NOTHING, shown, NOTHING]
     assert repeats(hashes) == [-1, -1, 1, 0, 1]
-    assert [*alike(hashes, hashes, 0)] == [(0, 0, 0), (0, 3, 0), (3, 0, 0), (3, 3, 0)]
-    assert [*alike(hashes, [NOTHING] * 3, 128)] == []
+    assert [*near_duplicates(hashes, hashes, 0)] == [(0, 0, 0), (0, 3, 0), (3, 0, 0), (3, 3, 0)]
+    assert [*near_duplicates(hashes, [NOTHING] * 3, 128)] == []
     assert repeats([NOTHING] * 50_000, 128) == [-1, *[0] * 49_999]
 
 
@@ -161,7 +166,7 @@ def test_a_bright_logo_does_not_make_dim_pictures_alike(pictures):
     dim = [(pixels // 6).astype(np.uint8) for pixels in pictures]
     for pixels in dim:
         pixels[-12:, :12] = 255
-    assert [*alike([likeness(p) for p in dim[:20]], [likeness(p) for p in dim[20:]])] == []
+    assert [*near_duplicates([hash_of(p) for p in dim[:20]], [hash_of(p) for p in dim[20:]])] == []
 
 
 def random_hashes(rng, count):
@@ -193,7 +198,7 @@ def test_no_pair_is_missed_and_none_is_made_up(seed):
     rng = np.random.default_rng(seed)
     first, second = (random_hashes(rng, count) for count in rng.integers(0, 40, 2))
     distance = int(rng.choice([0, 3, 10, SAME, 31, 70, 300]))
-    assert [*alike(first, second, distance)] == [
+    assert [*near_duplicates(first, second, distance)] == [
         (i, j, apart(one, other))
         for i, one in enumerate(first)
         for j, other in enumerate(second)
@@ -216,8 +221,10 @@ def test_a_repeat_names_the_first_kept_image_that_it_resembles(seed):
 
 def test_a_slow_pan_is_thinned_and_not_lost():
     scene = draw("a pan", 1, 3, "everyday", (640, 240)).image
-    frames = [likeness(scene[:, 2 * i : 2 * i + 320]) for i in range(160)]
-    steps = [bits for i in range(159) for _, _, bits in alike([frames[i]], [frames[i + 1]])]
+    frames = [hash_of(scene[:, 2 * i : 2 * i + 320]) for i in range(160)]
+    steps = [
+        bits for i in range(159) for _, _, bits in near_duplicates([frames[i]], [frames[i + 1]])
+    ]
     assert len(steps) == 159, "every frame resembles the next"
     kept = [i for i, repeated in enumerate(repeats(frames)) if repeated < 0]
     assert 5 < len(kept) < 80
@@ -230,8 +237,8 @@ def test_a_slow_pan_is_thinned_and_not_lost():
 def test_a_hash_that_is_none_is_named(wrong):
     hashes = ["1" * 32, wrong]
     for search in (
-        lambda: [*alike(hashes, [])],
-        lambda: [*alike([], hashes)],
+        lambda: [*near_duplicates(hashes, [])],
+        lambda: [*near_duplicates([], hashes)],
         lambda: repeats(hashes),
     ):
         with pytest.raises(DataError, match="likeness 1: expected 32 hexadecimal digits, found"):

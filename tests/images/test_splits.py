@@ -4,8 +4,8 @@ import pytest
 from tiny import picture
 
 from datastill.coco.format import Coco
-from datastill.images.perceptual_hash import likeness
-from datastill.images.splits import Span, families, part
+from datastill.images.perceptual_hash import perceptual_hash as hash_of
+from datastill.images.splits import Span, duplicate_groups, take_span
 
 COUNT = 40
 
@@ -22,7 +22,11 @@ def whole(link="photos"):
 def manifest(shown=range(COUNT), link="photos"):
     """Image number n shows picture `shown[n]`; digests all differ: they are re-encoded."""
     lines = [
-        {"file_name": f"{link}/{n}.jpg", "digest": f"d{n}", "likeness": likeness(picture(what))}
+        {
+            "file_name": f"{link}/{n}.jpg",
+            "digest": f"d{n}",
+            "likeness": hash_of(picture(what)),
+        }
         for n, what in enumerate(shown)
     ]
     return pd.DataFrame(lines)
@@ -35,7 +39,7 @@ def numbers(coco):
 def three(seed=0, coco=None, seen=None):
     spans = [Span(seed, 0, 4), Span(seed, 4, 10), Span(seed, 14, None)]
     seen = manifest() if seen is None else seen
-    return [part(coco or whole(), span, seen) for span in spans]
+    return [take_span(coco or whole(), span, seen) for span in spans]
 
 
 def test_parts_that_follow_each_other_share_nothing_and_lose_nothing():
@@ -70,7 +74,7 @@ def test_no_picture_is_in_two_parts():
 def test_every_image_is_as_likely_to_be_in_a_part():
     times, seen = np.zeros(COUNT), manifest()
     for seed in range(400):
-        times[numbers(part(whole(), Span(seed, 0, 10), seen))] += 1
+        times[numbers(take_span(whole(), Span(seed, 0, 10), seen))] += 1
     expected, deviation = 100, np.sqrt(400 * 0.25 * 0.75)
     assert np.abs(times - expected).max() < 4.5 * deviation
 
@@ -82,8 +86,8 @@ def test_an_image_that_does_not_open_is_in_one_part_alone():
 
 @pytest.mark.parametrize("blank", ["0" * 32])
 def test_families_are_joined_through_others_and_blank_images_by_their_bytes_alone(blank):
-    one, other = (likeness(picture(n)) for n in (1, 2))
+    one, other = (hash_of(picture(n)) for n in (1, 2))
     near = f"{int(one, 16) ^ 0b111111111111111:032x}"  # 15 bits off
     far = f"{int(near, 16) ^ (0b111111111111111 << 40):032x}"  # 15 bits further
     hashes = [one, other, near, far, blank, blank, blank]
-    assert families(["a", "b", "c", "d", "e", "f", "e"], hashes) == [0, 1, 0, 0, 4, 5, 4]
+    assert duplicate_groups(["a", "b", "c", "d", "e", "f", "e"], hashes) == [0, 1, 0, 0, 4, 5, 4]

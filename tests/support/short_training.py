@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, mirror_swap
+from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.model.detector import build_detector
 from datastill.training.dataset import Augmentation, Minibatches
 from datastill.training.distributed import launch
@@ -72,7 +73,7 @@ def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, batch=2, *
     sizes = tuple(len(coco.images) for coco in content)
     sampler = MixedSampler(sizes, 0.6, iterations, batch, settings.seed)
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
-    augmentation = Augmentation((60, 80), 120, mirror_swap(PERSON_KEYPOINTS))
+    augmentation = Augmentation((60, 80), 120, infer_flip_indices(PERSON_KEYPOINTS))
     torch.manual_seed(initial)
     return SimpleNamespace(
         fabric=fabric,

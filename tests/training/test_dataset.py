@@ -3,13 +3,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from datastill.coco.format import PERSON_KEYPOINTS, mirror_swap
+from datastill.coco.format import PERSON_KEYPOINTS
+from datastill.coco.skeleton import infer_flip_indices
 from datastill.errors import DataError
 from datastill.training.dataset import Augmentation, Minibatches, as_target, mirror, rescale
 from datastill.training.sampler import MixedSampler
 
-SWAP = mirror_swap(PERSON_KEYPOINTS)
-FACE = mirror_swap(("nose", "left_eye", "right_eye"))
+SWAP = infer_flip_indices(PERSON_KEYPOINTS)
+FACE = infer_flip_indices(("nose", "left_eye", "right_eye"))
 
 
 def target(boxes, keypoints):
@@ -203,7 +204,7 @@ def test_boxes_need_no_keypoints_and_have_the_labels_of_their_categories():
 def test_boxes_without_keypoints_are_mirrored_and_rescaled():
     image, box = torch.zeros(3, 30, 50, dtype=torch.uint8), {"bbox": [5, 3, 10, 12]}
     made = as_target([{**box, "category_id": 7, "iscrowd": 0}], 0, {7: 1})
-    mirrored = mirror(made, 50, mirror_swap(()))
+    mirrored = mirror(made, 50, infer_flip_indices(()))
     assert mirrored["boxes"].tolist() == [[35, 3, 45, 15]]
     assert mirrored["keypoints"].shape == (1, 0, 3)
     _, scaled = Augmentation((60, 60), 999, ())(image, made, np.random.default_rng(0))

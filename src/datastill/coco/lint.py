@@ -11,7 +11,7 @@ from datastill.coco.format import Coco, Record
 _MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints pass the border of an image
 
 
-def find_faults(coco: Coco) -> list[str]:
+def lint(coco: Coco) -> list[str]:
     """Return a sentence per kind of fault, with how often it occurs and where first."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco.images}
     return [

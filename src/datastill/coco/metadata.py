@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from datastill.coco.format import Coco, Record, Task
-from datastill.coco.skeleton import NO_SKELETON, Skeleton, keypoint_category, skeleton_of
+from datastill.coco.skeleton import NO_SKELETON, Skeleton, build_skeleton, keypoint_category
 from datastill.errors import DataError
 
 
@@ -50,12 +50,12 @@ def build_metadata(coco: Coco, task: Task) -> Metadata:
         known = [only] if only else []
     if not known:
         raise DataError(f"expected categories to look for ({task}), found none")
-    return Metadata(tuple(known), skeleton_of(known) if task == "keypoints" else NO_SKELETON)
+    return Metadata(tuple(known), build_skeleton(known) if task == "keypoints" else NO_SKELETON)
 
 
-def subject_of(categories: Sequence[Record], keypoints: bool) -> Metadata:
+def card_metadata(categories: Sequence[Record], keypoints: bool) -> Metadata:
     """Return what a model looks for by the `categories` in its card."""
-    return Metadata(tuple(categories), skeleton_of(categories) if keypoints else NO_SKELETON)
+    return Metadata(tuple(categories), build_skeleton(categories) if keypoints else NO_SKELETON)
 
 
 def category_ids(labels: Tensor, ids: tuple[int, ...]) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 
 from pycocotools import mask as masks
 
-from datastill.coco import skeleton
 from datastill.coco.format import Coco, Record
+from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.errors import DataError
 
 _LEAST_SIDE = 0.01  # pixels of a box: less may vanish in float32
@@ -43,26 +43,23 @@ def _records(section: Any) -> bool:
     return isinstance(section, list) and all(isinstance(r, dict) and "id" in r for r in section)
 
 
-def keypoint_category(coco: Coco) -> Record:
-    """Return the one category with keypoints.
+def learned_categories(coco: Coco, task: str) -> list[Record]:
+    """Return the categories that `task` learns: the one with keypoints, or id and name of all by
+    ascending id.
 
-    Raises DataError where there is none, several, or one whose skeleton is malformed.
+    Raises DataError where there is none or one has no whole number as its id or no name, and for
+    keypoints where several have them or the skeleton is malformed.
     """
-    category = skeleton.keypoint_category(coco.categories)
+    if task == "boxes":
+        _check_named(coco.categories)
+        named = [{"id": each["id"], "name": each["name"]} for each in coco.categories]
+        return sorted(named, key=lambda each: each["id"])
+    category = keypoint_category(coco.categories)
     if category is None:
         raise DataError("expected one category with keypoints, found none")
     _check_named([category])
-    skeleton.skeleton_of([category])
-    return category
-
-
-def box_categories(coco: Coco) -> list[Record]:
-    """Return id and name of all categories, by ascending id; raises DataError where there is none
-    or one has no whole number as its id or no name.
-    """
-    _check_named(coco.categories)
-    plain = [{"id": each["id"], "name": each["name"]} for each in coco.categories]
-    return sorted(plain, key=lambda each: each["id"])
+    build_skeleton([category])
+    return [category]
 
 
 def _check_named(categories: list[Record]) -> None:
@@ -77,7 +74,7 @@ def _whole(number: Any) -> bool:
     return isinstance(number, int) and -(2**63) <= number < 2**63
 
 
-def tidy(coco: Coco, *categories: Record) -> tuple[Coco, int]:
+def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     """Return all that is annotated of `categories`, without masks, and how much was left out.
 
     What is missing is worked out: of a category with keypoints, `keypoints` none marked and

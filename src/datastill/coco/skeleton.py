@@ -52,7 +52,7 @@ class Skeleton:
 NO_SKELETON = Skeleton()
 
 
-def skeleton_of(categories: Sequence[Record]) -> Skeleton:
+def build_skeleton(categories: Sequence[Record]) -> Skeleton:
     """Return the skeleton of the one category that has keypoints, an empty one where none has.
 
     Mirror partners are the category's `flip_pairs`, [[left, right], ...] by name, or else follow

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from datastill.coco.format import read_coco
-from datastill.coco.metadata import subject_of
+from datastill.coco.metadata import card_metadata
 from datastill.errors import DataError
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, categories_found
 from datastill.io import digest, write_text
@@ -70,7 +70,7 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
     profile.params.row(row)
     _, inside = load_detector(profile.weights(row))
     categories = categories_found(profile.weights(row), inside)
-    skeleton = subject_of(categories, bool(inside["keypoints"])).skeleton
+    skeleton = card_metadata(categories, bool(inside["keypoints"])).skeleton
     measured = _measured(profile, row)
     return {
         "format": FORMAT,

@@ -12,9 +12,9 @@ import pandas as pd
 from datastill.coco.format import write_coco
 from datastill.coco.formats import read_foreign
 from datastill.coco.merge import Conflict, Merged, Naming, merge
-from datastill.coco.subsets import Folder
 from datastill.commands.own_data.inputs import learnable
 from datastill.errors import DataError, ParamsError
+from datastill.images.folders import Folder
 from datastill.io import write_text
 
 _SHOWN = 5  # conflicts

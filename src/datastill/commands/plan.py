@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 
 from datastill.coco.format import PERSON, Coco, Record
-from datastill.coco.lint import find_faults
-from datastill.coco.skeleton import skeleton_of
-from datastill.coco.subsets import union, trainable
+from datastill.coco.lint import lint
+from datastill.coco.skeleton import build_skeleton
+from datastill.coco.subsets import trainable, union
 from datastill.commands.benchmark import Speed
 from datastill.commands.estimate import Costs, mix, timed
 from datastill.commands.restore import load_restored
@@ -121,7 +121,7 @@ def _look(profile: Profile, found: Findings) -> list[Record]:
         found.refuse(f"{name}: images that are missing or unreadable", refused)
         if known := coco or listed:
             found.sets[name] = known
-            found.faults += [f"{name}: {fault}" for fault in find_faults(known)]
+            found.faults += [f"{name}: {fault}" for fault in lint(known)]
     return there
 
 
@@ -184,7 +184,7 @@ def _keypoints(profile: Profile, found: Findings) -> int:
     if profile.params.task == "boxes":
         return 0
     known = next(iter(found.sets.values()), Coco([], [], [PERSON]))
-    return len(skeleton_of(known.categories))
+    return len(build_skeleton(known.categories))
 
 
 def _images(profile: Profile, found: Findings) -> dict[str, tuple[int, int]]:
@@ -217,7 +217,7 @@ def _contents(coco: Coco) -> dict[str, str]:
     people = [a for a in coco.annotations if not a["iscrowd"]]
     return {
         "images": f"{len(coco.images):,}",
-        "with keypoints": f"{len(trainable(coco, "keypoints").images):,}",
+        "with keypoints": f"{len(trainable(coco, 'keypoints').images):,}",
         "instances": f"{len(people):,}",
         "crowds": f"{len(coco.annotations) - len(people):,}",
         "keypoints": f"{sum(a['num_keypoints'] for a in people):,}",
@@ -233,7 +233,7 @@ def _box_contents(coco: Coco) -> dict[str, str]:
     few = ranked if len(ranked) <= 2 * _NAMED else [*ranked[:_NAMED], "...", *ranked[-_NAMED:]]
     return {
         "images": f"{len(coco.images):,}",
-        "with objects": f"{len(trainable(coco, "boxes").images):,}",
+        "with objects": f"{len(trainable(coco, 'boxes').images):,}",
         "instances": f"{counts.total():,}",
         "crowds": f"{len(coco.annotations) - counts.total():,}",
         "categories": f"{len(counts)} of {len(names)}: {', '.join(few)}",

@@ -12,8 +12,8 @@ from pathlib import Path
 from torch import Tensor
 
 from datastill.coco.format import Record
-from datastill.coco.subsets import IMAGE_KINDS
 from datastill.errors import DataError, ParamsError
+from datastill.images.folders import IMAGE_KINDS
 from datastill.images.load import image_id, read_image
 from datastill.inference.predictor import CARD, ReadyModel, load_folder, load_weights
 from datastill.io import write_text
@@ -109,7 +109,7 @@ def _draw(
     )  # OpenCV, only where it is needed
     what = model.metadata
     names = {each["id"]: each["name"] for each in what.categories if not what.sigmas}
-    picture = sheets.drawn_over(pixels.permute(1, 2, 0).numpy(), found, what.skeleton, names)
+    picture = sheets.draw_annotations(pixels.permute(1, 2, 0).numpy(), found, what.skeleton, names)
     sheets.write_png(folder / f"{Path(image['file_name']).stem}-{image['id']}.png", picture)
 
 

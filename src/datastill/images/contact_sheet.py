@@ -61,7 +61,7 @@ def contact_sheet(
     return np.vstack(rows) if rows else blank
 
 
-def drawn_over(
+def draw_annotations(
     image: Image,
     annotations: Sequence[Record],
     skeleton: Skeleton,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from datastill.coco.format import Coco, Record
-from datastill.coco.subsets import plain_name
-from datastill.images.perceptual_hash import alike
+from datastill.images.folders import plain_name
+from datastill.images.perceptual_hash import near_duplicates
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _by_bytes(vals: list[str], others: list[str], digests: pd.Series[str]) -> di
 
 
 def _by_likeness(vals: list[str], others: list[str], hashes: pd.Series[str]) -> dict[str, str]:
-    pairs = alike(hashes[vals].tolist(), hashes[others].tolist())
+    pairs = near_duplicates(hashes[vals].tolist(), hashes[others].tolist())
     found = {other: (mine, bits) for mine, other, bits in pairs}
     return {
         others[other]: f"shows the same as {vals[mine]} ({bits} bits of its hash differ)"

@@ -13,7 +13,7 @@ import pandas as pd
 from datastill.coco.format import Coco, Record, write_coco
 from datastill.errors import DataError
 from datastill.images.load import Refusal, decode_image, image_path
-from datastill.images.perceptual_hash import likeness
+from datastill.images.perceptual_hash import perceptual_hash
 from datastill.images.pools import Threads
 from datastill.io import write_text
 
@@ -51,7 +51,7 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
         "file_name": image["file_name"],
         "size": len(content),
         "digest": hashlib.sha256(content).hexdigest(),
-        "likeness": likeness(pixels.permute(1, 2, 0).numpy()),
+        "likeness": perceptual_hash(pixels.permute(1, 2, 0).numpy()),
         "brightness": round(float(pixels.numpy().mean()), 1),
     }
 

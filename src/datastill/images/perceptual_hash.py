@@ -32,7 +32,7 @@ def _lowest_frequencies(parity: int) -> NDArray[np.intp]:
 _FREQUENCIES = np.concatenate([_lowest_frequencies(0), _lowest_frequencies(1)])
 
 
-def likeness(pixels: NDArray[np.uint8]) -> str:
+def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     """Return the perceptual hash of an RGB (h, w, 3) image: 32 hexadecimal digits.
 
     They are the signs of 128 low frequencies (DCT) of a small grey picture whose local contrasts
@@ -53,7 +53,7 @@ def _blurred(cells: MatLike) -> MatLike:
     return cv2.GaussianBlur(cells, (0, 0), _SURROUNDINGS)
 
 
-def alike(
+def near_duplicates(
     first: Sequence[str], second: Sequence[str], distance: int = SAME
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (i, j, bits) wherever `first[i]` and `second[j]` differ by `distance` bits or fewer.

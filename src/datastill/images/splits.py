@@ -10,8 +10,8 @@ from itertools import chain
 import pandas as pd
 
 from datastill.coco.format import Coco, Record
-from datastill.coco.subsets import only
-from datastill.images.perceptual_hash import alike
+from datastill.coco.subsets import subset
+from datastill.images.perceptual_hash import near_duplicates
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Span:
         return self.skip <= place and (self.take is None or place < self.skip + self.take)
 
 
-def part(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
+def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
     """Return the images of `coco` in `span`, in their own order, and what is annotated on them.
 
     Images that show the same, near-duplicates of near-duplicates too, stand together in the order
@@ -36,14 +36,14 @@ def part(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
     the file. `manifest` has `digest` and `likeness` by `file_name`; what it lacks is like nothing.
     """
     places = _places(coco.images, span.seed, manifest.set_index("file_name"))
-    return only(coco, [image for image in coco.images if span.has(places[image["file_name"]])])
+    return subset(coco, [image for image in coco.images if span.has(places[image["file_name"]])])
 
 
 def _places(images: Sequence[Record], seed: int, known: pd.DataFrame) -> Mapping[str, int]:
     """Return where in the order the first of each image's family stands."""
     names = [str(image["file_name"]) for image in images]
     seen = [name for name in names if name in known.index]
-    first = families(known["digest"][seen].tolist(), known["likeness"][seen].tolist())
+    first = duplicate_groups(known["digest"][seen].tolist(), known["likeness"][seen].tolist())
     heads = dict(zip(seen, (seen[i] for i in first), strict=True))
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -61,12 +61,12 @@ def _draw(seed: int, file_name: str) -> str:
     return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def families(digests: Sequence[str], hashes: Sequence[str]) -> list[int]:
+def duplicate_groups(digests: Sequence[str], hashes: Sequence[str]) -> list[int]:
     """Return for every image the first one of those it belongs with: of its bytes, or alike."""
     heads = list(range(len(hashes)))
     same = {digest: i for i, digest in reversed(list(enumerate(digests)))}
     copies = ((same[digest], i) for i, digest in enumerate(digests))
-    for i, j in chain(copies, ((i, j) for i, j, _ in alike(hashes, hashes) if i < j)):
+    for i, j in chain(copies, ((i, j) for i, j, _ in near_duplicates(hashes, hashes) if i < j)):
         one, other = sorted((_head(heads, i), _head(heads, j)))
         heads[other] = one
     return [_head(heads, i) for i in range(len(heads))]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datastill.coco.format import Record
-from datastill.coco.metadata import Metadata, subject_of
+from datastill.coco.metadata import Metadata, card_metadata
 from datastill.errors import DataError
 from datastill.inference.multi_transform import Inference, predict
 from datastill.inference.views import View, all_views
@@ -95,7 +95,7 @@ def load_weights(path: Path, views: Mapping[str, Any]) -> ReadyModel:
     """Return the model of these weights, on a GPU where there is one; errors of load_detector."""
     detector, card = load_detector(path)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = subject_of(categories_found(path, card), bool(card["keypoints"]))
+    found = card_metadata(categories_found(path, card), bool(card["keypoints"]))
     return ReadyModel(detector.to(device), found, views)
 
 

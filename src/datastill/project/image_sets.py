@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from datastill.coco.format import Coco, read_coco
-from datastill.coco.subsets import missing_images
 from datastill.errors import DataError
+from datastill.images.folders import missing_images
 from datastill.images.manifest import read_column
 from datastill.project.profile import Profile
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from datastill.coco.format import Coco, Record, read_coco
 from datastill.coco.metadata import build_metadata
-from datastill.coco.subsets import only
+from datastill.coco.subsets import subset
 from datastill.distill.annotations import generate, with_verdicts
 from datastill.distill.categories import BoxDensity
 from datastill.distill.drift import drift, look_at
@@ -182,7 +182,7 @@ def _judged(outcome: Outcome, thresholds: list[float]) -> list[tuple[float | Non
     categories = outcome.unlabelled.categories
     people = list(generate(tables, area_shares(outcome.wanted, categories)))
     generated = Coco(outcome.readable, people, categories)
-    truth = only(outcome.unlabelled, outcome.readable)
+    truth = subset(outcome.unlabelled, outcome.readable)
     sigmas = build_metadata(truth, "keypoints").sigmas
     return curve(generated, truth, thresholds, sigmas=sigmas)
 
@@ -223,7 +223,7 @@ def _quality(profile: Profile, outcome: Outcome) -> dict[str, Any] | None:
     if not outcome.unlabelled.annotations:
         return None
     generated = read_coco(profile.annotations(outcome.row))
-    truth = only(outcome.unlabelled, outcome.images)
+    truth = subset(outcome.unlabelled, outcome.images)
     sigmas = build_metadata(truth, profile.params.task).sigmas
     found = asdict(judge(generated, truth, profile.params.task, sigmas=sigmas))
     similarity = "mean_iou" if outcome.boxes else "mean_oks"

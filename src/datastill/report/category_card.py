@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record
-from datastill.coco.subsets import only
+from datastill.coco.subsets import subset
 from datastill.distill.drift import UNSURE
 from datastill.distill.shards import rows
 from datastill.evaluation.annotation_quality import curve, judge
@@ -95,7 +95,7 @@ def shares(outcome: Outcome) -> list[dict[str, Any]]:
     judged: Sequence[tuple[float | None, float | None]] = [(None, None)] * len(_SHARES)
     if outcome.unlabelled.annotations:
         found = Coco(outcome.readable, _records(outcome, needed), outcome.unlabelled.categories)
-        truth = only(outcome.unlabelled, outcome.readable)
+        truth = subset(outcome.unlabelled, outcome.readable)
         judged = curve(found, truth, (1 / _SHARES).tolist(), "boxes")
     return [
         {

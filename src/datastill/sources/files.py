@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Record, Task
-from datastill.coco.normalize import learned_categories, read_published, tidy
-from datastill.coco.subsets import Folder, folder_images, located, without
+from datastill.coco.normalize import learned_categories, normalize, read_published
+from datastill.coco.subsets import without
 from datastill.errors import DataError
+from datastill.images.folders import Folder, folder_images, locate
 from datastill.images.load import Refusal, read_image
 from datastill.images.manifest import examine
-from datastill.images.perceptual_hash import likeness, repeats
+from datastill.images.perceptual_hash import perceptual_hash, repeats
 from datastill.images.splits import Span, take_span
 from datastill.progress import Steps
 from datastill.sources.video_frames import extract_frames, find_videos
@@ -123,7 +124,7 @@ class FileSets:
         path = self.root / spec.annotations
         published = read_published(path)
         try:
-            tidied, flat = tidy(published, *categories)
+            tidied, flat = normalize(published, *categories)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         if flat:
@@ -147,7 +148,7 @@ class FileSets:
         """
         folders = [self._link(folder) for folder in spec.images]
         try:
-            present, refused = located(listed, folders)
+            present, refused = locate(listed, folders)
         except DataError as error:
             raise DataError(f"{_key(spec)}: {error}") from None
         if spec.part is None:
@@ -202,7 +203,7 @@ class FileSets:
         paths = set()
         for spec in specs:
             folders = [self._link(folder) for folder in spec.images]
-            present, _ = located(self.read(spec), folders)
+            present, _ = locate(self.read(spec), folders)
             paths |= set(map(self._real_path, present.images))
         return paths
 
@@ -218,7 +219,7 @@ class FileSets:
             )
         if spec.repeats == "drop":
             paths = (self.images / image["file_name"] for image in images)
-            hashes = [likeness(read_image(path).permute(1, 2, 0).numpy()) for path in paths]
+            hashes = [perceptual_hash(read_image(path).permute(1, 2, 0).numpy()) for path in paths]
             earlier = repeats(hashes, _SAME_FRAME)
             refused += [
                 Refusal(image["file_name"], f"shows the same as {images[first]['file_name']}")

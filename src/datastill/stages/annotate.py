@@ -14,7 +14,7 @@ import torch
 
 from datastill.coco.format import Coco, Record, read_coco, stream_coco
 from datastill.coco.metadata import Metadata, build_metadata
-from datastill.coco.subsets import only
+from datastill.coco.subsets import subset
 from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.categories import BoxDensity, box_density, select_boxes
@@ -31,10 +31,10 @@ from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
-from datastill.project import DistilledRow
 from datastill.project.image_sets import load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, looking_code
+from datastill.project.rows import DistilledRow
 from datastill.report.annotation_card import Outcome, Tally, annotation_card, area_shares
 
 SAMPLE = 256  # labelled images that a teacher looks at again, to compare
@@ -137,7 +137,7 @@ def unlabelled_subset(profile: Profile, row: str) -> Coco:
         return every
     order = np.random.default_rng([spec.seed, 4]).permutation(len(every.images))
     some = sorted(order[: max(1, round(spec.ablation.fraction * len(order)))].tolist())
-    return only(every, [every.images[i] for i in some])
+    return subset(every, [every.images[i] for i in some])
 
 
 def row_metadata(profile: Profile, row: str) -> Metadata:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco
-from datastill.coco.subsets import only, union
+from datastill.coco.subsets import subset, union
 from datastill.errors import DataError
 from datastill.images.contact_sheet import write_contact_sheet
 from datastill.images.leaks import Leak, find_leaks
@@ -87,7 +87,7 @@ def _left_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str,
         if mine and not whole:
             first = f"{mine[0].file_name}: {mine[0].reason}"
             raise DataError(f"{name}: none of {len(mine)} images is left, such as {first}")
-        sets[name] = only(coco, whole)
+        sets[name] = subset(coco, whole)
         lost += [(name, refusal) for refusal in mine]
     return lost
 

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 
 from datastill.coco.format import Coco, read_coco
 from datastill.coco.metadata import Metadata, build_metadata
-from datastill.coco.subsets import with_keypoints, with_objects
+from datastill.coco.subsets import trainable
 from datastill.errors import DataError, TrainingError
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_into, save_weights
@@ -167,8 +167,7 @@ def _train(
 def _materials(profile: Profile, row: str) -> Materials:
     spec = profile.params.row(row)
     paths = profile.inputs(row)
-    useful = with_objects if profile.params.task == "boxes" else with_keypoints
-    labelled = useful(load(profile, spec.labelled))
+    labelled = trainable(load(profile, spec.labelled), profile.params.task)
     sets = [labelled]
     if isinstance(spec, DistilledRow):
         load(profile, spec.unlabelled)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datastill.coco.format import Coco
-from datastill.coco.subsets import with_keypoints, with_objects
+from datastill.coco.subsets import trainable
 from datastill.model.backbones import backbone_spec
 
 PAPER_EPOCHS = 130_000 * 16 / 118_287  # of co-115, batch 16
@@ -79,7 +79,7 @@ class Choices:
 
 def statistics(coco: Coco, task: str) -> Statistics:
     """Return the statistics of a labelled set: of those images and instances that `task` learns."""
-    learnt = with_keypoints(coco) if task == "keypoints" else with_objects(coco)
+    learnt = trainable(coco, task)
     short = {image["id"]: min(image["width"], image["height"]) for image in learnt.images}
     sides = np.array([
         math.sqrt(a["bbox"][2] * a["bbox"][3]) / short[a["image_id"]]

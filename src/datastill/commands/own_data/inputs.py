@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Record
-from datastill.coco.normalize import learned_categories, tidy
-from datastill.coco.subsets import Folder, folder_images, located, only
+from datastill.coco.normalize import learned_categories, normalize
+from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
+from datastill.images.folders import Folder, folder_images, locate
 from datastill.images.load import Refusal
 from datastill.images.manifest import COLUMNS, examine
 from datastill.progress import Steps
@@ -99,7 +100,7 @@ class InspectedSet:
 def learnable(path: Path, coco: Coco, task: str) -> Coco:
     """Return what `task` learns from; raises DataError, naming the file, where that is nothing."""
     try:
-        return tidy(coco, *learned_categories(coco, task))[0]
+        return normalize(coco, *learned_categories(coco, task))[0]
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -110,7 +111,7 @@ def annotated(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet
     if not place.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found none")
     try:
-        there, missing = located(coco, [Folder(place, place.name)])
+        there, missing = locate(coco, [Folder(place, place.name)])
     except DataError as error:
         raise DataError(f"{labels}: {error}") from None
     if missing:
@@ -128,7 +129,7 @@ def _opened(name: str, coco: Coco, folder: Path) -> InspectedSet:
         first = f"{refused[0].file_name}: {refused[0].reason}"
         raise DataError(f"{folder}: none of {len(refused):,} images can be used, such as {first}")
     lost = {refusal.file_name for refusal in refused}
-    whole = only(coco, [image for image in coco.images if image["file_name"] not in lost])
+    whole = subset(coco, [image for image in coco.images if image["file_name"] not in lost])
     images = [{**i, "file_name": _renamed(name, i["file_name"])} for i in whole.images]
     names = [_renamed(name, file_name) for file_name in manifest["file_name"]]
     return InspectedSet(replace(whole, images=images), manifest.assign(file_name=names), refused)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from datastill.coco.format import Coco
 from datastill.coco.formats import read_labels
-from datastill.coco.lint import find_faults
-from datastill.coco.subsets import only, with_keypoints, with_objects
+from datastill.coco.lint import lint
+from datastill.coco.subsets import subset, trainable
 from datastill.commands.own_data.inputs import (
     Inputs,
     InspectedSet,
@@ -23,7 +23,7 @@ from datastill.commands.own_data.inputs import (
 from datastill.errors import DataError
 from datastill.images.leaks import find_leaks
 from datastill.images.load import Refusal
-from datastill.images.splits import Span, part
+from datastill.images.splits import Span, take_span
 
 
 @dataclass
@@ -75,7 +75,7 @@ def _peculiarities(coco: Coco) -> Iterator[str]:
     """Yield what is odd about a set that can be learned from all the same."""
     if crowds := sum(a["iscrowd"] for a in coco.annotations):
         yield f"{crowds:,} annotations are crowds, regions to ignore"
-    yield from find_faults(coco)
+    yield from lint(coco)
 
 
 def _left_out(labels: Coco, learnt: Coco) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _divide(inputs: Inputs, whole: InspectedSet, found: Survey) -> None:
         found.spans["unlabelled"] = Span(seed, held + only_some, None)
     found.sets["labelled"] = whole.coco
     for name, span in found.spans.items():
-        found.sets[name] = part(whole.coco, span, whole.manifest)
+        found.sets[name] = take_span(whole.coco, span, whole.manifest)
 
 
 def _others(
@@ -172,7 +172,7 @@ def _others(
             "copies of them; give a folder with others, or --label-only N to leave labelled "
             "images unlabelled"
         )
-    return replace(seen, coco=only(seen.coco, images))
+    return replace(seen, coco=subset(seen.coco, images))
 
 
 def _file(image: Mapping[str, str]) -> str:
@@ -181,11 +181,10 @@ def _file(image: Mapping[str, str]) -> str:
 
 def _check_enough(found: Survey) -> None:
     """Raise DataError where a set that needs labels has none after all; crowds are none."""
-    useful = with_keypoints if found.task == "keypoints" else with_objects
     for name in ("labelled", "val"):
         coco = found.sets[name]
         crowds = sum(a["iscrowd"] for a in coco.annotations)
-        if not useful(coco).images:
+        if not trainable(coco, found.task).images:
             raise DataError(
                 f"{name}: expected {found.task} on its images, found none on {len(coco.images):,}"
                 f"{f' but {crowds:,} crowds (iscrowd 1)' if crowds else ''}; choose another --seed "

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from datastill.coco.format import Coco
-from datastill.coco.skeleton import skeleton_of
+from datastill.coco.skeleton import build_skeleton
 from datastill.commands.own_data.inspect import Survey
 
 _NAMED = 12  # categories
@@ -70,7 +70,7 @@ def _instances(coco: Coco, task: str) -> str:
 
 def _mirrored(coco: Coco) -> str:
     """Return which keypoints change places in a mirror: wrong pairs teach left to be right."""
-    skeleton = skeleton_of(coco.categories)
+    skeleton = build_skeleton(coco.categories)
     pairs = [(i, j) for i, j in enumerate(skeleton.flip_indices) if i < j]
     if not pairs:
         return (

@@ -1,0 +1,107 @@
+"""Folders of images and the images of annotation files in them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from datastill.coco.format import Coco, Record
+from datastill.coco.subsets import subset
+from datastill.errors import DataError
+from datastill.images.load import NOT_READ, Refusal, image_id, open_image, printable, upright_size
+
+IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of images and the name under which a profile links to it."""
+
+    path: Path
+    name: str
+
+    def listing(self) -> set[str]:
+        """Return its files, by name relative to it; raises DataError where it is absent."""
+        if not self.path.is_dir():
+            raise DataError(f"{self.path}: no such folder of images")
+        files = (Path(root, name) for root, _, names in os.walk(self.path) for name in names)
+        return {file.relative_to(self.path).as_posix() for file in files}
+
+
+def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
+    """Return `coco` with every `file_name` as "<name of its folder>/<file>", and the images that
+    are in no folder.
+
+    An image is in the first of `folders` that has it, under its own name or, for COCO's images,
+    its name of 2014 or 2017; absent folders are skipped.
+    Raises DataError where a name leaves its folder or no image at all is found.
+    """
+    listings = [(f.name, _by_name(sorted(f.listing()))) for f in folders if f.path.is_dir()]
+    located, refused = [], []
+    for image in coco.images:
+        _stay_inside(image["file_name"])
+        if file_name := _located_name(image["file_name"], listings):
+            located.append({**image, "file_name": file_name})
+        else:
+            tried = ", ".join(str(folder.path) for folder in folders)
+            refused.append(Refusal(image["file_name"], f"no such file in {tried}"))
+    if refused and not located:
+        raise DataError(f"none of {len(refused)} images is there: {refused[0].reason}")
+    return subset(coco, located), refused
+
+
+def _stay_inside(file_name: str) -> None:
+    first, *others = file_name.replace("\\", "/").split("/")
+    if ".." in (first, *others) or (others and not first):
+        raise DataError(f"file_name {file_name!r} leaves the image folder")
+
+
+def plain_name(file_name: str) -> str:
+    """Return the name without its folders and, for COCO's images, without the prefix of 2014."""
+    name = file_name.rpartition("/")[2]
+    match = _COCO_NAME.fullmatch(name)
+    return match[1] if match else name
+
+
+def _by_name(files: Sequence[str]) -> dict[str, str]:
+    """Return every file by its own name, and COCO's images also by their plain one."""
+    plain = {plain_name(name): name for name in files if _COCO_NAME.fullmatch(name)}
+    return plain | {name: name for name in files}
+
+
+def _located_name(file_name: str, listings: Iterable[tuple[str, Mapping[str, str]]]) -> str | None:
+    plain = plain_name(file_name)
+    names = [file_name, plain] if _COCO_NAME.fullmatch(plain) else [file_name]
+    hits = (f"{folder}/{files[n]}" for folder, files in listings for n in names if n in files)
+    return next(hits, None)
+
+
+def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
+    """Return a record of every image file in `folder`, sorted, and the files that are no image."""
+    records: list[Record] = []
+    refused: list[Refusal] = []
+    for name in sorted(folder.listing()):
+        if PurePosixPath(name).suffix.lower() not in IMAGE_KINDS:
+            continue
+        file_name = f"{folder.name}/{name}"
+        if file_name != (text := printable(file_name)):
+            refused.append(Refusal(text, "its name is no UTF-8; rename it"))
+            continue
+        try:
+            with open_image(folder.path / name) as image:
+                width, height = upright_size(image)
+        except NOT_READ as error:
+            refused.append(Refusal(file_name, f"no readable image: {error}"))
+            continue
+        identity = {"id": image_id(file_name), "file_name": file_name}
+        records.append({**identity, "width": width, "height": height})
+    return records, refused
+
+
+def missing_images(root: Path, coco: Coco) -> list[str]:
+    """Return the file names of the set's images that are not below `root`."""
+    return [i["file_name"] for i in coco.images if not (root / i["file_name"]).is_file()]
