@@ -1,4 +1,4 @@
-"""`python -m datastill`: the command line, for those who start Python themselves."""
+"""`python -m datastill`: the command line without its entry point."""
 
 from datastill.cli import main
 

@@ -113,7 +113,7 @@ def test_a_full_disk_is_one_message_that_says_how_to_go_on(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )  # fmt: skip
     assert answer.returncode == 1
-    assert "make room or give leave, and the same command goes on" in answer.stderr
+    assert "free disk space or fix permissions, then run the same command again" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
@@ -123,7 +123,7 @@ def test_what_is_in_the_way_is_one_message_that_names_it(datastill, tmp_path):
     answer = datastill("data", cwd=tmp_path)
     assert answer.returncode == 1
     assert "work" in answer.stderr
-    assert "move it away, and the same command goes on" in answer.stderr
+    assert "move it away, then run the same command again" in answer.stderr
 
 
 def test_predictions_are_not_made_for_a_file_that_cannot_be_written(datastill, tmp_path):
@@ -145,5 +145,5 @@ def test_a_command_that_is_told_to_stop_says_so_and_how_to_go_on(tmp_path):
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
     assert len([*tmp_path.rglob("*.jpg")]) < 5000  # of 17,752 that waited to be drawn
-    assert "stopped by SIGTERM; the same command goes on" in told
+    assert "stopped by SIGTERM; run the same command again" in told
     assert "Traceback" not in told

@@ -1,6 +1,6 @@
-"""The command line: a command per stage, and those that look at what the stages left behind."""
+"""The command line: own data, the pipeline's stages, and questions about its results."""
 
-from datastill.cli import own_data, results, stages  # in the order of the help
+from datastill.cli import own_data, pipeline, results  # in the order of the help
 from datastill.cli.application import app, main
 
-__all__ = ["app", "main", "own_data", "results", "stages"]
+__all__ = ["app", "main", "own_data", "pipeline", "results"]

@@ -1,4 +1,4 @@
-"""The application that commands join, and what becomes of a user's mistakes."""
+"""The typer application, lazy calls of stages and commands, and one message per user error."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-track = typer.Typer(help="MLflow as a mirror of the results on disk.", no_args_is_help=True)
-app.add_typer(track, name="track")
-fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
-app.add_typer(fetch, name="fetch")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
@@ -32,45 +28,52 @@ _IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
 ]
-Seeded = Annotated[
+SeedProfile = Annotated[
     str | None,
     typer.Option(
         "--spread",
-        help="A profile with several seeds: how far chance moves a value. "
-        "By default the profile's own, or what `run --seeds` made of it.",
+        help="A profile with several seeds per row, whose standard deviation sets the tolerance. "
+        "Default: this profile if it has several, else the one that `run --seeds` made of it.",
     ),
 ]
 Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co-80.")]
 
 
-def stage(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
-    """Run a stage or command; its modules are imported only now, so that --help is quick."""
-    opened = imported("project.profile").open_profile(profile)
-    return imported(name).run(opened, *arguments)
+def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
+    """Run a stage or command on a profile, importing its modules only now: --help stays fast."""
+    opened = lazy_import("project.profile").open_profile(profile)
+    return lazy_import(name).run(opened, *arguments)
 
 
-def row_stage(name: str, profile: str, row: str) -> None:
-    """Run a stage on a row, once the images that it reads are there again."""
-    opened = imported("project.profile").open_profile(profile)
-    restore = imported("commands.restore")
+def call_on_row(name: str, profile: str, row: str) -> None:
+    """Run a stage on a row, after restoring any images it reads that are missing."""
+    opened = lazy_import("project.profile").open_profile(profile)
+    restore = lazy_import("commands.restore")
     if name == "stages.evaluate":
         restore.for_val(opened)
     else:
         restore.for_row(opened, row)
-    imported(name).run(opened, row)
+    lazy_import(name).run(opened, row)
 
 
-def imported(name: str) -> Any:
-    """Import a module of stages; all that it loads lives on, so no garbage is looked for."""
-    gc.disable()  # looking for it is a fifth of the time that torch takes to import
+def lazy_import(name: str) -> Any:
+    """Import a module of the package without garbage collection: nothing imported is garbage."""
+    gc.disable()  # collecting takes a fifth of the time of importing torch
     try:
         return importlib.import_module(f"datastill.{name}")
     finally:
         gc.enable()
 
 
+def report(text: str, passed: bool) -> None:
+    """Print `text`; exit 1 where the check that it reports on did not pass."""
+    typer.echo(text)
+    if not passed:
+        raise typer.Exit(1)
+
+
 def main() -> None:
-    """Run the command line; a mistake of the user's costs one message, no traceback."""
+    """Run the command line; a user error prints one message, without a traceback, and exits 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -80,13 +83,14 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _NO_ROOM + _IN_THE_WAY:
             raise
+        in_the_way = error.errno in _IN_THE_WAY
+        advice = "move it away" if in_the_way else "free disk space or fix permissions"
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
-        advice = "move it away" if error.errno in _IN_THE_WAY else "make room or give leave"
-        _fail(f"{where}{error.strerror}; {advice}, and the same command goes on")
+        _fail(f"{where}{error.strerror}; {advice}, then run the same command again")
 
 
 def _stop(*_: object) -> None:
-    _fail("stopped by SIGTERM; the same command goes on where it was")
+    _fail("stopped by SIGTERM; run the same command again to resume")
 
 
 def _fail(message: str) -> None:

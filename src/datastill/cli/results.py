@@ -1,4 +1,4 @@
-"""Commands that ask: are the results as expected, where do they come from, what do they show?"""
+"""Commands that query results: are they as expected, where do they come from, what do they show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from datastill.cli.application import Profile, Row, Seeded, app, stage
+from datastill.cli.application import Profile, Row, SeedProfile, app, call, report
 from datastill.errors import ParamsError
 
 
@@ -17,59 +17,51 @@ def check(
     against: Annotated[
         str | None, typer.Option(help="A git revision to compare with, instead of expected.yaml.")
     ] = None,
-    seeds: Seeded = None,
+    seeds: SeedProfile = None,
 ) -> None:
-    """Compare the results with expected.yaml, or a commit's; exit 1 where they differ."""
+    """Compare results with expected.yaml or those of a git revision; exit 1 if any differ."""
     if seeds and not against:
         raise ParamsError(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "
             "which `datastill accept --spread` takes from a profile"
         )
-    text, ok = (
-        stage("commands.diff", profile, against, seeds)
-        if against
-        else stage("commands.check", profile)
-    )
-    typer.echo(text)
-    if not ok:
-        raise typer.Exit(1)
+    if against:
+        report(*call("commands.diff", profile, against, seeds))
+    else:
+        report(*call("commands.check", profile))
 
 
 @app.command()
-def accept(profile: Profile = "miniature", seeds: Seeded = None) -> None:
-    """Make the present results what check expects, with tolerances from the spread over seeds."""
-    typer.echo(stage("commands.accept", profile, seeds))
+def accept(profile: Profile = "miniature", seeds: SeedProfile = None) -> None:
+    """Write the present results to expected.yaml, with tolerances from their seed variance."""
+    typer.echo(call("commands.accept", profile, seeds))
 
 
 @app.command()
 def trace(
-    what: Annotated[
-        str,
-        typer.Argument(help="A row, or a line of a table: results/miniature/table1.csv:co-35."),
+    result: Annotated[
+        str, typer.Argument(help="A row, or a row of a table: results/miniature/table1.csv:co-35.")
     ],
     profile: Profile = "miniature",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Compute every digest again; exit 1 if one differs.")
+        bool, typer.Option("--verify", help="Recompute every digest; exit 1 if any differs.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Say where a number comes from: model, annotations, teacher, image sets and their source."""
-    table = Path(what.partition(":")[0])
-    of = table.parent.name if table.suffix == ".csv" else profile
-    text, ok = stage("commands.trace", of, what, verify, as_json)
-    typer.echo(text)
-    if not ok:
-        raise typer.Exit(1)
+    """Trace a number to its model, annotations, teacher, image sets and their source."""
+    table = Path(result.partition(":")[0])
+    source = table.parent.name if table.suffix == ".csv" else profile
+    report(*call("commands.trace", source, result, verify, as_json))
 
 
 @app.command()
 def why(
     row: Row,
-    image_id: Annotated[int, typer.Argument(help="An image of the row's unlabelled set.")],
+    image_id: Annotated[int, typer.Argument(help="The id of an image of the unlabelled set.")],
     profile: Profile = "miniature",
 ) -> None:
-    """Say of every candidate in an image why it was kept or not; picture it, and say where."""
-    typer.echo(stage("commands.explain", profile, row, image_id))
+    """Explain why each candidate in an image was kept or not, and draw them on the image."""
+    typer.echo(call("commands.explain", profile, row, image_id))
 
 
 @app.command()
@@ -77,6 +69,5 @@ def show(
     name: Annotated[str, typer.Argument(help="An image set, or a distilled row.")],
     profile: Profile = "miniature",
 ) -> None:
-    """Picture the first of a set's images, or of a row's generated annotations; say where it is."""
-    path: Path = stage("commands.show", profile, name)
-    typer.echo(path)
+    """Draw the first images of a set, or of a row's generated annotations; print the path."""
+    typer.echo(call("commands.show", profile, name))

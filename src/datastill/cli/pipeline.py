@@ -1,0 +1,118 @@
+"""Commands that produce results: one per stage, and `run` for all stages of a profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datastill.cli.application import Profile, Row, app, call, call_on_row, lazy_import, report
+
+ProfileArgument = Annotated[
+    str, typer.Argument(help="miniature, or the name of a folder in pipelines/.")
+]
+track = typer.Typer(help="MLflow, a mirror of the results on disk.", no_args_is_help=True)
+app.add_typer(track, name="track")
+fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
+app.add_typer(fetch, name="fetch")
+
+
+@app.command()
+def plan(
+    profile: ProfileArgument = "miniature",
+    pixels: Annotated[bool, typer.Option(help="Open all images, compare them with val's.")] = True,
+    probe_seconds: Annotated[
+        float, typer.Option(help="Seconds for timing the backbones; 0: no timing.")
+    ] = 15.0,
+) -> None:
+    """Preview what a profile will do and cost; exit 1 if anything is wrong."""
+    report(*call("commands.plan", profile, pixels, probe_seconds))
+
+
+@fetch.command()
+def coco(
+    to: Annotated[Path, typer.Option(help="The folder to unpack into.")] = Path("coco"),
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this archive, such as val2017; repeatable.")
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="A mirror of images.cocodataset.org; also verified.")
+    ] = None,
+) -> None:
+    """Download, verify and unpack COCO (41 GB), resuming where a killed run stopped."""
+    typer.echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
+
+
+@app.command()
+def data(profile: Profile = "miniature") -> None:
+    """Write every image set as COCO JSON, with a manifest of all images."""
+    call("stages.data", profile)
+
+
+@app.command()
+def pretrain(
+    backbone: Annotated[str, typer.Argument(help="A backbone, such as small.")],
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write, instead of the package's.")
+    ] = None,
+    profile: Profile = "miniature",
+) -> None:
+    """Pretrain initial weights on drawn objects, as those in the package were made."""
+    typer.echo(call("commands.pretrain", profile, backbone, to))
+
+
+@app.command()
+def train(row: Row, profile: Profile = "miniature") -> None:
+    """Train the model of a row, resuming where a killed training run stopped."""
+    call_on_row("stages.train", profile, row)
+
+
+@app.command()
+def ensemble(
+    name: Annotated[str, typer.Argument(help="An ensemble of params.yaml.")],
+    profile: Profile = "miniature",
+) -> None:
+    """Combine three trained models into one teacher: model distillation."""
+    call("stages.ensemble", profile, name)
+
+
+@app.command()
+def annotate(row: Row, profile: Profile = "miniature") -> None:
+    """Annotate the unlabelled set of a row with its teacher."""
+    call_on_row("stages.annotate", profile, row)
+
+
+@app.command()
+def evaluate(row: Row, profile: Profile = "miniature") -> None:
+    """Measure the AP of a row's model on val."""
+    call_on_row("stages.evaluate", profile, row)
+
+
+@app.command()
+def tables(
+    name: Annotated[str | None, typer.Argument(help="A table, such as table1; else all.")] = None,
+    profile: Profile = "miniature",
+) -> None:
+    """Put all results into tables beside the paper's, and print them."""
+    typer.echo(call("stages.tables", profile, name))
+
+
+@app.command()
+def run(
+    profile: ProfileArgument = "miniature",
+    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time, spread over the GPUs.")] = 2,
+    dry: Annotated[bool, typer.Option("--dry", help="Only list what would run.")] = False,
+    seeds: Annotated[
+        str, typer.Option(help="Such as 0,1,2: write and run PROFILE-seeds, a row per seed.")
+    ] = "",
+) -> None:
+    """Run what is out of date, several stages at a time; dvc repro runs one by one."""
+    typer.echo(call("commands.run", profile, jobs, dry, seeds))
+
+
+@track.command()
+def sync(profile: Profile = "miniature") -> None:
+    """Rebuild the MLflow runs of every row from the files."""
+    typer.echo(call("commands.track", profile))

@@ -1,0 +1,146 @@
+"""The run of a graph of stages: as many at a time as are ready and allowed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from datastill.errors import DatastillError
+from datastill.scheduler.graph import Graph
+from datastill.scheduler.jobs import Job, start, stop
+from datastill.scheduler.live_view import LiveView
+
+THREADS = "OMP_NUM_THREADS"
+_DEVICES = "CUDA_VISIBLE_DEVICES"
+_POLL_SECONDS = 0.1
+_LOG_LINES = 15  # of a failed stage, in its error message
+
+
+class Runner:
+    """One run of a graph; a stage starts once all stages upstream of it are done."""
+
+    def __init__(self, graph: Graph, logs: Path, jobs: int) -> None:
+        self._graph, self._logs, self._jobs = graph, logs, jobs
+        self._devices, self._threads = devices(), threads(jobs)
+        self._waiting = graph.order()
+        self._changed: dict[str, bool] = {}  # by finished stage: whether its outputs may be new
+        self._running: list[Job] = []
+        self._failed: list[Job] = []
+
+    def run(self) -> int:
+        """Run to the end and return how many stages DVC ran or restored.
+
+        Raises DatastillError where a stage fails, once those running beside it have ended, and
+        on SIGINT, SIGTERM or SIGHUP, once all are stopped.
+        """
+        with LiveView(len(self._graph.upstream)) as view, _caught_signals() as signals:
+            try:
+                while not signals and self._step(view):
+                    time.sleep(_POLL_SECONDS)
+            finally:
+                if self._running:
+                    view.log(f"stopping {', '.join(job.stage for job in self._running)}")
+                    stop(self._running)
+        if signals:
+            name = signal.Signals(signals[0]).name
+            raise DatastillError(f"stopped by {name}; run the same command again to resume")
+        if self._failed:
+            raise DatastillError("\n".join(map(_failure, self._failed)))
+        return sum(self._changed.values())
+
+    def _step(self, view: LiveView) -> bool:
+        """Collect finished jobs and start what is ready; return whether any job is running."""
+        for job in [job for job in self._running if job.process.poll() is not None]:
+            self._running.remove(job)
+            self._finish(job, view)
+        if not self._failed:  # otherwise let the running jobs end, so that their work is kept
+            while self._start_one():
+                pass
+        view.show(len(self._changed), self._running)
+        return bool(self._running)
+
+    def _finish(self, job: Job, view: LiveView) -> None:
+        if job.process.returncode:
+            self._failed.append(job)
+            outcome = "failed after"
+        else:
+            self._changed[job.stage] = job.changed()
+            outcome = "done in" if job.changed() else "unchanged in"
+        view.log(f"{job.stage}: {outcome} {job.seconds():.0f} s")
+
+    def _start_one(self) -> bool:
+        """Start, or skip as unchanged, the first stage that can be; return whether one could."""
+        for name in self._waiting:
+            upstream = self._graph.upstream[name]
+            if not upstream <= self._changed.keys():
+                continue
+            skipped = name not in self._graph.stale and not any(map(self._changed.get, upstream))
+            if skipped:
+                self._changed[name] = False
+            elif len(self._running) < self._jobs:
+                self._running.append(self._start(name))
+            else:
+                continue
+            self._waiting.remove(name)
+            return True
+        return False
+
+    def _start(self, name: str) -> Job:
+        environment = {THREADS: self._threads} if self._threads else {}
+        device = ""
+        if self._devices:
+            busy = Counter(job.device for job in self._running)
+            device = min(self._devices, key=lambda each: busy[each])
+            environment[_DEVICES] = device
+        log = self._logs / f"{name.rpartition(':')[2]}.log"
+        return start(name, log, environment, device)
+
+
+def _failure(job: Job) -> str:
+    lines = job.log.read_text(errors="replace").rstrip().splitlines()[-_LOG_LINES:]
+    return "\n  ".join([f"{job.stage} failed; the end of {job.log}:", *lines])
+
+
+@contextmanager
+def _caught_signals() -> Iterator[list[int]]:
+    """Collect stop signals instead of dying of one, which might leave a job half started."""
+    caught: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: caught.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def threads(jobs: int) -> str:
+    """Return OMP_NUM_THREADS of a job, "" to leave it unset; the user's own value comes first.
+
+    The number of threads changes the last bits of a result, so all provenance records it.
+    """
+    if jobs == 1 or THREADS in os.environ:
+        return os.environ.get(THREADS, "")
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
+    return str(max(1, cores // jobs))
+
+
+def devices() -> Sequence[str]:
+    """Return CUDA's names of the GPUs that jobs take in turn; empty on a CPU."""
+    visible = os.environ.get(_DEVICES)
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip()]
+    try:  # importing torch for this would take seconds
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
+    except OSError:
+        return []
+    return [str(number) for number in range(listed.stdout.count("GPU "))]
