@@ -23,10 +23,10 @@ from torch import Tensor
 
 from datastill.coco.format import PERSON_KEYPOINTS
 from datastill.coco.skeleton import infer_flip_indices
-from datastill.images.load import unit_interval
+from datastill.images.geometry import unit_interval
 from datastill.inference.heatmaps import decode, probabilities
-from datastill.inference.multi_transform import Inference, mean_heatmaps, predict
-from datastill.inference.views import View, all_views
+from datastill.inference.multi_transform import mean_heatmaps, predict
+from datastill.inference.views import Inference, View, all_views
 from datastill.model.checkpoint import load_into
 from datastill.model.detector import Detector, build_detector
 from datastill.model.fuse_bn import fold

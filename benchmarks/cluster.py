@@ -22,8 +22,7 @@ from datastill.coco.skeleton import infer_flip_indices
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.ray_engine import Job, find_on_cluster
 from datastill.distill.shards import Shard, cut
-from datastill.inference.multi_transform import Inference
-from datastill.inference.views import View, all_views
+from datastill.inference.views import Inference, View, all_views
 from datastill.model.checkpoint import load_detector
 from datastill.model.precision import resolve_precision
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set

@@ -30,7 +30,7 @@ from datastill.coco.format import Coco, read_coco
 from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.images.folders import missing_images
-from datastill.images.load import unit_interval
+from datastill.images.geometry import unit_interval
 from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
 from datastill.training.dataset import Augmentation, Minibatches
 from datastill.training.sampler import MixedSampler

@@ -28,8 +28,7 @@ import torch
 from datastill.coco.format import Coco, Record, write_coco
 from datastill.distill import candidates as teacher_inference
 from datastill.images.manifest import examine
-from datastill.inference.agreement import Evidence
-from datastill.inference.multi_transform import Prediction
+from datastill.inference.agreement import Evidence, Prediction
 from datastill.instances import Instances
 from datastill.model.checkpoint import save_weights
 from datastill.model.detector import build_detector

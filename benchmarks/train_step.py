@@ -20,7 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from datastill.coco.format import PERSON_KEYPOINTS
 from datastill.coco.skeleton import infer_flip_indices
-from datastill.images.load import unit_interval
+from datastill.images.geometry import unit_interval
 from datastill.model.detector import Batch, Detector, build_detector
 from datastill.model.precision import resolve_precision
 from datastill.synthetic.keypoint_scenes import draw

@@ -1,4 +1,4 @@
-"""Images: from a file name inside a root to pixels, and pixels to a network's scale."""
+"""Image files, decoded to RGB pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from datastill.coco.format import Record
 from datastill.errors import DataError
@@ -145,23 +144,3 @@ def _rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image).astype(np.uint32) // 257
         return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
-
-
-def scaled_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """Return (height, width) with that short side, or smaller where the long one would pass."""
-    factor = min(short_side / min(height, width), long_side / max(height, width))
-    return max(1, round(height * factor)), max(1, round(width * factor))
-
-
-def resize(image: Tensor, short_side: int, long_side: int) -> Tensor:
-    """Return `image` (3, h, w) uint8 at that scale; smooths before it shrinks."""
-    size = scaled_size(image.shape[-2], image.shape[-1], short_side, long_side)
-    if image.is_cpu:
-        return interpolate(image[None], size, mode="bilinear", antialias=True)[0]
-    scaled = interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
-    return scaled.round().to(torch.uint8)  # PyTorch resizes uint8 on the CPU alone
-
-
-def unit_interval(image: Tensor) -> Tensor:
-    """Return `image` uint8 as float32 in [0, 1]."""
-    return image.float().div_(255)

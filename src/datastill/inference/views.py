@@ -1,14 +1,20 @@
-"""Views of an image, and how boxes and heatmaps travel between a view and the image (section 4)."""
+"""Views of an image, and how inference is built from those in `params.yaml` (section 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from datastill.images.load import resize, scaled_size
+from datastill.coco.metadata import Metadata
+from datastill.errors import DataError
+from datastill.images.geometry import mirror_boxes, resize, scaled_size
+from datastill.inference.heatmaps import Average
+from datastill.model.precision import Choice, Precision, resolve_precision
 
 
 @dataclass(frozen=True)
@@ -31,18 +37,18 @@ class View:
     def boxes(self, boxes: Tensor, image: Tensor) -> Tensor:
         """Return `boxes` (n, 4) of `image` in the frame of the view."""
         scaled = boxes * self._factors(image).to(boxes)
-        return _mirrored(scaled, self.size(image)[1]) if self.flip else scaled
+        return mirror_boxes(scaled, self.size(image)[1]) if self.flip else scaled
 
     def boxes_back(self, boxes: Tensor, image: Tensor) -> Tensor:
         """Return `boxes` (n, 4) of the view in the frame of `image`."""
-        upright = _mirrored(boxes, self.size(image)[1]) if self.flip else boxes
+        upright = mirror_boxes(boxes, self.size(image)[1]) if self.flip else boxes
         return upright / self._factors(image).to(boxes)
 
     def heatmaps_back(self, heatmaps: Tensor, flip_indices: Sequence[int]) -> Tensor:
-        """Return `heatmaps` (n, k, m, m) of the view's RoIs as the image's RoIs see them.
+        """Return `heatmaps` (n, k, m, m) of the view's RoIs in the frame of the image's RoIs.
 
-        A heatmap lies in the frame of its RoI, so scale needs no undoing; a mirror needs both the
-        map turned and each keypoint exchanged for its partner.
+        A heatmap lies in the frame of its RoI, so scale needs no undoing; a flip needs both the
+        map mirrored and each keypoint exchanged for its partner.
         """
         return heatmaps.flip(-1)[:, list(flip_indices)] if self.flip else heatmaps
 
@@ -53,14 +59,113 @@ class View:
         return torch.tensor([x, y, x, y])
 
 
-def _mirrored(boxes: Tensor, width: int) -> Tensor:
-    """Return `boxes` (n, 4) as a mirror shows them in an image of that `width`."""
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    # Continuous coordinates mirror to width - x; width - 1 - x is for pixel indices.
-    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
-
-
 def all_views(short_sides: Sequence[int], long_side: int, flip: bool) -> tuple[View, ...]:
-    """Return every scale, plain and (with `flip`) mirrored: the paper's 9 x 2 = 18."""
+    """Return every scale, unflipped and (with `flip`) flipped: the paper's 9 x 2 = 18."""
     flips = (False, True) if flip else (False,)
-    return tuple(View(side, long_side, mirrored) for side in short_sides for mirrored in flips)
+    return tuple(View(side, long_side, flipped) for side in short_sides for flipped in flips)
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Section `views` of `params.yaml`, also kept in the card of an exported model.
+
+    plain_short_side, plain_long_side  of the single-scale view, in pixels
+    short_sides, long_side, flip       of multi-transform inference
+    voting_iou  overlap from which a box of one view votes for one of another
+    batch       single-scale views of 4:3 images that pass the network together
+    """
+
+    plain_short_side: int
+    plain_long_side: int
+    short_sides: tuple[int, ...]
+    long_side: int
+    flip: bool
+    voting_iou: float
+    batch: int
+    precision: Choice
+
+
+def parse_settings(section: Any, source: str) -> ViewSettings:
+    """Return the settings in a `section` of JSON; raises DataError, naming `source` and key."""
+    if not isinstance(section, dict):
+        raise DataError(f"{source}: expected view settings, found {section!r}")
+    for field in fields(ViewSettings):
+        valid, expected = _VALID.get(field.name, (_positive, "a whole number above 0"))
+        if not valid(value := section.get(field.name)):
+            raise DataError(f"{source}.{field.name}: expected {expected}, found {value!r}")
+    known = {field.name: section[field.name] for field in fields(ViewSettings)}
+    return ViewSettings(**known | {"short_sides": tuple(known["short_sides"])})
+
+
+def _positive(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+_PRECISIONS = ("auto", *get_args(Precision))
+_VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "short_sides": (
+        lambda value: isinstance(value, list) and value != [] and all(map(_positive, value)),
+        "a list of whole numbers above 0",
+    ),
+    "flip": (lambda value: isinstance(value, bool), "true or false"),
+    "voting_iou": (
+        lambda value: type(value) in (int, float) and 0 < value <= 1,
+        "a number above 0 and up to 1",
+    ),
+    "precision": (lambda value: value in _PRECISIONS, f"one of {', '.join(_PRECISIONS)}"),
+}
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a detector predicts on an image.
+
+    single_scale  the one view that finds boxes with keypoints
+    views         all that place keypoints, or find boxes without any
+    flip_indices  each keypoint's partner in a mirror image
+    pixels        of views that pass the network together, if there is more than one
+    categories    COCO ids by the labels of the network, from label 1 on
+    voting_iou    overlap from which a box of one view votes for one of another
+    average       what the mean over views is taken of: the paper averages probabilities
+    """
+
+    single_scale: View
+    views: tuple[View, ...]
+    flip_indices: tuple[int, ...]
+    precision: Precision = "32-true"
+    pixels: int = 1_000_000
+    categories: tuple[int, ...] = (1,)
+    voting_iou: float = 1.0
+    average: Average = "probabilities"
+
+
+def build_inference(
+    settings: ViewSettings,
+    metadata: Metadata,
+    count: int | None,
+    average: Average | None = None,
+) -> Inference:
+    """Return the inference through `count` views of `settings`: 1 is single-scale, None is all.
+
+    Fewer than all are those closest to the single-scale view in scale. Raises DataError where
+    there are not as many.
+    """
+    short_side = settings.plain_short_side
+    single_scale = View(short_side, settings.plain_long_side)
+    views = all_views(settings.short_sides, settings.long_side, settings.flip)
+    if count is not None and not 1 <= count <= max(1, len(views)):
+        raise DataError(f"--views: expected 1 to {len(views)}, or all, found {count}")
+    if count == 1:
+        views = (single_scale,)
+    elif count is not None:
+        views = tuple(sorted(views, key=lambda view: abs(math.log(view.short_side / short_side))))
+    return Inference(
+        single_scale,
+        views[:count],
+        metadata.skeleton.flip_indices,
+        resolve_precision(settings.precision),
+        pixels=settings.batch * short_side * short_side * 4 // 3,
+        categories=metadata.ids,
+        voting_iou=settings.voting_iou,
+        average=average or "probabilities",
+    )

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
-from datastill.images.load import load_image, resize
+from datastill.images.geometry import mirror_boxes, resize
+from datastill.images.load import load_image
 from datastill.training.sampler import MixedSampler
 
 
@@ -57,19 +58,14 @@ class Augmentation:
 
 
 def mirror(target: dict[str, Tensor], width: int, flip_indices: Sequence[int]) -> dict[str, Tensor]:
-    """Return `target` as seen in a mirror; continuous coordinates mirror to `width` - x."""
+    """Return `target` as seen in a mirror, keypoints exchanged for their partners."""
     x, y, v = target["keypoints"][:, list(flip_indices)].unbind(-1)
     return {
         **target,
-        "boxes": _mirrored(target["boxes"], width),
+        "boxes": mirror_boxes(target["boxes"], width),
         "keypoints": torch.stack([torch.where(v > 0, width - x, 0), y, v], dim=-1),
-        "ignored": _mirrored(target["ignored"], width),
+        "ignored": mirror_boxes(target["ignored"], width),
     }
-
-
-def _mirrored(boxes: Tensor, width: int) -> Tensor:
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
 
 
 def rescale(

@@ -16,7 +16,7 @@ from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from datastill.errors import TrainingError
-from datastill.images.load import unit_interval
+from datastill.images.geometry import unit_interval
 from datastill.model.checkpoint import load_state, save_state
 from datastill.model.detector import Batch
 from datastill.training.dataset import Example
