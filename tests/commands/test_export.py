@@ -13,7 +13,7 @@ from datastill.commands.predict import find_model
 from datastill.errors import DataError, ParamsError
 from datastill.io import digest
 from datastill.model.checkpoint import load_detector, save_weights
-from datastill.tracking.row_record import record
+from datastill.tracking.run_record import read_record
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def test_the_folder_of_the_training_keeps_its_own_card(place):
 
 def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(place):
     kept = place.metrics("teacher").read_text()
-    metrics, told = json.loads(kept), record(place, "teacher").metrics
+    metrics, told = json.loads(kept), read_record(place, "teacher").metrics
     ends = [told["val/keypoints/ap low"], told["val/keypoints/ap high"]]
     assert ends == metrics["interval"]
     assert told["val/keypoints/ap with views"] == metrics["with_views"]["ap"]
     place.metrics("teacher").write_text(json.dumps(metrics | {"provenance": {"weights": "other"}}))
     try:
-        assert not [name for name in record(place, "teacher").metrics if name[:4] == "val/"]
+        assert not [name for name in read_record(place, "teacher").metrics if name[:4] == "val/"]
     finally:
         place.metrics("teacher").write_text(kept)
 

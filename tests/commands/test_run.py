@@ -13,11 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from mlflow_runs import runs
 from places import ROOT
 
 from datastill.scheduler.jobs import Job
 from datastill.scheduler.live_view import LiveView
 from datastill.scheduler.runner import devices, threads
+from datastill.tracking.store import Store
 
 STEP = """
 import json, os, sys, time
@@ -244,14 +246,6 @@ def test_stopped_in_training_and_run_again_two_at_a_time_it_is_what_repro_gives(
     assert answer.returncode == 0, answer.stderr
     assert outputs(project) == outputs(reproduced)
     assert up_to_date(project)
-    runs = json.loads(project.run(sys.executable, "-c", MIRRORED).stdout)
-    assert sorted(runs) == [[row, "FINISHED"] for row in ("co-115", "co-35", "co-35_co-80")]
-
-
-MIRRORED = """
-import json
-from datastill.tracking.store import Store
-from datastill.tracking.sync import runs
-found = runs(Store("sqlite:///mlflow.db", "datastill/miniature", 60))
-print(json.dumps([[run["row"], run["status"]] for run in found]))
-"""
+    store = Store(f"sqlite:///{project.root / 'mlflow.db'}", "datastill/miniature", 60)
+    mirrored = sorted((run["row"], run["status"]) for run in runs(store))
+    assert mirrored == [(row, "FINISHED") for row in ("co-115", "co-35", "co-35_co-80")]

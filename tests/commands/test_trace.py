@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow_runs import runs
 from places import ROOT
 
 from datastill.commands import trace
@@ -18,7 +19,6 @@ from datastill.lineage.dvc_lock import File
 from datastill.lineage.verify import verify
 from datastill.project.profile import open_profile
 from datastill.tracking.store import Store
-from datastill.tracking.sync import runs
 
 LINE = "results/miniature/table1.csv:co-35_co-80"
 

@@ -94,7 +94,7 @@ def fed(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "train", caught)
-    monkeypatch.setattr(train, "follower", lambda *_: nullcontext())
+    monkeypatch.setattr(train, "follow_row", lambda *_: nullcontext())
     return handed
 
 

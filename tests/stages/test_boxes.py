@@ -25,8 +25,8 @@ from datastill.model.checkpoint import load_detector
 from datastill.project.profile import open_profile
 from datastill.stages import annotate, data, evaluate, tables, train  # fmt: skip
 from datastill.synthetic.box_scenes import CATEGORIES
-from datastill.tracking.row_record import record, store
-from datastill.tracking.run_record import check
+from datastill.tracking.run_record import check, read_record
+from datastill.tracking.store import Store
 
 pytestmark = pytest.mark.xdist_group("boxes")
 
@@ -212,7 +212,7 @@ def test_a_category_of_any_name_is_tracked(profile):
     thresholds = card["thresholds"]["by_category"]
     thresholds["vehicle:car/"] = next(iter(thresholds.values()))
     path.write_text(json.dumps(card))
-    told = record(profile, ROW)
+    told = read_record(profile, ROW)
     path.write_text(kept)
     check(told)
     assert "annotations/threshold of vehicle_car_" in told.metrics
@@ -234,7 +234,7 @@ def test_the_champion_the_exported_folder_and_the_row_answer_alike(profile, tmp_
 
     folder = tmp_path / "best"
     export.run(profile, "best", folder, champion=True)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store(profile).address)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", Store.of(profile).address)
     champion = mlflow.pyfunc.load_model("models:/datastill-boxes@champion")
     image = next(iter(sorted((profile.images / "val").iterdir())))
     jpeg = base64.b64encode(image.read_bytes()).decode()

@@ -8,10 +8,10 @@ import subprocess
 import time
 
 import pytest
+from mlflow_runs import runs
 from pycocotools.coco import COCO
 
 from datastill.tracking.store import Store
-from datastill.tracking.sync import runs
 
 ROWS = ("co-35", "co-115", "co-35_co-80")
 

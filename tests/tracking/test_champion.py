@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from mlflow_runs import runs
 
 from datastill.commands import export
 from datastill.commands.predict import Output, find_model, run
-from datastill.tracking.row_record import store
-from datastill.tracking.sync import runs
+from datastill.tracking.store import Store
 
 MODEL = "models:/datastill-miniature@champion"
 IMAGE = "hands/val/041.jpg"
@@ -27,7 +27,7 @@ IMAGE = "hands/val/041.jpg"
 def client(profile):
     from mlflow import MlflowClient
 
-    return MlflowClient(store(profile).address)
+    return MlflowClient(Store.of(profile).address)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_best_row_becomes_the_champion_and_belongs_to_its_run(profile, clien
     assert version.tags["row"] == export.best(profile)
     assert float(version.tags["ap"]) == card["ap"]
     assert version.tags["weights"] == card["provenance"]["weights"]
-    (mine,) = [r for r in runs(store(profile)) if r["row"] == export.best(profile)]
+    (mine,) = [r for r in runs(Store.of(profile)) if r["row"] == export.best(profile)]
     assert version.run_id == mine["run_id"]
     assert mine["status"] == "FINISHED"
     assert MODEL in champion
@@ -97,7 +97,7 @@ def served(profile, champion):
     environment = {
         **os.environ,
         "PATH": programs,
-        "MLFLOW_TRACKING_URI": store(profile).address,
+        "MLFLOW_TRACKING_URI": Store.of(profile).address,
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     with (profile.work / "serve.log").open("w") as log:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow_runs import runs
 
 from datastill.errors import DatastillError
-from datastill.tracking.live import Follower, mirror_patiently
+from datastill.tracking.live import follow, mirror_patiently
 from datastill.tracking.run_record import DataInput, RunRecord
 from datastill.tracking.store import Store
-from datastill.tracking.sync import mirror, runs
+from datastill.tracking.sync import mirror
 
 RECORD = RunRecord(
     row="co-35",
@@ -210,7 +211,7 @@ def test_a_name_that_mlflow_refuses_is_told_before_anything_is_sent(store, name)
 
 def test_a_follower_mirrors_the_journal_while_it_grows(store, client):
     history = []
-    with Follower(store, lambda: replace(RECORD, history=list(history)), every_seconds=0.05):
+    with follow(store, lambda: replace(RECORD, history=list(history)), every_seconds=0.05):
         for step in (1, 2):
             history.append({"step": step, "loss": 1 / step})
             wait_for_loss(store, 1 / step)
@@ -222,13 +223,13 @@ def test_a_follower_mirrors_the_journal_while_it_grows(store, client):
 
 @pytest.mark.parametrize(("error", "status"), [(OSError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_training_that_dies_is_seen_as_dead(store, client, error, status):
-    with pytest.raises(error), Follower(store, lambda: RECORD):
+    with pytest.raises(error), follow(store, lambda: RECORD):
         raise error
     assert only(store)["status"] == status
 
 
 def test_a_follower_whose_record_cannot_be_read_says_so_once(store, caplog):
-    with Follower(store, lambda: json.loads("{"), every_seconds=0.01):
+    with follow(store, lambda: json.loads("{"), every_seconds=0.01):
         time.sleep(0.2)
     assert len(caplog.records) == 1
     assert "results are safe on disk" in caplog.text
@@ -254,7 +255,7 @@ def test_a_lost_server_costs_no_more_than_the_patience(lost_server, caplog):
     caplog.set_level(logging.WARNING)
     store = Store(lost_server, "datastill/miniature", patience_seconds=0.5)
     start = time.monotonic()
-    with Follower(store, lambda: RECORD, every_seconds=0.01):
+    with follow(store, lambda: RECORD, every_seconds=0.01):
         entered = time.monotonic()
         time.sleep(0.1)
     assert time.monotonic() - entered < 3

@@ -12,13 +12,12 @@ from typing import Any
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
 from datastill.errors import DataError
-from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, categories_found
+from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.project.profile import Profile, read_facts
 from datastill.project.rows import DistilledRow
-from datastill.tracking.champion import Champion, promote
-from datastill.tracking.row_record import record, store
+from datastill.tracking.champion import promote, registered_name
 
 ANNOTATIONS = "annotations.json"
 BEST = "best"
@@ -69,7 +68,7 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
     """Return all that using a model takes, how good it is, and what it came from."""
     profile.params.row(row)
     _, inside = load_detector(profile.weights(row))
-    categories = categories_found(profile.weights(row), inside)
+    categories = card_categories(profile.weights(row), inside)
     skeleton = card_metadata(categories, bool(inside["keypoints"])).skeleton
     measured = _measured(profile, row)
     return {
@@ -147,11 +146,10 @@ def _crown(profile: Profile, row: str) -> str:
     if not measured:
         command = f"datastill evaluate {row}{profile.option}"
         raise DataError(f"{row}: its AP is not known; run `{command}` first")
-    name = f"datastill-{profile.params.profile}"
+    name = registered_name(profile)
     with TemporaryDirectory() as folder:
         model = write_model(profile, row, Path(folder) / "model")
-        champion = Champion(name, digest(profile.weights(row)), measured["ap"], model)
-        number = promote(store(profile), record(profile, row), champion)
+        number = promote(profile, row, measured["ap"], model)
     better = best(profile)
     advice = (
         f"; {better} has a higher AP" if measured["ap"] < _measured(profile, better)["ap"] else ""

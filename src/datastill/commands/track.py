@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datastill.errors import DatastillError
 from datastill.project.profile import Profile
-from datastill.tracking.row_record import mirror_row
+from datastill.tracking.live import mirror_row
 
 
 def run(profile: Profile) -> str:

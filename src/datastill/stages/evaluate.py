@@ -10,11 +10,12 @@ import torch
 
 from datastill.coco.format import Coco, Record, Task
 from datastill.coco.metadata import build_metadata
+from datastill.coco.results import coco_results
 from datastill.evaluation.bootstrap import bootstrap, interval, match, paired_interval
 from datastill.evaluation.coco_ap import AveragePrecision, evaluate
 from datastill.images.load import load_image
-from datastill.inference.multi_transform import Inference, predict
-from datastill.instances import Instances
+from datastill.inference.multi_transform import predict
+from datastill.inference.views import Inference
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
@@ -23,7 +24,10 @@ from datastill.project.image_sets import VAL, load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment
 from datastill.stages.annotate import check_model, inference
-from datastill.tracking.row_record import mirror_row
+from datastill.tracking.live import mirror_row
+
+# Keypoints go without a bbox: COCO's own format has none, and pycocotools would take areas from it.
+_DECIMALS = {"keypoints": {"score": 6, "keypoints": 4}, "boxes": {"score": 6, "bbox": 3}}
 
 
 def run(profile: Profile, row: str) -> None:
@@ -85,43 +89,11 @@ def _detect(profile: Profile, detector: Detector, val: Coco, how: Inference) -> 
         for start in range(0, len(val.images), batch):
             records = val.images[start : start + batch]
             pixels = [load_image(profile.images, r) for r in records]
-            for record, found in zip(records, predict(detector, pixels, how), strict=True):
-                as_task = as_box_results if profile.params.task == "boxes" else as_results
-                results += as_task(record["id"], found)
+            for record, instances in zip(records, predict(detector, pixels, how), strict=True):
+                on_image = coco_results(instances, _DECIMALS[profile.params.task])
+                results += [{"image_id": record["id"], **result} for result in on_image]
             steps.advance(len(records))
     return results
-
-
-def as_results(image_id: int, found: Instances) -> list[Record]:
-    """Return `found` as COCO keypoint results, each point with its probability.
-
-    They carry no bbox: COCO's own format has none, and pycocotools would take areas from it.
-    """
-    return [
-        {
-            "image_id": image_id,
-            "category_id": category,
-            "score": round(float(score), 6),
-            "keypoints": [round(value, 4) for value in points.flatten().tolist()],
-        }
-        for category, score, points in zip(
-            found.labels.tolist(), found.scores, found.keypoints, strict=True
-        )
-    ]
-
-
-def as_box_results(image_id: int, found: Instances) -> list[Record]:
-    """Return `found` as COCO results of boxes: x, y, width and height."""
-    xywh = torch.cat([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]], dim=1)
-    return [
-        {
-            "image_id": image_id,
-            "category_id": category,
-            "score": round(float(score), 6),
-            "bbox": [round(value, 3) for value in box.tolist()],
-        }
-        for category, score, box in zip(found.labels.tolist(), found.scores, xywh, strict=True)
-    ]
 
 
 def _percent(measured: AveragePrecision, task: Task) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from datastill.project.image_sets import load
 from datastill.project.profile import Profile, check_annotated
 from datastill.project.provenance import code_version, environment, fingerprint, training_code
 from datastill.project.rows import DistilledRow, SupervisedRow
-from datastill.tracking.row_record import follower, mirror_row
+from datastill.tracking.live import follow_row, mirror_row
 from datastill.training.dataset import Augmentation, Minibatches
 from datastill.training.distributed import check_shares, launch
 from datastill.training.loop import Settings, resume_at, train
@@ -156,7 +156,7 @@ def _train(
     if not fabric.is_global_zero:
         train(fabric, detector, minibatches, settings, lambda *_: None)
         return
-    with follower(profile, row), Steps(f"training {row}", iterations) as steps:
+    with follow_row(profile, row), Steps(f"training {row}", iterations) as steps:
         steps.start_at(resume_at(settings))
         train(
             fabric, detector, minibatches, settings,

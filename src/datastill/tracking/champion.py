@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import logging
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datastill.io import digest
-from datastill.tracking.run_record import RunRecord
+from datastill.project.profile import Profile
+from datastill.tracking.run_record import read_record
 from datastill.tracking.store import Store, opened
 from datastill.tracking.sync import mirror
 
@@ -19,60 +19,47 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
-WEIGHTS, CARD = "weights", "card"  # tags of a version that say what it is
 _CODE = Path(__file__).with_name("pyfunc.py")
 _NEEDED = ("torch", "torchvision", "pycocotools", "safetensors", "pillow", "pandas", "pyarrow")
 
 
-@dataclass(frozen=True)
-class Champion:
-    """A model to register.
+def registered_name(profile: Profile) -> str:
+    """Return the name of the profile's model in the registry."""
+    return f"datastill-{profile.params.profile}"
 
-    name     in the registry
-    weights  SHA-256 of its weights
-    ap       on val, in percent
-    folder   the exported model
+
+def promote(profile: Profile, row: str, ap: float, folder: Path) -> str:
+    """Register the exported model in `folder` with the run of `row`, as champion.
+
+    Returns its version; a model that is the champion already is not logged again: what makes it
+    another one is its weights, or how they are used and measured (its card). `ap` is in percent.
+    Raises DatastillError where the store fails.
     """
-
-    name: str
-    weights: str
-    ap: float
-    folder: Path
-
-    def identity(self) -> dict[str, str]:
-        """Return what makes it another model: its weights, or how they are used and measured."""
-        return {WEIGHTS: self.weights, CARD: digest(self.folder / "card.json")}
-
-
-def promote(store: Store, record: RunRecord, champion: Champion) -> str:
-    """Log the model with the run of `record` and give it the alias; return its version.
-
-    A model that has the alias already is not logged again. Raises DatastillError where the store
-    fails.
-    """
-    run_id = mirror(store, record)
+    store, name = Store.of(profile), registered_name(profile)
+    identity = {
+        "weights": digest(profile.weights(row)),
+        "card": digest(folder / "card.json"),
+    }
+    run_id = mirror(store, read_record(profile, row))
     with opened(store) as client:
-        number = _reigning(client, champion)
+        number = _current(client, name, identity)
         if number is None:
-            number = _log(store, run_id, champion)
-            tags = {"row": record.row, "ap": str(champion.ap), **champion.identity()}
-            for key, value in tags.items():
-                client.set_model_version_tag(champion.name, number, key, value)
-            client.set_registered_model_alias(champion.name, ALIAS, number)
+            number = _log(store, run_id, name, folder)
+            for key, value in {"row": row, "ap": str(ap), **identity}.items():
+                client.set_model_version_tag(name, number, key, value)
+            client.set_registered_model_alias(name, ALIAS, number)
         return number
 
 
-def _reigning(client: MlflowClient, champion: Champion) -> str | None:
-    """Return the version that has the alias, if it is this very model."""
-    found = client.search_registered_models(f"name = '{champion.name}'")
-    number = found[0].aliases.get(ALIAS) if found else None
-    if number is None:
-        return None
-    held = client.get_model_version(champion.name, number)
-    return str(number) if champion.identity().items() <= held.tags.items() else None
+def _current(client: MlflowClient, name: str, identity: dict[str, str]) -> str | None:
+    """Return the version that has the alias, None where it is not the model of `identity`."""
+    models = client.search_registered_models(f"name = '{name}'")
+    number = models[0].aliases.get(ALIAS) if models else None
+    tags = client.get_model_version(name, number).tags if number else {}
+    return str(number) if number and identity.items() <= tags.items() else None
 
 
-def _log(store: Store, run_id: str, champion: Champion) -> str:
+def _log(store: Store, run_id: str, name: str, folder: Path) -> str:
     import mlflow
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
@@ -89,9 +76,9 @@ def _log(store: Store, run_id: str, champion: Champion) -> str:
                 inputs=Schema([ColSpec(DataType.string, "image")]),
                 params=ParamSchema([ParamSpec("views", DataType.long, 1)]),
             ),
-            artifacts={"model": str(champion.folder)},
-            pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
+            artifacts={"model": str(folder)},
+            pip_requirements=[f"{package}=={version(package)}" for package in _NEEDED],
             code_paths=[str(_CODE.parents[1])],
-            registered_model_name=champion.name,
+            registered_model_name=name,
         )
     return str(logged.registered_model_version)

@@ -1,33 +1,43 @@
-"""Mirroring that no training waits for: in daemon threads, with failures told once and survived."""
+"""Mirroring in daemon threads: no training run waits for it, and a failure costs one warning."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
-from datastill.tracking.run_record import RunRecord
+from datastill.project.profile import Profile
+from datastill.tracking.run_record import RunRecord, read_record
 from datastill.tracking.store import Store, client_class
 from datastill.tracking.sync import mirror
 
-MOMENT_SECONDS = 2.0  # that leaving a Follower may take
+MOMENT_SECONDS = 2.0  # how long `follow` may take to end
 _logger = logging.getLogger(__name__)
 
 
-def mirror_patiently(store: Store, read_record: Callable[[], RunRecord]) -> bool:
-    """Mirror what `read_record` returns; say whether that worked within `store.patience_seconds`.
+def mirror_row(profile: Profile, row: str) -> bool:
+    """Mirror `row`; return False, with a warning, where MLflow does not answer in time."""
+    return mirror_patiently(Store.of(profile), lambda: read_record(profile, row))
 
-    Nothing is ever raised, whatever becomes of the record or the store.
+
+def follow_row(profile: Profile, row: str) -> AbstractContextManager[None]:
+    """Return a context that mirrors the training run of `row` while it lasts."""
+    return follow(Store.of(profile), lambda: read_record(profile, row))
+
+
+def mirror_patiently(store: Store, read: Callable[[], RunRecord]) -> bool:
+    """Mirror what `read` returns; return whether that worked within `store.patience_seconds`.
+
+    Nothing is ever raised, whatever happens to the record or the store.
     """
     outcome: Future[str] = Future()
 
     def work() -> None:
         try:
-            outcome.set_result(mirror(store, read_record()))
+            outcome.set_result(mirror(store, read()))
         except Exception as error:
             outcome.set_exception(error)
 
@@ -44,55 +54,42 @@ def mirror_patiently(store: Store, read_record: Callable[[], RunRecord]) -> bool
     return True
 
 
-class Follower:
-    """Mirrors a training while it lasts: `with Follower(store, read_record): train()`.
+@contextmanager
+def follow(
+    store: Store, read: Callable[[], RunRecord], every_seconds: float = 5.0
+) -> Iterator[None]:
+    """Mirror what `read` returns as RUNNING, every few seconds, while the block runs.
 
-    A daemon thread calls `read_record` every few seconds and mirrors what it returns as RUNNING;
-    its first failure is told and ends the following, never the training. An exception that leaves
+    The first failure is logged and ends the mirroring, never the block. An exception that leaves
     the block makes the run FAILED, Ctrl-C makes it KILLED; otherwise the caller mirrors the end.
     """
+    client_class()  # not in the thread: a data worker forked during an import may hang for ever
+    ended, status = threading.Event(), ""
 
-    def __init__(
-        self, store: Store, read_record: Callable[[], RunRecord], every_seconds: float = 5.0
-    ) -> None:
-        self._store, self._read, self._every = store, read_record, every_seconds
-        self._left = threading.Event()
-        self._verdict = ""
-        self._thread = threading.Thread(target=self._survive, name="follower", daemon=True)
-
-    def __enter__(self) -> Self:
-        # Not in the thread: a data worker forked in the middle of an import may wait for ever.
-        client_class()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind:
-            self._verdict = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
-        self._left.set()
-        self._thread.join(MOMENT_SECONDS)
-
-    def _survive(self) -> None:
+    def work() -> None:
+        previous = None
         try:
-            self._follow()
+            while not ended.is_set():
+                record = replace(read(), status="RUNNING")
+                if record != previous:
+                    mirror(store, record)
+                previous = record
+                ended.wait(every_seconds)
+            if status:
+                mirror(store, replace(read(), status=status))
         except Exception as error:
-            _warn(self._store, error)
+            _warn(store, error)
 
-    def _follow(self) -> None:
-        seen = None
-        while not self._left.is_set():
-            record = replace(self._read(), status="RUNNING")
-            if record != seen:
-                mirror(self._store, record)
-            seen = record
-            self._left.wait(self._every)
-        if self._verdict:
-            mirror(self._store, replace(self._read(), status=self._verdict))
+    thread = threading.Thread(target=work, name="follower", daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        raise
+    finally:
+        ended.set()
+        thread.join(MOMENT_SECONDS)
 
 
 def _warn(store: Store, reason: object) -> None:

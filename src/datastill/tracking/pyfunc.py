@@ -1,4 +1,4 @@
-"""What `mlflow models serve` runs: JPEGs in base64 in, what `datastill predict` sees out."""
+"""The model that `mlflow models serve` runs: base64 JPEGs in, predictions out."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Served(PythonModel):
 
         self._model = load_folder(Path(context.artifacts["model"]))
 
-    def predict(  # type: ignore[no-untyped-def]  # MLflow takes a hint for a schema of its own
+    def predict(  # type: ignore[no-untyped-def]  # MLflow reads a type hint as a schema
         self, context, model_input, params: dict[str, Any] | None = None
     ) -> list[list[dict[str, Any]]]:
         """Return a list of objects per image: category_id, bbox, score, keypoints.
 
-        The param `views` is how many views it looks through: 1 is the plain one, 0 all.
+        The param `views` is the number of views: 1 is the single-scale one, 0 all.
         """
         from datastill.images.load import decode_image
 
@@ -40,7 +40,7 @@ def _bytes(image: str) -> bytes:
     try:
         return base64.b64decode(image, validate=True)
     except (binascii.Error, TypeError, ValueError) as error:
-        raise DataError(f"image: expected a file in base64, found what is none: {error}") from None
+        raise DataError(f"image: expected a file in base64, found other text: {error}") from None
 
 
 set_model(Served())

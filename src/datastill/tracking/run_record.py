@@ -1,23 +1,31 @@
-"""What is mirrored: all that the files of one row say about it, as plain data."""
+"""Everything that a row's files say about it, as plain data for MLflow."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from datastill.coco.format import read_coco
 from datastill.errors import DatastillError
+from datastill.io import digest
+from datastill.project.profile import Profile, read_facts
+from datastill.project.rows import Ablation, DistilledRow
+from datastill.training.metrics_log import read_metrics_log
 
-NAME = re.compile(r"[/\w.\- ]{1,250}")  # what MLflow takes as the name of a metric, on any system
+NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
+_REFUSED = r"[^\w .-]"  # characters that no part of a metric's name may contain
 
 
 @dataclass(frozen=True)
 class DataInput:
     """An image set or generated annotations that a row read.
 
-    MLflow keeps one context for one name and digest in a run.
+    MLflow keeps one context per name and digest in a run.
     """
 
     name: str
@@ -29,11 +37,11 @@ class DataInput:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that the files of one row say about it.
+    """The state that a row's MLflow run should have.
 
     row        also the run's name
-    attempt    the id of one training: kept over crashes and resumes, new for a forced rerun
-    history    the journal's points: "step", metrics and, where known, "time" (seconds since 1970)
+    attempt    id of one training run: kept across crashes and resumes, new for a forced rerun
+    history    points of the metrics log: "step", metrics and, where known, "time" (Unix seconds)
     metrics    the final ones, such as "val/keypoints/ap"
     artifacts  path inside the run -> file; a file that does not exist is skipped
     status     RUNNING, FINISHED, FAILED or KILLED
@@ -51,7 +59,7 @@ class RunRecord:
     status: str = "RUNNING"
 
     def identity(self) -> dict[str, str]:
-        """Return the tags that a run must carry to be this record's."""
+        """Return the tags by which a run is this record's."""
         return {"row": self.row, "fingerprint": self.fingerprint, "attempt": self.attempt}
 
 
@@ -67,3 +75,132 @@ def check(record: RunRecord) -> None:
             )
     if any("step" not in point for point in record.history):
         raise DatastillError(f"row {record.row!r}: a point of its history lacks 'step'")
+
+
+def read_record(profile: Profile, row: str) -> RunRecord:
+    """Return what the files of `row` say: of the training run in progress, or the final model."""
+    running = (profile.training(row) / "card.json").is_file()
+    folder = profile.training(row) if running else profile.model(row)
+    card = read_facts(folder / "card.json")
+    measured = {} if running else _val_metrics(profile, row)
+    return RunRecord(
+        row=row,
+        fingerprint=card["fingerprint"],
+        attempt=card["attempt"],
+        tags=_tags(profile, row, card),
+        params=dict(
+            _flat({key: card[key] for key in ("row", "train", "iterations", "parameters")})
+        ),
+        history=[
+            {key if key in ("step", "time") else f"train/{key}": v for key, v in point.items()}
+            for point in read_metrics_log(folder / "journal.jsonl")
+        ],
+        metrics=measured | _annotation_metrics(profile, row),
+        inputs=_inputs(profile, row),
+        artifacts=_artifacts(profile, row),
+        status="RUNNING" if running else "FINISHED",
+    )
+
+
+def _tags(profile: Profile, row: str, card: Mapping[str, Any]) -> dict[str, str]:
+    spec = profile.params.row(row)
+    tags = {
+        "role": "supervised",
+        "setting": spec.labelled,
+        "labelled": spec.labelled,
+        "task": profile.params.task,
+        "backbone": spec.backbone,
+        "seed": str(spec.seed),
+        "git commit": card["code"],
+        "precision": card["precision"],
+        "device": card["device"],
+    }
+    if isinstance(spec, DistilledRow):
+        tags |= {
+            "role": "distilled",
+            "setting": f"{spec.labelled}/{spec.unlabelled}",
+            "unlabelled": spec.unlabelled,
+            "teacher": spec.teacher,
+        }
+        if warnings := read_facts(profile.annotation_card(row)).get("warnings"):
+            tags["warnings"] = "; ".join(warnings)
+    return tags | ({"role": "ablation"} if spec.ablation != Ablation() else {})
+
+
+def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
+    """Return the AP of the present weights, {} where the metrics file is of other ones."""
+    metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
+    if not weights.is_file() or metrics.get("provenance", {}).get("weights") != digest(weights):
+        return {}
+    views, (low, high) = metrics.get("with_views") or {}, metrics["interval"]
+    values = {name: value for name, value in metrics.items() if name.startswith("ap")}
+    values |= {f"{name} with views": value for name, value in views.items()}
+    return _numbers(f"val/{metrics['task']}", values | {"ap low": low, "ap high": high})
+
+
+def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
+    card = read_facts(profile.annotation_card(row))
+    if not card:
+        return {}
+    thresholds = card["thresholds"]
+    counts = ("instances", "instances_per_image", "keypoints_per_instance")
+    values = {
+        "instance threshold": thresholds["instance"]["value"],
+        "keypoint threshold": (thresholds.get("keypoint") or {}).get("value"),
+        **{
+            f"threshold of {re.sub(_REFUSED, '_', name)}": threshold["value"]
+            for name, threshold in thresholds.get("by_category", {}).items()
+        },
+        **{name: card[name] for name in counts if name in card},
+        **(card["quality"] or {}),
+    }
+    return _numbers("annotations", values)
+
+
+def _numbers(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
+    return {f"{prefix}/{name}": v for name, v in values.items() if isinstance(v, int | float)}
+
+
+def _inputs(profile: Profile, row: str) -> list[DataInput]:
+    spec = profile.params.row(row)
+    inputs = [("labelled", spec.labelled, profile.image_set(spec.labelled))]
+    if isinstance(spec, DistilledRow):
+        inputs.append(("generated", f"generated for {row}", profile.annotations(row)))
+        inputs.append(("unlabelled", spec.unlabelled, profile.image_set(spec.unlabelled)))
+    inputs.append(("val", "val", profile.image_set("val")))
+    return [
+        DataInput(name, sha256, path.as_posix(), context, counts)
+        for context, name, path in inputs
+        if path.is_file()
+        for sha256, counts in [_content(path, path.stat().st_mtime_ns, path.stat().st_size)]
+    ]
+
+
+@lru_cache(maxsize=16)
+def _content(path: Path, modified_ns: int, size: int) -> tuple[str, dict[str, int]]:
+    """Return digest and counts of a set, cached: a follower asks for them every few seconds."""
+    coco = read_coco(path)
+    return digest(path), {"images": len(coco.images), "instances": len(coco.annotations)}
+
+
+def _artifacts(profile: Profile, row: str) -> dict[str, Path]:
+    spec = profile.params.row(row)
+    files = {
+        "metrics.json": profile.metrics(row),
+        f"sets/{spec.labelled}.png": profile.sheet(spec.labelled),
+    }
+    if isinstance(spec, DistilledRow):
+        files |= {
+            "annotations.json": profile.annotation_card(row),
+            "annotated.png": profile.sheet(row),
+            f"sets/{spec.unlabelled}.png": profile.sheet(spec.unlabelled),
+        }
+    return files
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

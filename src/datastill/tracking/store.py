@@ -1,4 +1,4 @@
-"""Where records are mirrored to: a SQLite file or a tracking server, opened by one at a time."""
+"""The MLflow store of a profile: a SQLite file or a tracking server, with one writer at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from datastill.errors import DatastillError
 from datastill.io import atomic
+from datastill.project.profile import Profile
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +28,7 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; MLflow's 120 with 7 retries last for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-}  # what the user's environment says goes first
+}  # the user's environment takes precedence
 SQLITE = "sqlite:///"
 _turn = threading.Lock()
 
@@ -40,6 +41,12 @@ class Store:
     experiment: str
     patience_seconds: float  # how long mirroring may keep a stage waiting at its end
 
+    @classmethod
+    def of(cls, profile: Profile) -> Store:
+        """Return where the profile's runs are tracked."""
+        tracking = profile.params.tracking
+        return cls(tracking.uri, f"datastill/{profile.params.profile}", tracking.patience_seconds)
+
     @property
     def database(self) -> Path | None:
         """The SQLite file, None for a server."""
@@ -48,48 +55,42 @@ class Store:
 
     @property
     def address(self) -> str:
-        """The URI for MLflow, which remembers stores by it, whatever folder a process is in."""
+        """The absolute URI: MLflow caches stores by it, whatever the working directory."""
         return f"{SQLITE}{self.database}" if self.database else self.uri
 
 
 def client_class() -> type[MlflowClient]:
-    """Import MLflow, which takes seconds, made quiet, impatient and discreet."""
+    """Import MLflow, which takes seconds: without log noise, telemetry or long retries."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells every retry
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it logs every retry
     return MlflowClient
 
 
 @contextmanager
 def opened(store: Store) -> Iterator[MlflowClient]:
-    """Yield a client; no other thread, and on SQLite no other process, is at work meanwhile.
+    """Yield a client, locked against other threads and, on SQLite, other processes.
 
     Raises DatastillError where MLflow fails inside the block.
     """
-    client = client_class()
+    client, database = client_class(), store.database
     from mlflow.exceptions import MlflowException
 
+    if database:
+        database.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _turn, _locked(store.database):
-            if store.database and not store.database.exists():
-                _create(store.database)
+        with _turn, FileLock(f"{database}.lock") if database else nullcontext():
+            if database and not database.exists():
+                _create(database)
             yield client(store.address)
     except MlflowException as error:
         raise DatastillError(f"MLflow: {error}") from error
 
 
-@contextmanager
-def _locked(database: Path | None) -> Iterator[None]:
-    if database:
-        database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{database}.lock") if database else nullcontext():
-        yield
-
-
 def _create(database: Path) -> None:
-    """Create the SQLite file under another name, then move it: dying must not leave half of one."""
+    """Create the SQLite file under another name, then move it: a crash leaves no partial file."""
     with atomic(database) as partial:
         for remnant in database.parent.glob(f"{partial.name}*"):
             remnant.unlink()
@@ -97,14 +98,14 @@ def _create(database: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, store: Store) -> str:
-    """Return the experiment's id, made or restored where it is not live.
+    """Return the experiment's id; create it where it is absent, restore it where it is deleted.
 
-    Artifacts of a new one on SQLite lie in `mlruns/` beside the file, wherever the process runs.
+    With SQLite, artifacts lie in `mlruns/` beside the file, wherever the process runs.
     """
-    found = client.get_experiment_by_name(store.experiment)
-    if found is None:
+    experiment = client.get_experiment_by_name(store.experiment)
+    if experiment is None:
         beside = store.database and store.database.resolve().parent / "mlruns" / store.experiment
         return client.create_experiment(store.experiment, beside.as_uri() if beside else None)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)

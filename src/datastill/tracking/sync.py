@@ -1,4 +1,4 @@
-"""One record into one run: send what the store lacks, replace what the record supersedes."""
+"""One record into one run: whatever the store lacks is sent, whatever it supersedes is deleted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datastill.io import digest
 from datastill.tracking.run_record import DataInput, RunRecord, check
@@ -20,44 +21,45 @@ if TYPE_CHECKING:
 
 MIRRORED = "datastill.mirrored"  # tag: {metric: last step that the store holds}
 ARTIFACTS = "datastill.artifacts"  # tag: {artifact: digest}
-PARAM_LENGTH = 6000  # characters that MLflow keeps of a param
-DIGEST_LENGTH = 36  # and of a dataset's digest
+PARAM_LENGTH = 6000  # characters of a param that MLflow stores
+DIGEST_LENGTH = 36  # of a dataset's digest
 _logger = logging.getLogger(__name__)
 
 
 def mirror(store: Store, record: RunRecord) -> str:
-    """Make the store say what `record` says, sending only what it lacks; return the run's id.
+    """Bring the store to the state of `record`, sending only the difference; return the run's id.
 
-    Points of the history and params that it holds stay as they are: MLflow cannot change them.
+    Logged history points and params stay as they are: MLflow cannot change them.
     Raises DatastillError for a name that MLflow refuses and where the store fails.
     """
     check(record)
     with opened(store) as client:
         run = _claim(client, experiment_id(client, store), record)
-        _send_numbers(client, run, record)
-        _send_inputs(client, run, record)
-        _send_tags(client, run, {**record.tags, **record.identity()})
-        if run.info.status != record.status:
-            _send_status(client, run, record)
+        run_id, marks = str(run.info.run_id), json.loads(run.data.tags.get(MIRRORED, "{}"))
+        points = _new_points(run, record, marks)
+        metrics = points + _new_metrics(run, record)
+        client.log_batch(run_id, metrics=metrics, params=_new_params(run, record))
+        if inputs := _new_inputs(run, record):
+            client.log_inputs(run_id, inputs)
+        tags = {**record.tags, **record.identity()}
+        if points:
+            # Marked last: after a crash in between, the same points are sent again, and as their
+            # times are the same too, the store drops them as duplicates.
+            steps = {point.key: point.step for point in sorted(points, key=lambda p: p.step)}
+            tags[MIRRORED] = json.dumps(marks | steps)
+        _send_tags(client, run, tags)
+        if record.status == "RUNNING" != run.info.status:
+            client.update_run(run_id, status="RUNNING")
+        elif record.status != run.info.status:
+            client.set_terminated(run_id, record.status, _time(record, -1))
         _send_artifacts(client, run, record)
-        return str(run.info.run_id)
-
-
-def runs(store: Store) -> list[dict[str, Any]]:
-    """Return every live run as plain data, oldest first; [] where nothing has been mirrored."""
-    if store.database and not store.database.exists():
-        return []
-    with opened(store) as client:
-        return [_plain(run) for run in _live(client, experiment_id(client, store))]
-
-
-def _live(client: MlflowClient, experiment: str, where: str = "") -> list[Run]:
-    return list(client.search_runs([experiment], where, order_by=["attributes.start_time ASC"]))
+        return run_id
 
 
 def _claim(client: MlflowClient, experiment: str, record: RunRecord) -> Run:
-    """Return the row's one live run, made where there is none; delete those that it supersedes."""
-    held = _live(client, experiment, f"tags.row = '{record.row}'")
+    """Return the row's one live run, created where there is none; delete those it supersedes."""
+    order = ["attributes.start_time ASC"]
+    held = client.search_runs([experiment], f"tags.row = '{record.row}'", order_by=order)
     own = [run for run in held if record.identity().items() <= run.data.tags.items()][:1]
     for run in held:
         if run not in own:
@@ -72,34 +74,16 @@ def _time(record: RunRecord, index: int) -> int | None:
     return int(point["time"] * 1000) if "time" in point else None
 
 
-def _send_numbers(client: MlflowClient, run: Run, record: RunRecord) -> None:
-    points = _new_points(run, record)
-    marks = _marks(run)
-    for point in points:
-        marks[point.key] = max(point.step, marks.get(point.key, 0))
-    metrics = points + _new_metrics(run, record)
-    client.log_batch(run.info.run_id, metrics=metrics, params=_new_params(run, record))
-    # Marked last: after a crash in between, the same points are sent again, and as their times
-    # are the same too, the store drops them as duplicates.
-    if points:
-        client.set_tag(run.info.run_id, MIRRORED, json.dumps(marks))
-
-
-def _marks(run: Run) -> dict[str, int]:
-    return dict(json.loads(run.data.tags.get(MIRRORED, "{}")))
-
-
-def _new_points(run: Run, record: RunRecord) -> list[Metric]:
-    """Return the points after the marks, one for a metric and step: what was told last."""
+def _new_points(run: Run, record: RunRecord, marks: Mapping[str, int]) -> list[Metric]:
+    """Return the points after the marks: per metric and step, the last one of the history."""
     from mlflow.entities import Metric
 
-    marks = _marks(run)
     points = {}
     for index, point in enumerate(record.history):
-        step, when = int(point["step"]), _time(record, index) or run.info.start_time
+        step, timestamp = int(point["step"]), _time(record, index) or run.info.start_time
         for name in point.keys() - {"step", "time"}:
             if step > marks.get(name, -1):
-                points[name, step] = Metric(name, point[name], when, step)
+                points[name, step] = Metric(name, point[name], timestamp, step)
     return list(points.values())
 
 
@@ -112,7 +96,7 @@ def _new_metrics(run: Run, record: RunRecord) -> list[Metric]:
     return [
         Metric(name, value, now, step)
         for name, value in record.metrics.items()
-        if str(run.data.metrics.get(name)) != str(float(value))  # as text: nan is not nan
+        if str(run.data.metrics.get(name)) != str(float(value))  # as text: nan != nan
     ]
 
 
@@ -127,19 +111,14 @@ def _new_params(run: Run, record: RunRecord) -> list[Param]:
     return [Param(name, params[name]) for name in params.keys() - held.keys()]
 
 
-def _send_inputs(client: MlflowClient, run: Run, record: RunRecord) -> None:
-    held = {(entry.dataset.name, entry.dataset.digest) for entry in _datasets(run)}
-    wanted = [_as_dataset(entry) for entry in record.inputs]
-    new = [entry for entry in wanted if (entry.dataset.name, entry.dataset.digest) not in held]
-    if new:
-        client.log_inputs(run.info.run_id, new)
+def _new_inputs(run: Run, record: RunRecord) -> list[DatasetInput]:
+    held = run.inputs.dataset_inputs if run.inputs else []
+    known = {(entry.dataset.name, entry.dataset.digest) for entry in held}
+    entries = map(_dataset_input, record.inputs)
+    return [e for e in entries if (e.dataset.name, e.dataset.digest) not in known]
 
 
-def _datasets(run: Run) -> list[DatasetInput]:
-    return run.inputs.dataset_inputs if run.inputs else []
-
-
-def _as_dataset(entry: DataInput) -> DatasetInput:
+def _dataset_input(entry: DataInput) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     dataset = Dataset(
@@ -165,38 +144,11 @@ def _send_artifacts(client: MlflowClient, run: Run, record: RunRecord) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(files[name], target)
         client.log_artifacts(run.info.run_id, folder)
-    client.set_tag(run.info.run_id, ARTIFACTS, json.dumps(held | digests))
+    _send_tags(client, run, {ARTIFACTS: json.dumps(held | digests)})
 
 
-def _send_tags(client: MlflowClient, run: Run, tags: dict[str, str]) -> None:
+def _send_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
     new = tags.items() - run.data.tags.items()
     client.log_batch(run.info.run_id, tags=[RunTag(*tag) for tag in new])
-
-
-def _send_status(client: MlflowClient, run: Run, record: RunRecord) -> None:
-    if record.status == "RUNNING":
-        client.update_run(run.info.run_id, status="RUNNING")
-    else:
-        client.set_terminated(run.info.run_id, record.status, _time(record, -1))
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    inputs = [
-        {
-            "name": entry.dataset.name,
-            "digest": entry.dataset.digest,
-            "context": next((tag.value for tag in entry.tags), ""),
-        }
-        for entry in _datasets(run)
-    ]
-    return {
-        "row": run.data.tags.get("row", ""),
-        "run_id": run.info.run_id,
-        "status": run.info.status,
-        "metrics": dict(run.data.metrics),
-        "params": dict(run.data.params),
-        "tags": dict(run.data.tags),
-        "inputs": inputs,
-    }
