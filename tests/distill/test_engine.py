@@ -10,7 +10,7 @@ def test_ray_is_asked_where_the_params_say_so(profile, monkeypatch):
     monkeypatch.setattr(
         annotate, "find_on_cluster", lambda job, shards, _: asked.append((job, shards))
     )
-    monkeypatch.setattr(annotate, "looking_code", lambda: "other, so that no shard is known")
+    monkeypatch.setattr(annotate, "inference_code", lambda: "other, so that no shard is known")
     machine = profile.params.machine.model_copy(update={"engine": "ray"})
     other = Profile(profile.params.model_copy(update={"machine": machine}))
     images = load(profile, "unlabelled").images

@@ -51,9 +51,9 @@ def test_results_of_uncommitted_code_say_so_and_a_lock_is_no_code(tmp_path, monk
     ],
 )
 def test_what_is_made_by_other_code_is_made_anew(package, module, trains, looks):
-    before = provenance.training_code(), provenance.looking_code()
+    before = provenance.training_code(), provenance.inference_code()
     (package / module).write_text((package / module).read_text() + "# other\n")
-    after = provenance.training_code(), provenance.looking_code()
+    after = provenance.training_code(), provenance.inference_code()
     assert [one != other for one, other in zip(before, after, strict=True)] == [trains, looks]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,6 +10,7 @@ from typing import Any
 
 from datastill.errors import DataError
 from datastill.evaluation.regression import ROUNDING
+from datastill.project.git import git
 from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
 from datastill.report.spread import seeded, spread
@@ -58,11 +58,12 @@ def run(profile: Profile, revision: str, by: str | None = None) -> tuple[str, bo
 
 def _results_at(profile: Profile, revision: str) -> Metrics:
     folder = profile.metrics("row").parent.as_posix()
-    listed = _git("ls-tree", "-z", "--name-only", revision, f"{folder}/").split("\0")
-    paths = [PurePosixPath(path) for path in listed if path.endswith(".json")]
+    listed = git("ls-tree", "-z", "--name-only", revision, f"{folder}/", strict=True)
+    paths = [PurePosixPath(p) for p in listed.decode().split("\0") if p.endswith(".json")]
     if not paths:
         raise DataError(f"{revision} has no results in {folder}")
-    return {path.stem: json.loads(_git("show", f"{revision}:./{path}")) for path in paths}
+    texts = {path.stem: git("show", f"{revision}:./{path}", strict=True) for path in paths}
+    return {row: json.loads(text) for row, text in texts.items()}
 
 
 def _tolerances(
@@ -103,14 +104,3 @@ def _line(move: Move) -> str:
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    except OSError as error:
-        raise DataError(f"git cannot be run: {error.strerror}") from None
-    except subprocess.CalledProcessError as error:
-        raise DataError(f"{' '.join(command)}: {error.stderr.strip()}") from None
-    return answer.stdout

@@ -1,10 +1,9 @@
-"""Where a number comes from: code, machine and libraries."""
+"""The code, machine and libraries behind a number."""
 
 from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -14,23 +13,25 @@ import torch
 
 import datastill
 from datastill.io import digest
+from datastill.project.git import git
 
 _PACKAGE = Path(datastill.__file__).parent
 
 
 def code_version() -> str:
     """Return the git commit, marked `+changes` where the source differs from it."""
-    commit = _git("rev-parse", "HEAD") or "unknown"
-    # dvc.lock changes with every stage that runs; it decides nothing.
-    changed = _git("status", "--porcelain", "--", "src", "params.yaml", "pipelines", ":!*.lock")
+    commit = git("rev-parse", "HEAD").decode().strip() or "unknown"
+    # Every stage that runs changes dvc.lock, which decides nothing.
+    watched = ("src", "params.yaml", "pipelines", ":!*.lock")
+    changed = git("status", "--porcelain", "--", *watched).strip()
     return f"{commit}+changes" if changed else commit
 
 
 def environment() -> dict[str, Any]:
-    """Return the facts about machine and libraries that can move a number."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    """Return the facts about machine and libraries that can change a number."""
+    cuda = torch.cuda.is_available()
     return {
-        "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "device": torch.cuda.get_device_name() if cuda else _processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -38,19 +39,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def looking_code() -> str:
-    """Return a digest of the code that decides what a model finds in an image."""
-    modules = [_PACKAGE / "images/load.py", _PACKAGE / "instances.py"]
-    return fingerprint([digest(module) for module in modules + _modules("inference", "model")])
+def inference_code() -> str:
+    """Return a digest of the code that decides what a model detects in an image."""
+    return _code("images/load.py", "instances.py", "inference", "model")
 
 
 def training_code() -> str:
-    """Return a digest of the code that decides what a training makes of its sets."""
-    return fingerprint([digest(m) for m in _modules("coco", "images", "model", "training")])
+    """Return a digest of the code that decides the outcome of a training run."""
+    return _code("coco", "images", "model", "training")
 
 
-def _modules(*parts: str) -> list[Path]:
-    return [module for part in parts for module in sorted((_PACKAGE / part).rglob("*.py"))]
+def _code(*parts: str) -> str:
+    paths = [_PACKAGE / part for part in parts]
+    modules = [m for path in paths for m in (sorted(path.rglob("*.py")) or [path])]
+    return fingerprint([digest(module) for module in modules])
 
 
 def fingerprint(facts: Any) -> str:
@@ -59,19 +61,5 @@ def fingerprint(facts: Any) -> str:
 
 
 def _processor() -> str:
-    name = (
-        torch.cpu.get_capabilities().get("cpu_name")
-        if hasattr(torch.cpu, "get_capabilities")
-        else None
-    )
-    return str(name or platform.processor() or platform.machine())
-
-
-def _git(*arguments: str) -> str:
-    try:
-        answer = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout.strip()
+    cpu = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return str(cpu.get("cpu_name") or platform.processor() or platform.machine())

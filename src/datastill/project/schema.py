@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
+from datastill.inference.views import ViewSettings
 from datastill.project.data_schema import Data
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.project.section import Natural, Positive, Section, Share
@@ -83,6 +84,10 @@ class Views(Section):
         if twice := [side for side, n in Counter(self.short_sides).items() if n > 1]:
             raise ValueError(f"short_sides: expected each once, found {twice[0]} more than once")
         return self
+
+    def settings(self) -> ViewSettings:
+        """Return the values as the inference layer reads them."""
+        return ViewSettings(**dict(self) | {"short_sides": tuple(self.short_sides)})
 
 
 class Select(Section):

@@ -25,15 +25,15 @@ from datastill.errors import DataError, ParamsError
 from datastill.images.contact_sheet import SHOWN, write_contact_sheet
 from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import read_column
-from datastill.inference.multi_transform import Inference
-from datastill.inference.predictor import build_inference, categories_found
+from datastill.inference.predictor import card_categories
+from datastill.inference.views import Inference, build_inference
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
 from datastill.project.image_sets import load
 from datastill.project.profile import Profile
-from datastill.project.provenance import code_version, environment, fingerprint, looking_code
+from datastill.project.provenance import code_version, environment, fingerprint, inference_code
 from datastill.project.rows import DistilledRow
 from datastill.report.annotation_card import Outcome, Tally, annotation_card, area_shares
 
@@ -44,14 +44,14 @@ _log = logging.getLogger(__name__)
 
 def inference(profile: Profile, what: Metadata, multi: bool) -> Inference:
     """Return the profile's inference, with all views (`multi`) or the plain one alone."""
-    return build_inference(profile.params.views.model_dump(), what, None if multi else 1)
+    return build_inference(profile.params.views.settings(), what, None if multi else 1)
 
 
 def teacher_inference(profile: Profile, row: str, *, multi: bool = True) -> Inference:
     """Return how the teacher of `row` looks at its unlabelled set, or with one view alone."""
     asked, what = distilled(profile, row).ablation, row_metadata(profile, row)
     views = asked.views if multi else 1
-    how = build_inference(profile.params.views.model_dump(), what, views)
+    how = build_inference(profile.params.views.settings(), what, views)
     return replace(how, average=asked.average or how.average)
 
 
@@ -72,7 +72,7 @@ def check_model(profile: Profile, row: str, card: dict[str, Any], what: Metadata
     """Raise DataError where the model of `row`, with this `card`, looks for something else."""
     theirs, ours = (
         [(c["id"], c["name"]) for c in known]
-        for known in (categories_found(profile.weights(row), card), what.categories)
+        for known in (card_categories(profile.weights(row), card), what.categories)
     )
     if tuple(card["keypoints"]) != what.skeleton.names or theirs != ours:
         raise DataError(
@@ -174,7 +174,7 @@ def _shards(profile: Profile, row: str, images: list[Record], multi: bool) -> li
     spec = distilled(profile, row)
     weights = profile.weights(spec.teacher)
     how = asdict(teacher_inference(profile, row, multi=multi))
-    key = fingerprint([digest(weights), how, looking_code()])[:16] if weights.is_file() else "none"
+    key = fingerprint([digest(weights), how, inference_code()])[:16] if weights.is_file() else "none"
     return list(cut(images, read_column(profile.manifest, "digest"), profile.work / "shards" / key))
 
 
