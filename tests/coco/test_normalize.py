@@ -9,7 +9,13 @@ from pycocotools import mask as masks
 from pycocotools.coco import COCO
 
 from datastill.coco.format import PERSON, Coco, read_coco, write_coco
-from datastill.coco.normalize import learned_categories, normalize, read_published
+from datastill.coco.normalize import (
+    learned_categories,
+    normalize,
+    read_foreign,
+    read_labels,
+    read_published,
+)
 from datastill.coco.subsets import trainable
 from datastill.errors import DataError
 
@@ -267,8 +273,8 @@ def test_a_published_file_is_read_as_it_is(tmp_path, coco, person):
     ("content", "message"),
     [
         (None, "no such file"),
-        (b"", "text that is none"),
-        (b'{"images"\xff', "text that is none"),
+        (b"", "found other text"),
+        (b'{"images"\xff', "found other text"),
         (b"[]", "expected a list of images"),
         (b'{"images": [], "categories": {}}', "expected a list of categories"),
         (b'{"images": [1], "categories": []}', "expected a list of images that all have an id"),
@@ -282,7 +288,7 @@ def test_a_published_file_that_is_no_coco_is_named(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"{re.escape(str(path))}: .*{message}"):
         read_published(path)
-    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path))}: no readable file"):
+    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path))}: not a readable file"):
         read_published(tmp_path)
 
 
@@ -371,3 +377,51 @@ def test_another_meaning_of_one_of_several_categories_is_an_error(coco, person):
 def test_categories_of_boxes_need_an_id_and_a_name(categories):
     with pytest.raises(DataError, match="expected categories with a number as their id and a name"):
         learned_categories(Coco([], [], categories), "boxes")
+
+
+def namesakes(content):
+    content.categories.append({"id": 2, "name": "person"})
+
+
+def unnamed(content):
+    content.categories.append({"id": 2})
+
+
+def one_id(content):
+    content.categories.append({"id": 1, "name": "car"})
+
+
+def nameless(content):
+    del content.images[0]["file_name"]
+
+
+FAULTS = {
+    namesakes: "expected a name of its own for every category, found ['person', 'person']",
+    unnamed: "expected a name of its own for every category, found ['person', None]",
+    one_id: "expected an id of its own for every category, found [1, 1]",
+    nameless: "images [1] have no file_name",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_cannot_be_told_apart_is_named(tmp_path, coco, person, fault):
+    content = coco([1], [person()])
+    fault(content)
+    write_coco(tmp_path / "a.json", content)
+    with pytest.raises(DataError, match=re.escape(f"a.json: {FAULTS[fault]}")):
+        read_foreign(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(("ids", "what"), [([], "images"), ([1], "annotations")])
+def test_labels_of_nothing_are_none(tmp_path, coco, ids, what):
+    write_coco(tmp_path / "a.json", coco(ids))
+    with pytest.raises(DataError, match=f"expected {what}, found none"):
+        read_labels(tmp_path / "a.json")
+
+
+def test_a_file_that_windows_wrote_is_read(tmp_path, coco, person):
+    content = coco([1], [person()])
+    write_coco(tmp_path / "a.json", content)
+    text = (tmp_path / "a.json").read_text()
+    (tmp_path / "a.json").write_text(text, encoding="utf-8-sig")
+    assert read_labels(tmp_path / "a.json") == content

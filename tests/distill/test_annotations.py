@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 
 from datastill.coco.format import PERSON, Coco, stream_coco, write_coco
 from datastill.distill import annotations as generating
-from datastill.distill.annotations import EVIDENCE, EvidenceFile, generate, rounded, with_verdicts
+from datastill.distill.annotations import EVIDENCE, EvidenceFile, generate, with_verdicts
 from datastill.distill.thresholds import Density, Rules, Selection, Threshold, select
 
 
@@ -56,17 +56,6 @@ def test_evidence_of_many_tables_has_every_candidate_once_and_in_order(two, tmp_
         for _ in range(5):
             file.add(with_verdicts(two, at(0.5, 0.31), "match"))
     assert pd.read_parquet(tmp_path / "row.parquet")["image_id"].tolist() == [101, 100] * 5
-
-
-@pytest.mark.parametrize("digits", [2, 4])
-def test_columns_are_rounded_as_single_numbers_are(digits):
-    rng = np.random.default_rng(0)
-    halves = (rng.integers(-2_000_000, 2_000_000, 20_000) + 0.5) / 10**digits
-    values = np.concatenate([halves, np.arange(-99, 99) / 8, rng.normal(0, 500, 20_000)])
-    assert [repr(v) for v in rounded(values, digits).tolist()] == [
-        repr(round(v, digits)) for v in values.tolist()
-    ]
-    assert not np.array_equal(values.round(digits), rounded(values, digits))
 
 
 def test_evidence_says_of_every_candidate_what_was_decided_and_why(two, tmp_path):

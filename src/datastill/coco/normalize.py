@@ -1,4 +1,4 @@
-"""COCO files as COCO means them: what they leave out is worked out, what is wrong is named."""
+"""The reader of other people's COCO JSON, and its normalization into ours."""
 
 from __future__ import annotations
 
@@ -13,42 +13,93 @@ from pycocotools import mask as masks
 
 from datastill.coco.format import Coco, Record
 from datastill.coco.skeleton import build_skeleton, keypoint_category
+from datastill.coco.sniff import other_format, other_json
 from datastill.errors import DataError
 
-_LEAST_SIDE = 0.01  # pixels of a box: less may vanish in float32
+_MIN_SIDE = 0.01  # pixels of a box: less may vanish in float32
+_ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
 def read_published(path: Path) -> Coco:
-    """Read COCO JSON of others, which has no `annotations` where it lists images alone.
+    """Read COCO JSON of others, which may lack `annotations` where it lists images alone.
 
-    Raises DataError, naming the file, where it is absent or no COCO JSON.
+    Raises DataError, naming the file, where it is absent or not COCO JSON.
     """
+    return _as_coco(path, _read_json(path))
+
+
+def read_labels(path: Path) -> Coco:
+    """Read human labels as `read_foreign` does.
+
+    Raises DataError, naming the file, also where it lists no image or annotation or holds generated
+    annotations (with a `score`).
+    """
+    coco = read_foreign(path)
+    for name, records in (("images", coco.images), ("annotations", coco.annotations)):
+        if not records:
+            raise DataError(f"{path}: expected {name}, found none; {_ADVICE}")
+    if generated := [a["id"] for a in coco.annotations if "score" in a]:
+        raise DataError(
+            f"{path}: expected human labels, found {len(generated):,} generated annotations (with "
+            f"a score), such as {generated[0]}; have them corrected, then `datastill merge` makes "
+            "labels of them"
+        )
+    return coco
+
+
+def read_foreign(path: Path) -> Coco:
+    """Read COCO JSON of others and check what it refers to.
+
+    Raises DataError, naming the file, where it is absent or of another format, its categories lack
+    names or ids of their own or are not all listed, or an image has no file name.
+    """
+    other = other_format(path)
+    content = None if other else _read_json(path)
+    if other := other or other_json(content):
+        wanted = "expected COCO JSON (images, annotations, categories)"
+        raise DataError(f"{path}: {wanted}, found {other}; {_ADVICE}")
+    coco = _as_coco(path, content)
+    names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
+    for key, values in (("a name", names), ("an id", ids)):
+        if not values or None in values or max(Counter(values).values()) > 1:
+            raise DataError(f"{path}: expected {key} of its own for every category, found {values}")
+    if nameless := [i["id"] for i in coco.images if not isinstance(i.get("file_name"), str)]:
+        raise DataError(f"{path}: images {nameless[:5]} have no file_name")
+    if unlisted := [a["id"] for a in coco.annotations if a.get("category_id") not in {*ids}]:
+        raise DataError(
+            f"{path}: annotations {unlisted[:5]} name categories that the file does not list"
+        )
+    return coco
+
+
+def _read_json(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; correct its name or fetch it") from None
     except OSError as error:
-        raise DataError(f"{path}: no readable file: {error.strerror}") from None
+        raise DataError(f"{path}: not a readable file: {error.strerror}") from None
     except ValueError as error:
-        raise DataError(f"{path}: expected COCO JSON, found text that is none: {error}") from None
-    given = content if isinstance(content, dict) else {}
-    sections = {"annotations": [], **given}
+        raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
+
+
+def _as_coco(path: Path, content: Any) -> Coco:
+    sections = {"annotations": [], **(content if isinstance(content, dict) else {})}
     for name in ("images", "annotations", "categories"):
-        if not _records(sections.get(name)):
+        records = sections.get(name)
+        if not isinstance(records, list) or not all(
+            isinstance(record, dict) and "id" in record for record in records
+        ):
             raise DataError(f"{path}: expected a list of {name} that all have an id, found none")
     return Coco(sections["images"], sections["annotations"], sections["categories"])
 
 
-def _records(section: Any) -> bool:
-    return isinstance(section, list) and all(isinstance(r, dict) and "id" in r for r in section)
-
-
 def learned_categories(coco: Coco, task: str) -> list[Record]:
-    """Return the categories that `task` learns: the one with keypoints, or id and name of all by
-    ascending id.
+    """Return the categories that `task` learns.
 
-    Raises DataError where there is none or one has no whole number as its id or no name, and for
-    keypoints where several have them or the skeleton is malformed.
+    For keypoints that is the category that has them, for boxes id and name of all by ascending id.
+    Raises DataError where there is none, one has no whole number as its id or no name, or, for
+    keypoints, several have them or the skeleton is malformed.
     """
     if task == "boxes":
         _check_named(coco.categories)
@@ -63,55 +114,59 @@ def learned_categories(coco: Coco, task: str) -> list[Record]:
 
 
 def _check_named(categories: list[Record]) -> None:
-    wrong = [c for c in categories if not _whole(c["id"]) or not isinstance(c.get("name"), str)]
+    wrong = [c for c in categories if not _is_id(c["id"]) or not isinstance(c.get("name"), str)]
     if wrong or not categories:
-        found = f"found {wrong[0]}" if wrong else "found none"
-        raise DataError(f"expected categories with a number as their id and a name, {found}")
+        first = wrong[0] if wrong else "none"
+        raise DataError(f"expected categories with a number as their id and a name, found {first}")
 
 
-def _whole(number: Any) -> bool:
-    """Return whether it is an id that every file and tensor of ours holds."""
+def _is_id(number: Any) -> bool:
+    """Return whether every file and tensor of ours can hold it."""
     return isinstance(number, int) and -(2**63) <= number < 2**63
 
 
 def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
-    """Return all that is annotated of `categories`, without masks, and how much was left out.
+    """Return the annotations of `categories`, complete and without masks, and how many were
+    dropped because their boxes have no extent.
 
-    What is missing is worked out: of a category with keypoints, `keypoints` none marked and
-    `num_keypoints` counted from v; `iscrowd` 0, `area`, also where it is 0, that of the mask
-    (polygons or RLE) or else of the box. Boxes without extent are left out. Raises DataError naming
-    the image or annotation that is malformed, and where the file means something else by one of
-    `categories`.
+    Missing fields are filled in: where a category has keypoints, `keypoints` with none marked and
+    `num_keypoints` counted from v; `iscrowd` 0; `area`, also where it is 0, that of the mask
+    (polygons or RLE) or else of the box. Raises DataError naming the image or annotation that is
+    malformed, and where the file means something else by one of `categories`.
     """
     for category in categories:
-        _same_category(coco, category)
+        _check_same(coco, category)
     images = [_image(image) for image in coco.images]
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
-    for key, what in (("id", "an id"), ("file_name", "a file")):
+    for key, value in (("id", "an id"), ("file_name", "a file")):
         (most, times), *_ = Counter(i[key] for i in images).most_common(1) or [(None, 0)]
         if times > 1:
-            raise DataError(f"image {most}: expected {what} of its own, found it {times} times")
+            raise DataError(f"image {most}: expected {value} of its own, found it {times} times")
     for annotation in coco.annotations:
         if "category_id" not in annotation:
             raise DataError(f"annotation {annotation['id']}: expected a category_id, found none")
     known = {category["id"]: category for category in categories}
-    mine = [a for a in coco.annotations if a["category_id"] in known]
-    annotations = [_annotation(a, known[a["category_id"]], sizes) for a in mine]
-    kept = [a for a in annotations if min(a["bbox"][2:]) >= _LEAST_SIDE]
+    annotations = [
+        _annotation(annotation, known[annotation["category_id"]], sizes)
+        for annotation in coco.annotations
+        if annotation["category_id"] in known
+    ]
+    kept = [a for a in annotations if min(a["bbox"][2:]) >= _MIN_SIDE]
     return Coco(images, kept, list(categories)), len(annotations) - len(kept)
 
 
-def _same_category(coco: Coco, category: Record) -> None:
-    theirs = next((other for other in coco.categories if other["id"] == category["id"]), None)
-    if theirs is None and not coco.annotations:
+def _check_same(coco: Coco, category: Record) -> None:
+    """Raise DataError where `coco` has another category than val's `category` under its id."""
+    listed = next((each for each in coco.categories if each["id"] == category["id"]), None)
+    if listed is None and not coco.annotations:
         return
     name, keypoints = category["name"], category.get("keypoints")
-    if theirs is None or theirs.get("name") != name:
-        found = f"{theirs.get('name')!r} under it" if theirs else "no such id"
-        raise DataError(f"category {category['id']}: expected {name!r} as in val, found {found}")
-    if keypoints and theirs.get("keypoints") and theirs["keypoints"] != keypoints:
+    if listed is None or listed.get("name") != name:
+        other = f"{listed.get('name')!r} under it" if listed else "no such id"
+        raise DataError(f"category {category['id']}: expected {name!r} as in val, found {other}")
+    if keypoints and listed.get("keypoints") and listed["keypoints"] != keypoints:
         raise DataError(
-            f"category {name!r}: expected val's keypoints {keypoints}, found {theirs['keypoints']}"
+            f"category {name!r}: expected val's keypoints {keypoints}, found {listed['keypoints']}"
         )
 
 
@@ -121,7 +176,7 @@ def _image(image: Record) -> Record:
     size = image.get("width"), image.get("height")
     if not all(isinstance(side, int) and side > 0 for side in size):
         raise DataError(f"image {image['id']}: expected width and height in pixels, found {size}")
-    if not _whole(image["id"]):
+    if not _is_id(image["id"]):
         raise DataError(f"image {image['id']!r}: expected a whole number as its id, of 64 bits")
     return {key: image[key] for key in ("id", "file_name", "width", "height")}
 
@@ -129,42 +184,34 @@ def _image(image: Record) -> Record:
 def _annotation(
     annotation: Record, category: Record, sizes: Mapping[int, tuple[int, int]]
 ) -> Record:
-    who = f"annotation {annotation['id']}"
+    subject = f"annotation {annotation['id']}: expected"
     size = sizes.get(annotation["image_id"]) if "image_id" in annotation else None
     bbox, area = annotation.get("bbox"), annotation.get("area")
     if size is None:
-        raise DataError(f"{who}: expected the id of an image, found {annotation.get('image_id')}")
-    if not _numbers(bbox, 4):
-        raise DataError(f"{who}: expected bbox (x, y, w, h), found {bbox}")
-    keypoints = _keypoints(who, annotation, category)
-    if area is not None and not _numbers([area], 1):
-        raise DataError(f"{who}: expected an area in square pixels, found {area}")
-    return {
+        raise DataError(f"{subject} the id of an image, found {annotation.get('image_id')}")
+    if not _are_numbers(bbox, 4):
+        raise DataError(f"{subject} bbox (x, y, w, h), found {bbox}")
+    length = 3 * len(category.get("keypoints") or ())
+    keypoints = annotation.get("keypoints") or [0] * length
+    if length and not _are_numbers(keypoints, length):
+        keypoints_of = f"{length} numbers for the keypoints of {category['name']!r}"
+        raise DataError(f"{subject} {keypoints_of}, found {keypoints}")
+    if area is not None and not _are_numbers([area], 1):
+        raise DataError(f"{subject} an area in square pixels, found {area}")
+    normalized = {
         "id": annotation["id"],
         "image_id": annotation["image_id"],
         "category_id": annotation["category_id"],
         "bbox": bbox,
         "area": area if area and area > 0 else _area(annotation, size),
         "iscrowd": int(annotation.get("iscrowd") or 0),
-        **keypoints,
     }
+    if length:
+        normalized |= {"keypoints": keypoints, "num_keypoints": sum(v > 0 for v in keypoints[2::3])}
+    return normalized
 
 
-def _keypoints(who: str, annotation: Record, category: Record) -> Record:
-    """Return `keypoints` and `num_keypoints`, nothing of a category without any."""
-    if not category.get("keypoints"):
-        return {}
-    length = 3 * len(category["keypoints"])
-    keypoints = annotation.get("keypoints") or [0] * length
-    if not _numbers(keypoints, length):
-        raise DataError(
-            f"{who}: expected {length} numbers for the keypoints of {category['name']!r}, "
-            f"found {keypoints}"
-        )
-    return {"keypoints": keypoints, "num_keypoints": sum(v > 0 for v in keypoints[2::3])}
-
-
-def _numbers(values: Any, count: int) -> bool:
+def _are_numbers(values: Any, count: int) -> bool:
     try:
         return isinstance(values, list) and len(values) == count and all(map(math.isfinite, values))
     except TypeError:
@@ -172,22 +219,19 @@ def _numbers(values: Any, count: int) -> bool:
 
 
 def _area(annotation: Mapping[str, Any], size: tuple[int, int]) -> float:
-    of_box = float(annotation["bbox"][2] * annotation["bbox"][3])
-    shape = annotation.get("segmentation")
+    """Return the area of the mask, polygons or RLE with or without compression, or of the box."""
+    (width, height), shape = size, annotation.get("segmentation")
+    box_area = float(annotation["bbox"][2] * annotation["bbox"][3])
     if not shape:
-        return of_box
+        return box_area
     try:
-        return float(masks.area(_encoded(shape, *size))) or of_box
+        if isinstance(shape, list):
+            shape = masks.merge(masks.frPyObjects(shape, height, width))
+        elif isinstance(shape["counts"], list):
+            shape = masks.frPyObjects(shape, height, width)
+        return float(masks.area(shape)) or box_area
     except Exception as error:  # pycocotools raises it bare
         raise DataError(
             f"annotation {annotation['id']}: expected polygons or RLE as its segmentation, "
             f"found what pycocotools cannot read: {error}"
         ) from None
-
-
-def _encoded(shape: Any, width: int, height: int) -> Any:
-    """Return the RLE of polygons, or of an RLE whose counts are plain numbers."""
-    if isinstance(shape, dict):
-        plain = isinstance(shape["counts"], list)
-        return masks.frPyObjects(shape, height, width) if plain else shape
-    return masks.merge(masks.frPyObjects(shape, height, width))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import write_coco
-from datastill.coco.formats import read_foreign
 from datastill.coco.merge import Conflict, Merged, Naming, merge
-from datastill.commands.own_data.inputs import learnable
+from datastill.coco.normalize import read_foreign
+from datastill.commands.own_data.inputs import usable_labels
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import Folder
 from datastill.io import write_text
@@ -39,7 +39,7 @@ def run(
     coco = merged.coco()
     if not coco.annotations:
         raise DataError(f"{to}: expected labels, found none but untouched generated ones")
-    learnable(to, coco, "keypoints" if coco.keypoint_names() else "boxes")
+    usable_labels(to, coco, "keypoints" if coco.keypoint_names() else "boxes")
     table = to.with_suffix(".conflicts.csv")
     if merged.conflicts:
         lines = [asdict(conflict) for conflict in merged.conflicts]

@@ -144,7 +144,7 @@ def test_what_was_found_and_chosen_and_what_goes_on_is_said(project, run):
         "labelled: 1 images would be refused, such as photos/3.jpg: no readable image",
         "labelled: short side 48 to 48 pixels, median 48; long side 64 to 64, median 64",
         "instances: person 15; 5.0 of 17 keypoints marked on each",
-        "boxes are",
+        "boxes are then",
         "datastill plan own",
         "dvc repro pipelines/own/dvc.yaml",
     ):
@@ -178,14 +178,14 @@ def test_crowds_are_regions_to_ignore_and_nothing_to_learn_from(project, run):
 
 
 def test_the_mirror_partners_are_said(project, run):
-    assert "8 pairs of keypoints change places in a mirror, such as left_eye and" in whole(
+    assert "8 pairs of keypoints change sides in a mirror image, such as left_eye and" in whole(
         run, *OTHERS
     )
     content = labels(range(20))
     content["categories"] = [{"id": 7, "name": "hand", "keypoints": [f"k{i}" for i in range(17)]}]
     write(project.mine / "labels.json", content)
     said = run("new", "other", *LABELS, *OTHERS)[1]
-    assert "no keypoints change places in a mirror; where some should" in said
+    assert "no keypoints change sides in a mirror image; where some should" in said
 
 
 def test_where_there_is_a_gpu_the_papers_model_is_chosen(project, run, monkeypatch):
@@ -426,7 +426,7 @@ FORMATS = {
     "labelme.json": ({"shapes": [], "imagePath": "a.jpg"}, "found LabelMe JSON"),
     "keys.json": ({"foo": 1, "bar": 2}, "found JSON with the keys foo, bar"),
     "images.json": ({"images": [], "licenses": []}, "found COCO JSON of images alone"),
-    "torn.json": ('{"images": [', "found text that is none"),
+    "torn.json": ('{"images": [', "found other text"),
     "data.yaml": ("names: [cat]\n", "found YAML, as of a YOLO data set"),
 }
 
@@ -596,13 +596,13 @@ def test_a_name_that_yaml_takes_for_something_else_is_a_name(project, run, name)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("a/b", "'a/b': expected the name of a folder"),
-        ("..", "'..': expected the name of a folder"),
-        ("", "'': expected the name of a folder"),
-        (".hidden", "'.hidden': expected the name of a folder"),
-        ("coco", "'coco' is the name of a profile of the suite"),
-        ("miniature", "'miniature' is the name of a profile of the suite"),
-        ("taken", "pipelines/taken is there already"),
+        ("a/b", "'a/b': expected the name of a new folder"),
+        ("..", "'..': expected the name of a new folder"),
+        ("", "'': expected the name of a new folder"),
+        (".hidden", "'.hidden': expected the name of a new folder"),
+        ("coco", "'coco' is the name of a built-in profile"),
+        ("miniature", "'miniature' is the name of a built-in profile"),
+        ("taken", "pipelines/taken exists"),
     ],
 )
 def test_a_name_that_is_taken_or_none_is_refused(project, run, name, expected):
@@ -622,7 +622,7 @@ def test_a_name_that_is_taken_or_none_is_refused(project, run, name, expected):
             ("--val-count", "2", "--val-fraction", "0.1"),
             "--val-fraction or --val-count, found both",
         ),
-        (("--val", "mine/labels.json", "--val-count", "2"), "leave --val-fraction and --val-count"),
+        (("--val", "mine/labels.json", "--val-count", "2"), "omit --val-fraction and --val-count"),
         (("--val-images", "mine/photos"), "--val-images: expected --val too"),
         (("--label-only", "3"), "expected --unlabelled or --label-only, found both"),
         (("--task", "masks"), "--task: expected keypoints or boxes"),
@@ -665,7 +665,7 @@ def test_a_folder_that_may_not_be_written_costs_one_message(project):
     except subprocess.SubprocessError:
         pytest.skip("this root may write anywhere")
     assert answer.returncode == 1
-    assert "Permission denied; make room or give leave" in answer.stderr
+    assert "Permission denied; free disk space or fix permissions" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert not any((project.root / "pipelines").iterdir())
 
@@ -676,4 +676,4 @@ def test_a_write_that_fails_midway_leaves_nothing(project, run, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("datastill.commands.own_data.new.write_text", torn)
-    assert "No space left on device; make room" in refused(project, run, *LABELS, *OTHERS)
+    assert "No space left on device; free disk space" in refused(project, run, *LABELS, *OTHERS)

@@ -1,0 +1,61 @@
+"""Predictions as COCO records, with rounded numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from datastill.coco.format import Record
+from datastill.instances import Instances
+
+
+def coco_results(
+    instances: Instances, decimals: Mapping[str, int | tuple[int, ...]]
+) -> list[Record]:
+    """Return COCO results without an image_id: category_id and the fields named in `decimals`.
+
+    Those are `score`, `bbox` (x, y, width, height) and `keypoints` (x, y, score)*k, in the order of
+    `decimals`; there are no keypoints where k = 0.
+    """
+    n, k = instances.keypoints.shape[:2]
+    columns = {
+        "score": instances.scores.cpu().numpy(),
+        "bbox": xywh(instances.boxes.cpu().numpy()),
+        "keypoints": instances.keypoints.cpu().numpy(),
+    }
+    fields: dict[str, Sequence[Any]] = {"category_id": instances.labels.tolist()}
+    for name, places in decimals.items():
+        values = rounded(columns[name].astype(np.float64), places)
+        if name != "keypoints":
+            fields[name] = values.tolist()
+        elif k:
+            fields[name] = values.reshape(n, 3 * k).tolist()
+    return [*to_records(fields)]
+
+
+def to_records(fields: Mapping[str, Sequence[Any]]) -> Iterator[Record]:
+    """Yield a record of each row of `fields`, columns by name."""
+    return (dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True))
+
+
+def xywh(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return `boxes` (n, 4), x1 y1 x2 y2, as COCO's x, y, width and height."""
+    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+
+
+def rounded(values: NDArray[np.float64], decimals: ArrayLike) -> NDArray[np.float64]:
+    """Return what `round` makes of each of `values`, below 1e9 in size.
+
+    `decimals` is one number or an array that broadcasts to `values`. Ties are those of the exact
+    value; np.round multiplies first and so finds ties where there are none.
+    """
+    scale = np.power(10.0, decimals)
+    scaled = values * scale
+    result = np.rint(scaled) / scale
+    near_tie = np.abs(scaled - np.floor(scaled) - 0.5) < 1e-5
+    digits = np.broadcast_to(decimals, values.shape)[near_tie].tolist()
+    result[near_tie] = [*map(round, values[near_tie].tolist(), digits)]
+    return result

@@ -1,0 +1,87 @@
+"""Recognition of annotation formats other than COCO JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+_SAMPLE = 4096  # characters: enough of a text to know its format
+_BY_KEYS = {  # of JSON: those that only this format has
+    ("shapes", "imagePath"): "LabelMe JSON of one image",
+    ("_via_img_metadata",): "a VIA project",
+    ("samples",): "a FiftyOne dataset",
+    ("licenses", "images"): "COCO JSON of images alone, without annotations",
+    ("type", "features"): "GeoJSON",
+}
+_BY_KEYS_OF_FIRST = {  # of a JSON list: those of its first record
+    ("image_id", "category_id", "score"): "COCO results: detections, not a data set",
+    ("image_id", "bbox"): "a bare list of annotations",
+    ("annotations", "data"): "Label Studio's own JSON",
+    ("predictions", "data"): "Label Studio's own JSON",
+    ("shapes", "imagePath"): "LabelMe JSON",
+}
+_OF_FOLDERS = {".txt": "YOLO text", ".xml": "Pascal VOC XML", ".json": "JSON"}  # by suffix
+
+
+def other_format(path: Path) -> str | None:
+    """Return what is at `path` where it cannot be JSON; None where it may be or is absent."""
+    if path.is_dir():
+        suffixes = Counter(file.suffix.lower() for file in path.iterdir() if file.is_file())
+        for suffix, count in suffixes.most_common():
+            if suffix in _OF_FOLDERS:
+                return f"a folder with {count:,} files of {_OF_FOLDERS[suffix]}"
+        return "a folder"
+    return _other_text(path) if path.is_file() else None
+
+
+def _other_text(path: Path) -> str | None:
+    suffix, start = path.suffix.lower(), _start(path)
+    if start is None:
+        return "an archive; unpack it first" if suffix in {".zip", ".gz", ".tar"} else "no text"
+    if suffix == ".xml" or start.lstrip().startswith("<"):
+        if "<annotations" in start:
+            return "XML of CVAT"
+        return "Pascal VOC XML of one image" if "<annotation" in start else "XML"
+    if suffix in {".csv", ".tsv"}:
+        return f"a table with the columns {start.splitlines()[0]!r}" if start else "an empty table"
+    if suffix in {".yaml", ".yml"}:
+        return "YAML, as of a YOLO data set"
+    return "YOLO text (class x y width height)" if _is_yolo(start) else None
+
+
+def _start(path: Path) -> str | None:
+    """Return the first characters of a text, None where the file is not a text."""
+    with path.open("rb") as file:
+        content = file.read(_SAMPLE)
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode("utf-8-sig", "strict" if len(content) < _SAMPLE else "ignore")
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_yolo(start: str) -> bool:
+    lines = [line.split() for line in start.splitlines()[:3] if line.strip()]
+    try:
+        return bool(lines) and all(len(line) >= 5 and [*map(float, line)] for line in lines)
+    except ValueError:
+        return False
+
+
+def other_json(content: Any) -> str | None:
+    """Return which format the JSON `content` is of, None where it is COCO's."""
+    if isinstance(content, list):
+        first = content[0] if content and isinstance(content[0], dict) else {}
+        return _by_keys(first, _BY_KEYS_OF_FIRST) or f"a JSON list of {len(content):,}"
+    if not isinstance(content, dict):
+        return f"JSON that is one {type(content).__name__}"
+    if {"images", "annotations", "categories"} <= content.keys():
+        return None
+    keys = ", ".join([*content][:5]) or "none"
+    return _by_keys(content, _BY_KEYS) or f"JSON with the keys {keys}"
+
+
+def _by_keys(record: dict[str, Any], formats: dict[tuple[str, ...], str]) -> str | None:
+    return next((name for keys, name in formats.items() if {*keys} <= record.keys()), None)
