@@ -6,7 +6,7 @@ from places import ROOT
 
 from datastill.errors import ParamsError
 from datastill.model.backbones import BACKBONES
-from datastill.project.loading import load_params
+from datastill.project.loading import RENAMED, load_params
 from datastill.project.rows import Backbone
 
 PROFILES = [ROOT, *sorted((ROOT / "pipelines").glob("*"))]
@@ -61,7 +61,7 @@ def test_a_row_is_not_its_own_teacher_over_others(tmp_path):
     rows["co-35_co-80"]["teacher"] = "co-115_un-120"
     told = refusal(tmp_path, raw)
     assert "has 1 wrong key" in told
-    circle = "goes in a circle: co-115_un-120 of co-115_s1m-180 of"
+    circle = "forms a cycle: co-115_un-120 taught by co-115_s1m-180 taught by"
     assert f"distilled.co-115_un-120.teacher: {circle}" in told
 
 
@@ -103,13 +103,39 @@ def test_all_wrong_keys_are_named_at_once(tmp_path):
         "scale: ",
         "train.batch: ",
         "train.epochs: unknown key",
-        "supervised.co-35.labelled: 'co-53' is no set",
-        "distilled.co-35_co-80.teacher: 'nobody' is no row",
-        "data.sets.co-115.union: 'co-08' is no set",
-        "evaluate.with_views: 'co-1' is no row",
+        "supervised.co-35.labelled: 'co-53' is not a set",
+        "distilled.co-35_co-80.teacher: 'nobody' is not a row",
+        "data.sets.co-115.union: 'co-08' is not a set",
+        "evaluate.with_views: 'co-1' is not a row",
         "views.flip: missing",
     ):
         assert key in told
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [(section, *names) for section, renamed in RENAMED.items() for names in renamed.items()],
+)
+def test_a_former_name_of_a_key_is_refused_with_the_present_one(tmp_path, section, old, new):
+    raw = read()
+    raw[section][old] = raw[section].pop(new)
+    message = f"has 1 wrong key\n  {section}.{old}: unknown key; it is called {new} now"
+    assert refusal(tmp_path, raw).endswith(message)
+    raw[section][new] = raw[section][old]
+    assert refusal(tmp_path, raw).endswith(message)
+
+
+def test_former_names_are_refused_all_at_once_and_nowhere_else_known(tmp_path):
+    raw = read()
+    for section, renamed in RENAMED.items():
+        raw[section] |= {old: raw[section].pop(new) for old, new in renamed.items()}
+    raw["views"]["base_rate"] = 0.1
+    del raw["train"]["momentum"]
+    refused = refusal(tmp_path, raw)
+    assert "has 11 wrong keys" in refused
+    assert refused.count("it is called") == 9
+    assert "views.base_rate: unknown key\n" in refused
+    assert "train.momentum: missing" in refused
 
 
 def test_a_set_that_rows_need_and_nobody_defines_is_named(tmp_path):
@@ -121,7 +147,7 @@ def test_a_set_that_rows_need_and_nobody_defines_is_named(tmp_path):
 def test_text_that_is_no_yaml_is_said_to_be_none(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("scale: [1\n")
-    with pytest.raises(ParamsError, match="is no YAML"):
+    with pytest.raises(ParamsError, match="is not YAML"):
         load_params(path)
 
 
@@ -136,7 +162,7 @@ def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(t
     raw["data"]["sets"]["un-120"] = {"folder": "others", "without": others, "count": None}
     told = refusal(tmp_path, raw)
     for name in ("un-12", "s1m-180"):
-        assert f"data.sets.un-120.without: '{name}' is no set with annotations" in told
+        assert f"data.sets.un-120.without: '{name}' is not a set with annotations" in told
     assert "has 2 wrong keys" in told
 
 
@@ -151,7 +177,7 @@ def test_what_does_not_go_with_boxes_is_named_with_the_reason(tmp_path):
         "tables: task boxes has no table1",
         "select.keypoints: boxes have no keypoints; write null",
         "select.min_views: boxes have no keypoints; write null",
-        "select.instances: one prior is none for every category",
+        "select.instances: one prior cannot serve every category",
     ):
         assert text in told
 
@@ -193,7 +219,7 @@ def test_a_slip_of_yaml_where_a_name_is_expected_is_one_message(tmp_path, slip):
 def test_text_in_another_encoding_is_one_message(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_bytes("scale: 1 # größe".encode("latin-1"))
-    with pytest.raises(ParamsError, match="is no YAML"):
+    with pytest.raises(ParamsError, match="is not YAML"):
         load_params(path)
 
 
@@ -252,5 +278,5 @@ def test_an_ensemble_of_what_is_no_model_is_refused(tmp_path):
     three = {"first": "co-35", "second": "co-115", "third": "co-35"}
     raw["ensembles"] = {"both": {**three, "second": "nobody"}, "co-35": three}
     told = refusal(tmp_path, raw)
-    assert "ensembles.both.second: 'nobody' is no row in supervised" in told
-    assert "ensembles.co-35: is the name of a row, too" in told
+    assert "ensembles.both.second: 'nobody' is not a row in supervised" in told
+    assert "ensembles.co-35: is also the name of a row" in told

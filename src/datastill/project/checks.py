@@ -1,16 +1,24 @@
-"""What of params.yaml does not go with its task?"""
+"""Cross-checks of params.yaml: names that nothing defines, and values that contradict others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 TASKS = ("keypoints", "boxes")
-OF_BOXES = ("table4",)  # all others are of keypoints
+OF_BOXES = ("table4",)  # all other tables are of keypoints
+
+Problem = tuple[str, str]  # path of the key, reason
+Reference = tuple[str, Any, Collection[str], str]  # path, name, the names allowed there, their kind
 
 
-def misfits(raw: Any) -> Iterator[tuple[str, str]]:
-    """Yield where in `raw` something else is needed and why; shapes are checked elsewhere."""
+def misfits(raw: Any) -> Iterator[Problem]:
+    """Yield every key of `raw` that contradicts another one; shapes are checked elsewhere."""
+    for place, name, known, kind in (*_references_of_sets(raw), *_references_of_rows(raw)):
+        if isinstance(name, str) and name not in known:
+            yield place, f"{name!r} is not a {kind}"
+    yield from _wrong_names(raw)
+    yield from _teacher_cycles(raw)
     task = _part(raw, "task")
     if not isinstance(task, str) or task not in TASKS:
         return
@@ -19,68 +27,131 @@ def misfits(raw: Any) -> Iterator[tuple[str, str]]:
         if (name in OF_BOXES) != (task == "boxes"):
             yield "tables", f"task {task} has no {name}"
     yield from _too_many_views(raw)
-    yield from _not_like_their_teacher(raw)
-    yield from (_for_boxes if task == "boxes" else _for_keypoints)(raw)
+    yield from _unlike_their_teacher(raw)
+    yield from (_unfit_for_boxes if task == "boxes" else _unfit_for_keypoints)(raw)
 
 
-def _too_many_views(raw: Any) -> Iterator[tuple[str, str]]:
-    views = _part(raw, "views")
-    sizes = _part(views, "short_sides")
-    there = (len(sizes) if isinstance(sizes, list) else 0) * (2 if _part(views, "flip") else 1)
-    select = _part(raw, "select")
-    least = _part(select, "min_views") if _part(select, "keypoints") == "agreement" else None
-    for name, row in _of(raw, "distilled").items():
-        asked = _part(_part(row, "ablation"), "views")
+def _references_of_sets(raw: Any) -> Iterator[Reference]:
+    sets = _mapping(raw, "data", "sets")
+    annotated = {"val"} | {name for name in sets if "annotations" in _mapping(sets, name)}
+    for name in sets:
+        for part in _names(sets, name, "union"):
+            yield f"data.sets.{name}.union", part, sets, "set in data.sets"
+        for other in _names(sets, name, "without") if "folder" in _mapping(sets, name) else []:
+            yield f"data.sets.{name}.without", other, annotated, "set with annotations"
+
+
+def _references_of_rows(raw: Any) -> Iterator[Reference]:
+    sets, supervised, rows = _mapping(raw, "data", "sets"), _mapping(raw, "supervised"), _rows(raw)
+    teachers = {*rows, *_mapping(raw, "ensembles")}
+    for section in ("supervised", "distilled"):
+        for name, row in _mapping(raw, section).items():
+            place, of_any = f"{section}.{name}", "row in supervised, distilled or ensembles"
+            yield f"{place}.labelled", _part(row, "labelled"), sets, "set in data.sets"
+            yield f"{place}.unlabelled", _part(row, "unlabelled"), sets, "set in data.sets"
+            yield f"{place}.teacher", _part(row, "teacher"), teachers, of_any
+    for name in _mapping(raw, "ensembles"):
+        for part, row in _mapping(raw, "ensembles", name).items():
+            yield f"ensembles.{name}.{part}", row, supervised, "row in supervised"
+    for name in _names(raw, "evaluate", "with_views"):
+        yield "evaluate.with_views", name, rows, "row"
+
+
+def _wrong_names(raw: Any) -> Iterator[Problem]:
+    """Yield the names of sets and ensembles that something else in `raw` forbids."""
+    sets = _mapping(raw, "data", "sets")
+    if "val" in sets:
+        yield "data.sets.val", "val has a section of its own, data.val"
+    for name in sets:
+        for part in _names(sets, name, "union"):
+            if "union" in _mapping(sets, part):
+                yield f"data.sets.{name}.union", f"{part!r} is a union itself; name its parts"
+    for name in _rows(raw):
+        if name in _mapping(raw, "ensembles"):
+            yield f"ensembles.{name}", "is also the name of a row, whose model it would overwrite"
+
+
+def _teacher_cycles(raw: Any) -> Iterator[Problem]:
+    """Yield every cycle of rows that are each other's teachers: none of them could ever start."""
+    teachers = {
+        name: str(_part(row, "teacher")) for name, row in _mapping(raw, "distilled").items()
+    }
+    reported: set[str] = set()
+    for name in teachers:
+        chain = [name]
+        while chain[-1] in teachers and chain[-1] not in chain[:-1]:
+            chain.append(teachers[chain[-1]])
+        if chain[-1] == name and name not in reported:
+            reported |= {*chain}
+            yield f"distilled.{name}.teacher", f"forms a cycle: {' taught by '.join(chain)}"
+
+
+def _too_many_views(raw: Any) -> Iterator[Problem]:
+    sizes = _part(raw, "views", "short_sides")
+    there = len(sizes) if isinstance(sizes, list) else 0
+    there *= 2 if _part(raw, "views", "flip") else 1
+    agreement = _part(raw, "select", "keypoints") == "agreement"
+    needed = _part(raw, "select", "min_views") if agreement else None
+    for name, row in _mapping(raw, "distilled").items():
+        asked = _part(row, "ablation", "views")
         if isinstance(asked, int) and asked > max(1, there):
             yield f"distilled.{name}.ablation.views", f"expected 1 to {there}, found {asked}"
         views = asked if isinstance(asked, int) else there
-        if isinstance(least, int) and least > views:
-            yield "select.min_views", f"row {name} has {views} views, so {least} never agree"
+        if isinstance(needed, int) and needed > views:
+            yield "select.min_views", f"row {name} has {views} views, so {needed} never agree"
 
 
-def _not_like_their_teacher(raw: Any) -> Iterator[tuple[str, str]]:
+def _unlike_their_teacher(raw: Any) -> Iterator[Problem]:
     """Yield the students that are to start from weights that do not fit them."""
-    students = _of(raw, "distilled")
-    rows = {**_of(raw, "supervised"), **students}
-    for name, row in students.items():
-        if _part(_part(row, "ablation"), "start") != "teacher":
+    for name, row in _mapping(raw, "distilled").items():
+        if _part(row, "ablation", "start") != "teacher":
             continue
-        teacher = str(_part(row, "teacher"))
-        theirs, mine = _part(rows.get(teacher), "backbone"), _part(row, "backbone")
-        if teacher in _of(raw, "ensembles"):
-            yield f"distilled.{name}.ablation.start", f"{teacher} is three models; name one of them"
-        elif theirs is not None and theirs != mine:
-            yield f"distilled.{name}.ablation.start", f"{teacher} has backbone {theirs}, not {mine}"
+        teacher, place = str(_part(row, "teacher")), f"distilled.{name}.ablation.start"
+        needed, backbone = _part(row, "backbone"), _part(_rows(raw), teacher, "backbone")
+        if teacher in _mapping(raw, "ensembles"):
+            yield place, f"{teacher} is three models; name one of them"
+        elif backbone is not None and backbone != needed:
+            yield place, f"{teacher} has backbone {backbone}, not {needed}"
 
 
-def _for_boxes(raw: Any) -> Iterator[tuple[str, str]]:
-    select = _part(raw, "select")
+def _unfit_for_boxes(raw: Any) -> Iterator[Problem]:
     for key in ("keypoints", "min_probability", "min_views"):
-        if _part(select, key) is not None:
+        if _part(raw, "select", key) is not None:
             yield f"select.{key}", "boxes have no keypoints; write null"
     if _part(raw, "ensembles"):
         yield "ensembles", "boxes have no heatmaps to average; write {}"
-    for name, row in _of(raw, "distilled").items():
-        if _part(_part(row, "ablation"), "average") is not None:
+    for name, row in _mapping(raw, "distilled").items():
+        if _part(row, "ablation", "average") is not None:
             yield f"distilled.{name}.ablation.average", "boxes have no heatmaps to average"
-    if _part(select, "instances") == "prior":
-        yield "select.instances", "one prior is none for every category; choose match or fixed"
+    if _part(raw, "select", "instances") == "prior":
+        yield "select.instances", "one prior cannot serve every category; choose match or fixed"
 
 
-def _for_keypoints(raw: Any) -> Iterator[tuple[str, str]]:
-    select, data = _part(raw, "select"), _part(raw, "data")
-    if isinstance(select, Mapping) and select.get("keypoints", "absent") is None:
+def _unfit_for_keypoints(raw: Any) -> Iterator[Problem]:
+    if _mapping(raw, "select").get("keypoints", "absent") is None:
         yield "select.keypoints", "task keypoints needs a rule for them, found null"
-    places = {f"sets.{name}": spec for name, spec in _of(data, "sets").items()}
-    for place, spec in {**places, "val": _part(data, "val")}.items():
+    places = {f"sets.{name}": spec for name, spec in _mapping(raw, "data", "sets").items()}
+    for place, spec in {**places, "val": _part(raw, "data", "val")}.items():
         if _part(spec, "style") == "household":
             yield f"data.{place}.style", "household has no keypoints; choose everyday or sport"
 
 
-def _of(raw: Any, key: str) -> Mapping[str, Any]:
-    value = _part(raw, key)
+def _rows(raw: Any) -> Mapping[str, Any]:
+    return {**_mapping(raw, "supervised"), **_mapping(raw, "distilled")}
+
+
+def _part(raw: Any, *keys: str) -> Any:
+    """Return the value at a path, None where nothing is there."""
+    for key in keys:
+        raw = raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
+
+
+def _mapping(raw: Any, *keys: str) -> Mapping[str, Any]:
+    value = _part(raw, *keys)
     return value if isinstance(value, Mapping) else {}
 
 
-def _part(raw: Any, key: str) -> Any:
-    return raw.get(key) if isinstance(raw, Mapping) else None
+def _names(raw: Any, *keys: str) -> list[str]:
+    value = _part(raw, *keys)
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
