@@ -1,4 +1,4 @@
-"""Command `accept`: the present results become what `check` expects from now on."""
+"""Command `accept`: the present results become what `check` expects."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datastill.commands.tolerances import number, seed_profile, variance_of
 from datastill.errors import DataError
 from datastill.evaluation.regression import check_orders
 from datastill.io import write_text
 from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
-from datastill.report.spread import FACTOR, Spread, number, seeded, spread
+from datastill.report.seed_variance import FACTOR, SeedVariance
 from datastill.stages.tables import read_metrics
 
 ORDERS = re.compile(r"^orders:.*?(?=^\w+:|\Z)", re.MULTILINE | re.DOTALL)
@@ -21,24 +22,24 @@ ORDERS = re.compile(r"^orders:.*?(?=^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 def run(profile: Profile, by: str | None = None) -> str:
     """Write expected.yaml anew and return it: values as they are, tolerances from seeds.
 
-    The profile `by` says how far chance moves a value, by default the profile's own seeds. Orders
-    are a person's claims: section `orders` stays as it is. Raises DataError where the results
-    contradict one.
+    Tolerances are from the seeds of the profile `by`, by default the profile's own. Orders are a
+    person's claims: section `orders` stays as it is. Raises DataError where the results contradict
+    one.
     """
     path = profile.results / "expected.yaml"
-    rows = list(profile.params.rows())
-    metrics = {row: read_metrics(profile, row) for row in rows}
-    names, orders, claims = _kept(path)
+    metrics = {row: read_metrics(profile, row) for row in profile.params.rows()}
+    names, orders, section = _kept(path)
     wrong = [finding for finding in check_orders(orders, metrics) if not finding.ok]
     if wrong:
-        told = "\n  ".join(f"{finding.name}: found {finding.found}" for finding in wrong)
+        listed = "\n  ".join(f"{finding.name}: found {finding.found}" for finding in wrong)
         raise DataError(
-            f"{path}: the results contradict what it claims; nothing is written\n  {told}\n"
-            "  find out why, or take the claim out of the file"
+            f"{path}: the results contradict its orders; nothing is written\n  {listed}\n"
+            "  find out why, or remove the order from the file"
         )
-    of = seeded(profile, by)
-    spreads = {name: spread(of, name) for name in names}
-    text = _text(profile, metrics, (of.params.profile, spreads), claims)
+    seeds = seed_profile(profile, by)
+    variances = {name: variance_of(seeds, name) for name in names}
+    header = _header(metrics, seeds.params.profile, variances)
+    text = "\n".join([*header, *_values(metrics, variances)]) + "\n" + section
     write_text(path, text)
     return text
 
@@ -53,28 +54,28 @@ def _kept(path: Path) -> tuple[list[str], list[str], str]:
     return list(names) or ["ap"], expected.orders, section.group() if section else "orders: []\n"
 
 
-def _text(
-    profile: Profile,
-    metrics: Mapping[str, Mapping[str, Any]],
-    by: tuple[str, Mapping[str, Spread]],
-    claims: str,
-) -> str:
-    of, spreads = by
+def _header(
+    metrics: Mapping[str, Mapping[str, Any]], seeds: str, variances: Mapping[str, SeedVariance]
+) -> list[str]:
     commits = sorted({m["provenance"]["code"] for m in metrics.values() if "provenance" in m})
-    lines = [
+    first = next(iter(variances.values()))
+    return [
         "# Written by `datastill accept`. Values: results measured by the code of",
         *(f"#   {commit}" for commit in commits),
         f"# Tolerances: 3 √2 = {FACTOR:.2f} times the sd of one run, as two runs differ by chance",
-        f"# with √2 times that sd; it is pooled over the seeds of profile {of}:",
+        f"# with √2 times that sd; it is pooled over the seeds of profile {seeds}:",
+        *(f"#   {n}: {v.sd:.2f} with {v.degrees} degrees of freedom" for n, v in variances.items()),
+        *(f"#   {training}: {count} seeds" for training, count in first.seeds.items()),
     ]
-    for name, found in spreads.items():
-        lines.append(f"#   {name}: {found.deviation:.2f} with {found.degrees} degrees of freedom")
-    first = next(iter(spreads.values()))
-    lines += [f"#   {training}: {seeds} seeds" for training, seeds in first.trainings.items()]
-    lines.append("values:")
+
+
+def _values(
+    metrics: Mapping[str, Mapping[str, Any]], variances: Mapping[str, SeedVariance]
+) -> list[str]:
+    lines = ["values:"]
     for row, measured in metrics.items():
         lines.append(f"  {row}:")
-        for name, by_chance in spreads.items():
+        for name, variance in variances.items():
             lines += [f"    {name}:", f"      value: {number(measured, row, name)}"]
-            lines.append(f"      tolerance: {by_chance.tolerance}")
-    return "\n".join(lines) + "\n" + claims
+            lines.append(f"      tolerance: {variance.tolerance}")
+    return lines

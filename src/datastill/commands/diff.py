@@ -1,4 +1,4 @@
-"""Command `check --against`: what moved between the results of a commit and the present ones?"""
+"""Command `check --against`: the values that moved since a commit's results."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from datastill.commands.tolerances import seed_profile, variance_of
 from datastill.errors import DataError
 from datastill.evaluation.regression import ROUNDING
 from datastill.project.git import git
 from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
-from datastill.report.spread import seeded, spread
 from datastill.stages.tables import read_metrics
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
@@ -69,9 +69,9 @@ def _results_at(profile: Profile, revision: str) -> Metrics:
 def _tolerances(
     profile: Profile, by: str | None, both: tuple[Metrics, Metrics]
 ) -> dict[tuple[str, str], float]:
-    of, all_rows = seeded(profile, by), [row for results in both for row in results.items()]
+    of, all_rows = seed_profile(profile, by), [row for results in both for row in results.items()]
     known = [name for name in NAMES if any(m.get(name) is not None for _, m in all_rows)]
-    by_chance = {name: spread(of, name).tolerance for name in known}
+    by_chance = {name: variance_of(of, name).tolerance for name in known}
     tolerances = {(row, name): by_chance[name] for row, _ in all_rows for name in known}
     path = profile.results / "expected.yaml"
     expected = load_expected(path).expectations() if path.is_file() else {}

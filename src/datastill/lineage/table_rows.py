@@ -11,6 +11,7 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
 from datastill.lineage.dvc_lock import File, Stage
+from datastill.report.grouping import TrainedRow, group_by_seed
 
 KEYS = ("labelled", "unlabelled", "backbone", "iterations")  # what a line's rows have in common
 TOLD = ("ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large")
@@ -114,21 +115,16 @@ def _rows(chain: Chain) -> dict[str, Any]:
 
 
 def rows_of(chain: Chain, line: Line) -> list[str]:
-    """Return the rows that a line averages: those of one training, whatever their seeds."""
-    rows = _rows(chain)
+    """Return the rows that a line averages: those of one training run, whatever their seeds."""
+    rows = [TrainedRow(row=row, **spec) for row, spec in _rows(chain).items()]
     return [
-        row
-        for row, spec in rows.items()
-        if all(str(spec.get(key) or "") == line[key] for key in KEYS)
-        and not spec.get("ablation")
-        and _round(spec, rows) == int(line.get("round") or 1)
+        row.row
+        for training, group in group_by_seed(rows, by_teacher=False).items()
+        if [str(value or "") for value in training.key] == [line[key] for key in KEYS]
+        and training.round == int(line.get("round") or 1)
+        and not training.ablation
+        for row in group
     ]
-
-
-def _round(spec: Mapping[str, Any], rows: Mapping[str, Any]) -> int:
-    """Return how many students stand in the line of teachers that ends with a row."""
-    before = rows.get(str(spec.get("teacher")), {})
-    return 1 + (_round(before, rows) if before.get("teacher") else 0)
 
 
 def _value(chain: Chain, tables: Stage, path: Path, where: tuple[list[Line], list[Line]]) -> Node:

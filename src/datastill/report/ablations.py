@@ -1,21 +1,24 @@
-"""What is it that helps? Tables 2 and 3, figures 5 and 6 of the paper, and what it did not ask."""
+"""Tables 2 and 3, figures 5 and 6 of the paper, and departures from its method."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import interval
 from datastill.report.grouping import Result
-from datastill.report.multiple_testing import judge, p_value
-from datastill.report.paper import METRICS, Key, numbers, published
-from datastill.report.pooling import drawn, spread, tested
-from datastill.report.seed_variance import Chance, chance
+from datastill.report.multiple_testing import add_verdicts, gain_values, mean_resamples
+from datastill.report.paper import BACKBONE, METRICS, numbers, published
+from datastill.report.render import frame
+from datastill.report.seed_variance import SeedVariance, seed_variance
 
 COLUMNS = (
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
@@ -25,21 +28,22 @@ COLUMNS = (
     "control_gain_verdict",
     "paper_ap", "paper_gain", "seeds", "ap_sd", "rows",
 )  # fmt: skip
-WORDS = ("table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
-         "over", "gain_verdict", "control", "control_gain_verdict", "rows")  # fmt: skip
-COUNTS = ("iterations", "seed", "test_views", "seeds")
+FIGURES = {  # of the paper, whose points need not be at ours: the file and its columns
+    "figure5": ("figure5_unlabelled_fraction", "fraction", "ap"),
+    "figure6": ("figure6_teacher_quality", "teacher_ap", "student_ap"),
+}
 
 Values = dict[str, Any]  # some columns of a line
 
 
 @dataclass(frozen=True)
-class Line:
-    """A result in a table, what it is compared with, and what the paper has there.
+class ComparedResult:
+    """A result, what it is compared with, and what the paper has there.
 
-    views    through which it was tested
-    over     whatever differs from it in what the table is about, tested through one
+    over     differs from it in what the table is about, tested through one view
     control  supervised on the same labels for as many iterations
-    x        where a figure puts it
+    x        its place in a figure
+    views    through which it was tested
     """
 
     result: Result
@@ -56,125 +60,127 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
     Of a figure, lines of role "paper" hold the points that the paper has. A line of several seeds
     is the mean of the rows that it names last, `ap_sd` their standard deviation.
 
-    Intervals (95 %) are over the validation images and gains paired over them, with what other
-    seeds would give where a line has several; p-values are corrected for all gains of the table
-    (Holm), and by them a gain is told from none. What does not apply is NaN. Raises DataError where
+    Intervals (95 %) are over the validation images; those of gains are paired over them and, where
+    a training run has several seeds, include the variance between seeds. Verdicts go by p-values
+    corrected for all gains of the table (Holm). What does not apply is NaN. Raises DataError where
     the rows that it is about are missing.
     """
-    lines = list(TABLES[name](results))
-    told = {line.result.row: line.result for line in lines}
-    luck = chance([seed.metrics["ap"] for seed in result.seeds] for result in told.values())
-    rows = [_described(name, line) | _compared(line, luck, resamples) for line in lines]
-    judge(rows, resamples)
-    kinds = {name: float for name in COLUMNS if name not in WORDS + COUNTS}
-    table = pd.DataFrame([*rows, *_papers(name)], columns=list(COLUMNS))
-    return table.astype(kinds | dict.fromkeys(COUNTS, "Int64"))
+    compared = list(TABLES[name](results))
+    seeds = {each.result.row: each.result.seeds for each in compared}
+    between_seeds = seed_variance({r: [s.metrics["ap"] for s in seeds[r]] for r in seeds})
+    lines = [_measured(name, c) | _compared(c, between_seeds, resamples) for c in compared]
+    add_verdicts(lines, resamples)
+    return frame([*lines, *_paper_points(name)], COLUMNS)
 
 
-def iterations(results: Sequence[Result]) -> Iterator[Line]:
+def iterations(results: Sequence[Result]) -> Iterator[ComparedResult]:
     """Yield table 2: supervised and distilled by iterations, each pair trained equally long."""
-    plain = [r for r in results if not r.ablation]
-    students = _largest(plain, lambda r: (r.labelled, r.unlabelled, r.teacher))
+    students = _largest_group(
+        [r for r in results if not r.ablation], lambda r: (r.labelled, r.unlabelled, r.teacher)
+    )
     if len({r.iterations for r in students}) < 2:
         raise DataError("table 2: expected a student of several iterations, found none")
-    baseline = _baseline(results, students[0])
+    baseline = _teacher(results, students[0])
     lengths = {baseline.iterations, *(r.iterations for r in students)}
     supervised = _supervised(results, students[0])
     controls = {length: r for length, r in supervised.items() if length in lengths}
-    paper = numbers(published("table2_iterations"), "resnet50")
+    paper = numbers(published("table2_iterations"))
     for result in sorted(controls.values(), key=lambda r: r.iterations):
         over = None if result is baseline else baseline
-        yield Line(result, over, None, result.iterations, paper.of(_key(result)))
+        yield ComparedResult(result, over, None, result.iterations, paper.of(result.key))
     for result in sorted(students, key=lambda r: r.iterations):
         control = controls.get(result.iterations)
-        yield Line(result, baseline, control, result.iterations, paper.of(_key(result)))
+        yield ComparedResult(result, baseline, control, result.iterations, paper.of(result.key))
 
 
-def _key(result: Result) -> Key:
-    return result.labelled, result.unlabelled, result.backbone, result.iterations
-
-
-def views(results: Sequence[Result]) -> Iterator[Line]:
-    """Yield table 3: what is tested with all views, beside itself tested with one."""
-    asked = [r for r in results if r.metrics.get("with_views")]
-    if not asked:
+def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
+    """Yield table 3: each row tested through all views, beside itself tested through one."""
+    tested = [r for r in results if r.metrics.get("with_views")]
+    if not tested:
         raise DataError("table 3: expected rows in evaluate.with_views, found none tested so")
-    paper = published("table3_test_time_augmentation")
-    for result in asked:
-        theirs = paper[
-            (paper["labelled"] == result.labelled)
-            & (paper["unlabelled"].fillna("") == (result.unlabelled or ""))
-            & (paper["backbone"] == "resnet50")
+    table = published("table3_test_time_augmentation")
+    for result in tested:
+        lines = table[
+            (table["labelled"] == result.labelled)
+            & (table["unlabelled"].fillna("") == (result.unlabelled or ""))
+            & (table["backbone"] == BACKBONE)
         ]
-        ap = dict(zip(theirs["test_views"], theirs["ap"], strict=True)) if _usual(result) else {}
-        many = int(result.metrics["with_views"]["views"])
-        yield Line(result, paper={"ap": ap.get(1)})
-        yield Line(
+        usual = result.iterations == (360_000 if result.unlabelled else 130_000)
+        by_views = zip(lines["test_views"], lines["ap"], strict=True)
+        ap = dict(by_views) if usual and not result.ablation else {}
+        yield ComparedResult(result, paper={"ap": ap.get(1)})
+        yield ComparedResult(
             result,
             result,  # through one view
-            paper={"ap": ap.get(18), "gain": _less(ap.get(18), ap.get(1))},
-            views=many,
+            paper={"ap": ap.get(18), "gain": _difference(ap.get(18), ap.get(1))},
+            views=int(result.metrics["with_views"]["views"]),
         )
 
 
-def fractions(results: Sequence[Result]) -> Iterator[Line]:
+def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:
     """Yield figure 5: AP by the fraction of the unlabelled images, the supervised row at 0."""
-    asked = [r for r in results if "fraction" in r.ablation]
-    if not asked:
+    of_fractions = [r for r in results if "fraction" in r.ablation]
+    if not of_fractions:
         raise DataError("figure 5: expected rows with ablation.fraction, found none")
-    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.teacher))
+    students = _largest_group(of_fractions, lambda r: (r.labelled, r.unlabelled, r.teacher))
     longest = max(students, key=lambda r: r.iterations)
-    alone = round(longest.iterations / (1 + longest.ablation["fraction"]))
+    length = round(longest.iterations / (1 + longest.ablation["fraction"]))
     controls = _supervised(results, students[0])
-    if alone not in controls:
-        raise DataError(f"figure 5: expected {students[0].labelled} for {alone} iterations as 0")
+    if length not in controls:
+        raise DataError(f"figure 5: expected {students[0].labelled} for {length} iterations as 0")
     figure = published("figure5_unlabelled_fraction")
     paper = dict(zip(figure["fraction"], figure["ap"], strict=True))
-    yield Line(controls[alone], x=0.0, paper={"ap": paper[0.0]})
+    yield ComparedResult(controls[length], x=0.0, paper={"ap": paper[0.0]})
     for result in sorted(students, key=lambda r: float(r.ablation["fraction"])):
         x = float(result.ablation["fraction"])
-        theirs = {"ap": paper.get(x), "gain": _less(paper.get(x), paper[0.0])}
-        yield Line(result, controls[alone], controls.get(result.iterations), x, theirs)
+        there = {"ap": paper.get(x), "gain": _difference(paper.get(x), paper[0.0])}
+        control = controls.get(result.iterations)
+        yield ComparedResult(result, controls[length], control, x, there)
 
 
-def teachers(results: Sequence[Result]) -> Iterator[Line]:
-    """Yield figure 6: the same student by the AP that its teacher has as it annotates."""
-    known = {r.row: r for r in results}
-    asked = [r for r in results if r.teacher in known and set(r.ablation) <= {"views"}]
-    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.backbone, r.iterations))
+def teachers(results: Sequence[Result]) -> Iterator[ComparedResult]:
+    """Yield figure 6: the same student by the AP of its teacher, as it annotates."""
+    by_row = {r.row: r for r in results}
+    taught = [r for r in results if r.teacher in by_row and set(r.ablation) <= {"views"}]
+    students = _largest_group(
+        taught, lambda r: (r.labelled, r.unlabelled, r.backbone, r.iterations)
+    )
     if len({r.teacher for r in students}) < 2:
         raise DataError("figure 6: expected one student of several teachers, found none")
     control = _supervised(results, students[0]).get(students[0].iterations)
-    placed = sorted((_as_it_annotates(r, known[str(r.teacher)]), r.row, r) for r in students)
+    placed = sorted((_teacher_ap(r, by_row[str(r.teacher)]), r.row, r) for r in students)
     worst = placed[0][2]
     for x, _, result in placed:
-        yield Line(result, None if result is worst else worst, control, x)
+        yield ComparedResult(result, None if result is worst else worst, control, x)
 
 
-def _as_it_annotates(student: Result, teacher: Result) -> float:
-    many = None if "views" in student.ablation else teacher.metrics.get("with_views")
-    return float((many or teacher.metrics)["ap"])
+def _teacher_ap(student: Result, teacher: Result) -> float:
+    """Return the teacher's AP through the views that it annotates with, where it was tested so."""
+    all_views = None if "views" in student.ablation else teacher.metrics.get("with_views")
+    return float((all_views or teacher.metrics)["ap"])
 
 
-def beyond(results: Sequence[Result]) -> Iterator[Line]:
-    """Yield what the paper did not ask: each departure from its method beside the method."""
-    odd = {"fraction", "labelled_share"}
-    asked = [r for r in results if r.ablation and not odd & set(r.ablation) and r.unlabelled]
-    students = _largest(asked, lambda r: (r.labelled, r.unlabelled, r.iterations))
-    plain = [r for r in results if not r.ablation and students and _alike(r, students[0])]
-    if not plain:
+def beyond(results: Sequence[Result]) -> Iterator[ComparedResult]:
+    """Yield each departure from the paper's method beside the method."""
+    elsewhere = {"fraction", "labelled_share"}  # of figure 5
+    departing = [
+        r for r in results if r.ablation and not elsewhere & set(r.ablation) and r.unlabelled
+    ]
+    students = _largest_group(departing, lambda r: (r.labelled, r.unlabelled, r.iterations))
+    by_method = [r for r in results if not r.ablation and students and r.key == students[0].key]
+    if not by_method:
         raise DataError("beyond: expected rows with an ablation beside one without, found none")
     # of several teachers, the one that most departures share
-    method = max(plain, key=lambda r: sum(s.teacher == r.teacher for s in students))
+    method = max(by_method, key=lambda r: sum(s.teacher == r.teacher for s in students))
     control = _supervised(results, method).get(method.iterations)
     if control:
-        yield Line(control)
-    yield Line(method, control, control)
+        yield ComparedResult(control)
+    yield ComparedResult(method, control, control)
     for result in students:
-        yield Line(result, method, control)
+        yield ComparedResult(result, method, control)
 
 
-TABLES: Mapping[str, Callable[[Sequence[Result]], Iterator[Line]]] = {
+TABLES: Mapping[str, Callable[[Sequence[Result]], Iterator[ComparedResult]]] = {
     "table2": iterations,
     "table3": views,
     "figure5": fractions,
@@ -183,21 +189,14 @@ TABLES: Mapping[str, Callable[[Sequence[Result]], Iterator[Line]]] = {
 }
 
 
-FIGURES = {  # of the paper: where its points are, that need not be at ours
-    "figure5": ("figure5_unlabelled_fraction", "fraction", "ap"),
-    "figure6": ("figure6_teacher_quality", "teacher_ap", "student_ap"),
-}
+def _paper_points(name: str) -> list[Values]:
+    figure, x, ap = FIGURES.get(name, ("", "", ""))
+    points = published(figure).to_dict("records") if figure else []
+    shared = {"table": name, "row": "paper", "role": "paper"}
+    return [{**shared, "x": point[x], "paper_ap": point[ap]} for point in points]
 
 
-def _papers(name: str) -> Iterator[Values]:
-    if name in FIGURES:
-        figure, x, ap = FIGURES[name]
-        for point in published(figure).to_dict("records"):
-            told = {"x": point[x], "paper_ap": point[ap]}
-            yield {"table": name, "row": "paper", "role": "paper", **told}
-
-
-def _largest(results: Sequence[Result], key: Callable[[Result], Any]) -> list[Result]:
+def _largest_group(results: Sequence[Result], key: Callable[[Result], Any]) -> list[Result]:
     """Return the largest group of students that have the same `key`."""
     groups: dict[Any, list[Result]] = defaultdict(list)
     for result in results:
@@ -207,81 +206,66 @@ def _largest(results: Sequence[Result], key: Callable[[Result], Any]) -> list[Re
 
 
 def _supervised(results: Sequence[Result], student: Result) -> dict[int, Result]:
-    """Return what was trained on the labels of `student` alone, by iterations."""
-    return {
-        r.iterations: r
-        for r in results
-        if not (r.unlabelled or r.ablation)
-        and (r.labelled, r.backbone) == (student.labelled, student.backbone)
-    }
+    """Return the rows supervised on the labels of `student`, by iterations."""
+    sets = student.labelled, student.backbone
+    rows = [r for r in results if not (r.unlabelled or r.ablation)]
+    return {r.iterations: r for r in rows if (r.labelled, r.backbone) == sets}
 
 
-def _baseline(results: Sequence[Result], student: Result) -> Result:
+def _teacher(results: Sequence[Result], student: Result) -> Result:
     for result in results:
         if result.row == student.teacher:
             return result
     raise DataError(f"row {student.row}: expected its teacher {student.teacher} among the results")
 
 
-def _alike(one: Result, other: Result) -> bool:
-    facts = [(r.labelled, r.unlabelled, r.backbone, r.iterations) for r in (one, other)]
-    return facts[0] == facts[1]
-
-
-def _usual(result: Result) -> bool:
-    return not result.ablation and result.iterations == (360_000 if result.unlabelled else 130_000)
-
-
-def _less(one: float | None, other: float | None) -> float | None:
+def _difference(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _described(name: str, line: Line) -> Values:
-    result = line.result
-    metrics = tested(result, line.views)
+def _measured(name: str, compared: ComparedResult) -> Values:
+    result = compared.result
+    metrics = result.tested(compared.views)
     low, high = metrics.get("interval") or (None, None)
-    theirs, seeds = line.paper or {}, result.seeds or (result,)
+    paper, seeds = compared.paper or {}, result.seeds or (result,)
     return {
         "table": name,
-        "row": result.row,
-        "role": result.role,
-        "labelled": result.labelled,
-        "unlabelled": result.unlabelled,
-        "teacher": result.teacher,
+        **{key: getattr(result, key) for key in COLUMNS[1:6]},
         "ablation": ", ".join(f"{key} {value}" for key, value in result.ablation.items()),
         "backbone": result.backbone,
         "iterations": result.iterations,
         "seed": result.seed if len(seeds) == 1 else None,
-        "test_views": line.views,
-        "x": line.x,
+        "test_views": compared.views,
+        "x": compared.x,
         **{metric: metrics.get(metric) for metric in METRICS},  # val may have none of a size
         "ap_low": low,
         "ap_high": high,
-        "paper_ap": theirs.get("ap"),
-        "paper_gain": theirs.get("gain"),
+        "paper_ap": paper.get("ap"),
+        "paper_gain": paper.get("gain"),
         "seeds": len(seeds),
         "rows": " ".join(seed.row for seed in seeds),
     }
 
 
-def _compared(line: Line, luck: Chance, resamples: int) -> Values:
-    sample = drawn(line.result, line.views, resamples)
-    values = spread(line.result, line.views, sample) if len(line.result.seeds) > 1 else {}
-    for name, role, other in (
-        ("gain", "over", line.over),
-        ("control_gain", "control", line.control),
-    ):
+def _compared(compared: ComparedResult, between_seeds: SeedVariance, resamples: int) -> Values:
+    result, views = compared.result, compared.views
+    sample, values = _resampled(result, views, resamples), Values()
+    if len(result.seeds) > 1:
+        low, high = interval(sample)
+        sd = stdev(seed.tested(views)["ap"] for seed in result.seeds)
+        values |= {"ap_low": low, "ap_high": high, "ap_sd": sd}
+    for name, role in (("gain", "over"), ("control_gain", "control")):
+        other: Result | None = getattr(compared, role)
         if other is not None:
-            differences = sample - drawn(other, 1, resamples)
-            if other is not line.result:  # else one model, tested in two ways
-                before, after = (max(1, len(each.seeds)) for each in (other, line.result))
-                differences += luck.of_difference(before, after, resamples)
-            low, high = interval(differences)
-            values |= {
-                role: other.row,
-                name: tested(line.result, line.views)["ap"] - other.metrics["ap"],
-                f"{name}_low": low,
-                f"{name}_high": high,
-                f"{name}_p": p_value(differences),
-            }
+            differences = sample - _resampled(other, 1, resamples)
+            if other is not result:  # else one model, tested in two ways
+                before, after = (max(1, len(each.seeds)) for each in (other, result))
+                differences += between_seeds.of_difference(before, after, resamples)
+            gain = result.tested(views)["ap"] - other.metrics["ap"]
+            values |= {role: other.row, **gain_values(name, gain, differences)}
     return values
+
+
+def _resampled(result: Result, views: int, resamples: int) -> NDArray[np.float64]:
+    seeds = [r.all_views if views > 1 else r.matches for r in result.seeds or (result,)]
+    return mean_resamples([matches for matches in seeds if matches], resamples)

@@ -1,52 +1,73 @@
-"""What is compared with what? The baseline, control and upper bound of what is distilled."""
+"""Results grouped by training run, whatever the seed, and the comparisons of each setting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import Matches
-from datastill.report.paper import Numbers
-
-T = TypeVar("T")
+from datastill.report.paper import METRICS, Key, Numbers
 
 
-@dataclass(frozen=True)
-class Result:
-    """One trained and evaluated row.
+@dataclass(frozen=True, kw_only=True)
+class TrainedRow:
+    """A row of params.yaml.
 
-    role        "supervised" or "distilled"
-    teacher     of a distilled row: what annotated its unlabelled set
-    backbone    ours, such as "small"
     iterations  at the paper's scale, such as 130000 or 360000
-    metrics     content of metrics/<row>.json: "ap" ... in percent, "interval" [low, high]
-    matches     its detections on the validation images, for paired intervals
+    teacher     of a distilled row: the row or ensemble that annotated its unlabelled set
     ablation    where it departs from the paper's method
-    all_views   its detections through all views, where it was tested so
-    seeds       what it is the mean of, where it is pooled
     """
 
     row: str
-    role: str
     labelled: str
-    unlabelled: str | None
-    teacher: str | None
     backbone: str
     iterations: int
     seed: int
+    unlabelled: str | None = None
+    teacher: str | None = None
+    ablation: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def role(self) -> str:
+        """Whether the row is "supervised" or "distilled"."""
+        return "supervised" if self.unlabelled is None else "distilled"
+
+    @property
+    def key(self) -> Key:
+        """The key of the paper's numbers."""
+        return self.labelled, self.unlabelled, self.backbone, self.iterations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(TrainedRow):
+    """A trained and evaluated row, or the mean of several that differ only in their seeds.
+
+    metrics    content of metrics/<row>.json: "ap" ... in percent, "interval" [low, high]
+    matches    its detections on the validation images, for paired intervals
+    all_views  its detections through all views, where it was tested so
+    seeds      the results it is the mean of, where it is pooled
+    """
+
     metrics: Mapping[str, Any]
     matches: Matches
-    ablation: Mapping[str, Any] = field(default_factory=dict)
     all_views: Matches | None = None
     seeds: tuple[Result, ...] = ()
 
+    def tested(self, views: int) -> Mapping[str, Any]:
+        """Return the metrics through one view or, for more, through all."""
+        metrics: Mapping[str, Any] = self.metrics["with_views"] if views > 1 else self.metrics
+        return metrics
+
 
 class Training(NamedTuple):
-    """What the results of one line of a table share; they differ in their seed alone.
+    """What rows have in common that differ only in their seeds.
 
-    round  1 for the student of a supervised teacher, 2 for a student's student
+    round     1 for the student of a supervised teacher, 2 for a student's student
+    ablation  names and values
+    teachers  of a distilled row, or of its ensemble; by name where it is not among the rows
     """
 
     role: str
@@ -55,25 +76,119 @@ class Training(NamedTuple):
     backbone: str
     iterations: int
     round: int = 1
+    ablation: tuple[tuple[str, Any], ...] = ()
+    teachers: tuple[Training | str, ...] = ()
 
     @property
     def setting(self) -> tuple[str, str | None]:
+        """The image sets."""
         return self.labelled, self.unlabelled
 
     @property
-    def key(self) -> tuple[str, str | None, str, int]:
-        """What the paper's numbers are found by."""
+    def key(self) -> Key:
+        """The key of the paper's numbers."""
         return self.labelled, self.unlabelled, self.backbone, self.iterations
 
+    def __str__(self) -> str:
+        sets = "_".join(filter(None, self.setting))
+        ablation = "".join(f", {name} {value}" for name, value in self.ablation)
+        teachers = f" of {' and '.join(map(str, self.teachers))}" if self.teachers else ""
+        return f"{sets} {self.backbone} {self.iterations}{ablation}{teachers}"
 
-Lines = Mapping[Training, Sequence[Result]]
+
+R = TypeVar("R", bound=TrainedRow)
+Ensembles = Mapping[str, Sequence[str]]  # rows of each ensemble
+Results = Mapping[Training, Sequence[Result]]
+
+
+def group_by_seed(
+    rows: Sequence[R], ensembles: Ensembles | None = None, *, by_teacher: bool = True
+) -> dict[Training, list[R]]:
+    """Group rows that differ only in their seeds and their teachers' seeds, in order of appearance.
+
+    With `by_teacher` false, other teachers of the same round make no difference either.
+    """
+    by_name = {row.row: row for row in rows}
+    groups: dict[Training, list[R]] = {}
+    for row in rows:
+        training = _training(row, by_name, ensembles or {})
+        key = training if by_teacher else training._replace(teachers=())
+        groups.setdefault(key, []).append(row)
+    return groups
+
+
+def _training(row: R, by_name: Mapping[str, R], ensembles: Ensembles) -> Training:
+    names = ensembles.get(row.teacher, [row.teacher]) if row.teacher else []
+    teachers = [
+        _training(by_name[name], by_name, ensembles) if name in by_name else name for name in names
+    ]
+    rounds = [each.round for each in teachers if isinstance(each, Training) and each.teachers]
+    return Training(
+        row.role, *row.key, 1 + max(rounds, default=0), tuple(row.ablation.items()),
+        tuple(sorted(teachers, key=str)),
+    )  # fmt: skip
+
+
+def by_setting(results: Sequence[Result]) -> dict[Training, list[Result]]:
+    """Return the results of each line of tables 1 and 4; rows with an ablation are left out.
+
+    Raises DataError where a training run has one seed twice.
+    """
+    groups = group_by_seed(results, by_teacher=False)
+    groups = {training: group for training, group in groups.items() if not training.ablation}
+    _refuse_twins(groups, lambda result: result.seed)
+    return groups
+
+
+def pool_seeds(results: Sequence[Result], ensembles: Ensembles | None = None) -> list[Result]:
+    """Return one result per training run, in order of appearance, with the mean of its metrics.
+
+    It has the row name of its first seed, and so has its teacher. Raises DataError where a training
+    run has one seed and teacher twice.
+    """
+    groups = group_by_seed(results, ensembles)
+    _refuse_twins(groups, lambda result: (result.seed, result.teacher))
+    names = {result.row: group[0].row for group in groups.values() for result in group}
+    return [
+        replace(
+            group[0],
+            teacher=names.get(group[0].teacher or "", group[0].teacher),
+            metrics=_mean([result.metrics for result in group]),
+            seeds=tuple(group),
+        )
+        for group in groups.values()
+    ]
+
+
+def _refuse_twins(groups: Results, identity: Callable[[Result], Hashable]) -> None:
+    for group in groups.values():
+        known: dict[Hashable, Result] = {}
+        for result in group:
+            twin = known.setdefault(identity(result), result)
+            if twin is not result:
+                raise DataError(
+                    f"rows {twin.row} and {result.row}: one line of the table needs different "
+                    f"seeds, found {result.seed} twice"
+                )
+
+
+def _mean(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the metrics of one seed as they are, else the mean of those that all seeds have."""
+    if len(metrics) == 1:
+        return dict(metrics[0])
+    shared = [name for name in METRICS if all(each.get(name) is not None for each in metrics)]
+    mean: dict[str, Any] = {name: fmean(each[name] for each in metrics) for name in shared}
+    if all("with_views" in each for each in metrics):
+        views = [each["with_views"] for each in metrics]
+        mean["with_views"] = {"views": views[0]["views"]} | _mean(views)
+    return mean
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The trainings of one setting and backbone: a baseline and what is compared with it.
+    """The training runs of one setting and backbone: a baseline and what is compared with it.
 
-    controls   supervised on the labelled set for as many iterations as a distilled training
+    controls   supervised on the labelled set for as many iterations as a distilled run
     upper      supervised on all the images with labels, for the baseline's iterations
     """
 
@@ -92,106 +207,46 @@ class Comparison:
         ]
 
     def control_of(self, distilled: Training) -> Training | None:
-        """Return the control that trained as long as `distilled`."""
-        return _first(t for t in self.controls if t.iterations == distilled.iterations)
-
-
-def gather(results: Sequence[Result]) -> Lines:
-    """Group results into lines, in order of appearance; rows with an ablation are left out.
-
-    Raises DataError where role and unlabelled set disagree or one seed comes twice.
-    """
-    lines: dict[Training, list[Result]] = {}
-    rows = {result.row: result for result in results}
-    for result in results:
-        _check_role(result)
-        if result.ablation:
-            continue
-        training = Training(
-            result.role, result.labelled, result.unlabelled, result.backbone, result.iterations,
-            _round(result, rows),
-        )  # fmt: skip
-        twin = _first(r for r in lines.get(training, []) if r.seed == result.seed)
-        if twin:
-            raise seed_twice(twin, result)
-        lines.setdefault(training, []).append(result)
-    return lines
-
-
-def seed_twice(one: Result, other: Result) -> DataError:
-    """Return what is wrong with two results of one training that have the same seed."""
-    return DataError(
-        f"rows {one.row} and {other.row}: one line of the table needs different seeds, "
-        f"found {other.seed} twice"
-    )
-
-
-def _round(result: Result, rows: Mapping[str, Result]) -> int:
-    """Return how many rows with a teacher stand in the line of teachers that ends with `result`."""
-    before = rows.get(result.teacher or "")
-    return 1 + (_round(before, rows) if before and before.teacher else 0)
-
-
-def _check_role(result: Result) -> None:
-    expected = "supervised" if result.unlabelled is None else "distilled"
-    if result.role != expected:
-        raise DataError(
-            f"row {result.row}: expected role {expected!r} with unlabelled set "
-            f"{result.unlabelled!r}, found {result.role!r}"
-        )
+        """Return the control that was trained for as many iterations as `distilled`."""
+        return next((t for t in self.controls if t.iterations == distilled.iterations), None)
 
 
 def sections(
-    lines: Lines, unions: Mapping[str, frozenset[str]], paper: Numbers
+    results: Results, unions: Mapping[str, frozenset[str]], paper: Numbers
 ) -> list[list[Comparison]]:
     """Return the comparisons of every setting, one per backbone; all in order of appearance.
 
-    Raises DataError where a setting has no baseline.
+    `unions` names the sets that others together make. Raises DataError where a setting has no
+    baseline.
     """
-    distilled = [training for training in lines if training.role == "distilled"]
-    settings = dict.fromkeys(training.setting for training in distilled)
-    pairs = dict.fromkeys((t.setting, t.backbone) for t in distilled)
+    pairs = dict.fromkeys((t.setting, t.backbone) for t in results if t.role == "distilled")
     return [
-        [_compare(lines, pair, unions, paper) for pair in pairs if pair[0] == setting]
-        for setting in settings
+        [_compare(results, pair, unions, paper) for pair in pairs if pair[0] == setting]
+        for setting in dict.fromkeys(setting for setting, _ in pairs)
     ]
 
 
 def _compare(
-    lines: Lines,
+    results: Results,
     pair: tuple[tuple[str, str | None], str],
     unions: Mapping[str, frozenset[str]],
     paper: Numbers,
 ) -> Comparison:
     setting, backbone = pair
-    same = sorted((t for t in lines if t.backbone == backbone), key=lambda t: t.iterations)
+    same = sorted((t for t in results if t.backbone == backbone), key=lambda t: t.iterations)
     distilled = [t for t in same if t.setting == setting]
     supervised = [t for t in same if t.setting == (setting[0], None)]
     if not supervised:
-        raise DataError(_without_baseline(lines[distilled[0]][0]))
+        student = results[distilled[0]][0]
+        raise DataError(
+            f"row {student.row}: expected a baseline, supervised on {student.labelled} with "
+            f"backbone {backbone}, among the results, found none; evaluate its teacher "
+            f"{student.teacher}"
+        )
     # the paper's own length, where there is a choice; else the shortest
     baseline = min(supervised, key=lambda t: (not paper.of(t.key), t.iterations))
     lengths = {t.iterations for t in distilled} - {baseline.iterations}
-    return Comparison(
-        baseline,
-        [t for t in supervised if t.iterations in lengths],
-        distilled,
-        _upper(same, {name for name, parts in unions.items() if parts == {*setting}}, baseline),
-    )
-
-
-def _upper(same: Sequence[Training], names: set[str], baseline: Training) -> Training | None:
-    length = baseline.iterations
-    uppers = (t for t in same if t.setting[1] is None and t.labelled in names)
-    return _first(t for t in uppers if t.iterations == length)
-
-
-def _without_baseline(result: Result) -> str:
-    return (
-        f"row {result.row}: expected a baseline, supervised on {result.labelled} with backbone "
-        f"{result.backbone}, among the results, found none; evaluate its teacher {result.teacher}"
-    )
-
-
-def _first(found: Iterable[T]) -> T | None:
-    return next(iter(found), None)
+    uppers = [t for t in same if t.unlabelled is None and unions.get(t.labelled) == {*setting}]
+    upper = next((t for t in uppers if t.iterations == baseline.iterations), None)
+    controls = [t for t in supervised if t.iterations in lengths]
+    return Comparison(baseline, controls, distilled, upper)

@@ -1,4 +1,4 @@
-"""How likely is a difference by chance, when several are looked at? Bootstrap p-values and Holm."""
+"""Gains of a table: bootstrap p-values, corrected for all of them (Holm), and verdicts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datastill.evaluation.bootstrap import Matches, bootstrap, interval
+
 LEVEL = 0.05
 GAINS = ("gain", "control_gain")
 UNSURE = "not distinguishable"
@@ -16,11 +18,27 @@ UNSURE = "not distinguishable"
 _log = logging.getLogger(__name__)
 
 
-def p_value(differences: NDArray[np.float64]) -> float:
-    """Return the two-sided p-value of resampled `differences` (n,) against none at all.
+def mean_resamples(seeds: Sequence[Matches], resamples: int) -> NDArray[np.float64]:
+    """Return the AP of every resample, (resamples,), in percent, the mean over `seeds`.
 
-    Twice the share on the rarer side of 0, the value itself counted in: never 0 (Davison and
-    Hinkley, Bootstrap Methods and their Application, 4.2). NaN, a draw without truth, says nothing.
+    The same images are drawn for any `seeds`, so differences are paired.
+    """
+    mean: NDArray[np.float64] = np.mean([bootstrap(each, resamples) for each in seeds], axis=0)
+    return mean
+
+
+def gain_values(name: str, gain: float, differences: NDArray[np.float64]) -> dict[str, Any]:
+    """Return a gain, its 95 % interval and its p-value by resampled `differences` (n,)."""
+    low, high = interval(differences)
+    p = p_value(differences)
+    return {name: gain, f"{name}_low": low, f"{name}_high": high, f"{name}_p": p}
+
+
+def p_value(differences: NDArray[np.float64]) -> float:
+    """Return the two-sided p-value of resampled `differences` (n,) against no difference.
+
+    Twice the share on the rarer side of 0, the measured value counted in: never 0 (Davison and
+    Hinkley, Bootstrap Methods and their Application, 4.2). NaN, a draw without truth, is left out.
     """
     defined = differences[~np.isnan(differences)]
     below, above = (defined <= 0).sum(), (defined >= 0).sum()
@@ -28,9 +46,9 @@ def p_value(differences: NDArray[np.float64]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for being looked at together (Holm 1979), in their order.
+    """Return the p-values of one family, corrected (Holm 1979), in their order.
 
-    Whoever calls those below 0.05 a difference errs anywhere in the family in 5 % of all families.
+    Calling those below 0.05 a difference errs in at most 5 % of all families.
     """
     corrected = [0.0] * len(p_values)
     highest = 0.0
@@ -40,21 +58,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def judge(rows: Sequence[dict[str, Any]], resamples: int) -> None:
-    """Correct the p-values of a table's gains for each other, and write what each comes to.
+def add_verdicts(lines: Sequence[dict[str, Any]], resamples: int) -> None:
+    """Correct the p-values `gain_p` of a table's lines for each other and add `gain_verdict`.
 
-    A gain has its p-value in `gain_p`, which is replaced; `gain_verdict` becomes gain, loss or
-    not distinguishable. Warns where with so few `resamples` no gain could be told from chance.
+    A verdict is gain, loss or not distinguishable. Warns where no gain could be distinguished with
+    so few `resamples`.
     """
-    asked = [(row, gain) for row in rows for gain in GAINS if f"{gain}_p" in row]
-    if 2 * len(asked) / (resamples + 1) >= LEVEL:
+    gains = [(line, gain) for line in lines for gain in GAINS if f"{gain}_p" in line]
+    if 2 * len(gains) / (resamples + 1) >= LEVEL:
         _log.warning(
             "a table of %d gains: with %d resamples none could be told from chance; "
             "raise evaluate.resamples above %.0f",
-            len(asked), resamples, 2 * len(asked) / LEVEL,
+            len(gains), resamples, 2 * len(gains) / LEVEL,
         )  # fmt: skip
-    corrected = holm([row[f"{gain}_p"] for row, gain in asked])
-    for (row, gain), p in zip(asked, corrected, strict=True):
-        row[f"{gain}_p"] = p
-        told = "gain" if row[gain] > 0 else "loss"
-        row[f"{gain}_verdict"] = told if p < LEVEL else UNSURE
+    corrected = holm([line[f"{gain}_p"] for line, gain in gains])
+    for (line, gain), p in zip(gains, corrected, strict=True):
+        verdict = "gain" if line[gain] > 0 else "loss"
+        line |= {f"{gain}_p": p, f"{gain}_verdict": verdict if p < LEVEL else UNSURE}

@@ -1,4 +1,4 @@
-"""What did the paper publish? Its tables and figures as numbers, shipped with the package."""
+"""The paper's tables and figures as numbers, shipped with the package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datastill.errors import DataError
 METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large")
 BOX_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 KEYS = ("labelled", "unlabelled", "backbone", "iterations")
-
+BACKBONE = "resnet50"  # stands beside ours that the paper does not have
 ANY_LENGTH = 0  # for iterations, where the paper does not say how many (section 6)
 
 Key = tuple[str, str | None, str, int]  # the values of KEYS
@@ -35,29 +35,27 @@ def published(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The paper's metrics by training; a backbone it has not is looked up as `substitute`."""
+    """The paper's metrics by training run; a backbone it does not have stands for `substitute`."""
 
     values: Mapping[Key, Mapping[str, float]]
     substitute: str
 
     def of(self, key: Key) -> Mapping[str, float]:
-        """Return the metrics of one training, {} where the paper has none."""
+        """Return the metrics of one training run, {} where the paper has none."""
         labelled, unlabelled, backbone, iterations = key
-        theirs = backbone in {backbone for _, _, backbone, _ in self.values}
-        known = backbone if theirs else self.substitute
-        sets = labelled, unlabelled, known
+        known = {backbone for _, _, backbone, _ in self.values}
+        sets = labelled, unlabelled, backbone if backbone in known else self.substitute
         return self.values.get((*sets, iterations)) or self.values.get((*sets, ANY_LENGTH), {})
 
 
-def numbers(table: pd.DataFrame | None, substitute: str) -> Numbers:
+def numbers(table: pd.DataFrame | None, substitute: str = BACKBONE) -> Numbers:
     """Index a published table with the columns KEYS and metrics; None has no numbers at all.
 
-    Where it does not say how long a training was, its numbers stand beside any length.
+    Where it does not say how many iterations, its numbers stand beside any number of them.
     """
-    records = [] if table is None else table.to_dict("records")
     values = {}
-    for plain in records:
-        record = {"iterations": ANY_LENGTH, **plain}
+    for line in [] if table is None else table.to_dict("records"):
+        record = {"iterations": ANY_LENGTH, **line}
         labelled, unlabelled, backbone, iterations = (record[name] for name in KEYS)
         key = labelled, None if pd.isna(unlabelled) else unlabelled, backbone, iterations
         values[key] = {name: float(record[name]) for name in BOX_METRICS if name in record}

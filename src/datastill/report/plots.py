@@ -1,9 +1,10 @@
-"""A table at one glance: AP of every training with its interval, beside the paper's."""
+"""Tables as pictures: AP with intervals, ours beside the paper's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 
 from datastill.errors import DataError
 from datastill.report.multiple_testing import UNSURE
-from datastill.report.render import title, training
+from datastill.report.pages import TITLES, title, training
+from datastill.report.render import Record
 
-# Okabe and Ito's colours, told apart by colour-blind eyes; shapes say the same without colour
+# Okabe and Ito's colours, which colour-blind eyes tell apart; shapes say the same without colour
 STYLES = {
     "supervised": ("#555555", "o"),
     "control": ("#0072B2", "s"),
@@ -30,76 +32,96 @@ KEY = "    ".join(
         "gain in brackets: not distinguishable",
     )
 )
-FAINT = "#B0B0B0"
+FAINT, GREY, PALE = "#B0B0B0", "#555555", "#EEEEEE"
 ROW = 0.32  # inches a line
 APART = 1.3  # lines of space above a section, for its title
+CURVES = {  # tables with an x, and what it is
+    "table2": "iterations, in thousands of the paper's",
+    "figure5": "fraction of the unlabelled images",
+    "figure6": "AP of the teacher, as it annotates",
+}
+UNIT = {"table2": 1000}
 
 
-def table_figure(table: pd.DataFrame, path: Path) -> None:
-    """Draw the table as a PNG: a panel for ours and, where it has numbers, one for the paper's.
+@dataclass(frozen=True)
+class Series:
+    """Points of a curve and, where they are measured here, their intervals."""
 
-    A bar is the 95 % interval over images, the dashed line the section's baseline. Beside AP
-    stands the gain, in brackets where it is not distinguishable from none. Each panel has its own
-    scale. The same table makes the same bytes.
-    Raises DataError on a table without lines.
+    role: str
+    x: Sequence[float]
+    ap: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+def draw_table(table: pd.DataFrame, path: Path) -> None:
+    """Draw a table as a PNG: the same table makes the same bytes.
+
+    Tables 1 and 4 have a panel for ours and, where it has numbers, one for the paper's, the
+    section's baseline dashed; of ablations, those with an x are curves, others bars. A bar is the
+    95 % interval over images. Raises DataError on a table without lines.
     """
     if table.empty:
         raise DataError(
-            f"{path}: expected a distilled row to draw, found none; a row with an `ablation` is no "
-            "line of this table"
+            f"{path}: expected a distilled row to draw, found none; a row with an `ablation` is "
+            "not a line of this table"
         )
-    rows = _placed(table)
-    both = bool(rows["paper_ap"].notna().any())
-    height = ROW * (APART + 1 - rows["y"].min()) + 0.8
+    if "row" not in table:
+        figure = _panels(table)
+    else:
+        figure = _curves(table) if table["table"].iloc[0] in CURVES else _bars(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # no version of matplotlib in the file
+    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
+
+
+def _panels(table: pd.DataFrame) -> Figure:
+    section = pd.factorize(table["table"])[0]
+    lines = table.assign(y=[-line - APART * part for line, part in enumerate(section)])
+    both = bool(lines["paper_ap"].notna().any())
+    height = ROW * (APART + 1 - lines["y"].min()) + 0.8
     figure = Figure(figsize=(9.5 if both else 6.5, height), dpi=150, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2 if both else 1, sharey=True, squeeze=False)[0]
     for axis, name, side in zip(axes, ("ours", "paper"), ("", "paper_"), strict=False):
-        _draw_panel(axis, rows, side)
+        _draw_panel(axis, lines, side)
         axis.set_xlabel(f"AP, {name}")
-    figure.supxlabel(KEY, fontsize=8, color="#555555")
-    _name_rows(axes[0], rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.print_png(path, metadata={"Software": None})  # no version of matplotlib in the file
+    figure.supxlabel(KEY, fontsize=8, color=GREY)
+    _name_lines(axes[0], lines)
+    return figure
 
 
-def _placed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the height `y` of every line: the first on top, sections apart."""
-    section = pd.factorize(table["table"])[0]
-    return table.assign(y=[-line - APART * part for line, part in enumerate(section)])
-
-
-def _draw_panel(axis: Axes, rows: pd.DataFrame, side: str) -> None:
-    known = rows[rows[f"{side}ap"].notna()]
+def _draw_panel(axis: Axes, lines: pd.DataFrame, side: str) -> None:
+    known = lines[lines[f"{side}ap"].notna()]
     for _, group in known.groupby(["table", "backbone"], sort=False):
-        _draw_baseline(axis, group, side)
+        baseline = group[group["role"] == "supervised"]
+        if len(baseline):
+            x, y = baseline[f"{side}ap"].iloc[0], group["y"]
+            axis.vlines(x, y.min() - 0.35, y.max(), color=FAINT, linestyle="--", lw=1)
     for line in known.to_dict("records"):
-        _draw_line(axis, line, side)
+        _draw_bar(axis, line, line["y"], side, alpha=0.55)
     ends = known[["paper_ap"] if side else ["ap", "ap_low", "ap_high"]].to_numpy(float)
     low, high = ends.min(), ends.max()
     span = max(high - low, 1.0)
     axis.set_xlim(low - 0.08 * span, high + 0.35 * span)  # on the right, room for the numbers
-    axis.set_ylim(rows["y"].min() - 0.7, APART + 0.1)
-    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(lines["y"].min() - 0.7, APART + 0.1)
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axis.grid(axis="x", color="#EEEEEE")
+    _style(axis)
+
+
+def _style(axis: Axes) -> None:
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", color=PALE)
     axis.set_axisbelow(True)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _draw_baseline(axis: Axes, group: pd.DataFrame, side: str) -> None:
-    first = group[group["role"] == "supervised"]
-    if len(first):
-        x, heights = first[f"{side}ap"].iloc[0], group["y"]
-        axis.vlines(x, heights.min() - 0.35, heights.max(), color=FAINT, linestyle="--", lw=1)
-
-
-def _draw_line(axis: Axes, line: dict[Any, Any], side: str) -> None:
+def _draw_bar(axis: Axes, line: Record, y: float, side: str, alpha: float) -> None:
+    """Draw AP, ours with its interval, and write it and the gain beside it."""
     colour, marker = STYLES[line["role"]]
-    ap, y, end = line[f"{side}ap"], line["y"], line[f"{side}ap"]
-    if not side:
+    ap = end = line[f"{side}ap"]
+    if not side and not pd.isna(line["ap_low"]):
         end = line["ap_high"]
-        axis.hlines(y, line["ap_low"], end, color=colour, lw=2.5, alpha=0.55)
+        axis.hlines(y, line["ap_low"], end, color=colour, lw=2.5, alpha=alpha)
     axis.plot(ap, y, marker, color=colour, markersize=7, markeredgecolor="white")
     axis.annotate(
         f"{ap:.1f}{_gain(line, side)}",
@@ -111,7 +133,7 @@ def _draw_line(axis: Axes, line: dict[Any, Any], side: str) -> None:
     )
 
 
-def _gain(line: dict[Any, Any], side: str) -> str:
+def _gain(line: Record, side: str) -> str:
     gain = line[f"{side}gain"]
     if pd.isna(gain):
         return ""
@@ -119,10 +141,15 @@ def _gain(line: dict[Any, Any], side: str) -> str:
     return f"   ({gain:+z.1f})" if unsure else f"   {gain:+z.1f}"
 
 
-def _name_rows(axis: Axes, rows: pd.DataFrame) -> None:
-    several = rows["backbone"].nunique() > 1
-    axis.set_yticks(rows["y"], [_name(line, several) for line in rows.to_dict("records")])
-    for _, section in rows.groupby("table", sort=False):
+def _name_lines(axis: Axes, lines: pd.DataFrame) -> None:
+    several = lines["backbone"].nunique() > 1
+    names = []
+    for line in lines.to_dict("records"):
+        sets = f" ({line['labelled']})" if line["role"] == "upper bound" else ""
+        backbone = f"{line['backbone']}, " if several else ""
+        names.append(f"{training(line)}{sets}, {backbone}{line['iterations']:,}")
+    axis.set_yticks(lines["y"], names)
+    for _, section in lines.groupby("table", sort=False):
         axis.text(
             0,
             section["y"].max() + 0.6,
@@ -133,7 +160,67 @@ def _name_rows(axis: Axes, rows: pd.DataFrame) -> None:
         )
 
 
-def _name(line: dict[Any, Any], several: bool) -> str:
-    sets = f" ({line['labelled']})" if line["role"] == "upper bound" else ""
-    backbone = f"{line['backbone']}, " if several else ""
-    return f"{training(line)}{sets}, {backbone}{line['iterations']:,}"
+def _curves(table: pd.DataFrame) -> Figure:
+    name = table["table"].iloc[0]
+    ours, paper = list(_our_series(table)), list(_paper_series(table))
+    figure = Figure(figsize=(9.5 if paper else 5.5, 3.6), dpi=150, layout="constrained")
+    axes = figure.subplots(1, 2 if paper else 1, squeeze=False)[0]
+    for axis, whose, curves in zip(axes, ("ours", "paper"), (ours, paper), strict=False):
+        for series in curves:
+            _draw_curve(axis, series, UNIT.get(name, 1))
+        axis.set_title(whose, fontsize=10)
+        axis.set_xlabel(CURVES[name], fontsize=9)
+        axis.set_ylabel("AP", fontsize=9)
+        axis.grid(color=PALE)
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=8)
+    figure.suptitle(TITLES[name], fontsize=11, fontweight="bold")
+    return figure
+
+
+def _our_series(table: pd.DataFrame) -> Iterator[Series]:
+    for role, lines in table[table["role"] != "paper"].groupby("role", sort=False):
+        yield Series(str(role), *(lines[c].tolist() for c in ("x", "ap", "ap_low", "ap_high")))
+    distilled = table[table["control_gain"].notna()]
+    if "table2" not in set(table["table"]) and len(distilled):
+        level = (distilled["ap"] - distilled["control_gain"]).tolist()
+        yield Series("control", distilled["x"].tolist(), level)
+
+
+def _paper_series(table: pd.DataFrame) -> Iterator[Series]:
+    """Yield the paper's points of a figure, or else those that stand beside our rows."""
+    points = table[table["role"] == "paper"].assign(role="distilled")
+    points = points if len(points) else table[table["paper_ap"].notna()]
+    for role, lines in points.groupby("role", sort=False):
+        yield Series(str(role), lines["x"].tolist(), lines["paper_ap"].tolist())
+
+
+def _draw_curve(axis: Axes, series: Series, unit: float) -> None:
+    colour, marker = STYLES[series.role]
+    x = [value / unit for value in series.x]
+    axis.plot(x, series.ap, f"{marker}-", color=colour, lw=1.5, markersize=6,
+              markeredgecolor="white", label=series.role)  # fmt: skip
+    if series.low:
+        axis.vlines(x, series.low, series.high, color=colour, lw=2, alpha=0.4)
+
+
+def _bars(table: pd.DataFrame) -> Figure:
+    lines = table.iloc[::-1].to_dict("records")
+    figure = Figure(figsize=(9, 0.34 * len(lines) + 1.2), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    for y, line in enumerate(lines):
+        _draw_bar(axis, line, y, "", alpha=0.5)
+        if not pd.isna(line["paper_ap"]):
+            axis.text(1.0, y, f"  paper {line['paper_ap']:.1f}", va="center", fontsize=8,
+                      color=GREY, transform=axis.get_yaxis_transform())  # fmt: skip
+    views = table["test_views"].nunique() > 1
+    names = [f"{x['row']}, {x['test_views']} view(s)" if views else x["row"] for x in lines]
+    axis.set_yticks(range(len(lines)), names)
+    axis.set_ylim(-0.6, len(lines) - 0.4)
+    low, high = axis.get_xlim()
+    axis.set_xlim(low, high + 0.3 * (high - low))  # room for the numbers
+    axis.set_xlabel("AP; bar: 95 % interval over images; gain in brackets: not distinguishable")
+    _style(axis)
+    axis.set_title(TITLES[table["table"].iloc[0]], fontsize=11, fontweight="bold")
+    return figure

@@ -1,9 +1,10 @@
-"""A table for a person to read: Markdown for a page, fixed width for a terminal."""
+"""The table engine: values as a frame and CSV, cells as Markdown and as text for a terminal."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,169 +12,120 @@ import pandas as pd
 from datastill.report.multiple_testing import UNSURE
 
 WIDTH = 110  # columns of the terminal
-RIGHT = ("iterations", "seeds", "AP50", "AP75", "APS", "APM", "APL", "paper AP", "paper gain")
+LEGEND = f"~ {UNSURE} from no gain"
+WORDS = {
+    "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone", "over",
+    "gain_verdict", "control", "control_gain_verdict", "rows",
+}  # fmt: skip
+COUNTS = {"iterations", "round", "seed", "seeds", "test_views"}  # all other columns are numbers
 
-Line = Mapping[Any, Any]  # one line of a table, by column
-Cells = dict[str, str]  # one line, by heading
-
-
-def to_markdown(table: pd.DataFrame) -> str:
-    """Return one Markdown table per section, with a title and the share of the gap closed.
-
-    Columns without a value in the whole table, such as the paper's for other data, are left out.
-    """
-    return "\n\n".join(_markdown(table, part) for part in _sections(table)) + "\n"
+Record = Mapping[Any, Any]  # one line of a frame, by column
 
 
-def to_text(table: pd.DataFrame) -> str:
-    """Return the table for a terminal; a gain followed by ~ is not distinguishable from none."""
-    parts = [_text(table, part) for part in _sections(table)]
-    unsure = (table[["gain_verdict", "control_gain_verdict"]] == UNSURE).to_numpy().any()
-    return "\n\n".join([*parts, *([f"~ {UNSURE} from no gain"] if unsure else [])]) + "\n"
+@dataclass(frozen=True)
+class Column:
+    """A column for people: its heading, what it shows of a line, and for which tables."""
+
+    heading: str
+    cell: Callable[[Record], str]
+    right: bool = False
+    applies: Callable[[pd.DataFrame], bool] = lambda _: True
 
 
-def title(section: pd.DataFrame) -> str:
-    """Return what a section compares, such as "1a: co-35 labelled, co-80 unlabelled"."""
-    distilled = section[section["role"] == "distilled"].iloc[0]
-    return (
-        f"{distilled['table']}: {distilled['labelled']} labelled, "
-        f"{distilled['unlabelled']} unlabelled"
-    )
+def frame(lines: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the lines as a frame of these columns; what a line lacks is NaN."""
+    types = {name: "Int64" if name in COUNTS else "float" for name in columns if name not in WORDS}
+    return pd.DataFrame(lines, columns=list(columns)).astype(types)
 
 
-def training(line: Line) -> str:
-    """Return the role of a line, and the round of a student's student."""
-    return f"{line['role']}, round {line['round']}" if line.get("round", 1) > 1 else line["role"]
+def to_csv(table: pd.DataFrame) -> str:
+    """Return the table as CSV, numbers with two decimals and p-values with four."""
+    names = table.select_dtypes("float").columns
+    rounded = table.assign(**{name: table[name].round(2) + 0.0 for name in names})  # no -0.00
+    for name in names[names.str.endswith("_p")]:
+        rounded[name] = table[name].map("{:.4f}".format, na_action="ignore")
+    return rounded.to_csv(index=False, float_format="%.2f", lineterminator="\n")
 
 
-def _sections(table: pd.DataFrame) -> list[pd.DataFrame]:
-    return [part for _, part in table.groupby("table", sort=False)]
+def shown(columns: Sequence[Column], table: pd.DataFrame) -> list[Column]:
+    """Return the columns that apply to `table` and have anything to show in it."""
+    lines = table.to_dict("records")
+    return [c for c in columns if c.applies(table) and any(map(c.cell, lines))]
 
 
-def _markdown(table: pd.DataFrame, section: pd.DataFrame) -> str:
-    several = table["seeds"].max() > 1
-    lines = [_page_cells(line, several) for line in section.to_dict("records")]
-    names = [name for name in lines[0] if _is_told(name, table)]
-    rows = [names, ["---:" if name in RIGHT else "---" for name in names]]
-    rows += [[line[name] for name in names] for line in lines]
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return "\n\n".join([f"**{title(section)}**", body, *_gap_sentences(section)])
+def markdown_grid(columns: Sequence[Column], table: pd.DataFrame) -> str:
+    """Return the cells as a Markdown table."""
+    heading, *lines = _cells(columns, table)
+    rule = ["---:" if column.right else "---" for column in columns]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heading, rule, *lines])
 
 
-def _page_cells(line: Line, several: bool) -> Cells:
-    ap = "AP [95 %] ± sd of seeds" if several else "AP [95 %]"
-    return {
-        "training": training(line),
-        "labelled": line["labelled"],
-        "unlabelled": line["unlabelled"] if _has(line, "unlabelled") else "",
-        "backbone": line["backbone"],
-        "iterations": f"{line['iterations']:,}",
-        "seeds": str(line["seeds"]),
-        ap: _ap(line),
-        "AP50": _number(line, "ap50"),
-        "AP75": _number(line, "ap75"),
-        "APS": _number(line, "ap_small"),
-        "APM": _number(line, "ap_medium"),
-        "APL": _number(line, "ap_large"),
-        "gain [95 %]": told_gain(line, "gain", f" {UNSURE}"),
-        "over control": told_gain(line, "control_gain", f" {UNSURE}"),
-        "paper AP": _number(line, "paper_ap"),
-        "paper gain": _number(line, "paper_gain", "+"),
-    }
-
-
-def _is_told(name: str, table: pd.DataFrame) -> bool:
-    sources = {
-        "over control": "control_gain",
-        "paper AP": "paper_ap",
-        "paper gain": "paper_gain",
-        "APS": "ap_small",
-        "APM": "ap_medium",
-        "APL": "ap_large",
-    }
-    if name == "backbone":
-        return table["backbone"].nunique() > 1
-    source = sources.get(name)
-    return source is None or (source in table and bool(table[source].notna().any()))
-
-
-def _gap_sentences(section: pd.DataFrame) -> list[str]:
-    closed = section[section["gap_closed"].notna()]
-    return [_gap_sentence(line, section) for line in closed.to_dict("records")]
-
-
-def _gap_sentence(line: Line, section: pd.DataFrame) -> str:
-    upper = section[section["role"] == "upper bound"]["labelled"].iloc[0]
-    several = (section["role"] == "distilled").sum() > 1
-    which = f" ({line['backbone']}, {line['iterations']:,} iterations)" if several else ""
-    paper = (
-        f"; the paper's {line['paper_gap_closed']:.0f} %" if _has(line, "paper_gap_closed") else ""
-    )
-    return (
-        f"Of the gap between {line['labelled']} and {upper}, all of it labelled, "
-        f"distillation{which} closes {line['gap_closed']:.0f} %{paper}."
-    )
-
-
-def _text(table: pd.DataFrame, section: pd.DataFrame) -> str:
-    head = textwrap.wrap(title(section), WIDTH)
-    parts = [part for _, part in section.groupby("backbone", sort=False)]
-    for part in parts:
-        lines = [_screen_cells(line) for line in part.to_dict("records")]
-        names = [name for name in lines[0] if any(line[name] for line in lines)]
-        head += [part["backbone"].iloc[0]] if table["backbone"].nunique() > 1 else []
-        head += aligned([names, *([line[name] for name in names] for line in lines)])
-    return "\n".join(
-        [*head, *(w for s in _gap_sentences(section) for w in textwrap.wrap(s, WIDTH))]
-    )
-
-
-def _screen_cells(line: Line) -> Cells:
-    return {
-        "training": training(line),
-        "iter.": _short(line["iterations"]),
-        "seeds": str(line["seeds"]),
-        "AP [95 %]": _ap(line),
-        "gain [95 %]": told_gain(line, "gain", " ~"),
-        "over control": told_gain(line, "control_gain", " ~"),
-        "paper (gain)": _paper(line),
-    }
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines of a terminal, their columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def text_grid(columns: Sequence[Column], table: pd.DataFrame) -> list[str]:
+    """Return the cells as lines of a terminal, their columns below each other."""
+    grid = [[cell.replace(UNSURE, "~") for cell in cells] for cells in _cells(columns, table)]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for cells in grid
     ]
 
 
-def _short(iterations: int) -> str:
-    return f"{iterations // 1000}k" if iterations % 1000 == 0 else str(iterations)
+def legend(table: pd.DataFrame) -> list[str]:
+    """Return what ~ means, where the text of `table` has one."""
+    verdicts = table[["gain_verdict", "control_gain_verdict"]]
+    return [LEGEND] if (verdicts == UNSURE).to_numpy().any() else []
 
 
-def _has(line: Line, name: str) -> bool:
+def wrapped(sentences: Sequence[str]) -> list[str]:
+    """Return the sentences as lines that fit the terminal."""
+    return [line for sentence in sentences for line in textwrap.wrap(sentence, WIDTH)]
+
+
+def _cells(columns: Sequence[Column], table: pd.DataFrame) -> list[list[str]]:
+    lines = table.to_dict("records")
+    return [[c.heading for c in columns], *([c.cell(line) for c in columns] for line in lines)]
+
+
+def several(name: str) -> Callable[[pd.DataFrame], bool]:
+    """Return whether a table has different values of `name`."""
+    return lambda table: bool(table[name].nunique() > 1)
+
+
+def several_seeds(table: pd.DataFrame) -> bool:
+    """Return whether a line of the table is the mean over seeds."""
+    return bool((table["seeds"] > 1).any())
+
+
+def has(line: Record, name: str) -> bool:
+    """Return whether the line has a value of `name`."""
     return name in line and not pd.isna(line[name])
 
 
-def _number(line: Line, name: str, sign: str = "") -> str:
-    return f"{line[name]:{sign}z.1f}" if _has(line, name) else ""
+def word(name: str) -> Callable[[Record], str]:
+    """Return a cell with the value of `name`."""
+    return lambda line: str(line[name]) if has(line, name) else ""
 
 
-def _ap(line: Line) -> str:
-    spread = f" ± {line['ap_sd']:.1f}" if _has(line, "ap_sd") else ""
-    return f"{line['ap']:.1f} [{line['ap_low']:.1f}, {line['ap_high']:.1f}]{spread}"
+def number(name: str, form: str = "z.1f") -> Callable[[Record], str]:
+    """Return a cell with the number `name` in a format."""
+    return lambda line: f"{line[name]:{form}}" if has(line, name) else ""
 
 
-def _paper(line: Line) -> str:
-    gain = f" ({_number(line, 'paper_gain', '+')})" if _has(line, "paper_gain") else ""
-    return _number(line, "paper_ap") + gain
+def gain_cell(name: str) -> Callable[[Record], str]:
+    """Return a cell with a gain, its interval and whether it is not distinguishable from none."""
+
+    def cell(line: Record) -> str:
+        if not has(line, name):
+            return ""
+        low, high = line[f"{name}_low"], line[f"{name}_high"]
+        unsure = f" {UNSURE}" if line[f"{name}_verdict"] == UNSURE else ""
+        return f"{line[name]:+z.1f} [{low:z.1f}, {high:z.1f}]{unsure}"
+
+    return cell
 
 
-def told_gain(line: Line, name: str, unsure: str) -> str:
-    """Return a gain and its interval, with `unsure` behind it where chance may be all it is."""
-    if not _has(line, name):
-        return ""
-    told = f"{line[name]:+z.1f} [{line[f'{name}_low']:z.1f}, {line[f'{name}_high']:z.1f}]"
-    return told + (unsure if line[f"{name}_verdict"] == UNSURE else "")
+def ap_cell(line: Record) -> str:
+    """Return a cell with AP, its interval and the standard deviation between seeds."""
+    between = f" [{line['ap_low']:.1f}, {line['ap_high']:.1f}]" if has(line, "ap_low") else ""
+    sd = f" ± {line['ap_sd']:.1f}" if has(line, "ap_sd") else ""
+    return f"{line['ap']:.1f}{between}{sd}"

@@ -1,42 +1,54 @@
-"""How far would other seeds move a result? What the validation images alone cannot tell."""
+"""The variance between seeds, which intervals over the validation images do not hold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import variance
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+# Two runs differ by chance with √2 times the sd of one; beyond 3 of these it is seldom chance.
+FACTOR = 3 * math.sqrt(2)
+MIN_TOLERANCE = 0.01  # metrics have two decimals
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class Chance:
-    """The standard deviation between the seeds of a training, pooled over trainings.
+class SeedVariance:
+    """The standard deviation of a metric between seeds, pooled over training runs, in its units.
 
-    degrees  of freedom: how many results it rests on, less one for every training; 0 if unknown
+    degrees  of freedom: how many results it rests on, less one per training run; 0 if unknown
+    seeds    of each training run that has several, how many
     """
 
-    deviation: float
+    sd: float
     degrees: int
+    seeds: Mapping[Any, int]
+
+    @property
+    def tolerance(self) -> float:
+        """How far two runs may differ before it is more than chance, with two decimals."""
+        return max(MIN_TOLERANCE, round(FACTOR * self.sd, 2))
 
     def of_difference(self, before: int, after: int, draws: int) -> NDArray[np.float64]:
-        """Return how far it moves the difference of two means over so many seeds, (draws,).
+        """Draw what other seeds would add to the difference of means over so many, (draws,).
 
-        Student's t, for the deviation is itself an estimate; nothing where it is unknown.
+        Student's t, for the sd is itself an estimate; zeros where it is unknown.
         """
         if not self.degrees:
             return np.zeros(draws)
-        scale = self.deviation * math.sqrt(1 / before + 1 / after)
+        scale = self.sd * math.sqrt(1 / before + 1 / after)
         return scale * np.random.default_rng(_SEED).standard_t(self.degrees, draws)
 
 
-def chance(trainings: Iterable[Sequence[float]]) -> Chance:
-    """Return the chance of training by the values that the seeds of each training reached."""
-    several = [values for values in trainings if len(values) > 1]
-    degrees = sum(len(values) - 1 for values in several)
-    squares = sum((len(values) - 1) * variance(values) for values in several)
-    return Chance(math.sqrt(squares / degrees) if degrees else math.nan, degrees)
+def seed_variance(values: Mapping[Any, Sequence[float]]) -> SeedVariance:
+    """Return the variance between the `values` that the seeds of each training run reached."""
+    several = {training: seeds for training, seeds in values.items() if len(seeds) > 1}
+    degrees = sum(len(seeds) - 1 for seeds in several.values())
+    squares = sum((len(seeds) - 1) * variance(seeds) for seeds in several.values())
+    counts = {training: len(seeds) for training, seeds in several.items()}
+    return SeedVariance(math.sqrt(squares / degrees) if degrees else math.nan, degrees, counts)

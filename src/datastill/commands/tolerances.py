@@ -1,0 +1,74 @@
+"""Tolerances of `accept` and `check --against`, from the seeds of a profile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from datastill.errors import DataError
+from datastill.project.profile import DEFAULT_PROFILE, Profile, open_profile, params_path
+from datastill.report.grouping import TrainedRow, Training, group_by_seed
+from datastill.report.seed_variance import SeedVariance, seed_variance
+from datastill.stages.tables import ensembles, read_metrics
+
+
+def seed_profile(profile: Profile, name: str | None) -> Profile:
+    """Return the profile `name`, or else the one whose seeds set the tolerances of `profile`.
+
+    That is the profile itself where its rows have several seeds, or the one that `run --seeds` made
+    of it; for the miniature, `seeds`. Raises DataError where there is none.
+    """
+    if name:
+        return open_profile(name)
+    params = profile.params
+    if any(len(rows) > 1 for rows in _trainings(profile).values()):
+        return profile
+    made = [f"{params.profile}-seeds"]
+    for other in ["seeds", *made] if params.profile == DEFAULT_PROFILE else made:
+        if params_path(other).is_file():
+            return open_profile(other)
+    raise DataError(
+        f"{params.params_file}: no training run has two seeds, so how far chance moves it is "
+        f"unknown; run `datastill run {params.profile} --seeds 0,1,2`, or name with --spread a "
+        "profile that has rows which differ only in their seeds"
+    )
+
+
+def variance_of(profile: Profile, metric: str) -> SeedVariance:
+    """Return the variance of `metric` between rows of a profile that differ only in their seeds.
+
+    Raises DataError where no training run has two seeds with that metric, or a row was not
+    evaluated.
+    """
+    values = {}
+    for training, rows in _trainings(profile).items():
+        metrics = {row.row: read_metrics(profile, row.row) for row in rows}
+        values[training] = [
+            number(measured, row, metric)
+            for row, measured in metrics.items()
+            if measured.get(metric) is not None
+        ]
+    variance = seed_variance(values)
+    if not variance.degrees:
+        raise DataError(
+            f"{profile.results}: no training run has two seeds with {metric}, so how far chance "
+            "moves it is unknown; name with --spread a profile that has"
+        )
+    return variance
+
+
+def number(metrics: Mapping[str, Any], row: str, metric: str) -> float:
+    """Return a metric of `row`; raises DataError where it is not a finite number."""
+    value = metrics.get(metric)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(f"row {row}: expected a number for {metric}, found {value!r}")
+    return float(value)
+
+
+def _trainings(profile: Profile) -> dict[Training, list[TrainedRow]]:
+    rows = [
+        TrainedRow(row=row, **spec.model_dump(exclude_none=True))
+        for row, spec in profile.params.rows().items()
+    ]
+    return group_by_seed(rows, ensembles(profile))

@@ -1,0 +1,174 @@
+"""What people see of each table: its columns, titles and sentences, in Markdown and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from datastill.report.render import (
+    Column,
+    Record,
+    ap_cell,
+    gain_cell,
+    has,
+    legend,
+    markdown_grid,
+    number,
+    several,
+    several_seeds,
+    shown,
+    text_grid,
+    word,
+    wrapped,
+)
+
+TITLES = {
+    "table2": "Table 2: how long to train",
+    "table3": "Table 3: all views at test time, too",
+    "figure5": "Figure 5: how many unlabelled images (minibatches 1 : fraction, longer by as much)",
+    "figure6": "Figure 6: how good a teacher",
+    "beyond": "Beyond the paper: what helps?",
+}
+XS = {"figure5": "fraction", "figure6": "teacher AP"}  # what the column `x` holds
+NOTE = (
+    "Intervals (95 %) are over the images of val, gains paired over them; {seeds}. A gain "
+    "is called distinguishable where its bootstrap p-value, corrected for all of this table "
+    "(Holm), is below 0.05."
+)
+ONE = "one seed a row, so they say nothing of what another seed would give"
+SEVERAL = (
+    "where there are several seeds, ± is their standard deviation and gains hold what others "
+    "would give"
+)
+CONTROL = " Control: the same labels for as many iterations, without generated annotations."
+
+
+def training(line: Record) -> str:
+    """Return the role of a line, and the round of a student's student."""
+    return f"{line['role']}, round {line['round']}" if line.get("round", 1) > 1 else line["role"]
+
+
+def _thousands(line: Record) -> str:
+    iterations = line["iterations"]
+    return f"{iterations // 1000}k" if iterations % 1000 == 0 else str(iterations)
+
+
+def _paper(line: Record) -> str:
+    gain = f" ({line['paper_gain']:+z.1f})" if has(line, "paper_gain") else ""
+    return number("paper_ap")(line) + gain
+
+
+TRAINING = Column("training", training)
+SEEDS = Column("seeds", word("seeds"), right=True)
+AP = Column("AP [95 %]", ap_cell)
+GAIN = Column("gain [95 %]", gain_cell("gain"))
+OVER_CONTROL = Column("over control", gain_cell("control_gain"))
+SIZES = {"AP50": "ap50", "AP75": "ap75", "APS": "ap_small", "APM": "ap_medium", "APL": "ap_large"}
+
+PAGE = (
+    TRAINING,
+    Column("labelled", word("labelled")),
+    Column("unlabelled", word("unlabelled")),
+    Column("backbone", word("backbone"), applies=several("backbone")),
+    Column("iterations", number("iterations", ","), right=True),
+    SEEDS,
+    Column("AP [95 %]", ap_cell, applies=lambda table: not several_seeds(table)),
+    Column("AP [95 %] ± sd of seeds", ap_cell, applies=several_seeds),
+    *(Column(heading, number(name), right=True) for heading, name in SIZES.items()),
+    GAIN,
+    OVER_CONTROL,
+    Column("paper AP", number("paper_ap"), right=True),
+    Column("paper gain", number("paper_gain", "+z.1f"), right=True),
+)
+TERMINAL = (
+    TRAINING, Column("iter.", _thousands), SEEDS, AP, GAIN, OVER_CONTROL,
+    Column("paper (gain)", _paper),
+)  # fmt: skip
+ABLATION_PAGE = (
+    Column("row", word("row")),
+    Column("ablation", word("ablation")),
+    Column("iterations", number("iterations", ",")),
+    Column("test views", word("test_views"), applies=several("test_views")),
+    Column(XS["figure5"], number("x", "g"), applies=lambda table: "figure5" in set(table["table"])),
+    Column(XS["figure6"], number("x"), applies=lambda table: "figure6" in set(table["table"])),
+    Column("seeds", word("seeds"), applies=several_seeds),
+    AP,
+    Column("AP50", number("ap50")),
+    Column("AP75", number("ap75")),
+    Column("over", word("over")),
+    GAIN,
+    Column("over control [95 %]", gain_cell("control_gain")),
+    Column("paper AP", number("paper_ap")),
+    Column("paper gain", number("paper_gain", "+z.1f")),
+)
+ABLATION_TERMINAL = [column for column in ABLATION_PAGE if column.heading not in ("AP50", "AP75")]
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """Return a table for a page: its titles, columns with values, and sentences."""
+    page = shown(PAGE, table)
+    parts = [*_ablation_parts(table)] if "row" in table else [
+        part
+        for _, section in table.groupby("table", sort=False)
+        for part in (f"**{title(section)}**", markdown_grid(page, section), *gaps(section))
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def to_text(table: pd.DataFrame) -> str:
+    """Return the table for a terminal; a gain followed by ~ is not distinguishable from none."""
+    if "row" in table:
+        ours = table[table["role"] != "paper"]
+        grid = text_grid(shown(ABLATION_TERMINAL, ours), ours)
+        return "\n".join([TITLES[table["table"].iloc[0]], *grid, *legend(table)]) + "\n"
+    name_backbones = several("backbone")(table)
+    sections = [section for _, section in table.groupby("table", sort=False)]
+    parts = ["\n".join(_lines(section, name_backbones)) for section in sections]
+    return "\n\n".join([*parts, *legend(table)]) + "\n"
+
+
+def _lines(section: pd.DataFrame, name_backbones: bool) -> Iterator[str]:
+    yield from wrapped([title(section)])
+    for backbone, part in section.groupby("backbone", sort=False):
+        yield from [str(backbone)] if name_backbones else []
+        yield from text_grid(shown(TERMINAL, part), part)
+    yield from wrapped(gaps(section))
+
+
+def title(section: pd.DataFrame) -> str:
+    """Return what a section compares, such as "1a: co-35 labelled, co-80 unlabelled"."""
+    line = section[section["role"] == "distilled"].iloc[0]
+    return f"{line['table']}: {line['labelled']} labelled, {line['unlabelled']} unlabelled"
+
+
+def gaps(section: pd.DataFrame) -> list[str]:
+    """Return a sentence per distilled line on the share of the gap that it closes."""
+    students = (section["role"] == "distilled").sum()
+    sentences = []
+    for line in section[section["gap_closed"].notna()].to_dict("records"):
+        upper = section[section["role"] == "upper bound"]["labelled"].iloc[0]
+        which = f" ({line['backbone']}, {line['iterations']:,} iterations)" if students > 1 else ""
+        closed = number("paper_gap_closed", ".0f")(line)
+        paper = f"; the paper's {closed} %" if closed else ""
+        sentences.append(
+            f"Of the gap between {line['labelled']} and {upper}, all of it labelled, "
+            f"distillation{which} closes {line['gap_closed']:.0f} %{paper}."
+        )
+    return sentences
+
+
+def _ablation_parts(table: pd.DataFrame) -> Iterator[str]:
+    """Yield the title, the figure where it is one, the columns and how to read them."""
+    name, ours = table["table"].iloc[0], table[table["role"] != "paper"]
+    points = table[table["role"] == "paper"]
+    yield f"**{TITLES[name]}**"
+    if name in XS:
+        yield f"![{TITLES[name]}]({name}.png)"
+    yield markdown_grid(shown(ABLATION_PAGE, ours), ours)
+    if len(points):
+        pairs = zip(points["x"], points["paper_ap"], strict=True)
+        listed = ", ".join(f"{x:g}: {ap:.1f}" for x, ap in pairs)
+        yield f"The paper's AP by {XS[name]}: {listed}."
+    note = NOTE.format(seeds=SEVERAL if several_seeds(ours) else ONE)
+    yield note + (CONTROL if table["control"].notna().any() else "")
