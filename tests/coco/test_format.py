@@ -46,9 +46,9 @@ def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
     ("content", "place"),
     [
         (None, "no such file"),
-        (b"", "text that is none"),
+        (b"", "other text"),
         (b'{"images": [,', "line 1 column 13"),
-        (b'{"images"\xff', "text that is none"),
+        (b'{"images"\xff', "other text"),
         (b"[]", "no list of images, annotations, categories"),
         (b'"images annotations categories"', "no list of images, annotations, categories"),
         (b'{"images": [], "categories": []}', "found no list of annotations"),

@@ -35,5 +35,5 @@ def test_keypoints_are_looked_for_on_the_category_that_has_them():
 
 @pytest.mark.parametrize("task", ["keypoints", "boxes"])
 def test_nothing_to_look_for_is_an_error(task):
-    with pytest.raises(DataError, match=rf"categories to look for \({task}\), found none"):
+    with pytest.raises(DataError, match=rf"categories for the task {task}, found none"):
         build_metadata(Coco([], [], []), task)

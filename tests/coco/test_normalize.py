@@ -275,11 +275,11 @@ def test_a_published_file_is_read_as_it_is(tmp_path, coco, person):
         (None, "no such file"),
         (b"", "found other text"),
         (b'{"images"\xff', "found other text"),
-        (b"[]", "expected a list of images"),
-        (b'{"images": [], "categories": {}}', "expected a list of categories"),
-        (b'{"images": [1], "categories": []}', "expected a list of images that all have an id"),
-        (b'{"images": [{}], "categories": []}', "expected a list of images that all have an id"),
-        (b'{"images": [], "annotations": null, "categories": []}', "a list of annotations"),
+        (b"[]", "no list of images"),
+        (b'{"images": [], "categories": {}}', "no list of categories"),
+        (b'{"images": [1], "categories": []}', "expected an id in all images"),
+        (b'{"images": [{}], "categories": []}', "expected an id in all images"),
+        (b'{"images": [], "annotations": null, "categories": []}', "no list of annotations"),
     ],
 )
 def test_a_published_file_that_is_no_coco_is_named(tmp_path, content, message):

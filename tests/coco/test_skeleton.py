@@ -67,7 +67,7 @@ def test_several_categories_with_keypoints_are_refused_with_what_to_do():
     [
         ({"keypoints": "wrist"}, "keypoints as a list of names, found 'wrist'"),
         ({"keypoints": ["a", 3]}, "keypoints as a list of names"),
-        ({"keypoints": ["a", "b", "a"]}, "'a' is named more than once"),
+        ({"keypoints": ["a", "b", "a"]}, "'a' is named twice"),
         ({"keypoints": ["left_thumb"]}, "'left_thumb' has no mirror partner.*flip_pairs"),
         ({"flip_pairs": [["wrist", "elbow"]]}, r"pairs of keypoints of .*found \['wrist', 'elb"),
         ({"flip_pairs": ["wrist"]}, "flip_pairs: expected pairs of keypoints"),

@@ -6,7 +6,7 @@ from PIL import Image
 from datastill.coco.format import PERSON, Coco
 from datastill.images.leaks import Leak, find_leaks
 from datastill.images.manifest import examine
-from datastill.synthetic.keypoint_scenes import draw
+from datastill.synthetic.keypoint_scenes import draw_people
 
 
 def listing(**names):
@@ -19,7 +19,7 @@ def listing(**names):
 
 
 def drawn(number):
-    return draw("leaks", number, 3, "everyday", (160, 120)).image
+    return draw_people("leaks", number, 3, "everyday", (160, 120)).image
 
 
 @pytest.fixture

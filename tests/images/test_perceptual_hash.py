@@ -7,7 +7,7 @@ from places import REAL
 from datastill.errors import DataError
 from datastill.images.perceptual_hash import SAME, near_duplicates, repeats
 from datastill.images.perceptual_hash import perceptual_hash as hash_of
-from datastill.synthetic.keypoint_scenes import draw
+from datastill.synthetic.keypoint_scenes import draw_people
 
 NOTHING = "0" * 32
 COUNT = 40
@@ -67,7 +67,7 @@ def read(path):
 def pictures(request):
     if request.param == "real":
         return [read(path) for path in real_folder("people-256/val")[:COUNT]]
-    return [draw("a set", i, 3, "everyday", (320, 240)).image for i in range(COUNT)]
+    return [draw_people("a set", i, 3, "everyday", (320, 240)).image for i in range(COUNT)]
 
 
 def test_an_image_has_the_same_32_digits_every_time(pictures):
@@ -110,7 +110,7 @@ def test_a_picture_turned_upside_down_is_another_one(pictures):
 @pytest.mark.parametrize("style", ["everyday", "sport"])
 def test_different_drawn_pictures_stay_far_apart(style):
     clip = 12  # frames, of which a set takes one
-    drawn = [draw("many", clip * i, 5, style, (192, 144)).image for i in range(100)]
+    drawn = [draw_people("many", clip * i, 5, style, (192, 144)).image for i in range(100)]
     hashes = [hash_of(pixels) for pixels in drawn]
     assert [*near_duplicates(hashes[:50], hashes[50:], SAME + 6)] == []
     assert NOTHING not in hashes
@@ -220,7 +220,7 @@ def test_a_repeat_names_the_first_kept_image_that_it_resembles(seed):
 
 
 def test_a_slow_pan_is_thinned_and_not_lost():
-    scene = draw("a pan", 1, 3, "everyday", (640, 240)).image
+    scene = draw_people("a pan", 1, 3, "everyday", (640, 240)).image
     frames = [hash_of(scene[:, 2 * i : 2 * i + 320]) for i in range(160)]
     steps = [
         bits for i in range(159) for _, _, bits in near_duplicates([frames[i]], [frames[i + 1]])

@@ -1,19 +1,20 @@
-"""COCO JSON: the one contract between stages, read, checked and written in one place."""
+"""COCO JSON, the contract between the stages: content, reader and writer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from datastill.errors import DataError
-from datastill.io import atomic, write_text
+from datastill.io import atomic
 
 Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
-Task = Literal["keypoints", "boxes"]  # what of the annotations is learned and looked for
+Task = Literal["keypoints", "boxes"]  # what is learned of the annotations
+_BATCH = 1000  # records serialized together: one by one takes longer
 
 PERSON_KEYPOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -41,7 +42,7 @@ class Coco:
     images       {"id", "file_name", "width", "height"}
     annotations  {"id", "image_id", "category_id", "bbox" (x, y, width, height), "area", "iscrowd"},
                  of a category with keypoints "keypoints" (x, y, v)*k, "num_keypoints"; generated
-                 ones also carry "score"
+                 ones also "score"
     categories   {"id", "name"(, "keypoints", "skeleton")}
     """
 
@@ -57,42 +58,43 @@ class Coco:
         return groups
 
     def keypoint_names(self) -> tuple[str, ...]:
-        """Return the keypoint names of the first category that has any, () when none has."""
-        named = (c["keypoints"] for c in self.categories if c.get("keypoints"))
-        return tuple(next(named, ()))
+        """Return the keypoint names of the first category that has any, () where none has."""
+        return next((tuple(c["keypoints"]) for c in self.categories if c.get("keypoints")), ())
 
 
 def read_coco(path: Path) -> Coco:
-    """Read the COCO JSON file `path`.
+    """Read COCO JSON that datastill wrote.
 
-    Raises DataError, naming the file and the place, where it is absent, no JSON, lacks a section
-    or an annotation points to an image that it does not list.
+    Raises DataError, naming the file, where it is absent or not JSON, lacks a section, or an
+    annotation refers to an image that it does not list.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        coco = parse_coco(path, json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; the data stage writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected COCO JSON, found text that is none: {error}") from None
-    sections = content if isinstance(content, dict) else {}
-    names = ("images", "annotations", "categories")
-    missing = [name for name in names if not isinstance(sections.get(name), list)]
-    if missing:
-        raise DataError(f"{path}: expected COCO JSON, found no list of {', '.join(missing)}")
-    coco = Coco(*(sections[name] for name in names))
-    for name in names:
-        if any(not isinstance(record, dict) or "id" not in record for record in sections[name]):
-            raise DataError(f"{path}: expected an id in all {name}, found some without")
+    except ValueError as error:
+        raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
     known = {image["id"] for image in coco.images}
-    lost = [a["id"] for a in coco.annotations if a.get("image_id") not in known]
-    if lost:
+    if lost := [a["id"] for a in coco.annotations if a.get("image_id") not in known]:
         raise DataError(f"{path}: annotations {lost[:5]} name images that the file does not list")
     return coco
 
 
+def parse_coco(path: Path, content: Any) -> Coco:
+    """Return the JSON `content` of `path`; raises DataError where a section or an id is missing."""
+    sections = content if isinstance(content, dict) else {}
+    names = ("images", "annotations", "categories")
+    if missing := [name for name in names if not isinstance(sections.get(name), list)]:
+        raise DataError(f"{path}: expected COCO JSON, found no list of {', '.join(missing)}")
+    for name in names:
+        if not all(isinstance(record, dict) and "id" in record for record in sections[name]):
+            raise DataError(f"{path}: expected an id in all {name}, found some without")
+    return Coco(*(sections[name] for name in names))
+
+
 def write_coco(path: Path, coco: Coco) -> None:
-    """Write `coco` to `path`: whole or not at all, the same bytes for the same content."""
-    write_text(path, json.dumps(vars(coco), separators=(",", ":")))
+    """Write `coco` to `path` atomically: equal bytes for equal content."""
+    stream_coco(path, coco.images, coco.annotations, coco.categories)
 
 
 def stream_coco(
@@ -101,7 +103,7 @@ def stream_coco(
     annotations: Iterable[Record],
     categories: Sequence[Record],
 ) -> None:
-    """Write what `write_coco` would, a few annotations at a time: no more are held in memory."""
+    """Write what `write_coco` would, holding no more than a batch of annotations in memory."""
     with atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
         for head, records in (
             ('{"images":[', images),
@@ -109,16 +111,8 @@ def stream_coco(
             ('],"categories":[', categories),
         ):
             file.write(head)
-            for number, text in enumerate(_texts(records)):
-                file.write("," * (number > 0) + text)
+            remaining, comma = iter(records), ""
+            while batch := [*islice(remaining, _BATCH)]:
+                file.write(comma + json.dumps(batch, separators=(",", ":"))[1:-1])
+                comma = ","
         file.write("]}")
-
-
-_AT_ONCE = 1000  # records that become text together: one by one takes longer
-
-
-def _texts(records: Iterable[Record]) -> Iterator[str]:
-    """Yield `records` as they stand in a JSON list, some at a time."""
-    left = iter(records)
-    while some := list(islice(left, _AT_ONCE)):
-        yield json.dumps(some, separators=(",", ":"))[1:-1]

@@ -1,10 +1,9 @@
-"""What is wrong with a set's annotations, before anything learns from them?"""
+"""Faults of annotated sets that can be trained on all the same."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from datastill.coco.format import Coco, Record
 
@@ -13,42 +12,37 @@ _MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints pass the border 
 
 def lint(coco: Coco) -> list[str]:
     """Return a sentence per kind of fault, with how often it occurs and where first."""
+    return [*_repeated(coco), *_outside(coco)]
+
+
+def _repeated(coco: Coco) -> Iterator[str]:
+    for name, values in (
+        ("image ids", [image["id"] for image in coco.images]),
+        ("file names", [image["file_name"] for image in coco.images]),
+        ("annotation ids", [annotation["id"] for annotation in coco.annotations]),
+    ):
+        if repeated := [value for value, count in Counter(values).items() if count > 1]:
+            yield f"{len(repeated)} {name} are used more than once, such as {repeated[0]}"
+
+
+def _outside(coco: Coco) -> Iterator[str]:
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco.images}
-    return [
-        *_twice("image ids", [image["id"] for image in coco.images]),
-        *_twice("file names", [image["file_name"] for image in coco.images]),
-        *_twice("annotation ids", [annotation["id"] for annotation in coco.annotations]),
-        *_outside("boxes", [a for a in coco.annotations if _box_leaves(a, sizes[a["image_id"]])]),
-        *_outside(
-            "keypoints", [a for a in coco.annotations if _points_leave(a, sizes[a["image_id"]])]
-        ),
-    ]
+    for name, points in (("boxes", _corners), ("keypoints", _marked)):
+        if outside := [a for a in coco.annotations if _leave(points(a), sizes[a["image_id"]])]:
+            first = f"{outside[0]['id']} on image {outside[0]['image_id']}"
+            yield f"{len(outside)} annotations have {name} outside their image, such as {first}"
 
 
-def _twice(what: str, values: list[Any]) -> Iterator[str]:
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    if repeated:
-        yield f"{len(repeated)} {what} are used more than once, such as {repeated[0]}"
+def _leave(points: list[tuple[float, float]], size: tuple[int, int]) -> bool:
+    (width, height), low = size, -_MARGIN
+    return any(x < low or y < low or x > width + _MARGIN or y > height + _MARGIN for x, y in points)
 
 
-def _outside(what: str, annotations: list[Record]) -> Iterator[str]:
-    if annotations:
-        first = annotations[0]
-        yield (
-            f"{len(annotations)} annotations have {what} outside their image, such as "
-            f"{first['id']} on image {first['image_id']}"
-        )
-
-
-def _box_leaves(annotation: Record, size: tuple[int, int]) -> bool:
+def _corners(annotation: Record) -> list[tuple[float, float]]:
     x, y, width, height = annotation["bbox"]
-    return min(x, y) < -_MARGIN or x + width > size[0] + _MARGIN or y + height > size[1] + _MARGIN
+    return [(x, y), (x + width, y + height)]
 
 
-def _points_leave(annotation: Record, size: tuple[int, int]) -> bool:
-    if not annotation.get("num_keypoints"):
-        return False
-    points = annotation["keypoints"]
-    marked = [(x, y) for x, y, v in zip(*[iter(points)] * 3, strict=True) if v > 0]
-    xs, ys = zip(*marked, strict=True)
-    return min(*xs, *ys) < -_MARGIN or max(xs) > size[0] + _MARGIN or max(ys) > size[1] + _MARGIN
+def _marked(annotation: Record) -> list[tuple[float, float]]:
+    points = zip(*[iter(annotation.get("keypoints") or ())] * 3, strict=True)
+    return [(x, y) for x, y, v in points if v > 0]

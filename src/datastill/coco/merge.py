@@ -1,4 +1,4 @@
-"""Which labels are people's, once generated annotations were corrected in a labelling tool?"""
+"""Merge of human labels with generated annotations that were corrected in a labelling tool."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import numpy as np
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
 
-_SAME = 0.5  # pixels: tools round
-_OURS = ("id", "image_id", "category_id", "score")  # of an annotation: made anew here
+_TOLERANCE = 0.5  # pixels: tools round
+_RENEWED = ("id", "image_id", "category_id", "score")  # of an annotation
+
+# an image's file name, and whether the first file has it: its key, its file name when merged
+Naming = Callable[[str, bool], tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """An image on which two files with people's labels disagree; the later one is taken."""
+    """An image on which two files with human labels disagree; the later one is taken."""
 
     image: str
     earlier: str
@@ -28,12 +31,12 @@ class Conflict:
 
 @dataclass
 class Merged:
-    """The labels of all files together, and how they came together.
+    """The labels of all files and where they are from.
 
     images     by key: the record with its file name below the images' folder
-    labels     by key: people's annotations, with ids still to be made
-    sources    by key: the file they are of
-    untouched  by file: images whose annotations all still have a score, so nobody saw to them
+    labels     by key: human annotations, still without ids
+    sources    by key: the file that they are from
+    untouched  by file: the number of images left out because all annotations still have a score
     """
 
     categories: list[Record]
@@ -44,32 +47,41 @@ class Merged:
     untouched: dict[str, int] = field(default_factory=dict)
 
     def coco(self) -> Coco:
-        """Return one COCO content; images keep their ids where they are free."""
+        """Return one COCO content; images keep their ids where these are free."""
         images, annotations, numbers = [], [], count(1)
-        taken: set[int] = set()
-        free = (n for n in count(1) if n not in taken)
-        wanted = {image["id"] for image in self.images.values()}
+        used: set[int] = set()
+        reserved = {image["id"] for image in self.images.values()}
+        free = (n for n in count(1) if n not in reserved)
         for key, image in self.images.items():
-            number = image["id"]
-            if number in taken:
-                number = next(n for n in free if n not in wanted)
-            taken.add(number)
+            number = next(free) if image["id"] in used else image["id"]
+            used.add(number)
             images.append({**image, "id": number})
             for label in self.labels[key]:
                 annotations.append({"id": next(numbers), "image_id": number, **label})
         return Coco(images, annotations, self.categories)
 
-
-# an image's file name, and whether the first file says so: its key, its name in what is merged
-Naming = Callable[[str, bool], tuple[str, str]]
+    def add(self, key: str, image: Record, labels: list[Record], source: str) -> None:
+        """Take the `labels` of an image from the file `source`, in place of earlier ones."""
+        earlier = self.images.setdefault(key, image)
+        sizes = [(each.get("width"), each.get("height")) for each in (earlier, image)]
+        if sizes[0] != sizes[1]:
+            raise DataError(
+                f"{source}: {image['file_name']} is {sizes[1]}, in {self.sources[key]} it is "
+                f"{sizes[0]}: two images of one name? Say where they are with --images"
+            )
+        if key in self.labels and not _agree(self.labels[key], labels):
+            before = earlier["file_name"], self.sources[key], len(self.labels[key])
+            self.conflicts.append(Conflict(*before, source, len(labels)))
+        self.labels[key], self.sources[key] = labels, source
 
 
 def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
-    """Merge human labels, the first of `files` (name: content) with those that correct it or add.
+    """Merge human labels, the first of `files` (content by name), with those that correct or extend
+    them.
 
-    An image is a person's work if a file lists it, except where all its annotations still have a
-    `score`: those are generated and nobody saw to them, unless `scored` says that somebody did. An
-    image without annotations has nothing on it. Categories and keypoints go by their names in the
+    An image counts as labelled if a file lists it, unless all its annotations still have a `score`:
+    those are generated and untouched, except where `scored` says that they were reviewed. Without
+    annotations an image has no objects. Categories and keypoints are matched by their names in the
     first file. Raises DataError, naming the file, where these are unknown or an image is listed
     twice or with another size.
     """
@@ -77,66 +89,41 @@ def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
     merged = Merged(base.categories)
     for name, coco in files.items():
         translate = _translation(name, coco, base.categories)
-        grouped, seen = _by_image(name, coco), set[str]()
+        ids, keys = {image["id"] for image in coco.images}, set[str]()
+        if lost := [a["id"] for a in coco.annotations if a.get("image_id") not in ids]:
+            raise DataError(f"{name}: annotation {lost[0]} names an image it does not list")
+        grouped = coco.by_image()
         merged.untouched[name] = 0
         for image in coco.images:
             key, file_name = naming(image["file_name"], coco is base)
-            if key in seen:
+            if key in keys:
                 raise DataError(
                     f"{name}: expected every image once, found {file_name} twice; where folders "
                     "tell images apart, say which with --images"
                 )
-            seen.add(key)
+            keys.add(key)
             labels = grouped[image["id"]]
             if labels and not scored and all("score" in label for label in labels):
                 merged.untouched[name] += 1
-                continue
-            _take(merged, name, key, {**image, "file_name": file_name}, [*map(translate, labels)])
+            else:
+                renamed = {**image, "file_name": file_name}
+                merged.add(key, renamed, [*map(translate, labels)], name)
     return merged
 
 
-def _by_image(name: str, coco: Coco) -> dict[int, list[Record]]:
-    groups: dict[int, list[Record]] = {image["id"]: [] for image in coco.images}
-    for annotation in coco.annotations:
-        if annotation.get("image_id") not in groups:
-            raise DataError(
-                f"{name}: annotation {annotation['id']} names an image it does not list"
-            )
-        groups[annotation["image_id"]].append(annotation)
-    return groups
-
-
-def _take(merged: Merged, source: str, key: str, image: Record, labels: list[Record]) -> None:
-    known = merged.images.get(key)
-    if known is None:
-        merged.images[key] = image
-    else:
-        sizes = [(each.get("width"), each.get("height")) for each in (known, image)]
-        if sizes[0] != sizes[1]:
-            raise DataError(
-                f"{source}: {image['file_name']} is {sizes[1]}, in {merged.sources[key]} it is "
-                f"{sizes[0]}: two images of one name? Say where they are with --images"
-            )
-        if not _alike(merged.labels[key], labels):
-            before = merged.sources[key], len(merged.labels[key])
-            conflict = Conflict(known["file_name"], *before, source, len(labels))
-            merged.conflicts.append(conflict)
-    merged.labels[key], merged.sources[key] = labels, source
-
-
-def _alike(one: Sequence[Record], other: Sequence[Record]) -> bool:
-    """Return whether both say the same, up to order and rounding."""
-    left = [*map(_numbers, other)]
-    for mine in map(_numbers, one):
-        same = (i for i, theirs in enumerate(left) if _close(mine, theirs))
-        if (found := next(same, None)) is None:
+def _agree(labels: Sequence[Record], others: Sequence[Record]) -> bool:
+    """Return whether both label the same, up to order and rounding."""
+    unmatched = [*map(_numbers, others)]
+    for numbers in map(_numbers, labels):
+        match = next((i for i, other in enumerate(unmatched) if _close(numbers, other)), None)
+        if match is None:
             return False
-        del left[found]
-    return not left
+        del unmatched[match]
+    return not unmatched
 
 
-def _close(one: list[float], other: list[float]) -> bool:
-    return len(one) == len(other) and np.allclose(one, other, atol=_SAME, rtol=0)
+def _close(numbers: list[float], others: list[float]) -> bool:
+    return len(numbers) == len(others) and np.allclose(numbers, others, atol=_TOLERANCE, rtol=0)
 
 
 def _numbers(label: Record) -> list[float]:
@@ -144,37 +131,36 @@ def _numbers(label: Record) -> list[float]:
 
 
 def _translation(name: str, coco: Coco, categories: Sequence[Record]) -> Callable[[Record], Record]:
-    """Return what makes an annotation of `coco` one of the first file's `categories`."""
+    """Return the function that turns an annotation of `coco` into one of `categories`."""
     known = {category["name"]: category for category in categories}
-    theirs = {category["id"]: category for category in coco.categories}
+    given = {category["id"]: category for category in coco.categories}
     used = {annotation.get("category_id") for annotation in coco.annotations}
-    if lost := [theirs[i]["name"] for i in used if theirs[i]["name"] not in known]:
+    if unknown := [given[i]["name"] for i in used if given[i]["name"] not in known]:
         raise DataError(
             f"{name}: expected the categories of the first file ({', '.join(known)}), found "
-            f"{', '.join(lost)}; give them these names in the tool"
+            f"{', '.join(unknown)}; give them these names in the tool"
         )
-    orders = {i: _order(name, theirs[i], known[theirs[i]["name"]]) for i in used}
-    ids = {i: known[theirs[i]["name"]]["id"] for i in used}
+    targets = {i: known[given[i]["name"]] for i in used}
+    orders = {i: _keypoint_order(name, given[i], targets[i]) for i in used}
 
     def translate(label: Record) -> Record:
-        number = label["category_id"]
-        rest = {key: value for key, value in label.items() if key not in _OURS}
+        category = label["category_id"]
+        translated = {key: value for key, value in label.items() if key not in _RENEWED}
         points = label.get("keypoints")
-        if points and orders[number]:
-            triples = [points[3 * i : 3 * i + 3] for i in orders[number]]
-            rest["keypoints"] = [value for triple in triples for value in triple]
-        return {"category_id": ids[number], "iscrowd": 0, **rest}
+        if points and (order := orders[category]):
+            translated["keypoints"] = [v for i in order for v in points[3 * i : 3 * i + 3]]
+        return {"category_id": targets[category]["id"], "iscrowd": 0, **translated}
 
     return translate
 
 
-def _order(name: str, theirs: Record, ours: Record) -> list[int]:
-    """Return where our keypoints stand among theirs, [] where they are the same."""
-    given, wanted = theirs.get("keypoints") or [], ours.get("keypoints") or []
-    if not given or given == wanted:
+def _keypoint_order(name: str, given: Record, target: Record) -> list[int]:
+    """Return where the keypoints of `target` are in `given`, [] where the order is the same."""
+    names, wanted = given.get("keypoints") or [], target.get("keypoints") or []
+    if not names or names == wanted:
         return []
-    if sorted(given) != sorted(wanted):
+    if sorted(names) != sorted(wanted):
         raise DataError(
-            f"{name}: category {ours['name']!r}: expected the keypoints {wanted}, found {given}"
+            f"{name}: category {target['name']!r}: expected the keypoints {wanted}, found {names}"
         )
-    return [given.index(point) for point in wanted]
+    return [names.index(point) for point in wanted]

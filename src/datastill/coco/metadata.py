@@ -1,4 +1,4 @@
-"""What a detector looks for, and which label of its network is which category of the data."""
+"""Metadata: the categories and keypoints that a detector predicts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from datastill.errors import DataError
 
 @dataclass(frozen=True)
 class Metadata:
-    """The categories that are looked for and the keypoints of the one that has any.
+    """The categories that a detector predicts and the keypoints of the one that has any.
 
     categories  as in the data, by ascending id: label i of a network is the i-th, counted from 1
-    skeleton    without keypoints for boxes alone
+    skeleton    NO_SKELETON for boxes alone
     """
 
     categories: tuple[Record, ...]
@@ -31,7 +31,7 @@ class Metadata:
 
     @property
     def sigmas(self) -> tuple[float, ...] | None:
-        """Return OKS's, None for boxes."""
+        """Return those of OKS, None for boxes."""
         return self.skeleton.sigmas or None
 
     def labels(self) -> dict[int, int]:
@@ -40,24 +40,21 @@ class Metadata:
 
 
 def build_metadata(coco: Coco, task: Task) -> Metadata:
-    """Return what a detector trained on `coco` looks for.
-
-    Raises DataError where that is nothing.
-    """
-    known = sorted(coco.categories, key=lambda category: category["id"])
+    """Return what a detector trained on `coco` predicts; raises DataError where that is nothing."""
+    categories = sorted(coco.categories, key=lambda category: category["id"])
     if task == "keypoints":
-        only = keypoint_category(known)
-        known = [only] if only else []
-    if not known:
-        raise DataError(f"expected categories to look for ({task}), found none")
-    return Metadata(tuple(known), build_skeleton(known) if task == "keypoints" else NO_SKELETON)
+        category = keypoint_category(categories)
+        categories = [category] if category else []
+    if not categories:
+        raise DataError(f"expected categories for the task {task}, found none")
+    return card_metadata(categories, task == "keypoints")
 
 
 def card_metadata(categories: Sequence[Record], keypoints: bool) -> Metadata:
-    """Return what a model looks for by the `categories` in its card."""
+    """Return what a model with these `categories` in its card predicts."""
     return Metadata(tuple(categories), build_skeleton(categories) if keypoints else NO_SKELETON)
 
 
 def category_ids(labels: Tensor, ids: tuple[int, ...]) -> Tensor:
-    """Return the COCO ids (n,) of a network's `labels` (n,), of which `ids` lists all."""
+    """Return the COCO ids (n,) of a network's `labels` (n,); `ids` lists those of all labels."""
     return torch.tensor(ids, device=labels.device)[labels - 1]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pycocotools import mask as masks
 
-from datastill.coco.format import Coco, Record
+from datastill.coco.format import Coco, Record, parse_coco
 from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.coco.sniff import other_format, other_json
 from datastill.errors import DataError
@@ -25,7 +25,7 @@ def read_published(path: Path) -> Coco:
 
     Raises DataError, naming the file, where it is absent or not COCO JSON.
     """
-    return _as_coco(path, _read_json(path))
+    return _parse(path, _read_json(path))
 
 
 def read_labels(path: Path) -> Coco:
@@ -58,7 +58,7 @@ def read_foreign(path: Path) -> Coco:
     if other := other or other_json(content):
         wanted = "expected COCO JSON (images, annotations, categories)"
         raise DataError(f"{path}: {wanted}, found {other}; {_ADVICE}")
-    coco = _as_coco(path, content)
+    coco = _parse(path, content)
     names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
     for key, values in (("a name", names), ("an id", ids)):
         if not values or None in values or max(Counter(values).values()) > 1:
@@ -83,15 +83,9 @@ def _read_json(path: Path) -> Any:
         raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
 
 
-def _as_coco(path: Path, content: Any) -> Coco:
-    sections = {"annotations": [], **(content if isinstance(content, dict) else {})}
-    for name in ("images", "annotations", "categories"):
-        records = sections.get(name)
-        if not isinstance(records, list) or not all(
-            isinstance(record, dict) and "id" in record for record in records
-        ):
-            raise DataError(f"{path}: expected a list of {name} that all have an id, found none")
-    return Coco(sections["images"], sections["annotations"], sections["categories"])
+def _parse(path: Path, content: Any) -> Coco:
+    listed = {"annotations": [], **content} if isinstance(content, dict) else content
+    return parse_coco(path, listed)
 
 
 def learned_categories(coco: Coco, task: str) -> list[Record]:

@@ -1,4 +1,4 @@
-"""What a data file says of its keypoints: names, mirror partners, limbs and OKS's tolerances."""
+"""Skeleton of a category: names, mirror partners, limbs and OKS sigmas of its keypoints."""
 
 from __future__ import annotations
 
@@ -22,16 +22,21 @@ COCO_SIGMAS = tuple(
 CONSTANT_SIGMA = median(COCO_SIGMAS)
 
 
+_SIDES = re.compile("left|right", re.IGNORECASE)
+_INITIALS = re.compile("(?<![A-Za-z0-9])[LRlr](?![A-Za-z0-9])")  # L_Eye, hinge_r
+_OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+
 @dataclass(frozen=True)
 class Skeleton:
-    """The k keypoints of a category; k = 0 for plain detection.
+    """The k keypoints of a category; k = 0 for boxes alone.
 
-    names       (k,)
-    flip_indices (k,)  the keypoint that each becomes in a mirror image
-    left        those that are drawn as the left one of their pair
-    edges       limbs as 1-based pairs, as COCO writes them
-    sigmas      (k,)  OKS's
-    sigmas_from       given by the data file, COCO's own, or one constant for all
+    names         (k,)
+    flip_indices  (k,)  the keypoint that each becomes in a mirror image
+    left          those that are drawn as the left one of their pair
+    edges         limbs as 1-based pairs, as COCO writes them
+    sigmas        (k,)  OKS's
+    sigmas_from         given by the data file, COCO's own, or one constant for all
     """
 
     names: tuple[str, ...] = ()
@@ -45,7 +50,7 @@ class Skeleton:
         return len(self.names)
 
     def oks(self) -> dict[str, Any]:
-        """Return what OKS was computed with, for the record."""
+        """Return the parameters of OKS, for the record."""
         return {"sigmas": list(self.sigmas), "from": self.sigmas_from}
 
 
@@ -53,14 +58,13 @@ NO_SKELETON = Skeleton()
 
 
 def build_skeleton(categories: Sequence[Record]) -> Skeleton:
-    """Return the skeleton of the one category that has keypoints, an empty one where none has.
+    """Return the skeleton of the one category that has keypoints, NO_SKELETON where none has.
 
     Mirror partners are the category's `flip_pairs`, [[left, right], ...] by name, or else follow
-    from `left` and `right`, or a lone `l` and `r`, in the names. Sigmas are the category's
-    `sigmas`, or else COCO's where the names are COCO's, or else COCO's median for every keypoint:
-    COCO's k = 2 sigma tell how far several annotators of one image disagree, which a file with one
-    annotation of everything cannot tell, and how far keypoints spread over a body is no substitute
-    for it.
+    from the names (`infer_flip_indices`). Sigmas are the category's `sigmas`, or else COCO's where
+    the names are COCO's, or else COCO's median for every keypoint: sigma measures how far several
+    annotators of one image disagree, which a file with one annotation of each object cannot say,
+    and the spread of keypoints over a body is no substitute for it.
     Raises DataError, naming the category, where several have keypoints or one is malformed.
     """
     category = keypoint_category(categories)
@@ -91,27 +95,22 @@ def keypoint_category(categories: Sequence[Record]) -> Record | None:
 def _names(given: Any) -> tuple[str, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
         raise DataError(f"expected keypoints as a list of names, found {given!r}")
-    if twice := {name for name in given if given.count(name) > 1}:
-        raise DataError(f"keypoint {min(twice)!r} is named more than once; give each its own name")
+    if repeated := {name for name in given if given.count(name) > 1}:
+        raise DataError(f"keypoint {min(repeated)!r} is named twice; give each its own name")
     return tuple(given)
 
 
-_SIDES = re.compile("left|right", re.IGNORECASE)
-_INITIALS = re.compile("(?<![A-Za-z0-9])[LRlr](?![A-Za-z0-9])")  # L_Eye, hinge_r
-_OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
-
-
 def is_left(name: str) -> bool:
-    """Return whether the first side that a keypoint's `name` speaks of is the left one."""
+    """Return whether the first side in a keypoint's `name` is the left one."""
     side = _SIDES.search(name) or _INITIALS.search(name)
     return side is not None and side[0][0] in "lL"
 
 
 def infer_flip_indices(names: Sequence[str]) -> tuple[int, ...]:
-    """Return for every keypoint the one it becomes in a mirror, by the side in its name.
+    """Return for every keypoint the one it becomes in a mirror image, by the side in its name.
 
-    That is `left` or `right` in any case, or else `l` or `r` that stands alone (`L_Eye`) and has a
-    partner. Raises DataError where `left` or `right` has none.
+    The side is `left` or `right` in any case, or else an `l` or `r` that stands alone (`L_Eye`) and
+    has a partner. Raises DataError where `left` or `right` has none.
     """
     index = {name: i for i, name in enumerate(names)}
     flip_indices = []
@@ -126,7 +125,7 @@ def infer_flip_indices(names: Sequence[str]) -> tuple[int, ...]:
 
 
 def _opposite(side: re.Match[str]) -> str:
-    """Return the other side, written in the same case."""
+    """Return the other side, in the same case."""
     other = _OPPOSITE[side[0].lower()]
     if side[0].isupper():
         return other.upper()
@@ -134,33 +133,34 @@ def _opposite(side: re.Match[str]) -> str:
 
 
 def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Return the flip indices and the left keypoints."""
     if pairs is None:
         try:
-            flip_indices = infer_flip_indices(names)
+            inferred = infer_flip_indices(names)
         except DataError as error:
             advice = 'rename it, or give the category its "flip_pairs": [["left", "right"], ...]'
             raise DataError(f"{error}; {advice}") from None
-        return flip_indices, frozenset(
-            i for i, j in enumerate(flip_indices) if i != j and is_left(names[i])
+        return inferred, frozenset(
+            i for i, j in enumerate(inferred) if i != j and is_left(names[i])
         )
-    swapped, left = list(range(len(names))), set()
+    flip_indices, left = list(range(len(names))), set()
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not (isinstance(pair, list) and len(pair) == 2 and all(end in names for end in pair)):
             raise DataError(f"flip_pairs: expected pairs of keypoints of {[*names]}, found {pair}")
         first, second = map(names.index, pair)
-        if first == second or swapped[first] != first or swapped[second] != second:
+        if first == second or (flip_indices[first], flip_indices[second]) != (first, second):
             raise DataError(f"flip_pairs: expected every keypoint in one pair, {pair} repeats one")
-        swapped[first], swapped[second] = second, first
+        flip_indices[first], flip_indices[second] = second, first
         left.add(first)
-    return tuple(swapped), frozenset(left)
+    return tuple(flip_indices), frozenset(left)
 
 
 def _sigmas(
     names: tuple[str, ...], given: Any
 ) -> tuple[tuple[float, ...], Literal["given", "coco", "constant"]]:
+    if given is None and names == PERSON_KEYPOINTS:
+        return COCO_SIGMAS, "coco"
     if given is None:
-        if names == PERSON_KEYPOINTS:
-            return COCO_SIGMAS, "coco"
         return (CONSTANT_SIGMA,) * len(names), "constant"
     if not (isinstance(given, list) and len(given) == len(names) and all(map(_positive, given))):
         raise DataError(f"sigmas: expected {len(names)} numbers above 0, found {given}")

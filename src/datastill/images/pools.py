@@ -1,26 +1,21 @@
-"""Workers that let go at once: what waits in their queue is dropped when somebody says stop."""
+"""Worker pools that drop their queue on an error or an interrupt."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from types import TracebackType
+from typing import Any
 
 
-class _LetsGo(Executor):
-    """An executor that, left by an error or a signal, starts nothing that is not begun."""
+class _DropsItsQueue(Executor):
+    """An executor that, left by an error or a signal, starts no further task."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
 
 
-class Processes(_LetsGo, ProcessPoolExecutor):
-    """Processes that work side by side."""
+class Processes(_DropsItsQueue, ProcessPoolExecutor):
+    """A pool of processes."""
 
 
-class Threads(_LetsGo, ThreadPoolExecutor):
-    """Threads that work side by side."""
+class Threads(_DropsItsQueue, ThreadPoolExecutor):
+    """A pool of threads."""
