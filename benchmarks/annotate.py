@@ -29,9 +29,9 @@ from datastill.inference.multi_transform import mean_heatmaps, predict
 from datastill.inference.views import Inference, View, all_views
 from datastill.model.checkpoint import load_into
 from datastill.model.detector import Detector, build_detector
-from datastill.model.fuse_bn import fold
+from datastill.model.fuse_bn import fuse
 from datastill.model.precision import resolve_precision
-from datastill.synthetic.keypoint_scenes import draw
+from datastill.synthetic.keypoint_scenes import draw_people
 
 SCALES = {"small": (128, 64, 16), "resnet50": (800, 400, 100)}  # plain, smallest, step
 Placed = tuple[Tensor, Tensor]  # boxes (n, 4), keypoints (n, k, 3)
@@ -125,10 +125,8 @@ def main() -> None:
 
 def drawn(count: int, size: tuple[int, int]) -> list[Tensor]:
     """Return so many images (3, h, w) of everyday people."""
-    images = [
-        torch.from_numpy(draw("benchmark", i, 0, "everyday", size).image) for i in range(count)
-    ]
-    return [image.permute(2, 0, 1).contiguous() for image in images]
+    drawings = [draw_people("benchmark", i, 0, "everyday", size) for i in range(count)]
+    return [torch.from_numpy(d.image).permute(2, 0, 1).contiguous() for d in drawings]
 
 
 def detectors(backbone: str, weights: Path | None) -> tuple[Detector, Detector]:
@@ -140,7 +138,7 @@ def detectors(backbone: str, weights: Path | None) -> tuple[Detector, Detector]:
     else:
         for parameter in detector.rcnn.roi_heads.keypoint_predictor.parameters():
             parameter.data *= 1000  # untrained heatmaps are flat; steeper ones have a peak
-    return detector, fold(copy.deepcopy(detector))
+    return detector, fuse(copy.deepcopy(detector))
 
 
 if __name__ == "__main__":

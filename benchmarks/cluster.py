@@ -25,7 +25,7 @@ from datastill.distill.shards import Shard, cut
 from datastill.inference.views import Inference, View, all_views
 from datastill.model.checkpoint import load_detector
 from datastill.model.precision import resolve_precision
-from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
+from datastill.sources.synthetic_sets import DrawnSet, RenderSettings, draw_set
 
 VIEWS = all_views([64 + 16 * i for i in range(9)], 360, flip=True)
 PARTNERS = infer_flip_indices(PERSON_KEYPOINTS)
@@ -64,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         drawn = DrawnSet(1, "benchmark", arguments.images, "everyday")
-        images = draw_set(drawn, Studio(root, (320, 240), 0), lambda _: None).images
+        images = draw_set(drawn, RenderSettings(root, (320, 240), 0), lambda _: None).images
         job = Job(weights, root, HOW, threads=1)
         sides: dict[str, Find] = {
             "one process, one thread": local(weights, root, 1),

@@ -31,7 +31,7 @@ from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.images.folders import missing_images
 from datastill.images.geometry import unit_interval
-from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
+from datastill.sources.synthetic_sets import DrawnSet, RenderSettings, draw_set
 from datastill.training.dataset import Augmentation, Minibatches
 from datastill.training.sampler import MixedSampler
 
@@ -69,9 +69,8 @@ def peer_loader(root: Path, annotations: Path, workers: int) -> DataLoader:
 
 def drawn(folder: Path, images: int) -> tuple[Path, Path]:
     """Draw images of COCO's commonest size; return their root and their annotations."""
-    coco = draw_set(
-        DrawnSet(1, "benchmark", images, "everyday"), Studio(folder, (640, 480), 0), lambda _: None
-    )
+    settings = RenderSettings(folder, (640, 480), 0)
+    coco = draw_set(DrawnSet(1, "benchmark", images, "everyday"), settings, lambda _: None)
     path = folder / "annotations.json"
     path.write_text(json.dumps(vars(coco)))
     return folder, path

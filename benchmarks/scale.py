@@ -34,7 +34,7 @@ from datastill.model.checkpoint import save_weights
 from datastill.model.detector import build_detector
 from datastill.project.loading import load_params
 from datastill.project.profile import Profile
-from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
+from datastill.sources.synthetic_sets import DrawnSet, RenderSettings, draw_set
 from datastill.stages import annotate
 
 ROW = "co-35_co-80"
@@ -79,9 +79,8 @@ class Stub:
 
 def prepare(profile: Profile, images: int) -> None:
     """Write a labelled set, an unlabelled one of so many images, and a teacher."""
-    drawn = draw_set(
-        DrawnSet(1, "few", FILES, "everyday"), Studio(profile.images, (320, 240), 0), lambda _: None
-    )
+    settings = RenderSettings(profile.images, (320, 240), 0)
+    drawn = draw_set(DrawnSet(1, "few", FILES, "everyday"), settings, lambda _: None)
     lines, _ = examine(profile.images, drawn.images, lambda _: None)
     (profile.images / "many").mkdir()
     many: list[Record] = []

@@ -23,7 +23,7 @@ from datastill.coco.skeleton import infer_flip_indices
 from datastill.images.geometry import unit_interval
 from datastill.model.detector import Batch, Detector, build_detector
 from datastill.model.precision import resolve_precision
-from datastill.synthetic.keypoint_scenes import draw
+from datastill.synthetic.keypoint_scenes import draw_people
 from datastill.training.dataset import Augmentation, Example, as_target
 
 BATCH = 16
@@ -35,7 +35,7 @@ def examples(number: int) -> list[Example]:
     augment = Augmentation((112, 128), 240, infer_flip_indices(PERSON_KEYPOINTS))
     made = []
     for index in range(number):
-        drawing = draw("benchmark", index, 0, "everyday", SIZE)
+        drawing = draw_people("benchmark", index, 0, "everyday", SIZE)
         image = torch.from_numpy(drawing.image).permute(2, 0, 1)
         target = as_target(drawing.annotations, len(PERSON_KEYPOINTS))
         image, target = augment(image, target, np.random.default_rng(index))

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from datastill.commands.pretrain import ThingMinibatches
+from datastill.commands.pretrain import PictureMinibatches
 from datastill.model.detector import build_detector
-from datastill.model.pretrained import read_card, start_from
-from datastill.synthetic.classification import draw_things
+from datastill.model.checkpoint import read_card
+from datastill.model.pretrained import start_from
+from datastill.synthetic.classification import draw_pictures
 from datastill.training.sampler import MixedSampler
 
 
@@ -65,8 +66,11 @@ def body(path):
 
 
 def test_a_minibatch_holds_pictures_with_their_own_answers():
-    pictures, answers = draw_things(20, 48, seed=3, advance=lambda _: None)
-    batches = ThingMinibatches(pictures, answers, MixedSampler((20,), 1.0, 5, 8, 0))
+    pictures, answers = draw_pictures(20, 48, seed=3, advance=lambda _: None)
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    batches = PictureMinibatches(
+        images, torch.from_numpy(answers), MixedSampler((20,), 1.0, 5, 8, 0)
+    )
     assert len(batches) == 5
     for example in batches[3]:
         assert np.array_equal(example.image.permute(1, 2, 0), pictures[example.image_id])

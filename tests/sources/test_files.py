@@ -357,7 +357,7 @@ def test_what_is_missing_is_counted_listed_and_done_without(project, run):
     remaining = {"co-80": [1, 3, 4, 5, 6], "co-35": [7, 8, 10], "un-120": [21, 23, 24, 25]}
     for name, numbers in {**remaining, "val": [11]}.items():
         assert ids(project.set(name)) == numbers
-        assert f"{name}: goes on without 1 images" in said
+        assert f"{name}: continues without 1 images" in said
     assert ids(project.set("co-115")) == remaining["co-35"] + remaining["co-80"]
     assert [a["image_id"] for a in project.set("co-35").annotations] == remaining["co-35"]
     nowhere, broken = "no such file in coco/train2017, coco/", "no readable image: "
@@ -422,7 +422,7 @@ def test_a_leak_is_dropped_and_counted_where_leaks_are_dropped(project, run):
     project.change(lambda section: section.update(leaks="drop"))
     code, said = run(project, "data")
     assert code == 0
-    assert "un-120: goes on without 1 images" in said
+    assert "un-120: continues without 1 images" in said
     assert ids(project.set("un-120")) == [21, 22, 24, 25]
     ((name, file_name, reason),) = project.refused()
     assert (name, file_name) == ("un-120", "unlabeled2017/000000000023.jpg")
@@ -604,7 +604,7 @@ def test_frames_that_repeat_an_earlier_one_are_dropped_where_asked(tmp_path, run
     project.change(lambda d: d["sets"]["s1m-180"].update(repeats="drop", count=7))
     code, said = run(project, "data")
     assert code == 0
-    assert "s1m-180: goes on without" in said
+    assert "s1m-180: continues without" in said
     kept = {image["video"]: image["file_name"] for image in project.set("s1m-180").images}
     reasons = {name: reason for _, name, reason in project.refused()}
     assert "5.avi" in kept

@@ -6,8 +6,8 @@ import pytest
 
 from datastill.coco.format import PERSON
 from datastill.errors import DataError
-from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
-from datastill.synthetic.keypoint_scenes import draw
+from datastill.sources.synthetic_sets import DrawnSet, RenderSettings, draw_set
+from datastill.synthetic.keypoint_scenes import draw_people
 
 SIZE = (128, 96)
 IMAGES = 20  # more than two workers take at once
@@ -29,8 +29,8 @@ def drawn(tmp_path, monkeypatch):
     def build(name="co-35", number=1, workers=2, folder="images", style="everyday"):
         monkeypatch.setattr(os, "cpu_count", lambda: workers)
         heard = []
-        studio = Studio(tmp_path / folder, SIZE, seed=5)
-        content = draw_set(DrawnSet(number, name, IMAGES, style), studio, heard.append)
+        settings = RenderSettings(tmp_path / folder, SIZE, seed=5)
+        content = draw_set(DrawnSet(number, name, IMAGES, style), settings, heard.append)
         return content, heard
 
     return build
@@ -53,7 +53,7 @@ def test_a_set_lists_its_images_in_order_with_their_people(drawn, tmp_path):
     assert content.categories == [PERSON]
     groups = content.by_image()
     for index, image in enumerate(content.images):
-        picture = draw("co-35", index, 5, "everyday", SIZE)
+        picture = draw_people("co-35", index, 5, "everyday", SIZE)
         assert image["file_name"] == f"co-35/{index:06d}.jpg"
         assert (image["width"], image["height"]) == SIZE
         people = [

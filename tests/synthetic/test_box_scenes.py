@@ -4,12 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from datastill.sources.synthetic_sets import categories
-from datastill.synthetic import box_scenes as households
-from datastill.synthetic.box_scenes import CATEGORIES, draw_household
-from datastill.synthetic.drawing.objects import BELONGINGS
+from datastill.synthetic import box_scenes
+from datastill.synthetic.box_scenes import CATEGORIES, draw_objects
+from datastill.synthetic.drawing.objects import OBJECT_KINDS
 from datastill.synthetic.drawing.raster import paint, stamp
-from datastill.synthetic.keypoint_scenes import draw
+from datastill.synthetic.keypoint_scenes import draw_people
 
 SIZE = (320, 240)
 COUNT = 300
@@ -17,7 +16,7 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def drawings():
-    return [draw_household("a set", i, 7, SIZE) for i in range(COUNT)]
+    return [draw_objects("a set", i, 7, SIZE) for i in range(COUNT)]
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +29,22 @@ def same(first, second):
 
 
 def test_a_picture_follows_from_its_name_index_and_seed_alone():
-    forward = [draw_household("a", i, 0, (128, 96)) for i in range(5)]
-    backward = [draw_household("a", i, 0, (128, 96)) for i in reversed(range(5))]
+    forward = [draw_objects("a", i, 0, (128, 96)) for i in range(5)]
+    backward = [draw_objects("a", i, 0, (128, 96)) for i in reversed(range(5))]
     assert all(map(same, forward, reversed(backward)))
     for other in (("b", 0, 0), ("a", 1, 0), ("a", 0, 1)):
-        assert not same(forward[0], draw_household(*other, (128, 96)))
+        assert not same(forward[0], draw_objects(*other, (128, 96)))
 
 
 def test_ids_are_cocos_and_have_gaps(objects):
     names = {each["id"]: each["name"] for each in CATEGORIES}
     assert names == {1: "person", 62: "chair", 44: "bottle", 37: "sports ball", 38: "kite"}
     assert {a["category_id"] for a in objects} == set(names)
-    assert categories("household") == list(CATEGORIES)
 
 
 def test_things_are_as_rare_beside_people_as_they_should_be(objects):
     counts = Counter(a["category_id"] for a in objects)
-    for kind in BELONGINGS:
+    for kind in OBJECT_KINDS:
         expected = kind.per_person * counts[1]
         # Poisson, less what is hidden or out of the picture
         assert (
@@ -74,7 +72,7 @@ def test_small_medium_and_large_objects_are_all_there(objects):
 
 def test_the_box_and_area_are_those_of_the_pixels_that_something_painted_last():
     rng = np.random.default_rng(0)
-    for kind in BELONGINGS:
+    for kind in OBJECT_KINDS:
         shapes = list(kind.draw(rng, np.array([60.0, 110.0]), 80.0))
         stencil, image = np.zeros((120, 120), np.uint8), np.zeros((120, 120, 3), np.uint8)
         stamp(stencil, shapes)
@@ -86,15 +84,15 @@ def test_the_box_and_area_are_those_of_the_pixels_that_something_painted_last():
 
 def test_what_stands_before_an_object_takes_of_it():
     alone, both = (
-        [households.Object(1, 1.0, [], stencil) for stencil in _bars(count)] for count in (1, 2)
+        [box_scenes.Object(1, 1.0, [], stencil) for stencil in _bars(count)] for count in (1, 2)
     )
-    first, hidden = (households._overlaid(each, [], (40, 30)) for each in (alone, both))
+    first, hidden = (box_scenes._overlaid(each, [], (40, 30)) for each in (alone, both))
     assert (first == 1).sum() == 200
     assert (hidden == 1).sum() == 100
-    kept = households._noticeable(both, [], (40, 30))
+    kept = box_scenes._visible_enough(both, [], (40, 30))
     assert len(kept) == 2
-    buried = [*both, households.Object(1, 2.0, [], _bars(1)[0])]
-    kept = households._noticeable(buried, [], (40, 30))
+    buried = [*both, box_scenes.Object(1, 2.0, [], _bars(1)[0])]
+    kept = box_scenes._visible_enough(buried, [], (40, 30))
     assert [id(each) for each in kept] == [id(each) for each in buried[1:]]
 
 
@@ -109,7 +107,11 @@ def _bars(count):
 
 def test_people_with_keypoints_are_drawn_as_ever():
     """The other styles share code with this one; their pictures must not move by a pixel."""
-    drawn = [draw("a set", i, 7, style, SIZE) for style in ("everyday", "sport") for i in range(12)]
+    drawn = [
+        draw_people("a set", i, 7, style, SIZE)
+        for style in ("everyday", "sport")
+        for i in range(12)
+    ]
     boxes = np.array([a["bbox"] + [a["area"]] for d in drawn for a in d.annotations])
     points = np.array([a["keypoints"] for d in drawn for a in d.annotations])
     assert boxes.sum(0).tolist() == [2175.0, 597.0, 2709.0, 4508.0, 250561.0]

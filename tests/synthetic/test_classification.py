@@ -4,10 +4,10 @@ import pytest
 from datastill.synthetic.classification import (
     QUESTIONS,
     UNASKED,
-    draw_thing,
-    draw_things,
+    draw_picture,
+    draw_pictures,
 )
-from datastill.synthetic.drawing.viewpoints import side_shown
+from datastill.synthetic.drawing.viewpoints import visible_side
 
 COUNT, SIDE = 300, 48
 
@@ -15,17 +15,17 @@ COUNT, SIDE = 300, 48
 @pytest.fixture(scope="module")
 def drawn():
     heard = []
-    pictures, answers = draw_things(COUNT, SIDE, seed=3, advance=heard.append)
+    pictures, answers = draw_pictures(COUNT, SIDE, seed=3, advance=heard.append)
     assert heard == [1] * COUNT
     return pictures, answers
 
 
 def test_a_picture_follows_from_its_index_and_seed_whatever_the_workers(drawn):
     for index in (0, 7, COUNT - 1):
-        picture, answer = draw_thing(index, SIDE, seed=3)
+        picture, answer = draw_picture(index, SIDE, seed=3)
         assert np.array_equal(picture, drawn[0][index])
         assert np.array_equal(answer, drawn[1][index])
-    assert not np.array_equal(draw_thing(0, SIDE, seed=4)[0], drawn[0][0])
+    assert not np.array_equal(draw_picture(0, SIDE, seed=4)[0], drawn[0][0])
 
 
 def test_every_question_is_answered_for_people_and_only_the_first_for_things(drawn):
@@ -48,5 +48,5 @@ def test_every_word_is_the_answer_to_something(drawn):
     ("degrees", "side"),
     [(0, "front"), (-30, "front"), (90, "right"), (-90, "left"), (180, "back"), (210, "back")],
 )
-def test_the_side_shown_follows_from_the_direction(degrees, side):
-    assert side_shown(np.radians(degrees)) == side
+def test_the_visible_side_follows_from_the_direction(degrees, side):
+    assert visible_side(np.radians(degrees)) == side

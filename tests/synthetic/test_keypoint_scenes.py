@@ -9,14 +9,14 @@ from pycocotools.coco import COCO
 
 from datastill.coco.format import PERSON, PERSON_KEYPOINTS
 from datastill.errors import DataError
-from datastill.synthetic import keypoint_scenes as figures
-from datastill.synthetic.drawing.bodies import Build, Stand, posed
-from datastill.synthetic.drawing.clothed_body import dressed
+from datastill.synthetic import keypoint_scenes
+from datastill.synthetic.drawing.bodies import Build, Placement, pose_body
+from datastill.synthetic.drawing.clothed_body import clothed_body
 from datastill.synthetic.drawing.outfits import everyday_outfit
 from datastill.synthetic.drawing.poses import everyday_motion, pose_at, sport_motion
 from datastill.synthetic.drawing.raster import stamp
-from datastill.synthetic.drawing.visibility import annotated
-from datastill.synthetic.keypoint_scenes import STYLES, draw
+from datastill.synthetic.drawing.visibility import annotate_body
+from datastill.synthetic.keypoint_scenes import STYLES, draw_people
 
 SIZE = (320, 240)
 COUNT = 200
@@ -25,7 +25,9 @@ SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 @pytest.fixture(scope="module")
 def drawings():
-    return {style: [draw("a set", i, 7, style, SIZE) for i in range(COUNT)] for style in STYLES}
+    return {
+        style: [draw_people("a set", i, 7, style, SIZE) for i in range(COUNT)] for style in STYLES
+    }
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,10 @@ def areas(drawings, style):
 def someone(yaw, pose=None):
     """A body that stands upright in the middle of a 240 x 240 picture, and its annotation."""
     pose = np.zeros(22) if pose is None else pose
-    body = posed(pose, Build(1, 1, 1, 1, 1), Stand(120, 230, 200, yaw, 0.05))
+    body = pose_body(pose, Build(1, 1, 1, 1, 1), Placement(120, 230, 200, yaw, 0.05))
     stencil = np.zeros((240, 240), np.uint8)
-    stamp(stencil, dressed(body, everyday_outfit(np.random.default_rng(0))))
-    annotation = annotated(stencil, [body])[0]
+    stamp(stencil, clothed_body(body, everyday_outfit(np.random.default_rng(0))))
+    annotation = annotate_body(stencil, body, 0)
     points = np.reshape(annotation["keypoints"], (17, 3))
     return dict(zip(PERSON_KEYPOINTS, points, strict=True))
 
@@ -54,28 +56,33 @@ def same(first, second):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_picture_follows_from_its_name_index_and_seed_whatever_was_drawn_before(style):
-    forward = [draw("a", i, 0, style, (128, 96)) for i in range(6)]
+    forward = [draw_people("a", i, 0, style, (128, 96)) for i in range(6)]
     with ThreadPoolExecutor(3) as pool:
-        backward = list(pool.map(lambda i: draw("a", i, 0, style, (128, 96)), reversed(range(6))))
+        backward = list(
+            pool.map(lambda i: draw_people("a", i, 0, style, (128, 96)), reversed(range(6)))
+        )
     assert all(map(same, forward, reversed(backward)))
 
 
 @pytest.mark.parametrize("other", [("b", 0, 0), ("a", 1, 0), ("a", 0, 1)])
 def test_another_name_index_or_seed_is_another_picture(other):
-    assert not same(draw("a", 0, 0, "everyday", SIZE), draw(*other, "everyday", SIZE))
+    assert not same(
+        draw_people("a", 0, 0, "everyday", SIZE),
+        draw_people(*other, "everyday", SIZE),
+    )
 
 
 @pytest.mark.parametrize("size", [(128, 96), (320, 240), (240, 320)])
 @pytest.mark.parametrize("style", STYLES)
 def test_a_picture_has_the_size_asked_for(style, size):
-    image = draw("a", 0, 0, style, size).image
+    image = draw_people("a", 0, 0, style, size).image
     assert image.shape == (size[1], size[0], 3)
     assert image.dtype == np.uint8
 
 
 def test_an_unknown_style_is_refused():
     with pytest.raises(DataError, match="everyday, sport"):
-        draw("a", 0, 0, "baroque", SIZE)
+        draw_people("a", 0, 0, "baroque", SIZE)
 
 
 @pytest.mark.parametrize("joint", ["eye", "ear", *SIDES])
@@ -193,8 +200,8 @@ def test_a_sport_clip_moves_and_an_everyday_pose_keeps_still():
 
 
 def test_people_too_hidden_to_be_annotated_are_not_drawn(monkeypatch):
-    monkeypatch.setattr(figures, "_noticeable", lambda found, *_: [])
-    nobody = draw("a", 3, 0, "everyday", SIZE)
+    monkeypatch.setattr(keypoint_scenes, "_visible_enough", lambda figures, *_: [])
+    nobody = draw_people("a", 3, 0, "everyday", SIZE)
     monkeypatch.undo()
-    monkeypatch.setattr(figures, "visible_area", lambda *_: 0)
-    assert same(draw("a", 3, 0, "everyday", SIZE), nobody)
+    monkeypatch.setattr(keypoint_scenes, "visible_area", lambda *_: 0)
+    assert same(draw_people("a", 3, 0, "everyday", SIZE), nobody)

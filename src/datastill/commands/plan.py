@@ -1,8 +1,9 @@
-"""Command `plan`: what a profile is going to do and cost, and what would go wrong on the way."""
+"""Command `plan`: a preview of what a profile does and costs, and of everything wrong with it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from datastill.coco.lint import lint
 from datastill.coco.skeleton import build_skeleton
 from datastill.coco.subsets import trainable, union
 from datastill.commands.benchmark import Speed
-from datastill.commands.estimate import Costs, mix, timed
+from datastill.commands.estimate import Costs, describe_batch, time_backbones
 from datastill.commands.restore import load_restored
 from datastill.errors import DatastillError
 from datastill.images.leaks import find_leaks
@@ -26,27 +27,28 @@ from datastill.progress import Steps
 from datastill.project.data_schema import FileData, Union
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
-from datastill.sources.files import AnnotatedFiles, FileSet, FileSets, VideoFiles
-from datastill.stages import data
+from datastill.report.render import Column, text_grid, word
+from datastill.sources.files import AnnotatedFiles, VideoFiles
+from datastill.stages.data import excerpt, file_sets, leak_text
 from datastill.stages.ensemble import members
 from datastill.stages.train import count_processes, start
 from datastill.training.distributed import check_shares
 
-_NAMED = 3  # of the categories, at both ends
+_MAX_NAMES = 3  # of categories, at both ends
 
 
 @dataclass
 class Findings:
-    """What is known of the sets before anything runs, and every fault on the way."""
+    """What is known about the image sets before any stage runs, and all faults."""
 
     sets: dict[str, Coco] = field(default_factory=dict)
     videos: dict[str, int] = field(default_factory=dict)
-    frames: dict[str, int] = field(default_factory=dict)  # of these, at most
+    frames: dict[str, int] = field(default_factory=dict)  # at most, from the videos
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
-    def attempt(self, work: Any, *arguments: Any) -> Any:
-        """Return what `work` returns; what it refuses is a fault, told once."""
+    def attempt(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the result of `work`, or None if it fails; each error is one fault."""
         try:
             return work(*arguments)
         except DatastillError as error:
@@ -54,166 +56,149 @@ class Findings:
                 self.faults.append(str(error))
             return None
 
-    def refuse(self, what: str, refused: list[Refusal]) -> None:
-        """Note as one fault what is wrong with all these files."""
+    def refuse(self, fault: str, refused: list[Refusal]) -> None:
+        """Record one fault for all these images, if any."""
         if refused:
             lines = [f"{refusal.file_name}: {refusal.reason}" for refusal in refused]
-            self.faults.append(data.many(f"{what}: {len(refused)}", lines))
+            self.faults.append(excerpt(f"{fault}: {len(refused)}", lines))
 
 
 def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
     """Return the plan as text, and whether nothing is wrong.
 
-    `pixels` opens every image too. Backbones are timed one after the other as long as
-    `probe_seconds` last.
+    pixels         also open every image and compare it with val's
+    probe_seconds  no further backbone is timed after this time
     """
-    found = Findings()
-    how = profile.params.train
-    found.attempt(check_shares, how.batch, how.micro_batch_size, count_processes(profile))
+    findings, train = Findings(), profile.params.train
+    processes = count_processes(profile)
+    findings.attempt(check_shares, train.batch, train.micro_batch_size, processes)
     if isinstance(profile.params.data, FileData):
-        images = _look(profile, found)
-        _compare_with_val(profile, found, images if pixels else [])
-        _unite(profile.params.data, found)
+        images = _load_files(profile, findings)
+        _check_leaks(profile, profile.params.data, findings, images if pixels else [])
+        _unite(profile.params.data, findings)
     else:
-        _drawn(profile, found)
-    keypoints = _keypoints(profile, found)
-    _look_for_initial(profile, found)
+        _load_drawn(profile, findings)
+    _check_initial_weights(profile, findings)
     for name in profile.params.ensembles:
-        found.attempt(members, profile, name)
-    objects = keypoints, _categories(profile, found)
-    speeds = timed(profile, objects, probe_seconds, found.faults.append)
-    costs = Costs(profile, keypoints, _images(profile, found), speeds)
+        findings.attempt(members, profile, name)
+    keypoints, categories = _objects(profile, findings)
+    speeds = time_backbones(profile, keypoints, categories, probe_seconds, findings.faults.append)
+    costs = Costs(profile, keypoints, _image_counts(profile, findings), speeds)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     parts = {
-        "Image sets": _sets_table(profile, found),
+        "Image sets": _sets_table(profile, findings),
         "Rows": _rows_table(profile, costs),
-        f"Timed on {_device()}": _speeds_table(speeds),
+        f"Timed on {gpu or f'a CPU with {torch.get_num_threads()} threads'}": _speeds_table(speeds),
         "Views": _views(profile),
         "Disk": "\n".join(costs.disk()),
-        "Notes": "\n".join(found.notes),
-        "Wrong": "\n".join(found.faults),
+        "Notes": "\n".join(findings.notes),
+        "Wrong": "\n".join(findings.faults),
     }
     text = "\n\n".join(f"{name}\n{part}" for name, part in parts.items() if part)
-    verdict = f"wrong: {len(found.faults)}" if found.faults else "nothing is wrong"
-    return f"{text}\n\n{verdict}", not found.faults
+    verdict = f"wrong: {len(findings.faults)}" if findings.faults else "nothing is wrong"
+    return f"{text}\n\n{verdict}", not findings.faults
 
 
-def _drawn(profile: Profile, found: Findings) -> None:
+def _load_drawn(profile: Profile, findings: Findings) -> None:
     paths = sorted((profile.work / "data").glob("*.json"))
-    loaded = {path.stem: found.attempt(load_restored, profile, path.stem) for path in paths}
-    found.sets = {name: coco for name, coco in loaded.items() if coco}
+    for name in (path.stem for path in paths):
+        if coco := findings.attempt(load_restored, profile, name):
+            findings.sets[name] = coco
     if not paths:
-        found.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
+        findings.notes.append("the sets are not drawn yet: `datastill data` takes seconds")
 
 
-def _look(profile: Profile, found: Findings) -> list[Record]:
-    """Load the sets as stage `data` would; return the images that are where they must be."""
-    files = data.file_sets(profile)
-    there: list[Record] = []
+def _load_files(profile: Profile, findings: Findings) -> list[Record]:
+    """Load the sets as stage `data` would; return the images that exist."""
+    files, images = file_sets(profile), list[Record]()
     for spec in files.sets:
-        name = spec.name
         if isinstance(spec, VideoFiles):
-            if count := found.attempt(files.count_videos, spec):
-                found.videos[name] = count
-                found.frames[name] = count * spec.per_video
+            if count := findings.attempt(files.count_videos, spec):
+                findings.videos[spec.name] = count
+                findings.frames[spec.name] = count * spec.per_video
             continue
-        listed, (coco, refused) = _one_set(files, spec, found)
-        there += coco.images if coco else []
-        found.refuse(f"{name}: images that are missing or unreadable", refused)
-        if known := coco or listed:
-            found.sets[name] = known
-            found.faults += [f"{name}: {fault}" for fault in lint(known)]
-    return there
+        listed, loaded = None, None
+        if not isinstance(spec, AnnotatedFiles):
+            loaded = findings.attempt(files.load, spec)
+        elif listed := findings.attempt(files.read, spec):
+            loaded = findings.attempt(files.locate, spec, listed)
+        coco, refused = loaded or (listed, [])
+        images += loaded[0].images if loaded else []
+        findings.refuse(f"{spec.name}: images that are missing or unreadable", refused)
+        if coco:
+            findings.sets[spec.name] = coco
+            findings.faults += [f"{spec.name}: {fault}" for fault in lint(coco)]
+    return images
 
 
-def _one_set(
-    files: FileSets, spec: FileSet, found: Findings
-) -> tuple[Coco | None, tuple[Coco | None, list[Refusal]]]:
-    """Return what a set's annotations list, if anything, and what is there and what is not."""
-    if not isinstance(spec, AnnotatedFiles):
-        return None, found.attempt(files.load, spec) or (None, [])
-    listed = found.attempt(files.read, spec)
-    there = found.attempt(files.locate, spec, listed) if listed else None
-    return listed, there or (None, [])
-
-
-def _compare_with_val(profile: Profile, found: Findings, images: list[Record]) -> None:
-    """Open all `images`, and look for val's among those of the other sets."""
+def _check_leaks(
+    profile: Profile, data: FileData, findings: Findings, images: Iterable[Record]
+) -> None:
+    """Look for val's images in the other sets, by content where all `images` are given."""
     manifest = None
-    if images:
-        files = {image["file_name"]: image for image in images}
-        with Steps("looking at every image", len(files)) as steps:
-            seen = found.attempt(examine, profile.images, list(files.values()), steps.advance)
-        manifest, refused = seen or (None, [])
-        found.refuse("images that do not open", refused)
-    others = {name: coco for name, coco in found.sets.items() if name != VAL}
-    leaks = find_leaks(found.sets[VAL], others, manifest) if VAL in found.sets else []
-    milestones = isinstance(profile.params.data, FileData) and profile.params.data.leaks == "drop"
-    if leaks and milestones:
+    if files := {image["file_name"]: image for image in images}:
+        with Steps("opening every image", len(files)) as steps:
+            examined = findings.attempt(examine, profile.images, [*files.values()], steps.advance)
+        manifest, refused = examined or (None, [])
+        findings.refuse("images that do not open", refused)
+    others = {name: coco for name, coco in findings.sets.items() if name != VAL}
+    leaks = find_leaks(findings.sets[VAL], others, manifest) if VAL in findings.sets else []
+    if leaks and data.leaks == "drop":
         lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
-        found.notes.append(data.many(f"{len(leaks)} images are in val and will be left out", lines))
+        note = f"{len(leaks)} images are in val and will be left out"
+        findings.notes.append(excerpt(note, lines))
     elif leaks:
-        found.faults.append(data.leak_text(leaks))
+        findings.faults.append(leak_text(leaks))
 
 
-def _look_for_initial(profile: Profile, found: Findings) -> None:
-    """Rows that start from initial weights need a file of them, at the latest when they start."""
+def _unite(data: FileData, findings: Findings) -> None:
+    sets = findings.sets
+    for name, spec in data.sets.items():
+        if isinstance(spec, Union) and sets.keys() >= {*spec.union}:
+            united = findings.attempt(union, [sets[part] for part in spec.union])
+            sets |= {name: united} if united else {}
+
+
+def _check_initial_weights(profile: Profile, findings: Findings) -> None:
+    """Record a fault for each backbone whose initial weights neither exist nor can be fetched."""
     files = profile.params.train.initial_files
     rows = profile.params.rows().items()
-    starting = (row.backbone for name, row in rows if start(profile, name) == "initial")
-    for backbone in dict.fromkeys(starting):
-        packed = initial_weights(backbone)
-        if backbone in files or backbone not in IMAGENET or packed.is_file():
-            if not (path := find_initial(backbone, files)).is_file():
-                found.faults.append(
-                    f"{path}: no initial weights of {backbone}; put them there, or name another "
-                    "file in train.initial_files"
-                )
-        else:
-            found.notes.append(f"{backbone}: starts from torchvision's weights, fetched once")
+    initial = (row.backbone for name, row in rows if start(profile, name) == "initial")
+    for backbone in dict.fromkeys(initial):
+        fetched = backbone in IMAGENET and not initial_weights(backbone).is_file()
+        if fetched and backbone not in files:
+            findings.notes.append(f"{backbone}: starts from torchvision's weights, fetched once")
+        elif not (path := find_initial(backbone, files)).is_file():
+            findings.faults.append(
+                f"{path}: no initial weights of {backbone}; put them there, or name another file "
+                "in train.initial_files"
+            )
 
 
-def _unite(files: FileData, found: Findings) -> None:
-    for name, spec in files.sets.items():
-        if isinstance(spec, Union) and found.sets.keys() >= set(spec.union):
-            united = found.attempt(union, [found.sets[part] for part in spec.union])
-            found.sets |= {name: united} if united else {}
-
-
-def _keypoints(profile: Profile, found: Findings) -> int:
-    """Return how many keypoints an instance has: a drawn person's where no set is known yet."""
+def _objects(profile: Profile, findings: Findings) -> tuple[int, int]:
+    """Return the keypoints per instance (a person's until a set is known), and the categories."""
+    known = [coco.categories for coco in findings.sets.values()] or [[PERSON]]
     if profile.params.task == "boxes":
-        return 0
-    known = next(iter(found.sets.values()), Coco([], [], [PERSON]))
-    return len(build_skeleton(known.categories))
+        return 0, max(map(len, known))
+    return len(build_skeleton(known[0])), 1
 
 
-def _images(profile: Profile, found: Findings) -> dict[str, tuple[int, int]]:
-    """Return how many images of each set teach something, and how many there are."""
-    known = {
-        name: (len(_useful(profile, coco).images), len(coco.images))
-        for name, coco in found.sets.items()
-    }
-    return known | {name: (0, count) for name, count in found.frames.items()}
+def _image_counts(profile: Profile, findings: Findings) -> dict[str, tuple[int, int]]:
+    """Return the number of trainable images of each set, and of all its images."""
+    task = profile.params.task
+    sets = findings.sets.items()
+    counts = {name: (len(trainable(coco, task).images), len(coco.images)) for name, coco in sets}
+    return counts | {name: (0, count) for name, count in findings.frames.items()}
 
 
-def _useful(profile: Profile, coco: Coco) -> Coco:
-    return trainable(coco, profile.params.task)
-
-
-def _categories(profile: Profile, found: Findings) -> int:
-    """Return of how many categories a detector tells boxes apart."""
-    several = [len(coco.categories) for coco in found.sets.values()]
-    return max(several, default=1) if profile.params.task == "boxes" else 1
-
-
-def _sets_table(profile: Profile, found: Findings) -> str:
-    contents = _box_contents if profile.params.task == "boxes" else _contents
-    lines = [{"set": name, **contents(coco)} for name, coco in found.sets.items()]
-    lines += [{"set": name, "images": f"{n:,} videos"} for name, n in found.videos.items()]
+def _sets_table(profile: Profile, findings: Findings) -> str:
+    contents = _box_contents if profile.params.task == "boxes" else _keypoint_contents
+    lines = [{"set": name, **contents(coco)} for name, coco in findings.sets.items()]
+    lines += [{"set": name, "images": f"{n:,} videos"} for name, n in findings.videos.items()]
     return _table(lines)
 
 
-def _contents(coco: Coco) -> dict[str, str]:
+def _keypoint_contents(coco: Coco) -> dict[str, str]:
     people = [a for a in coco.annotations if not a["iscrowd"]]
     return {
         "images": f"{len(coco.images):,}",
@@ -226,35 +211,47 @@ def _contents(coco: Coco) -> dict[str, str]:
 
 
 def _box_contents(coco: Coco) -> dict[str, str]:
-    """Return the same of boxes; of the categories, the most and the least frequent."""
+    """Return the cells of a set of boxes; of the categories, the most and the least frequent."""
     names = {category["id"]: category["name"] for category in coco.categories}
     counts = Counter(names[a["category_id"]] for a in coco.annotations if not a["iscrowd"])
     ranked = [f"{name} {count:,}" for name, count in counts.most_common()]
-    few = ranked if len(ranked) <= 2 * _NAMED else [*ranked[:_NAMED], "...", *ranked[-_NAMED:]]
+    if len(ranked) > 2 * _MAX_NAMES:
+        ranked[_MAX_NAMES:-_MAX_NAMES] = ["..."]
     return {
         "images": f"{len(coco.images):,}",
         "with objects": f"{len(trainable(coco, 'boxes').images):,}",
         "instances": f"{counts.total():,}",
         "crowds": f"{len(coco.annotations) - counts.total():,}",
-        "categories": f"{len(counts)} of {len(names)}: {', '.join(few)}",
+        "categories": f"{len(counts)} of {len(names)}: {', '.join(ranked)}",
     }
 
 
 def _rows_table(profile: Profile, costs: Costs) -> str:
     return _table(
-        [
-            {
-                "row": name,
-                "backbone": row.backbone,
-                "iterations": f"{profile.params.scaled(row.iterations):,}",
-                "per batch": mix(profile, row),
-                "epochs": _number(costs.epochs(row), 1),
-                "training h": _number(costs.training(row), 3600),
-                "annotating h": _number(costs.annotating(row), 3600),
-                "testing h": _number(costs.testing(name, row), 3600),
-            }
-            for name, row in profile.params.rows().items()
-        ]
+        {
+            "row": name,
+            "backbone": row.backbone,
+            "iterations": f"{profile.params.scaled(row.iterations):,}",
+            "per batch": describe_batch(profile, row),
+            "epochs": _number(costs.epochs(row), 1),
+            "training h": _number(costs.training(row), 3600),
+            "annotating h": _number(costs.annotating(row), 3600),
+            "testing h": _number(costs.testing(name, row), 3600),
+        }
+        for name, row in profile.params.rows().items()
+    )
+
+
+def _speeds_table(speeds: Mapping[str, Speed]) -> str:
+    return _table(
+        {
+            "backbone": name,
+            "parameters": f"{speed.parameters:,}",
+            "s per training pass": f"{speed.train_pass:.3f}",
+            "s per image, single scale": f"{speed.plain_image:.3f}",
+            "memory GB": _number(speed.memory, 1e9),
+        }
+        for name, speed in speeds.items()
     )
 
 
@@ -262,36 +259,16 @@ def _number(value: float | None, unit: float) -> str:
     return "?" if value is None else f"{value / unit:,.2f}"
 
 
-def _device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"a CPU with {torch.get_num_threads()} threads"
-
-
-def _speeds_table(speeds: dict[str, Speed]) -> str:
-    return _table(
-        [
-            {
-                "backbone": name,
-                "parameters": f"{speed.parameters:,}",
-                "s per training pass": f"{speed.train_pass:.3f}",
-                "s per image, plain": f"{speed.plain_image:.3f}",
-                "memory GB": _number(speed.memory, 1e9),
-            }
-            for name, speed in speeds.items()
-        ]
-    )
+def _table(lines: Iterable[dict[str, str]]) -> str:
+    table = pd.DataFrame([*lines])
+    return "\n".join(text_grid([Column(name, word(name)) for name in map(str, table)], table))
 
 
 def _views(profile: Profile) -> str:
     views = profile.params.views
     sides = ", ".join(map(str, views.short_sides))
-    flips = " x {plain, mirrored}" if views.flip else ""
-    boxes = f"boxes from one at {views.plain_short_side}"
+    flips = " x {upright, mirrored}" if views.flip else ""
+    boxes = f"boxes from one view at {views.plain_short_side}"
     if profile.params.task == "boxes":
-        boxes = f"boxes from all, put to the vote at an IoU of {views.voting_iou:g}"
+        boxes = f"boxes from all views, voting at an IoU of {views.voting_iou:g}"
     return f"short side {{{sides}}}{flips}; {boxes}"
-
-
-def _table(lines: list[dict[str, str]]) -> str:
-    return pd.DataFrame(lines).fillna("").to_string(index=False) if lines else ""

@@ -1,4 +1,4 @@
-"""Images that a clone or another branch lacks, made again before a stage needs them."""
+"""Restored images: those that a clone or another branch lacks, remade before a stage needs them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ _log = logging.getLogger(__name__)
 def for_row(profile: Profile, row: str) -> None:
     """Restore the images that training or annotating `row` reads."""
     spec = profile.params.row(row)
-    restore(
-        profile, [spec.labelled, *([spec.unlabelled] if isinstance(spec, DistilledRow) else [])]
-    )
+    unlabelled = [spec.unlabelled] if isinstance(spec, DistilledRow) else []
+    restore(profile, [spec.labelled, *unlabelled])
 
 
 def for_val(profile: Profile) -> None:
@@ -31,17 +30,20 @@ def for_val(profile: Profile) -> None:
 
 
 def load_restored(profile: Profile, name: str) -> Coco:
-    """Return the image set `name` with all its images; raises DataError where some stay away."""
+    """Return the image set `name` after restoring it; raises DataError where images stay absent."""
     restore(profile, [name])
     return load(profile, name)
 
 
 def restore(profile: Profile, names: Iterable[str]) -> None:
-    """Draw missing images again, or make links and video frames again: one process for all."""
+    """Remake absent or changed images of these sets: drawings, links and video frames.
+
+    One process does so for all that wait.
+    """
     for name in names:
         if _incomplete(profile, name):
             with FileLock(profile.work / "images.lock"):
-                _make_again(profile, name)
+                _remake(profile, name)
 
 
 def _incomplete(profile: Profile, name: str) -> bool:
@@ -49,12 +51,12 @@ def _incomplete(profile: Profile, name: str) -> bool:
     return path.is_file() and bool(changed_images(profile, read_coco(path)))
 
 
-def _make_again(profile: Profile, name: str) -> None:
-    if not _incomplete(profile, name):  # another process has made them meanwhile
+def _remake(profile: Profile, name: str) -> None:
+    if not _incomplete(profile, name):  # another process has restored it meanwhile
         return
-    coco = read_coco(profile.image_set(name))
-    _log.warning("images of %s are missing or have changed: making them again", name)
-    folders = {image["file_name"].split("/")[0] for image in coco.images}
+    _log.warning("images of %s are missing or have changed: restoring them", name)
+    images = read_coco(profile.image_set(name)).images
+    folders = {image["file_name"].split("/")[0] for image in images}
     for drawn in drawn_sets(profile):
         if drawn.name in folders:
             draw(profile, drawn)

@@ -1,4 +1,4 @@
-"""Drawn image sets under the paper's names (section 5.1): figures, numbered and put on disk."""
+"""Drawn image sets under the paper's names (section 5.1): scenes, numbered and written to disk."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import cv2
 
 from datastill.coco.format import PERSON, Coco, Record
 from datastill.images.pools import Processes
-from datastill.synthetic.box_scenes import CATEGORIES, draw_household
-from datastill.synthetic.keypoint_scenes import Drawing, draw
+from datastill.synthetic.box_scenes import CATEGORIES, draw_objects
+from datastill.synthetic.keypoint_scenes import draw_people
 
 _IDS = 1_000_000  # ids of one set: more than any set has images or annotations
 _JPEG_QUALITY = 92
-HOUSEHOLD = "household"  # the style with things beside people; the others have people's keypoints
+_WITH_BOXES = "household"  # the style with objects beside people; the others have keypoints
 
 
 @dataclass(frozen=True)
@@ -31,56 +31,47 @@ class DrawnSet:
 
 
 @dataclass(frozen=True)
-class Studio:
-    """Where and how sets are drawn: `size` is (width, height) of every image in pixels."""
+class RenderSettings:
+    """Settings shared by all sets: the folder, (width, height) of an image in pixels, the seed."""
 
     root: Path
     size: tuple[int, int]
     seed: int
 
 
-def draw_set(drawn: DrawnSet, studio: Studio, advance: Callable[[int], None]) -> Coco:
-    """Draw all images of a set below `studio.root`; the result is independent of the workers.
+def draw_set(drawn: DrawnSet, settings: RenderSettings, advance: Callable[[int], None]) -> Coco:
+    """Draw all images of a set below `settings.root`; the number of workers changes nothing.
 
-    `advance` hears of every image.
+    `advance` is called with 1 after every image.
     """
-    (studio.root / drawn.name).mkdir(parents=True, exist_ok=True)
+    (settings.root / drawn.name).mkdir(parents=True, exist_ok=True)
     images: list[Record] = []
     annotations: list[Record] = []
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
     with Processes(os.cpu_count()) as pool:
-        job = partial(_draw_image, drawn, studio)
-        for image, objects in pool.map(job, range(drawn.images), chunksize=8):
+        draw = partial(_draw_image, drawn, settings)
+        for image, records in pool.map(draw, range(drawn.images), chunksize=8):
             images.append(image)
-            for one in objects:
+            for record in records:
                 number = drawn.number * _IDS + len(annotations) + 1
-                annotations.append({"id": number, "image_id": image["id"], **one})
+                annotations.append({"id": number, "image_id": image["id"], **record})
             advance(1)
-    return Coco(images, annotations, categories(drawn.style))
+    categories = list(CATEGORIES) if drawn.style == _WITH_BOXES else [PERSON]
+    return Coco(images, annotations, categories)
 
 
-def categories(style: str) -> list[Record]:
-    """Return the categories of what is annotated in a style of pictures."""
-    return list(CATEGORIES) if style == HOUSEHOLD else [PERSON]
-
-
-def _drawing(drawn: DrawnSet, studio: Studio, index: int) -> Drawing:
-    if drawn.style == HOUSEHOLD:
-        return draw_household(drawn.name, index, studio.seed, studio.size)
-    return draw(drawn.name, index, studio.seed, drawn.style, studio.size)
-
-
-def _draw_image(drawn: DrawnSet, studio: Studio, index: int) -> tuple[Record, list[Record]]:
-    drawing = _drawing(drawn, studio, index)
-    file_name = f"{drawn.name}/{index:06d}.jpg"
+def _draw_image(
+    drawn: DrawnSet, settings: RenderSettings, index: int
+) -> tuple[Record, list[Record]]:
+    name, seed, (width, height) = drawn.name, settings.seed, settings.size
+    if drawn.style == _WITH_BOXES:
+        drawing = draw_objects(name, index, seed, settings.size)
+    else:
+        drawing = draw_people(name, index, seed, drawn.style, settings.size)
+    file_name = f"{name}/{index:06d}.jpg"
     pixels = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
     _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    (studio.root / file_name).write_bytes(content.tobytes())
-    height, width = drawing.image.shape[:2]
-    record = {
-        "id": drawn.number * _IDS + index + 1,
-        "file_name": file_name,
-        "width": width,
-        "height": height,
-    }
+    (settings.root / file_name).write_bytes(content.tobytes())
+    image_id = drawn.number * _IDS + index + 1
+    record = {"id": image_id, "file_name": file_name, "width": width, "height": height}
     return record, drawing.annotations

@@ -1,4 +1,4 @@
-"""Stage `data`: every image set of the profile as one COCO JSON, and a manifest of all images."""
+"""Stage `data`: one COCO JSON for every image set of the profile, and a manifest of all images."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from datastill.project.data_schema import (
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
 from datastill.sources.files import AnnotatedFiles, FileSet, FileSets, FolderFiles, VideoFiles
-from datastill.sources.synthetic_sets import DrawnSet, Studio, draw_set
+from datastill.sources.synthetic_sets import DrawnSet, RenderSettings, draw_set
 
 _log = logging.getLogger(__name__)
-_NAMED = 5  # of what is wrong in many places
+_SHOWN = 5  # lines of a long list in a message
 
 
 def run(profile: Profile) -> None:
-    """Draw or gather all sets, look at every image and write the sets of those that are whole."""
+    """Draw or load all sets, examine every image and write the sets of the readable ones."""
     data = profile.params.data
     sets = {drawn.name: draw(profile, drawn) for drawn in drawn_sets(profile)}
     refused: list[tuple[str, Refusal]] = []
@@ -46,56 +46,55 @@ def run(profile: Profile) -> None:
         for file_set in files.sets:
             sets[file_set.name], refusals = files.load(file_set)
             refused += [(file_set.name, refusal) for refusal in refusals]
-    manifest, broken = _examine(profile, sets)
-    refused += _left_out(sets, broken)
+    manifest, unreadable = _examine(profile, sets)
+    refused += _leave_out(sets, unreadable)
     others = {name: coco for name, coco in sets.items() if name != VAL}
-    refused += _left_out(others, _leaked(profile, sets[VAL], others, manifest))
+    refused += _leave_out(others, _leaked(profile, sets[VAL], others, manifest))
     sets |= others
     if isinstance(data, FileData):
-        _sealed(sets, manifest)
+        _add_digests(sets, manifest)
     for name, spec in data.sets.items():
         if isinstance(spec, Union):
             sets[name] = union([sets[part] for part in spec.union])
     for name, coco in sets.items():
         write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     write_sets(profile.work / "data", sets, manifest, refused)
-    _report(profile, refused)
+    _warn(profile, refused)
 
 
 def _examine(profile: Profile, sets: dict[str, Coco]) -> tuple[pd.DataFrame, list[Refusal]]:
-    images = [image for coco in sets.values() for image in coco.images]
-    files = {image["file_name"]: image for image in images}
-    with Steps("looking at every image", len(files)) as steps:
-        return examine(profile.images, list(files.values()), steps.advance)
+    images = {image["file_name"]: image for coco in sets.values() for image in coco.images}
+    with Steps("examining images", len(images)) as steps:
+        return examine(profile.images, list(images.values()), steps.advance)
 
 
-def _sealed(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
-    """Put each image's digest into its record: other pictures of the same names are other sets."""
+def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
+    """Add each image's digest to its record: other pictures of the same names are other sets."""
     digests = dict(zip(manifest["file_name"], manifest["digest"], strict=True))
     for coco in sets.values():
         for image in coco.images:
             image["sha256"] = digests[image["file_name"]]
 
 
-def _left_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str, Refusal]]:
-    """Take the refused images out of all `sets`; return which set lost what."""
-    reasons = {refusal.file_name: refusal for refusal in refusals}
-    lost = []
+def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str, Refusal]]:
+    """Remove the refused images from all `sets`; return (name of the set, refusal) of each."""
+    by_name = {refusal.file_name: refusal for refusal in refusals}
+    removed = []
     for name, coco in sets.items():
-        whole = [image for image in coco.images if image["file_name"] not in reasons]
-        mine = [reasons[i["file_name"]] for i in coco.images if i["file_name"] in reasons]
-        if mine and not whole:
-            first = f"{mine[0].file_name}: {mine[0].reason}"
-            raise DataError(f"{name}: none of {len(mine)} images is left, such as {first}")
-        sets[name] = subset(coco, whole)
-        lost += [(name, refusal) for refusal in mine]
-    return lost
+        kept = [image for image in coco.images if image["file_name"] not in by_name]
+        lost = [by_name[i["file_name"]] for i in coco.images if i["file_name"] in by_name]
+        if lost and not kept:
+            first = f"{lost[0].file_name}: {lost[0].reason}"
+            raise DataError(f"{name}: none of {len(lost)} images is left, such as {first}")
+        sets[name] = subset(coco, kept)
+        removed += [(name, refusal) for refusal in lost]
+    return removed
 
 
 def _leaked(
     profile: Profile, val: Coco, others: dict[str, Coco], manifest: pd.DataFrame
 ) -> list[Refusal]:
-    """Return what of other sets is also in val, to be dropped; or refuse to go on."""
+    """Return the images of `others` to drop because val has them; raises DataError for others."""
     leaks = find_leaks(val, others, manifest)
     data = profile.params.data
     if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
@@ -104,29 +103,30 @@ def _leaked(
 
 
 def leak_text(leaks: list[Leak]) -> str:
-    """Return what to say about images that must not be where they are."""
-    what = f"{len(leaks)} images of other sets are also in val; an AP on them would mean nothing"
-    advice = "\n  take them out, or write `data.leaks: drop` to have them left out"
-    return many(what, [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]) + advice
+    """Return the error message about images that are also in val."""
+    title = f"{len(leaks)} images of other sets are also in val; an AP on them would mean nothing"
+    advice = "\n  remove them, or write `data.leaks: drop` to leave them out"
+    lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
+    return excerpt(title, lines) + advice
 
 
-def many(what: str, places: Sequence[str]) -> str:
-    """Return `what` and, below it, the first few of its `places` and how many more there are."""
-    more = [f"and {len(places) - _NAMED} more"] if len(places) > _NAMED else []
-    return "\n  ".join([what, *places[:_NAMED], *more])
+def excerpt(title: str, lines: Sequence[str]) -> str:
+    """Return `title` and below it the first few `lines` and the number of the others."""
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n  ".join([title, *lines[:_SHOWN], *more])
 
 
-def _report(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
+def _warn(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
     for name, count in pd.Series([name for name, _ in refused]).value_counts().items():
-        first = next(refusal for of, refusal in refused if of == name)
+        first = next(refusal for set_name, refusal in refused if set_name == name)
         _log.warning(
-            "%s: goes on without %d images, such as %s: %s; all are in %s",
+            "%s: continues without %d images, such as %s: %s; all are in %s",
             name, count, first.file_name, first.reason, profile.work / "data" / "refused.csv",
         )  # fmt: skip
 
 
 def drawn_sets(profile: Profile) -> list[DrawnSet]:
-    """Return what is to be drawn, if anything; `val` alone is not scaled down."""
+    """Return the sets that are drawn, if any; all but `val` are scaled down."""
     data, scaled = profile.params.data, profile.params.scaled
     if not isinstance(data, DrawnData):
         return []
@@ -140,16 +140,16 @@ def drawn_sets(profile: Profile) -> list[DrawnSet]:
 
 
 def draw(profile: Profile, drawn: DrawnSet) -> Coco:
-    """Draw one set of a profile that draws its own."""
+    """Draw one of `drawn_sets`."""
     data = profile.params.data
     assert isinstance(data, DrawnData)
-    studio = Studio(profile.images, (data.width, data.height), data.seed)
+    settings = RenderSettings(profile.images, (data.width, data.height), data.seed)
     with Steps(f"drawing {drawn.name}", drawn.images) as steps:
-        return draw_set(drawn, studio, steps.advance)
+        return draw_set(drawn, settings, steps.advance)
 
 
 def file_sets(profile: Profile) -> FileSets:
-    """Return the sets, but for unions, of a profile whose data are files."""
+    """Return the sets of a profile whose data are files, unions aside."""
     data = profile.params.data
     assert isinstance(data, FileData)
     specs = {VAL: data.val, **data.sets}

@@ -1,1 +1,1 @@
-"""The drawn world."""
+"""Drawn scenes and pictures with exact annotations."""

@@ -1,6 +1,6 @@
-"""Drawn people among their things: pictures with exact boxes of five categories, few of them rare.
+"""Drawn scenes of people and objects with exact boxes of five categories, some of them rare.
 
-A picture follows from the name of its set, its index and the seed alone, whatever was drawn before.
+A scene follows from the name of its set, its index and the seed alone.
 """
 
 from __future__ import annotations
@@ -12,123 +12,110 @@ import cv2
 import numpy as np
 
 from datastill.coco.format import Record
-from datastill.synthetic.drawing.backgrounds import hazy, household_scenery
-from datastill.synthetic.drawing.bodies import Stand, posed, random_build
-from datastill.synthetic.drawing.camera import photographed
-from datastill.synthetic.drawing.clothed_body import dressed
-from datastill.synthetic.drawing.distractors import thing
-from datastill.synthetic.drawing.objects import BELONGINGS
+from datastill.synthetic.drawing.backgrounds import haze, household_background
+from datastill.synthetic.drawing.bodies import Placement, pose_body, random_build
+from datastill.synthetic.drawing.camera import photograph
+from datastill.synthetic.drawing.clothed_body import clothed_body
+from datastill.synthetic.drawing.distractors import obstacle
+from datastill.synthetic.drawing.objects import OBJECT_KINDS
 from datastill.synthetic.drawing.outfits import everyday_outfit
 from datastill.synthetic.drawing.poses import everyday_motion, pose_at
-from datastill.synthetic.drawing.raster import Image, Shape, Size, paint, stamp
+from datastill.synthetic.drawing.raster import Image, Polygon, Size, paint, stamp, stencil_of
 from datastill.synthetic.drawing.viewpoints import random_yaw
-from datastill.synthetic.drawing.visibility import outlined
-from datastill.synthetic.keypoint_scenes import Drawing, generator
+from datastill.synthetic.drawing.visibility import outline
+from datastill.synthetic.keypoint_scenes import Drawing, random_height, scene_rng
 
 PERSON_ID = 1
 CATEGORIES: tuple[Record, ...] = (
     {"id": PERSON_ID, "name": "person", "supercategory": "person"},
-    *({"id": kind.category, "name": kind.name, "supercategory": "thing"} for kind in BELONGINGS),
+    *({"id": kind.category, "name": kind.name, "supercategory": "thing"} for kind in OBJECT_KINDS),
 )
-_PEOPLE = (0.12, 0.26, 0.26, 0.2, 0.1, 0.06)  # chances of 0, 1, 2, ... people
-_HEIGHTS = ((0.3, 0.25, 0.45), (0.45, 0.45, 0.8), (0.25, 0.8, 1.15))  # of people, as in figures
-_OBSTACLES = 0.2
-_LEAST_SEEN = 0.25  # the share of a silhouette below which nobody could name it
-_LEAST_AREA = (8 / 240) ** 2  # of the image height squared
+_PEOPLE = (0.12, 0.26, 0.26, 0.2, 0.1, 0.06)  # probabilities of 0, 1, 2, ... people
+_HEIGHTS = ((0.3, 0.25, 0.45), (0.45, 0.45, 0.8), (0.25, 0.8, 1.15))  # of people, as in `Style`
+_OBSTACLE = 0.2  # the probability of one of these
+_OBSTACLE_KINDS = ("post", "table", "bush", "crate")
+_MIN_VISIBLE = 0.25  # the share of a silhouette below which it cannot be recognised
+_MIN_AREA = (8 / 240) ** 2  # of the image height squared
 
 
 @dataclass(frozen=True)
 class Object:
-    """Somebody or something in a picture.
+    """A person or an object in a scene.
 
-    height   of somebody in its place, in pixels: the smaller, the farther away
+    height   of a person at its distance, in pixels: the smaller, the farther away
     stencil  (h, w) nonzero where it is if nothing is before it
     """
 
     category: int
     height: float
-    shapes: list[Shape]
+    polygons: list[Polygon]
     stencil: Image
 
 
-def draw_household(name: str, index: int, seed: int, size: Size) -> Drawing:
-    """Draw picture `index` of the set `name`; `size` is (width, height) in pixels."""
-    rng = generator(name, index, seed)
-    image = hazy(household_scenery(rng, size))
-    objects = sorted(_cast(rng, size), key=lambda each: each.height)
-    front = _front(rng, size) if rng.random() < _OBSTACLES else []
-    objects = _noticeable(objects, front, size)
-    for shapes in [*(each.shapes for each in objects), front]:
-        paint(image, shapes)
+def draw_objects(name: str, index: int, seed: int, size: Size) -> Drawing:
+    """Draw scene `index` of the set `name`; `size` is (width, height) in pixels."""
+    rng = scene_rng(name, index, seed)
+    image = haze(household_background(rng, size))
+    objects = sorted(_random_objects(rng, size), key=lambda each: each.height)
+    front = obstacle(rng, size, _OBSTACLE_KINDS) if rng.random() < _OBSTACLE else []
+    objects = _visible_enough(objects, front, size)
+    for polygons in [*(each.polygons for each in objects), front]:
+        paint(image, polygons)
     stencil = _overlaid(objects, front, size)
     annotations = [
-        {"category_id": each.category, **outlined(_mask(stencil, number)), "iscrowd": 0}
+        {"category_id": each.category, **outline(_mask(stencil, number)), "iscrowd": 0}
         for number, each in enumerate(objects, start=1)
     ]
-    return Drawing(photographed(image, rng), annotations)
+    return Drawing(photograph(image, rng), annotations)
 
 
-def _cast(rng: np.random.Generator, size: Size) -> Iterator[Object]:
+def _random_objects(rng: np.random.Generator, size: Size) -> Iterator[Object]:
     pitch = rng.uniform(0, 0.3)
     for _ in range(rng.choice(len(_PEOPLE), p=_PEOPLE)):
-        height = _height(rng, size)
-        stand = Stand(
-            _across(rng, size), _ground(rng, height, size), height, random_yaw(rng), pitch
-        )
+        height = random_height(rng, _HEIGHTS, size[1])
+        x, ground = _random_x(rng, size), _random_ground(rng, height, size)
+        placement = Placement(x, ground, height, random_yaw(rng), pitch)
         outfit, build = everyday_outfit(rng), random_build(rng)
-        body = posed(pose_at(everyday_motion(rng), 0.5), build, stand)
-        yield _object(PERSON_ID, height, dressed(body, outfit), size)
-    people = float(np.dot(range(len(_PEOPLE)), _PEOPLE))
-    for kind in BELONGINGS:
-        for _ in range(rng.poisson(kind.per_person * people)):
-            height = _height(rng, size)
-            ground = rng.uniform(0.25, 0.6) * size[1] if kind.flies else _ground(rng, height, size)
-            foot = np.array([_across(rng, size), ground])
-            shapes = list(kind.draw(rng, foot, rng.uniform(*kind.heights) * height))
-            yield _object(kind.category, height, shapes, size)
+        body = pose_body(pose_at(everyday_motion(rng), 0.5), build, placement)
+        polygons = clothed_body(body, outfit)
+        yield Object(PERSON_ID, height, polygons, stencil_of(polygons, size))
+    mean_people = float(np.dot(range(len(_PEOPLE)), _PEOPLE))
+    for kind in OBJECT_KINDS:
+        for _ in range(rng.poisson(kind.per_person * mean_people)):
+            height = random_height(rng, _HEIGHTS, size[1])
+            in_air = kind.flies
+            ground = (
+                rng.uniform(0.25, 0.6) * size[1] if in_air else _random_ground(rng, height, size)
+            )
+            foot = np.array([_random_x(rng, size), ground])
+            polygons = list(kind.draw(rng, foot, rng.uniform(*kind.heights) * height))
+            yield Object(kind.category, height, polygons, stencil_of(polygons, size))
 
 
-def _height(rng: np.random.Generator, size: Size) -> float:
-    chances, lowest, highest = zip(*_HEIGHTS, strict=True)
-    band = rng.choice(len(chances), p=chances)
-    return float(rng.uniform(lowest[band], highest[band]) * size[1])
-
-
-def _across(rng: np.random.Generator, size: Size) -> float:
+def _random_x(rng: np.random.Generator, size: Size) -> float:
     return float(rng.uniform(0.04, 0.96) * size[0])
 
 
-def _ground(rng: np.random.Generator, height: float, size: Size) -> float:
-    """Sample where something stands: what is near, and so large, stands low."""
+def _random_ground(rng: np.random.Generator, height: float, size: Size) -> float:
+    """Sample the floor below an object: what is near, and so large, stands low."""
     near = min(height / size[1], 1.0)
     return float((0.6 + 0.4 * near + rng.uniform(-0.06, 0.06)) * size[1])
 
 
-def _object(category: int, height: float, shapes: list[Shape], size: Size) -> Object:
-    stencil = np.zeros((size[1], size[0]), np.uint8)
-    stamp(stencil, shapes)
-    return Object(category, height, shapes, stencil)
-
-
-def _front(rng: np.random.Generator, size: Size) -> list[Shape]:
-    kind = ("post", "table", "bush", "crate")[rng.integers(4)]
-    return [Shape(shape.points, shape.colour, 0) for shape in thing(kind, rng, size)]
-
-
-def _noticeable(objects: list[Object], front: list[Shape], size: Size) -> list[Object]:
-    """Return the objects of which enough can be seen; the others are not drawn."""
+def _visible_enough(objects: list[Object], front: list[Polygon], size: Size) -> list[Object]:
+    """Return the objects visible enough to be recognised; the others are not drawn."""
     stencil = _overlaid(objects, front, size)
-    least = _LEAST_AREA * size[1] ** 2
     kept = []
     for number, each in enumerate(objects, start=1):
-        wanted = max(least, _LEAST_SEEN * cv2.countNonZero(each.stencil))
-        if cv2.countNonZero(_mask(stencil, number)) >= wanted:
+        silhouette = cv2.countNonZero(each.stencil)
+        min_area = max(_MIN_AREA * size[1] ** 2, _MIN_VISIBLE * silhouette)
+        if cv2.countNonZero(_mask(stencil, number)) >= min_area:
             kept.append(each)
     return kept
 
 
-def _overlaid(objects: list[Object], front: list[Shape], size: Size) -> Image:
-    """Return (h, w): the number of what is on top, from 1 on; 0 for nothing."""
+def _overlaid(objects: list[Object], front: list[Polygon], size: Size) -> Image:
+    """Return (h, w): the number of the object on top, counted from 1; 0 for none."""
     stencil = np.zeros((size[1], size[0]), np.uint8)
     for number, each in enumerate(objects, start=1):
         stencil[each.stencil > 0] = number

@@ -1,7 +1,7 @@
-"""Drawn things: a picture of one thing each and what it is. They are the miniature's ImageNet.
+"""Drawn pictures of one person or object each and what it is: the miniature's ImageNet.
 
-A label says what is on the picture and never where: no box, no keypoint. Somebody is described by
-several words, as ImageNet's breeds of dogs are told apart by more than being dogs.
+A label says what the picture shows and never where: no box, no keypoint. A person has several
+labels, as ImageNet tells breeds of dogs apart.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datastill.images.pools import Processes
-from datastill.synthetic.drawing.backgrounds import everyday_scenery, hazy
-from datastill.synthetic.drawing.bodies import Stand, posed, random_build
-from datastill.synthetic.drawing.camera import photographed
-from datastill.synthetic.drawing.clothed_body import dressed
-from datastill.synthetic.drawing.distractors import KINDS, thing
+from datastill.synthetic.drawing.backgrounds import everyday_background, haze
+from datastill.synthetic.drawing.bodies import Placement, pose_body, random_build
+from datastill.synthetic.drawing.camera import photograph
+from datastill.synthetic.drawing.clothed_body import clothed_body
+from datastill.synthetic.drawing.distractors import DISTRACTORS
 from datastill.synthetic.drawing.outfits import HAIRDOS, PATTERNS, everyday_outfit
-from datastill.synthetic.drawing.poses import ARMS, LEG_SHARES, LEGS, still
+from datastill.synthetic.drawing.poses import ARMS, LEG_SHARES, LEGS, still_motion
 from datastill.synthetic.drawing.raster import Image, paint
-from datastill.synthetic.drawing.viewpoints import random_yaw, side_shown
+from datastill.synthetic.drawing.viewpoints import random_yaw, visible_side
 
-SIDES = ("front", "back", "left", "right")
 QUESTIONS: dict[str, tuple[str, ...]] = {
-    "what": (*KINDS, "person"),
-    "seen from": SIDES,
+    "what": (*DISTRACTORS, "person"),
+    "seen from": ("front", "back", "left", "right"),
     "hair": HAIRDOS,
     "shirt": PATTERNS,
     "sleeves": ("short", "long"),
@@ -44,58 +43,58 @@ _CLOSE = 0.25  # of all people: their feet are out of the picture
 Answers = NDArray[np.int64]
 
 
-def draw_things(
+def draw_pictures(
     count: int, side: int, seed: int, advance: Callable[[int], None]
 ) -> tuple[NDArray[np.uint8], Answers]:
     """Draw (n, side, side, 3) RGB pictures and their (n, q) answers to QUESTIONS.
 
-    An answer is an index or UNASKED. Every picture follows from its index and `seed` alone.
-    `advance` hears of every picture.
+    An answer is an index or UNASKED. A picture follows from its index and `seed` alone. `advance`
+    is called with 1 after every picture.
     """
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
     pictures = np.empty((count, side, side, 3), np.uint8)
     answers = np.empty((count, len(QUESTIONS)), np.int64)
     with Processes(os.cpu_count()) as pool:
-        drawn = pool.map(partial(draw_thing, side=side, seed=seed), range(count), chunksize=64)
+        drawn = pool.map(partial(draw_picture, side=side, seed=seed), range(count), chunksize=64)
         for index, (picture, answer) in enumerate(drawn):
             pictures[index], answers[index] = picture, answer
             advance(1)
     return pictures, answers
 
 
-def draw_thing(index: int, side: int, seed: int) -> tuple[Image, Answers]:
+def draw_picture(index: int, side: int, seed: int) -> tuple[Image, Answers]:
     """Draw picture `index` (side, side, 3) and answer QUESTIONS about it."""
     rng = np.random.default_rng([seed, index])
-    image = _backdrop(rng, side)
+    image = _background(rng, side)
     answers = np.full(len(QUESTIONS), UNASKED)
     if rng.random() < _PEOPLE:
-        words = _paint_somebody(image, rng, side)
+        words = _paint_person(image, rng, side)
         answers[:] = [QUESTIONS[question].index(words[question]) for question in QUESTIONS]
     else:
-        answers[0] = rng.integers(len(KINDS))
-        paint(image, thing(KINDS[answers[0]], rng, (side, side)))
-    return photographed(image, rng), answers
+        answers[0] = rng.integers(len(DISTRACTORS))
+        paint(image, DISTRACTORS[QUESTIONS["what"][answers[0]]](rng, (side, side)))
+    return photograph(image, rng), answers
 
 
-def _backdrop(rng: np.random.Generator, side: int) -> Image:
-    """Return a square cut out of a larger scene."""
+def _background(rng: np.random.Generator, side: int) -> Image:
+    """Return a square cut out of a larger background."""
     wide, high = round(side * 5 / 3), round(side * 5 / 4)
-    scene = everyday_scenery(rng, (wide, high))
+    background = everyday_background(rng, (wide, high))
     left, top = rng.integers(wide - side + 1), rng.integers(high - side + 1)
-    return hazy(np.ascontiguousarray(scene[top : top + side, left : left + side]))
+    return haze(np.ascontiguousarray(background[top : top + side, left : left + side]))
 
 
-def _paint_somebody(image: Image, rng: np.random.Generator, side: int) -> dict[str, str]:
-    """Paint somebody and return the answers to all QUESTIONS in words."""
+def _paint_person(image: Image, rng: np.random.Generator, side: int) -> dict[str, str]:
+    """Paint a person and return the answers to all QUESTIONS in words."""
     outfit = everyday_outfit(rng)
     legs = str(rng.choice(list(LEGS), p=LEG_SHARES))
     left_arm, right_arm = map(str, rng.choice(list(ARMS), size=2))
-    motion = still(legs, left_arm, right_arm, rng)
-    stand = _stand(rng, side)
-    paint(image, dressed(posed(motion[0], random_build(rng), stand), outfit))
+    motion = still_motion(legs, left_arm, right_arm, rng)
+    placement = _random_placement(rng, side)
+    paint(image, clothed_body(pose_body(motion[0], random_build(rng), placement), outfit))
     return {
         "what": "person",
-        "seen from": side_shown(stand.yaw),
+        "seen from": visible_side(placement.yaw),
         "hair": outfit.hairdo,
         "shirt": outfit.pattern,
         "sleeves": "long" if outfit.sleeves >= 1 else "short",
@@ -106,11 +105,11 @@ def _paint_somebody(image: Image, rng: np.random.Generator, side: int) -> dict[s
     }
 
 
-def _stand(rng: np.random.Generator, side: int) -> Stand:
+def _random_placement(rng: np.random.Generator, side: int) -> Placement:
     height = rng.uniform(0.52, 0.95) * side
     ground = rng.uniform(height, side)
     if rng.random() < _CLOSE:
         ground += rng.uniform(0.15, 0.5) * height
         height *= 1.3
     x = (0.5 + rng.normal(0, 0.08)) * side
-    return Stand(x, ground, height, random_yaw(rng), rng.uniform(0, 0.3))
+    return Placement(x, ground, height, random_yaw(rng), rng.uniform(0, 0.3))

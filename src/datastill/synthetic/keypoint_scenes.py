@@ -1,13 +1,13 @@
-"""Drawn people: pictures with exact COCO annotations, made by the project itself.
+"""Drawn scenes of people with exact COCO keypoints.
 
-A picture follows from the name of its set, its index and the seed alone, whatever was drawn before.
-Its size counts by height: people are sampled as shares of it.
+A scene follows from the name of its set, its index and the seed alone. People are sized relative to
+the image height.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,27 +15,37 @@ import numpy as np
 
 from datastill.coco.format import Record
 from datastill.errors import DataError
-from datastill.synthetic.drawing.backgrounds import everyday_scenery, hazy, sport_scenery
-from datastill.synthetic.drawing.bodies import Body, Build, Stand, posed, random_build
-from datastill.synthetic.drawing.camera import filmed, photographed
-from datastill.synthetic.drawing.clothed_body import PARTS, dressed
+from datastill.synthetic.drawing.backgrounds import everyday_background, haze, sport_background
+from datastill.synthetic.drawing.bodies import Body, Build, Placement, pose_body, random_build
+from datastill.synthetic.drawing.camera import film, photograph
+from datastill.synthetic.drawing.clothed_body import PARTS, clothed_body
 from datastill.synthetic.drawing.distractors import obstacle
 from datastill.synthetic.drawing.outfits import Outfit, everyday_outfit, sport_outfit
 from datastill.synthetic.drawing.poses import Motion, everyday_motion, pose_at, sport_motion
-from datastill.synthetic.drawing.raster import Image, Shape, Size, paint, random_colour, stamp
+from datastill.synthetic.drawing.raster import (
+    Image,
+    Polygon,
+    Size,
+    paint,
+    random_colour,
+    stamp,
+    stencil_of,
+)
 from datastill.synthetic.drawing.viewpoints import random_yaw
-from datastill.synthetic.drawing.visibility import annotated, keypoints_inside, visible_area
+from datastill.synthetic.drawing.visibility import annotate_body, keypoints_inside, visible_area
 
 FRAMES_IN_CLIP = 12
-_SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the time that light falls on the film, in clips
-_LEAST_AREA = (32 / 240) ** 2  # of the image height squared: COCO's border of small in 320 x 240
-_LEAST_SEEN = 0.12  # the share of somebody's silhouette below which they are left out
-_LEAST_KEYPOINTS = 3  # in the picture, or somebody is no more than a stray limb
+_SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the exposure time, in clips
+_MIN_AREA = (32 / 240) ** 2  # of the image height squared: COCO's border of small in 320 x 240
+_MIN_VISIBLE = 0.12  # the share of a person's silhouette below which they are left out
+_MIN_KEYPOINTS = 3  # in the picture, or a person is no more than a stray limb
+
+Heights = Sequence[tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture and what is in it.
+    """A picture and its annotations.
 
     image        (h, w, 3) RGB
     annotations  COCO annotations without `id` and `image_id`; bbox and area of the visible pixels
@@ -47,130 +57,137 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Style:
-    """A distribution of pictures.
+    """A distribution of scenes.
 
-    people    chances of 0, 1, 2, ... people
-    heights   (chance, lowest, highest) of somebody's height, as a share of the picture's
+    people          probabilities of 0, 1, 2, ... people
+    heights         (probability, lowest, highest) of a person's height, as a share of the image's
+    obstacle        the probability of an obstacle before the people
+    sport           whether people wear the kit of one of two teams and drift during a clip
     """
 
     people: tuple[float, ...]
-    heights: tuple[tuple[float, float, float], ...]
-    scenery: Callable[[np.random.Generator, Size], Image]
+    heights: Heights
+    background: Callable[[np.random.Generator, Size], Image]
     motion: Callable[[np.random.Generator], Motion]
     camera: Callable[[Image, np.random.Generator], Image]
-    obstacles: float
+    obstacle: float
+    obstacle_kinds: tuple[str, ...]
+    sport: bool
 
 
 STYLES = {
     "everyday": Style(
         people=(0.46, 0.20, 0.16, 0.11, 0.07),  # COCO: people on 54 % of the images
         heights=((0.35, 0.55, 0.75), (0.5, 0.75, 1.0), (0.15, 1.0, 1.25)),
-        scenery=everyday_scenery,
+        background=everyday_background,
         motion=everyday_motion,
-        camera=photographed,
-        obstacles=0.25,
+        camera=photograph,
+        obstacle=0.25,
+        obstacle_kinds=("post", "table", "bush", "crate", "ball", "dog"),
+        sport=False,
     ),
     "sport": Style(
         people=(0.10, 0.45, 0.30, 0.15),
         heights=((0.12, 0.45, 0.7), (0.4, 0.7, 1.05), (0.48, 1.05, 1.8)),
-        scenery=sport_scenery,
+        background=sport_background,
         motion=sport_motion,
-        camera=filmed,
-        obstacles=0.2,
+        camera=film,
+        obstacle=0.2,
+        obstacle_kinds=("ball", "post"),
+        sport=True,
     ),
 }
 
 
 @dataclass(frozen=True)
-class Actor:
-    """Somebody in a clip: how they look, where they stand and what they do.
-
-    drift  pixels that they move to the right during the clip
-    """
+class Person:
+    """A person in a clip; `drift` is how many pixels they move to the right during the clip."""
 
     build: Build
     outfit: Outfit
-    stand: Stand
+    placement: Placement
     motion: Motion
     drift: float
 
     def at(self, time: float) -> Body:
         """Return the body at `time`, 0 to 1 over the clip."""
-        stand = replace(self.stand, x=self.stand.x + self.drift * time)
-        return posed(pose_at(self.motion, time), self.build, stand)
+        placement = replace(self.placement, x=self.placement.x + self.drift * time)
+        return pose_body(pose_at(self.motion, time), self.build, placement)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """An actor at one time, as shapes and as a stencil (h, w) of the own parts."""
+    """A person at one time, as polygons and as a stencil (h, w) of the body parts."""
 
-    actor: Actor
+    person: Person
     body: Body
-    shapes: list[Shape]
+    polygons: list[Polygon]
     stencil: Image
 
 
-def draw(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
-    """Draw picture `index` of the set `name`; `size` is (width, height) in pixels.
+def draw_people(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
+    """Draw scene `index` of the set `name`; `size` is (width, height) in pixels.
 
-    A "sport" picture is one random frame of a clip of FRAMES_IN_CLIP; only that frame is drawn.
-    Raises DataError for a style that is none of STYLES.
+    A "sport" scene is one random frame of a clip of FRAMES_IN_CLIP; only that frame is drawn.
+    Raises DataError for a style that is not one of STYLES.
     """
     if style not in STYLES:
         raise DataError(f"style {style!r}: expected one of {', '.join(STYLES)}")
-    rng = generator(name, index, seed)
-    manner = STYLES[style]
-    backdrop = hazy(manner.scenery(rng, size))
-    actors = _cast(rng, manner, style, size)
-    front = obstacle(rng, size, style) if rng.random() < manner.obstacles else []
+    settings = STYLES[style]
+    rng = scene_rng(name, index, seed)
+    background = haze(settings.background(rng, size))
+    people = _random_people(rng, settings, size)
+    blocked = rng.random() < settings.obstacle
+    front = obstacle(rng, size, settings.obstacle_kinds) if blocked else []
     time = (int(rng.integers(FRAMES_IN_CLIP)) + 0.5) / FRAMES_IN_CLIP
-    figures = _noticeable([_figure(actor, time, size) for actor in actors], front, size)
-    image = _exposed(backdrop, figures, front, time)
+    figures = _visible_enough([_figure(person, time, size) for person in people], front, size)
+    image = _exposed(background, figures, front, time)
     stencil = _overlaid(figures, front, size)
-    annotations = annotated(stencil, [figure.body for figure in figures])
-    return Drawing(manner.camera(image, rng), annotations)
+    annotations = [annotate_body(stencil, each.body, i) for i, each in enumerate(figures)]
+    return Drawing(settings.camera(image, rng), annotations)
 
 
-def generator(name: str, index: int, seed: int) -> np.random.Generator:
-    """Return the source of all that is random in picture `index` of the set `name`."""
+def scene_rng(name: str, index: int, seed: int) -> np.random.Generator:
+    """Return the generator of scene `index` of the set `name`."""
     digest = hashlib.sha256(f"{name}/{index}/{seed}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def _cast(rng: np.random.Generator, manner: Style, style: str, size: Size) -> list[Actor]:
-    """Sample the people of a picture, the farthest first."""
-    count = int(rng.choice(len(manner.people), p=manner.people))
+def random_height(rng: np.random.Generator, heights: Heights, image_height: int) -> float:
+    """Sample a height in pixels from bands of (probability, lowest, highest) shares."""
+    probabilities, lowest, highest = zip(*heights, strict=True)
+    band = rng.choice(len(probabilities), p=probabilities)
+    return float(rng.uniform(lowest[band], highest[band]) * image_height)
+
+
+def _random_people(rng: np.random.Generator, style: Style, size: Size) -> list[Person]:
+    """Sample the people of a scene, the farthest first."""
+    count = int(rng.choice(len(style.people), p=style.people))
     teams = [
         (random_colour(rng, (0.5, 0.95), (0.35, 1.0)), random_colour(rng, (0.0, 0.9), (0.1, 1.0)))
         for _ in range(2)
     ]
     pitch = rng.uniform(0, 0.3)
-    actors: list[Actor] = []
+    people: list[Person] = []
     for _ in range(count):
-        outfit = (
-            everyday_outfit(rng)
-            if style == "everyday"
-            else sport_outfit(rng, teams[rng.integers(2)])
-        )
-        stand = _stand(rng, manner, size, pitch, [actor.stand for actor in actors])
-        drift = rng.normal(0, 0.25) * stand.height if style == "sport" else 0.0
-        actors.append(Actor(random_build(rng), outfit, stand, manner.motion(rng), drift))
-    return sorted(actors, key=lambda actor: actor.stand.height)
+        outfit = sport_outfit(rng, teams[rng.integers(2)]) if style.sport else everyday_outfit(rng)
+        placement = _random_placement(rng, style, size, pitch, [p.placement.x for p in people])
+        drift = rng.normal(0, 0.25) * placement.height if style.sport else 0.0
+        people.append(Person(random_build(rng), outfit, placement, style.motion(rng), drift))
+    return sorted(people, key=lambda person: person.placement.height)
 
 
-def _stand(
-    rng: np.random.Generator, manner: Style, size: Size, pitch: float, others: list[Stand]
-) -> Stand:
-    chances, lowest, highest = zip(*manner.heights, strict=True)
-    band = rng.choice(len(chances), p=chances)
-    height = rng.uniform(lowest[band], highest[band]) * size[1]
-    places = rng.uniform(0.04, 0.96, 3) * size[0]
-    room = [min([abs(x - other.x) for other in others], default=0.0) for x in places]
-    x = float(places[int(np.argmax(room))])
-    return Stand(x, _ground(rng, height, size[1]), height, random_yaw(rng), pitch)
+def _random_placement(
+    rng: np.random.Generator, style: Style, size: Size, pitch: float, occupied: list[float]
+) -> Placement:
+    height = random_height(rng, style.heights, size[1])
+    options = rng.uniform(0.04, 0.96, 3) * size[0]
+    room = [min([abs(x - other) for other in occupied], default=0.0) for x in options]
+    x = float(options[int(np.argmax(room))])
+    return Placement(x, _random_ground(rng, height, size[1]), height, random_yaw(rng), pitch)
 
 
-def _ground(rng: np.random.Generator, height: float, image_height: int) -> float:
+def _random_ground(rng: np.random.Generator, height: float, image_height: int) -> float:
     if height > 0.95 * image_height:  # close: the head is mostly in the picture, the feet are not
         share = rng.uniform(-0.35, 0.0) if rng.random() < 0.12 else rng.uniform(0.0, 0.2)
         return share * image_height + height
@@ -179,51 +196,49 @@ def _ground(rng: np.random.Generator, height: float, image_height: int) -> float
     return rng.uniform(max(height, 0.6 * image_height), 1.02 * image_height)
 
 
-def _figure(actor: Actor, time: float, size: Size) -> Figure:
-    body = actor.at(time)
-    shapes = dressed(body, actor.outfit)
-    stencil = np.zeros((size[1], size[0]), np.uint8)
-    stamp(stencil, shapes)
-    return Figure(actor, body, shapes, stencil)
+def _figure(person: Person, time: float, size: Size) -> Figure:
+    body = person.at(time)
+    polygons = clothed_body(body, person.outfit)
+    return Figure(person, body, polygons, stencil_of(polygons, size))
 
 
-def _noticeable(figures: list[Figure], front: list[Shape], size: Size) -> list[Figure]:
-    """Return the figures of whom enough can be seen to be annotated; the others are not drawn."""
+def _visible_enough(figures: list[Figure], front: list[Polygon], size: Size) -> list[Figure]:
+    """Return the figures visible enough to be annotated; the others are not drawn."""
     stencil = _overlaid(figures, front, size)
-    least = _LEAST_AREA * size[1] ** 2
     kept = []
-    for person, figure in enumerate(figures):
-        wanted = max(least, _LEAST_SEEN * cv2.countNonZero(figure.stencil))
-        seen = visible_area(stencil, person) >= wanted
-        if seen and keypoints_inside(figure.body, size) >= _LEAST_KEYPOINTS:
+    for i, figure in enumerate(figures):
+        silhouette = cv2.countNonZero(figure.stencil)
+        min_area = max(_MIN_AREA * size[1] ** 2, _MIN_VISIBLE * silhouette)
+        inside = keypoints_inside(figure.body, size)
+        if visible_area(stencil, i) >= min_area and inside >= _MIN_KEYPOINTS:
             kept.append(figure)
     return kept
 
 
-def _overlaid(figures: list[Figure], front: list[Shape], size: Size) -> Image:
-    """Return (h, w): who is on top with which part, as PARTS * person + part; 0 for nobody."""
+def _overlaid(figures: list[Figure], front: list[Polygon], size: Size) -> Image:
+    """Return (h, w): the person and part on top, as PARTS * person + part; 0 for nobody."""
     stencil = np.zeros((size[1], size[0]), np.uint8)
-    for person, figure in enumerate(figures):
-        cv2.copyTo(figure.stencil + np.uint8(PARTS * person), figure.stencil, stencil)
+    for i, figure in enumerate(figures):
+        cv2.copyTo(figure.stencil + np.uint8(PARTS * i), figure.stencil, stencil)
     stamp(stencil, front)
     return stencil
 
 
-def _exposed(backdrop: Image, figures: list[Figure], front: list[Shape], time: float) -> Image:
+def _exposed(background: Image, figures: list[Figure], front: list[Polygon], time: float) -> Image:
     """Return what the camera sees from just before to just after `time`."""
-    frames = [_painted(backdrop, [figure.shapes for figure in figures], front)]
-    moving = any(len(figure.actor.motion) > 1 for figure in figures)
-    for moment in (time - _SHUTTER, time + _SHUTTER) if moving else ():
-        bodies = [(figure.actor.at(moment), figure.actor.outfit) for figure in figures]
-        frames.append(_painted(backdrop, [dressed(*each) for each in bodies], front))
-    if not moving:
+    frames = [_painted(background, [*(figure.polygons for figure in figures), front])]
+    if all(len(figure.person.motion) == 1 for figure in figures):
         return frames[0]
+    for moment in (time - _SHUTTER, time + _SHUTTER):
+        people = (figure.person for figure in figures)
+        bodies = [clothed_body(person.at(moment), person.outfit) for person in people]
+        frames.append(_painted(background, [*bodies, front]))
     blend = cv2.addWeighted(frames[1], 0.5, frames[2], 0.5, 0)
     return np.asarray(cv2.addWeighted(frames[0], 0.4, blend, 0.6, 0), np.uint8)
 
 
-def _painted(backdrop: Image, figures: list[list[Shape]], front: list[Shape]) -> Image:
-    image = backdrop.copy()
-    for shapes in [*figures, front]:
-        paint(image, shapes)
+def _painted(background: Image, layers: Iterable[list[Polygon]]) -> Image:
+    image = background.copy()
+    for polygons in layers:
+        paint(image, polygons)
     return image

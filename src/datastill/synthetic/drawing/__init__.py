@@ -1,1 +1,1 @@
-"""The parts that drawn people and their pictures are made of; `data.figures` is the door."""
+"""The parts of drawn scenes: people, objects, backgrounds and the camera."""

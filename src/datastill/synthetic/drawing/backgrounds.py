@@ -1,4 +1,4 @@
-"""Where drawn people are: rooms, streets, parks, sports grounds, with their clutter."""
+"""Backgrounds of drawn people: rooms, streets, parks and sports grounds, with their clutter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from datastill.synthetic.drawing.distractors import ball, distractor, post, thing
+from datastill.synthetic.drawing.distractors import (
+    DISTRACTORS,
+    EVERYDAY_DISTRACTORS,
+    random_distractor,
+)
 from datastill.synthetic.drawing.raster import (
     Colour,
     Image,
-    Shape,
+    Points,
+    Polygon,
     Size,
     box,
     capsule,
@@ -21,51 +26,57 @@ from datastill.synthetic.drawing.raster import (
     mix,
     oval,
     paint,
+    paint_ground,
     random_colour,
-    spread_ground,
 )
 
 _CHALK: Colour = (236, 238, 236)
 _CLOTH = ((0.05, 0.9), (0.2, 1.0))
 _HAZE = 0.5
-_NAMELESS = ("post", "lamp", "blob", "dog", "coat", "bush", "crate", "limb")  # no ball, no table
+_UNNAMED = tuple(kind for kind in EVERYDAY_DISTRACTORS if kind != "ball")  # without a category
 
 
-def everyday_scenery(rng: np.random.Generator, size: Size) -> Image:
+def everyday_background(rng: np.random.Generator, size: Size) -> Image:
     """Draw an ordinary place with clutter, without people."""
-    image = _place(rng, size)
-    for _ in range(rng.integers(2, 8)):
-        paint(image, distractor(rng, size))
-    return _grained(image, rng, 9.0)
+    return _cluttered(_everyday_place(rng, size), rng, (2, 8), EVERYDAY_DISTRACTORS)
 
 
-def household_scenery(rng: np.random.Generator, size: Size) -> Image:
-    """Draw an ordinary place whose clutter is nothing that has a category of its own."""
-    image = _place(rng, size)
-    for _ in range(rng.integers(1, 6)):
-        paint(image, thing(_NAMELESS[rng.integers(len(_NAMELESS))], rng, size))
-    return _grained(image, rng, 9.0)
+def household_background(rng: np.random.Generator, size: Size) -> Image:
+    """Draw an ordinary place whose clutter has no category of its own."""
+    return _cluttered(_everyday_place(rng, size), rng, (1, 6), _UNNAMED)
 
 
-def _place(rng: np.random.Generator, size: Size) -> Image:
+def sport_background(rng: np.random.Generator, size: Size) -> Image:
+    """Draw a sports ground with its lines and what stands around it."""
+    places = (_field, _court, _pool, _gym)
+    image = places[rng.choice(4, p=(0.4, 0.3, 0.12, 0.18))](rng, size)
+    for _ in range(rng.integers(0, 4)):
+        kind = "post" if rng.random() < 0.6 else "ball"
+        paint(image, DISTRACTORS[kind](rng, size))
+    return _unevenly_lit(image, rng, 5.0)
+
+
+def haze(background: Image) -> Image:
+    """Return a background as distance fades it, so that people stand out as they should."""
+    faded = cv2.addWeighted(background, 1 - _HAZE, np.full_like(background, 168), _HAZE, 0)
+    return np.asarray(faded, np.uint8)
+
+
+def _everyday_place(rng: np.random.Generator, size: Size) -> Image:
     places = (_room, _street, _park, _blocks)
     return places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
 
 
-def sport_scenery(rng: np.random.Generator, size: Size) -> Image:
-    """Draw a sports ground with its lines, and what stands around it."""
-    image = _sports_ground(rng, size)
-    for _ in range(rng.integers(0, 4)):
-        paint(image, post(rng, size) if rng.random() < 0.6 else ball(rng, size))
-    return _grained(image, rng, 5.0)
+def _cluttered(
+    image: Image, rng: np.random.Generator, counts: tuple[int, int], kinds: tuple[str, ...]
+) -> Image:
+    height, width = image.shape[:2]
+    for _ in range(rng.integers(*counts)):
+        paint(image, random_distractor(rng, (width, height), kinds))
+    return _unevenly_lit(image, rng, 9.0)
 
 
-def hazy(backdrop: Image) -> Image:
-    """Return a backdrop as distance fades it, so that people stand out as far as they should."""
-    return np.asarray(cv2.addWeighted(backdrop, 1 - _HAZE, np.full_like(backdrop, 168), _HAZE, 0))
-
-
-def _grained(image: Image, rng: np.random.Generator, strength: float) -> Image:
+def _unevenly_lit(image: Image, rng: np.random.Generator, strength: float) -> Image:
     """Add patches of light and shadow at two coarse grains."""
     height, width = image.shape[:2]
     light = np.zeros((height, width), np.float32)
@@ -83,14 +94,14 @@ def _room(rng: np.random.Generator, size: Size) -> Image:
     if rng.random() < 0.35:
         stripe, step = darker(wall, rng.uniform(0.8, 1.2)), width * rng.uniform(0.05, 0.12)
         edges = np.arange(0, width, step)
-        paint(image, (Shape(box(x, 0, x + step / 2, height), stripe) for x in edges))
+        paint(image, (Polygon(box(x, 0, x + step / 2, height), stripe) for x in edges))
     floor = random_colour(rng, (0.05, 0.6), (0.25, 0.8))
-    line = spread_ground(image, floor, rng.uniform(0.5, 0.8))
+    line = paint_ground(image, floor, rng.uniform(0.5, 0.8))
     paint(image, _furniture(rng, size, line))
     return image
 
 
-def _furniture(rng: np.random.Generator, size: Size, line: float) -> Iterator[Shape]:
+def _furniture(rng: np.random.Generator, size: Size, line: float) -> Iterator[Polygon]:
     width, height = size
     for _ in range(rng.integers(1, 5)):
         left, wide = rng.uniform(-0.1, 0.95) * width, rng.uniform(0.08, 0.35) * width
@@ -98,17 +109,18 @@ def _furniture(rng: np.random.Generator, size: Size, line: float) -> Iterator[Sh
         if rng.random() < 0.45:  # a window or a picture
             top = rng.uniform(0.02, 0.3) * height
             low = top + rng.uniform(0.12, 0.35) * height
-            yield Shape(box(left - 3, top - 3, left + wide + 3, low + 3), darker(colour, 0.5))
-            yield Shape(box(left, top, left + wide, low), colour)
-            yield Shape(box(left + 0.48 * wide, top, left + 0.52 * wide, low), darker(colour, 0.5))
+            yield Polygon(box(left - 3, top - 3, left + wide + 3, low + 3), darker(colour, 0.5))
+            yield Polygon(box(left, top, left + wide, low), colour)
+            yield Polygon(
+                box(left + 0.48 * wide, top, left + 0.52 * wide, low), darker(colour, 0.5)
+            )
             continue
         top = line - rng.uniform(0.08, 0.5) * height  # a cupboard
         low = line + rng.uniform(0, 0.12) * height
-        yield Shape(box(left, top, left + wide, low), colour)
+        yield Polygon(box(left, top, left + wide, low), colour)
         shelves = np.linspace(top, low, rng.integers(3, 6))[1:-1]
-        yield from (
-            Shape(box(left, y - 1, left + wide, y + 1), darker(colour, 0.6)) for y in shelves
-        )
+        for y in shelves:
+            yield Polygon(box(left, y - 1, left + wide, y + 1), darker(colour, 0.6))
 
 
 def _street(rng: np.random.Generator, size: Size) -> Image:
@@ -123,44 +135,43 @@ def _street(rng: np.random.Generator, size: Size) -> Image:
         paint(image, _house(rng, (left, top, right, line + 2)))
         left = right
     grey = random_colour(rng, (0.0, 0.15), (0.3, 0.7))
-    spread_ground(image, grey, line / height)
+    paint_ground(image, grey, line / height)
     return image
 
 
-def _house(rng: np.random.Generator, area: tuple[float, float, float, float]) -> Iterator[Shape]:
+def _house(rng: np.random.Generator, area: tuple[float, float, float, float]) -> Iterator[Polygon]:
     left, top, right, bottom = area
     colour = random_colour(rng, (0.02, 0.55), (0.3, 0.9))
-    yield Shape(box(left, top, right, bottom), colour)
+    yield Polygon(box(left, top, right, bottom), colour)
     glass = darker(colour, rng.uniform(0.4, 1.4))
     columns, rows = rng.integers(2, 5), rng.integers(2, 6)
     wide, high = (right - left) / columns, (bottom - top) / rows
     for column in range(columns):
         for row in range(rows):
             x, y = left + (column + 0.25) * wide, top + (row + 0.2) * high
-            yield Shape(box(x, y, x + 0.5 * wide, y + 0.6 * high), glass)
+            yield Polygon(box(x, y, x + 0.5 * wide, y + 0.6 * high), glass)
 
 
 def _park(rng: np.random.Generator, size: Size) -> Image:
     sky: Colour = (rng.uniform(120, 230), rng.uniform(170, 230), rng.uniform(200, 255))
     image = gradient(size, sky, mix(sky, (255, 255, 255), 0.5))
     grass: Colour = (rng.uniform(60, 170), rng.uniform(110, 180), rng.uniform(30, 90))
-    line = spread_ground(image, grass, rng.uniform(0.4, 0.7))
+    line = paint_ground(image, grass, rng.uniform(0.4, 0.7))
     for _ in range(rng.integers(2, 7)):
         paint(image, _tree(rng, size, line))
     return image
 
 
-def _tree(rng: np.random.Generator, size: Size, line: float) -> Iterator[Shape]:
+def _tree(rng: np.random.Generator, size: Size, line: float) -> Iterator[Polygon]:
     x, high = rng.uniform(0, 1) * size[0], rng.uniform(0.25, 0.8) * size[1]
     foot, thick = line + rng.uniform(-0.02, 0.1) * size[1], high * rng.uniform(0.04, 0.09)
     top = np.array([x, foot - 0.6 * high])
-    yield Shape(capsule(np.array([x, foot]), top, thick, 0.7 * thick), (92, 66, 44))
+    yield Polygon(capsule(np.array([x, foot]), top, thick, 0.7 * thick), (92, 66, 44))
     green: Colour = (rng.uniform(30, 130), rng.uniform(80, 150), rng.uniform(25, 80))
     for _ in range(4):
-        spot = top + rng.normal(0, 0.12, 2) * high
-        yield Shape(
-            disc(spot, high * rng.uniform(0.12, 0.24)), darker(green, rng.uniform(0.7, 1.25))
-        )
+        centre = top + rng.normal(0, 0.12, 2) * high
+        radius = high * rng.uniform(0.12, 0.24)
+        yield Polygon(disc(centre, radius), darker(green, rng.uniform(0.7, 1.25)))
 
 
 def _blocks(rng: np.random.Generator, size: Size) -> Image:
@@ -168,18 +179,12 @@ def _blocks(rng: np.random.Generator, size: Size) -> Image:
     for _ in range(rng.integers(6, 22)):
         centre = rng.uniform(0, 1, 2) * size
         radii = rng.uniform(0.02, 0.25, 2) * size[1]
-        corners = box(-radii[0], -radii[1], radii[0], radii[1]) if rng.random() < 0.6 else None
-        points = oval((0, 0), (radii[0], radii[1])) if corners is None else corners
+        angular = rng.random() < 0.6
+        points = box(*-radii, *radii) if angular else oval(np.zeros(2), radii)
         angle = rng.uniform(0, np.pi)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        paint(image, [Shape(points @ turn + centre, random_colour(rng, *_CLOTH))])
+        paint(image, [Polygon(points @ turn + centre, random_colour(rng, *_CLOTH))])
     return image
-
-
-def _sports_ground(rng: np.random.Generator, size: Size) -> Image:
-    """Draw a sports ground."""
-    places = (_field, _court, _pool, _gym)
-    return places[rng.choice(4, p=(0.4, 0.3, 0.12, 0.18))](rng, size)
 
 
 def _field(rng: np.random.Generator, size: Size) -> Image:
@@ -187,7 +192,7 @@ def _field(rng: np.random.Generator, size: Size) -> Image:
     horizon = rng.uniform(0.12, 0.4)
     paint(image, _spectators(rng, size, horizon * size[1]))
     grass: Colour = (rng.uniform(40, 90), rng.uniform(115, 160), rng.uniform(40, 70))
-    line = spread_ground(image, grass, horizon)
+    line = paint_ground(image, grass, horizon)
     vanishing = np.array([rng.uniform(-0.5, 1.5) * size[0], line - 0.9 * size[1]])
     for start in np.arange(-1.0, 2.0, 0.36) * size[0]:
         paint(image, [_strip(vanishing, start, 0.18 * size[0], size[1], line)])
@@ -195,11 +200,11 @@ def _field(rng: np.random.Generator, size: Size) -> Image:
     return image
 
 
-def _strip(vanishing: np.ndarray, start: float, wide: float, low: float, line: float) -> Shape:
+def _strip(vanishing: Points, start: float, wide: float, low: float, line: float) -> Polygon:
     """Return a band of mown grass that runs towards the `vanishing` point."""
     near = np.array([[start, low], [start + wide, low]])
     far = near + (vanishing - near) * ((line - low) / (vanishing[1] - low))
-    return Shape(np.concatenate([near, far[::-1]]), (62, 138, 58))
+    return Polygon(np.concatenate([near, far[::-1]]), (62, 138, 58))
 
 
 def _court(rng: np.random.Generator, size: Size) -> Image:
@@ -208,7 +213,7 @@ def _court(rng: np.random.Generator, size: Size) -> Image:
     horizon = rng.uniform(0.25, 0.5)
     paint(image, _spectators(rng, size, 0.8 * horizon * size[1]))
     floors: tuple[Colour, ...] = ((206, 148, 90), (182, 96, 62), (62, 110, 170), (70, 140, 110))
-    line = spread_ground(image, floors[rng.integers(len(floors))], horizon)
+    line = paint_ground(image, floors[rng.integers(len(floors))], horizon)
     paint(image, _chalk(rng, size, line))
     if rng.random() < 0.5:
         paint(image, _net(rng, size, line))
@@ -217,12 +222,12 @@ def _court(rng: np.random.Generator, size: Size) -> Image:
 
 def _pool(rng: np.random.Generator, size: Size) -> Image:
     image = gradient(size, (186, 200, 204), (150, 170, 180))
-    line = spread_ground(image, (48, 152, 196), rng.uniform(0.2, 0.4))
+    line = paint_ground(image, (48, 152, 196), rng.uniform(0.2, 0.4))
     for lane in np.linspace(line, 1.2 * size[1], 5)[1:]:
         for x in np.arange(0, size[0], size[0] / 20):
             colour: Colour = (214, 60, 52) if int(x) % 2 else (240, 240, 240)
             floater = box(x, lane - 0.008 * size[1], x + size[0] / 24, lane + 0.008 * size[1])
-            paint(image, [Shape(floater, colour)])
+            paint(image, [Polygon(floater, colour)])
     return image
 
 
@@ -230,38 +235,38 @@ def _gym(rng: np.random.Generator, size: Size) -> Image:
     wall = random_colour(rng, (0.02, 0.15), (0.5, 0.85))
     image = gradient(size, wall, darker(wall, 0.85))
     width, height = size
-    line = spread_ground(image, random_colour(rng, (0.2, 0.6), (0.3, 0.6)), rng.uniform(0.5, 0.75))
+    line = paint_ground(image, random_colour(rng, (0.2, 0.6), (0.3, 0.6)), rng.uniform(0.5, 0.75))
     for _ in range(2):  # wall bars
         left, wide = rng.uniform(0, 0.8) * width, rng.uniform(0.12, 0.25) * width
         bars = np.arange(0.05 * height, line, 0.06 * height)
-        paint(image, (Shape(box(left, y, left + wide, y + 3), (168, 120, 72)) for y in bars))
-        paint(image, [Shape(box(left, 0, left + 4, line), (120, 84, 50))])
+        paint(image, (Polygon(box(left, y, left + wide, y + 3), (168, 120, 72)) for y in bars))
+        paint(image, [Polygon(box(left, 0, left + 4, line), (120, 84, 50))])
     mat = line + rng.uniform(0.05, 0.15) * height
-    paint(image, [Shape(box(0.1 * width, mat, 0.9 * width, mat + 0.08 * height), (60, 90, 160))])
+    paint(image, [Polygon(box(0.1 * width, mat, 0.9 * width, mat + 0.08 * height), (60, 90, 160))])
     return image
 
 
-def _spectators(rng: np.random.Generator, size: Size, low: float) -> Iterator[Shape]:
-    """Return rows of small dots of colour: a crowd too far away to be people."""
+def _spectators(rng: np.random.Generator, size: Size, low: float) -> Iterator[Polygon]:
+    """Return rows of small coloured dots: a crowd too far away to be people."""
     step = 0.035 * size[1]
     colours = [random_colour(rng, (0.1, 0.5), (0.3, 0.7)) for _ in range(12)]
     for x in np.arange(0, size[0], 2.2 * step):
         for y in np.arange(step, low, 2.2 * step):
-            spot = np.array([x, y]) + rng.normal(0, 0.25 * step, 2)
-            yield Shape(disc(spot, 0.7 * step), colours[rng.integers(12)])
+            centre = np.array([x, y]) + rng.normal(0, 0.25 * step, 2)
+            yield Polygon(disc(centre, 0.7 * step), colours[rng.integers(12)])
 
 
-def _chalk(rng: np.random.Generator, size: Size, line: float) -> Iterator[Shape]:
+def _chalk(rng: np.random.Generator, size: Size, line: float) -> Iterator[Polygon]:
     thick = 0.006 * size[1]
     for _ in range(rng.integers(2, 5)):
         ends = rng.uniform((-0.2, line / size[1]), (1.2, 1.1), (2, 2)) * size
-        yield Shape(capsule(ends[0], ends[1], thick, thick), _CHALK)
+        yield Polygon(capsule(ends[0], ends[1], thick, thick), _CHALK)
 
 
-def _net(rng: np.random.Generator, size: Size, line: float) -> Iterator[Shape]:
+def _net(rng: np.random.Generator, size: Size, line: float) -> Iterator[Polygon]:
     top, low = line - rng.uniform(0.02, 0.15) * size[1], line + 0.12 * size[1]
-    yield Shape(box(0, top, size[0], top + 4), _CHALK)
+    yield Polygon(box(0, top, size[0], top + 4), _CHALK)
     for x in np.arange(0, size[0], size[0] / 26):
-        yield Shape(box(x, top, x + 1, low), (176, 180, 182))
+        yield Polygon(box(x, top, x + 1, low), (176, 180, 182))
     for y in np.arange(top, low, size[1] / 22):
-        yield Shape(box(0, y, size[0], y + 1), (176, 180, 182))
+        yield Polygon(box(0, y, size[0], y + 1), (176, 180, 182))

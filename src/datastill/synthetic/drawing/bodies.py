@@ -1,8 +1,7 @@
-"""Where the joints of a posed body come to lie in the picture.
+"""Posed bodies: the joints of a pose, projected into the picture.
 
-A body stands in its own frame of left, up and forward, in body heights; the camera turns that
-into x (right), y (down) and z (towards the viewer), in pixels. Seen from the front, left is at the
-right.
+A body has a frame of its own, left, up and forward in body heights; the camera turns that into
+x (right), y (down) and z (towards the viewer) in pixels. From the front, left is at the right.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from datastill.synthetic.drawing.poses import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIG
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Stand:
-    """Where somebody stands and how they are seen.
+class Placement:
+    """Where a person stands and from where they are seen.
 
     x, ground  pixels: the middle of the body, the floor below its lowest foot
     height     pixels: of the body when upright
@@ -48,7 +48,7 @@ class Stand:
 
 @dataclass(frozen=True)
 class Body:
-    """A posed body as the camera sees it.
+    """A posed body in the camera's frame.
 
     joints  name -> (3,) x, y, z in pixels: the COCO keypoints, and `head neck pelvis left_hand
             right_hand left_toe right_toe`
@@ -64,24 +64,24 @@ class Body:
 
 
 def random_build(rng: np.random.Generator) -> Build:
-    """Sample a grown-up's build, or now and then a child's."""
+    """Sample an adult's build or, sometimes, a child's."""
     girth, shoulders, hips, head, legs = 1 + rng.normal(0, 1, 5) * (0.15, 0.09, 0.12, 0.06, 0.05)
     if rng.random() < 0.15:
         head, legs, shoulders = head * 1.35, legs * 0.9, shoulders * 0.95
     return Build(max(girth, 0.75), shoulders, hips, head, legs)
 
 
-def posed(pose: Pose, build: Build, stand: Stand) -> Body:
-    """Return the body of `build` in `pose` at `stand`."""
-    lean, tilt, twist, nod, look = np.radians(pose[:5])
+def pose_body(pose: Pose, build: Build, placement: Placement) -> Body:
+    """Return the body of `build` in `pose` at `placement`."""
+    lean, tilt, twist, nod, turn = np.radians(pose[:5])
     bones = _turn_side(tilt) @ _turn_forward(lean)
     chest = bones @ _turn_around(twist)
-    skull = chest @ _turn_around(look - twist / 2) @ _turn_forward(nod)
+    skull = chest @ _turn_around(turn - twist / 2) @ _turn_forward(nod)
     joints = _trunk_joints(build, bones, chest) | _legs(pose, build)
     joints |= _arms(pose, joints, chest) | _head(joints["neck"], skull, build)
-    camera = _camera(stand)
-    placed = _place(joints, camera, stand, lift=float(pose[5]))
-    return Body(placed, (camera @ chest).T, (camera @ skull).T, build, stand.height)
+    camera = _camera(placement)
+    projected = _project(joints, camera, placement, lift=float(pose[5]))
+    return Body(projected, (camera @ chest).T, (camera @ skull).T, build, placement.height)
 
 
 def _turn_forward(angle: float) -> Matrix:
@@ -99,11 +99,11 @@ def _turn_around(angle: float) -> Matrix:
     return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
 
 
-def _camera(stand: Stand) -> Matrix:
+def _camera(placement: Placement) -> Matrix:
     """Return the matrix from left, up, forward to x, y (down), z (towards the viewer)."""
-    down, away = np.cos(stand.pitch), np.sin(stand.pitch)
+    down, away = np.cos(placement.pitch), np.sin(placement.pitch)
     tilt = np.array([[1, 0, 0], [0, -down, away], [0, away, down]])
-    return tilt @ _turn_around(stand.yaw)
+    return tilt @ _turn_around(placement.yaw)
 
 
 def _trunk_joints(build: Build, bones: Matrix, chest: Matrix) -> dict[str, Vector]:
@@ -124,8 +124,8 @@ def _limb(angles: Vector, side: int, hinge: int) -> tuple[Vector, Vector]:
 
     `side` is 1 for left, -1 for right; `hinge` 1 bends forward (elbow), -1 backward (knee).
     """
-    swing, spread, bend, turn = np.radians(angles)
-    out, along = np.sin(spread), np.cos(spread)
+    swing, sideways, bend, turn = np.radians(angles)
+    out, along = np.sin(sideways), np.cos(sideways)
     upper = np.array([side * out, -along * np.cos(swing), along * np.sin(swing)])
     forward = np.array([0, np.sin(swing), np.cos(swing)])
     inward = np.array([-side * along, -out * np.cos(swing), out * np.sin(swing)])
@@ -134,18 +134,18 @@ def _limb(angles: Vector, side: int, hinge: int) -> tuple[Vector, Vector]:
 
 
 def _arms(pose: Pose, joints: dict[str, Vector], chest: Matrix) -> dict[str, Vector]:
-    found = {}
+    arms: dict[str, Vector] = {}
     for name, side, angles in (("left", 1, pose[LEFT_ARM]), ("right", -1, pose[RIGHT_ARM])):
         upper, lower = _limb(angles, side, 1)
         elbow = joints[f"{name}_shoulder"] + chest @ (0.172 * upper)
         wrist = elbow + chest @ (0.15 * lower)
-        found[f"{name}_elbow"], found[f"{name}_wrist"] = elbow, wrist
-        found[f"{name}_hand"] = wrist + chest @ (0.05 * lower)
-    return found
+        hand = wrist + chest @ (0.05 * lower)
+        arms |= {f"{name}_elbow": elbow, f"{name}_wrist": wrist, f"{name}_hand": hand}
+    return arms
 
 
 def _legs(pose: Pose, build: Build) -> dict[str, Vector]:
-    found: dict[str, Vector] = {}
+    legs: dict[str, Vector] = {}
     for name, side, angles in (("left", 1, pose[LEFT_LEG]), ("right", -1, pose[RIGHT_LEG])):
         upper, lower = _limb(angles, side, -1)
         hip = np.array([side * 0.062 * build.hips, -0.01, 0])
@@ -153,27 +153,27 @@ def _legs(pose: Pose, build: Build) -> dict[str, Vector]:
         ankle = knee + 0.23 * build.legs * lower
         # The foot is at a right angle to the shin, in the plane in which the knee bends.
         ahead = np.array([0.25 * side, lower[2], -lower[1]])
-        found |= {f"{name}_knee": knee, f"{name}_ankle": ankle}
-        found[f"{name}_toe"] = ankle + 0.085 * ahead + 0.03 * lower
-    return found
+        toe = ankle + 0.085 * ahead + 0.03 * lower
+        legs |= {f"{name}_knee": knee, f"{name}_ankle": ankle, f"{name}_toe": toe}
+    return legs
 
 
 def _head(neck: Vector, skull: Matrix, build: Build) -> dict[str, Vector]:
     size = build.head
     centre = neck + skull @ np.array([0, 0.052 + 0.06 * size, 0.012])
-    spots = {
+    offsets = {
         "head": (0, 0, 0), "nose": (0, -0.012, 0.07),
         "left_eye": (0.026, 0.012, 0.056), "right_eye": (-0.026, 0.012, 0.056),
         "left_ear": (0.058, 0, 0), "right_ear": (-0.058, 0, 0),
     }  # fmt: skip
-    return {name: centre + skull @ (size * np.array(spot)) for name, spot in spots.items()}
+    return {name: centre + skull @ (size * np.array(xyz)) for name, xyz in offsets.items()}
 
 
-def _place(
-    joints: dict[str, Vector], camera: Matrix, stand: Stand, lift: float
+def _project(
+    joints: dict[str, Vector], camera: Matrix, placement: Placement, lift: float
 ) -> dict[str, Vector]:
-    seen = np.array(list(joints.values())) @ camera.T * stand.height
+    points = np.array(list(joints.values())) @ camera.T * placement.height
     names = list(joints)
-    feet = [seen[names.index(f"{side}_ankle")][1] for side in ("left", "right")]
-    shift = (stand.x, stand.ground - max(feet) - (0.05 + lift) * stand.height, 0)
-    return dict(zip(names, seen + shift, strict=True))
+    feet = [points[names.index(f"{side}_ankle")][1] for side in SIDES]
+    shift = (placement.x, placement.ground - max(feet) - (0.05 + lift) * placement.height, 0)
+    return dict(zip(names, points + shift, strict=True))

@@ -1,4 +1,4 @@
-"""What a camera does to a picture: light, blur, grain and compression."""
+"""Camera effects: exposure, blur, grain and compression."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 from datastill.synthetic.drawing.raster import Image
 
 
-def photographed(image: Image, rng: np.random.Generator) -> Image:
+def photograph(image: Image, rng: np.random.Generator) -> Image:
     """Return `image` as a still camera takes it: exposure, a little blur, fine grain."""
     gain, offset = rng.uniform(0.75, 1.2), rng.normal(0, 12)
     tint = gain * rng.normal(1, 0.035, 3)
     lit = _levels(image, tint, np.full(3, offset))
     if rng.random() < 0.3:
         lit = _blurred(lit, rng.uniform(0.4, 1.0))
-    return compressed(_grainy(lit, rng, rng.uniform(2, 6)), int(rng.integers(60, 96)))
+    return _compressed(_grainy(lit, rng, rng.uniform(2, 6)), int(rng.integers(60, 96)))
 
 
-def filmed(image: Image, rng: np.random.Generator) -> Image:
+def film(image: Image, rng: np.random.Generator) -> Image:
     """Return `image` as a frame of a cheap video: pale, tinted, panned, interlaced, blocky."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     colour = rng.uniform(0.35, 0.75)
@@ -28,10 +28,10 @@ def filmed(image: Image, rng: np.random.Generator) -> Image:
     panned = _panned(toned, int(rng.integers(1, 7)), rng.uniform(-25, 25))
     if rng.random() < 0.5:
         panned[1::2] = np.roll(panned[1::2], int(rng.integers(1, 3)), axis=1)
-    return compressed(_grainy(panned, rng, rng.uniform(2, 8)), int(rng.integers(14, 40)))
+    return _compressed(_grainy(panned, rng, rng.uniform(2, 8)), int(rng.integers(14, 40)))
 
 
-def compressed(image: Image, quality: int) -> Image:
+def _compressed(image: Image, quality: int) -> Image:
     """Return `image` after JPEG at `quality` (0 to 100)."""
     _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)

@@ -1,4 +1,4 @@
-"""The shapes that a dressed body is painted with, from the farthest to the nearest."""
+"""The polygons of a clothed body, from the farthest to the nearest."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datastill.synthetic.drawing.bodies import Body
-from datastill.synthetic.drawing.heads import head_shapes, long_hair
+from datastill.synthetic.drawing.bodies import SIDES, Body
+from datastill.synthetic.drawing.heads import head_polygons, long_hair
 from datastill.synthetic.drawing.outfits import Outfit
 from datastill.synthetic.drawing.raster import (
     Colour,
     Points,
-    Shape,
+    Polygon,
     capsule,
     darker,
     disc,
@@ -25,22 +25,34 @@ from datastill.synthetic.drawing.textures import shirt_details
 HEAD, TORSO = 1, 2
 UPPER_ARM, FOREARM, HAND, THIGH, SHIN, FOOT = 3, 5, 7, 9, 11, 13  # left; right is one more
 PARTS = 16
+_LIMB_PARTS = {
+    "shoulder": (UPPER_ARM,), "elbow": (UPPER_ARM, FOREARM), "wrist": (FOREARM, HAND),
+    "hip": (THIGH,), "knee": (THIGH, SHIN), "ankle": (SHIN, FOOT),
+}  # fmt: skip
+
+Group = tuple[float, list[Polygon]]  # the depth that it is painted at
 
 
-Group = tuple[float, list[Shape]]  # the depth that a part is painted at
-
-
-def dressed(body: Body, outfit: Outfit) -> list[Shape]:
-    """Return the shapes of `body` in `outfit`, the farthest first."""
+def clothed_body(body: Body, outfit: Outfit) -> list[Polygon]:
+    """Return the polygons of `body` in `outfit`, the farthest first."""
     groups: list[Group] = [
         (_depth(body, "pelvis", "neck"), list(_torso(body, outfit))),
-        (body.joints["head"][2] + 0.05 * body.height, head_shapes(body, outfit, HEAD)),
+        (body.joints["head"][2] + 0.05 * body.height, head_polygons(body, outfit, HEAD)),
         (_hair_depth(body), long_hair(body, outfit, HEAD)),
     ]
-    for right, side in enumerate(("left", "right")):
+    for right, side in enumerate(SIDES):
         groups += _arm(body, outfit, side, right) + _leg(body, outfit, side, right)
     groups.sort(key=lambda group: group[0])
-    return [shape for _, shapes in groups for shape in shapes]
+    return [polygon for _, polygons in groups for polygon in polygons]
+
+
+def keypoint_parts(name: str) -> list[int]:
+    """Return the body parts that the keypoint `name` is on."""
+    side, _, joint = name.partition("_")
+    if joint not in _LIMB_PARTS:
+        return [HEAD]
+    parts = [part + (side == "right") for part in _LIMB_PARTS[joint]]
+    return [*parts, TORSO] if joint in ("shoulder", "hip") else parts
 
 
 def _depth(body: Body, *names: str) -> float:
@@ -55,15 +67,29 @@ def _hair_depth(body: Body) -> float:
 
 def _tube(
     body: Body, ends: tuple[Points, Points], radii: tuple[float, float], colour: Colour, part: int
-) -> list[Shape]:
+) -> list[Polygon]:
     """Return a lit tapered limb between `ends`; radii in body heights."""
     outline, light = lit_capsule(*ends, radii[0] * body.height, radii[1] * body.height)
-    return [Shape(outline, darker(colour, 0.76), part), Shape(light, colour)]
+    return [Polygon(outline, darker(colour, 0.76), part), Polygon(light, colour)]
 
 
-def _covered(body: Body, start: str, end: str, share: float) -> tuple[Points, Points]:
-    first, last = body.joints[start], body.joints[end]
-    return first, first + min(share, 1.0) * (last - first)
+def _limb(
+    body: Body, outfit: Outfit, ends: tuple[str, str], radii: tuple[float, float], part: int
+) -> list[Polygon]:
+    """Return a limb's skin and over it the cloth that reaches down to it."""
+    leg = part >= THIGH
+    lower = part in {FOREARM, FOREARM + 1, SHIN, SHIN + 1}
+    length, cloth = (outfit.legs, outfit.trousers) if leg else (outfit.sleeves, outfit.shirt)
+    share = length - 1 if lower else length
+    first, last = (body.joints[name] for name in ends)
+    polygons: list[Polygon] = []
+    if share < 1:
+        polygons += _tube(body, (first, first + 1.0 * (last - first)), radii, outfit.skin, part)
+    if share > 0:
+        covered = min(share, 1.0)
+        loose = (radii[0] * 1.1, (radii[0] + covered * (radii[1] - radii[0])) * 1.16)
+        polygons += _tube(body, (first, first + covered * (last - first)), loose, cloth, part)
+    return polygons
 
 
 def _arm(body: Body, outfit: Outfit, side: str, right: int) -> list[Group]:
@@ -73,7 +99,7 @@ def _arm(body: Body, outfit: Outfit, side: str, right: int) -> list[Group]:
         body, outfit, (shoulder, elbow), (0.036 * girth, 0.028 * girth), UPPER_ARM + right
     )
     fore = _limb(body, outfit, (elbow, wrist), (0.028 * girth, 0.02 * girth), FOREARM + right)
-    palm = Shape(
+    palm = Polygon(
         capsule(body.joints[wrist], body.joints[hand], 0.019 * body.height, 0.023 * body.height),
         darker(outfit.skin, 0.94),
         HAND + right,
@@ -85,24 +111,6 @@ def _arm(body: Body, outfit: Outfit, side: str, right: int) -> list[Group]:
     ]
 
 
-def _limb(
-    body: Body, outfit: Outfit, ends: tuple[str, str], radii: tuple[float, float], part: int
-) -> list[Shape]:
-    """Return a limb's skin and over it the cloth that reaches down to it."""
-    leg = part >= THIGH
-    lower = part in {FOREARM, FOREARM + 1, SHIN, SHIN + 1}
-    length, cloth = (outfit.legs, outfit.trousers) if leg else (outfit.sleeves, outfit.shirt)
-    share = length - 1 if lower else length
-    shapes: list[Shape] = []
-    if share < 1:
-        shapes += _tube(body, _covered(body, *ends, 1.0), radii, outfit.skin, part)
-    if share > 0:
-        end = radii[0] + min(share, 1.0) * (radii[1] - radii[0])
-        loose = (radii[0] * 1.1, end * 1.16)
-        shapes += _tube(body, _covered(body, *ends, share), loose, cloth, part)
-    return shapes
-
-
 def _leg(body: Body, outfit: Outfit, side: str, right: int) -> list[Group]:
     girth = body.build.girth
     hip, knee, ankle, toe = (f"{side}_{n}" for n in ("hip", "knee", "ankle", "toe"))
@@ -112,42 +120,41 @@ def _leg(body: Body, outfit: Outfit, side: str, right: int) -> list[Group]:
     sole = heel + 0.25 * (tip - heel) + (0, 0.012 * body.height, 0)
     shoe = _tube(body, (sole, tip), (0.031, 0.026), outfit.shoes, FOOT + right)
     back = -0.02 * body.height
-    toe_first = tip[2] < heel[2]
     return [
         (_depth(body, hip, knee) + back, thigh),
-        (_depth(body, knee, ankle) + back, [*shoe, *shin] if toe_first else [*shin, *shoe]),
+        (_depth(body, knee, ankle) + back, [*shoe, *shin] if tip[2] < heel[2] else [*shin, *shoe]),
     ]
 
 
-def _torso(body: Body, outfit: Outfit) -> Iterator[Shape]:
-    joints, build, size = body.joints, body.build, body.height
+def _torso(body: Body, outfit: Outfit) -> Iterator[Polygon]:
+    joints, girth, size = body.joints, body.build.girth, body.height
     middle = 0.45 * joints["neck"] + 0.55 * joints["pelvis"]
     chest = 0.75 * joints["neck"] + 0.25 * joints["pelvis"]
-    yield Shape(
+    yield Polygon(
         capsule(joints["neck"] + (0, 0.02 * size, 0), joints["head"], 0.036 * size, 0.034 * size),
         darker(outfit.skin, 0.8),
         TORSO,
     )
     if outfit.skirt:
-        yield from _skirt(body, outfit)
-    seat = [disc(joints[f"{side}_hip"], 0.058 * build.girth * size) for side in ("left", "right")]
-    yield Shape(hull(np.concatenate(seat)), darker(outfit.trousers, 0.82), TORSO)
-    hem = [0.8 * joints[f"{side}_hip"] + 0.2 * middle for side in ("left", "right")]
-    rounds = [
-        *(disc(joints[f"{s}_shoulder"], 0.038 * build.girth * size) for s in ("left", "right")),
-        disc(chest, 0.084 * build.girth * size), disc(middle, 0.076 * build.girth * size),
-        *(disc(corner, 0.052 * build.girth * size) for corner in hem),
+        yield _skirt(body, outfit)
+    seat = [disc(joints[f"{side}_hip"], 0.058 * girth * size) for side in SIDES]
+    yield Polygon(hull(np.concatenate(seat)), darker(outfit.trousers, 0.82), TORSO)
+    hem = [0.8 * joints[f"{side}_hip"] + 0.2 * middle for side in SIDES]
+    discs = [
+        *(disc(joints[f"{side}_shoulder"], 0.038 * girth * size) for side in SIDES),
+        disc(chest, 0.084 * girth * size), disc(middle, 0.076 * girth * size),
+        *(disc(corner, 0.052 * girth * size) for corner in hem),
     ]  # fmt: skip
-    outline = hull(np.concatenate(rounds))
-    yield Shape(outline, darker(outfit.shirt, 0.8), TORSO)
+    outline = hull(np.concatenate(discs))
+    yield Polygon(outline, darker(outfit.shirt, 0.8), TORSO)
     centre = outline.mean(axis=0)
-    yield Shape(centre + 0.8 * (outline - centre) + (-0.014 * size, -0.008 * size), outfit.shirt)
+    yield Polygon(centre + 0.8 * (outline - centre) + (-0.014 * size, -0.008 * size), outfit.shirt)
     yield from shirt_details(body, outfit)
 
 
-def _skirt(body: Body, outfit: Outfit) -> Iterator[Shape]:
-    rounds = [disc(body.joints[f"{side}_hip"], 0.06 * body.height) for side in ("left", "right")]
-    for side in ("left", "right"):
+def _skirt(body: Body, outfit: Outfit) -> Polygon:
+    discs = [disc(body.joints[f"{side}_hip"], 0.06 * body.height) for side in SIDES]
+    for side in SIDES:
         hip, knee = body.joints[f"{side}_hip"], body.joints[f"{side}_knee"]
-        rounds.append(disc(hip + 0.85 * (knee - hip), 0.07 * body.height))
-    yield Shape(hull(np.concatenate(rounds)), darker(outfit.trousers, 0.95), TORSO)
+        discs.append(disc(hip + 0.85 * (knee - hip), 0.07 * body.height))
+    return Polygon(hull(np.concatenate(discs)), darker(outfit.trousers, 0.95), TORSO)

@@ -1,4 +1,4 @@
-"""The head of a drawn person from any side: hair, face, ears, and the cues which side it is."""
+"""The head of a drawn person from any side: hair, face, ears and cap."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datastill.synthetic.drawing.bodies import Body
+from datastill.synthetic.drawing.bodies import SIDES, Body
 from datastill.synthetic.drawing.outfits import Outfit
-from datastill.synthetic.drawing.raster import Colour, Points, Shape, capsule, darker, disc, hull
+from datastill.synthetic.drawing.raster import Colour, Points, Polygon, capsule, darker, disc, hull
 
 _HEAD = np.array([0.058, 0.076, 0.066])  # half width, height and depth, in body heights
 _INK: Colour = (24, 20, 22)
@@ -30,95 +30,89 @@ _BARE_FACE = _patch((-85, -90), (85, 62))
 _CAP = _patch((-180, 22), (180, 90))
 
 
-def head_shapes(body: Body, outfit: Outfit, part: int) -> list[Shape]:
-    """Return the shapes of a head, the farthest first."""
-    skull = _patch_shape(body, _BALL, darker(outfit.hair, 0.8), part, 1.06)
+def head_polygons(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
+    """Return the polygons of a head, the farthest first."""
     if outfit.hairdo == "bald":
-        skull = _patch_shape(body, _BALL, darker(outfit.skin, 0.85), part, 1.0)
-    shapes = [*skull, *_patch_shape(body, _BALL * 0.72 + (0, 0.24, 0), outfit.hair, None, 1.06)]
-    if outfit.hairdo == "bald":
-        shapes = skull
-    bun, front = _bun(body, outfit, part), list(_face(body, outfit))
+        skull = _visible_patch(body, _BALL, darker(outfit.skin, 0.85), part, 1.0)
+    else:
+        skull = _visible_patch(body, _BALL, darker(outfit.hair, 0.8), part, 1.06)
+        skull += _visible_patch(body, _BALL * 0.72 + (0, 0.24, 0), outfit.hair, None, 1.06)
+    bun, face = _bun(body, outfit, part), list(_face(body, outfit))
     ears = list(_ears(body, outfit, part)) if outfit.hairdo != "long" else []
-    cap = _cap(body, outfit) if outfit.hairdo == "cap" else []
+    cap = list(_cap(body, outfit)) if outfit.hairdo == "cap" else []
     if body.skull[2][2] < 0:  # seen from behind: the hair is nearest
-        return [*shapes, *ears, *front, *cap, *bun]
-    return [*bun, *shapes, *front, *ears, *cap]
+        return [*skull, *ears, *face, *cap, *bun]
+    return [*bun, *skull, *face, *ears, *cap]
 
 
-def _patch_shape(
+def _visible_patch(
     body: Body, patch: Points, colour: Colour, part: int | None, swell: float
-) -> list[Shape]:
-    """Return the outline of what can be seen of a patch of the skull, [] when it is turned away."""
-    ball = patch * _HEAD * (swell * body.build.head * body.height)
-    seen = ball @ body.skull
-    seen = seen[seen[:, 2] > 0]
-    if len(seen) < 3:
+) -> list[Polygon]:
+    """Return the visible outline of a patch of the skull, [] when it is turned away."""
+    points = (patch * _HEAD * (swell * body.build.head * body.height)) @ body.skull
+    visible = points[points[:, 2] > 0]
+    if len(visible) < 3:
         return []
-    return [Shape(body.joints["head"][:2] + hull(seen[:, :2]), colour, part)]
+    return [Polygon(body.joints["head"][:2] + hull(visible[:, :2]), colour, part)]
 
 
-def long_hair(body: Body, outfit: Outfit, part: int) -> list[Shape]:
+def long_hair(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
     """Return the hair that falls down the back, [] when it is not long."""
     if outfit.hairdo != "long":
         return []
     unit, head = body.build.head * body.height, body.joints["head"]
     top = head - 0.02 * unit * body.skull[2]
     end = head - 0.04 * unit * body.skull[2] + (0, 0.12 * unit, 0)
-    return [Shape(capsule(top, end, 0.066 * unit, 0.056 * unit), darker(outfit.hair, 0.72), part)]
+    return [Polygon(capsule(top, end, 0.066 * unit, 0.056 * unit), darker(outfit.hair, 0.72), part)]
 
 
-def _bun(body: Body, outfit: Outfit, part: int) -> list[Shape]:
+def _bun(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
     if outfit.hairdo != "bun":
         return []
     unit = body.build.head * body.height
     knot = body.joints["head"] + unit * (0.05 * body.skull[1] - 0.07 * body.skull[2])
-    return [Shape(disc(knot, 0.03 * unit), darker(outfit.hair, 0.7), part)]
+    return [Polygon(disc(knot, 0.03 * unit), darker(outfit.hair, 0.7), part)]
 
 
-def _face(body: Body, outfit: Outfit) -> Iterator[Shape]:
+def _face(body: Body, outfit: Outfit) -> Iterator[Polygon]:
     patch = _BARE_FACE if outfit.hairdo == "bald" else _FACE
-    yield from _patch_shape(body, patch, outfit.skin, None, 1.01)
+    yield from _visible_patch(body, patch, outfit.skin, None, 1.01)
     size, joints = body.build.head * body.height, body.joints
-    for side in ("left", "right"):
+    for side in SIDES:
         eye = joints[f"{side}_eye"]
         if (eye - joints["head"])[2] > 0.012 * size:
-            yield Shape(disc(eye, 0.0135 * size), (248, 246, 242))
-            yield Shape(disc(eye, 0.008 * size), _INK)
+            yield Polygon(disc(eye, 0.0135 * size), (248, 246, 242))
+            yield Polygon(disc(eye, 0.008 * size), _INK)
     if (joints["nose"] - joints["head"])[2] > -0.012 * size:
         bridge = joints["nose"] + 0.024 * size * body.skull[1]
-        yield Shape(
-            capsule(bridge, joints["nose"], 0.006 * size, 0.013 * size), darker(outfit.skin, 0.72)
-        )
+        nose = capsule(bridge, joints["nose"], 0.006 * size, 0.013 * size)
+        yield Polygon(nose, darker(outfit.skin, 0.72))
     yield from _mouth(body)
 
 
-def _mouth(body: Body) -> Iterator[Shape]:
+def _mouth(body: Body) -> Iterator[Polygon]:
     size = body.build.head * body.height
     centre = body.joints["head"] + size * (0.058 * body.skull[2] - 0.042 * body.skull[1])
     if body.skull[2][2] > 0.15:
         wide = 0.018 * size * body.skull[0]
-        yield Shape(
-            capsule(centre - wide, centre + wide, 0.006 * size, 0.006 * size), (150, 52, 54)
-        )
+        lips = capsule(centre - wide, centre + wide, 0.006 * size, 0.006 * size)
+        yield Polygon(lips, (150, 52, 54))
 
 
-def _ears(body: Body, outfit: Outfit, part: int) -> Iterator[Shape]:
+def _ears(body: Body, outfit: Outfit, part: int) -> Iterator[Polygon]:
     size = body.build.head * body.height
-    for side in ("left", "right"):
+    for side in SIDES:
         ear = body.joints[f"{side}_ear"]
         if (ear - body.joints["head"])[2] > -0.03 * size:
-            yield Shape(disc(ear, 0.0165 * size), darker(outfit.skin, 0.8), part)
+            yield Polygon(disc(ear, 0.0165 * size), darker(outfit.skin, 0.8), part)
 
 
-def _cap(body: Body, outfit: Outfit) -> list[Shape]:
-    size = body.build.head * body.height
-    brim = body.joints["head"] + size * 0.034 * body.skull[1]
-    tip = brim + size * 0.1 * body.skull[2]
-    wide = 0.04 * size * body.skull[0]
-    peak = np.array([brim - wide, brim + wide, tip + wide, tip - wide])[:, :2]
-    cap = _patch_shape(body, _CAP, outfit.accent, None, 1.12)
-    return [
-        *cap,
-        *([Shape(hull(peak), darker(outfit.accent, 0.7))] if body.skull[2][2] > -0.3 else []),
-    ]
+def _cap(body: Body, outfit: Outfit) -> Iterator[Polygon]:
+    yield from _visible_patch(body, _CAP, outfit.accent, None, 1.12)
+    if body.skull[2][2] > -0.3:
+        size = body.build.head * body.height
+        brim = body.joints["head"] + size * 0.034 * body.skull[1]
+        tip = brim + size * 0.1 * body.skull[2]
+        wide = 0.04 * size * body.skull[0]
+        peak = np.array([brim - wide, brim + wide, tip + wide, tip - wide])[:, :2]
+        yield Polygon(hull(peak), darker(outfit.accent, 0.7))

@@ -1,4 +1,4 @@
-"""Things that have a name of their own beside people's: chairs, bottles, balls and kites."""
+"""Objects with a COCO category of their own: chairs, bottles, balls and kites."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from datastill.synthetic.drawing.raster import (
     Colour,
     Points,
-    Shape,
+    Polygon,
     box,
     capsule,
     darker,
@@ -19,18 +19,19 @@ from datastill.synthetic.drawing.raster import (
     random_colour,
 )
 
-_PART = 1  # of the stencil: a thing has no parts to tell apart
+_PART = 1  # in a stencil: an object has no parts to tell apart
 _PAINT = ((0.3, 0.95), (0.35, 1.0))
 
 
 @dataclass(frozen=True)
-class Belonging:
-    """A kind of thing.
+class ObjectKind:
+    """A category of objects.
 
     category    its id in COCO
-    per_person  how many there are for every person, on average
-    heights     lowest and highest, as shares of the height of somebody beside it
+    per_person  the mean number of objects for every person
+    heights     lowest and highest, as shares of the height of a person beside it
     flies       whether it is in the air
+    draw        from a generator, the foot (2,) and the height in pixels to polygons
     """
 
     name: str
@@ -38,23 +39,19 @@ class Belonging:
     per_person: float
     heights: tuple[float, float]
     flies: bool
-    draw: Callable[[np.random.Generator, Points, float], Iterator[Shape]]
+    draw: Callable[[np.random.Generator, Points, float], Iterator[Polygon]]
 
 
-def chair(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Shape]:
-    """Draw a chair of that height on its `foot`, seen from the side or a little from the front."""
+def _chair(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Polygon]:
+    """Draw a chair from the side or a little from the front."""
     back = rng.choice([-1.0, 1.0])
     colour = random_colour(rng, *_PAINT)
     half, seat, leg = 0.24 * height, 0.46 * height, 0.035 * height
     shift = rng.uniform(0.0, 0.12) * height * back
-    for x, lift, shade in (
-        (-half, 0.05, 0.55),
-        (half, 0.05, 0.55),
-        (-half, 0, 0.8),
-        (half, 0, 0.8),
-    ):
-        spot = moved(foot, x + (shift if lift else 0), -lift * height)
-        yield _solid(capsule(spot, moved(spot, 0, -seat), leg, leg), darker(colour, shade))
+    legs = ((-half, 0.05, 0.55), (half, 0.05, 0.55), (-half, 0, 0.8), (half, 0, 0.8))
+    for x, lift, shade in legs:
+        end = moved(foot, x + (shift if lift else 0), -lift * height)
+        yield _solid(capsule(end, moved(end, 0, -seat), leg, leg), darker(colour, shade))
     corner = moved(foot, 0, -seat)
     surface = np.array([[-half, 0], [half, 0], [half + shift, -0.07], [-half + shift, -0.07]])
     surface[2:, 1] *= height
@@ -70,8 +67,7 @@ def chair(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Sha
     yield _solid(rest, darker(colour, 0.9))
 
 
-def bottle(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Shape]:
-    """Draw a bottle of that height on its `foot`, with a cap and sometimes a label."""
+def _bottle(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Polygon]:
     half, neck = rng.uniform(0.14, 0.2) * height, rng.uniform(0.05, 0.07) * height
     glass = random_colour(rng, (0.2, 0.9), (0.25, 0.85))
     x, y = foot[:2]
@@ -81,55 +77,54 @@ def bottle(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Sh
          [x + neck, top], [x + neck, y - 0.74 * height], [x + half, shoulder], [x + half, y]]
     )  # fmt: skip
     yield _solid(body, darker(glass, 0.8))
-    yield Shape(box(x - 0.7 * half, shoulder, x - 0.2 * half, y - 0.04 * height), glass)
+    yield Polygon(box(x - 0.7 * half, shoulder, x - 0.2 * half, y - 0.04 * height), glass)
     cap = random_colour(rng, *_PAINT)
     yield _solid(box(x - 1.2 * neck, y - height, x + 1.2 * neck, top), cap)
     if rng.random() < 0.7:
         label = random_colour(rng, (0.0, 0.6), (0.7, 1.0))
-        yield Shape(box(x - half, y - 0.48 * height, x + half, y - 0.2 * height), label)
+        yield Polygon(box(x - half, y - 0.48 * height, x + half, y - 0.2 * height), label)
 
 
-def ball(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Shape]:
-    """Draw a ball of that height on its `foot`, with patches as sports have them."""
+def _ball(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Polygon]:
+    """Draw a ball with patches."""
     radius = height / 2
     centre = moved(foot, 0, -radius)[:2]
     colour = random_colour(rng, (0.0, 0.9), (0.6, 1.0))
     patch: Colour = darker(colour, 0.35) if rng.random() < 0.7 else (245.0, 245.0, 240.0)
     yield _solid(disc(centre, radius), darker(colour, 0.75))
-    yield Shape(disc(centre - 0.12 * radius, 0.82 * radius), colour)
+    yield Polygon(disc(centre - 0.12 * radius, 0.82 * radius), colour)
     turn = rng.uniform(0, 2 * np.pi)
     for angle in turn + 2 * np.pi * np.arange(5) / 5:
         away = 0.66 * radius * np.array([np.cos(angle), np.sin(angle)])
-        yield Shape(disc(centre + away, 0.19 * radius), patch)
-    yield Shape(disc(centre, 0.24 * radius), patch)
+        yield Polygon(disc(centre + away, 0.19 * radius), patch)
+    yield Polygon(disc(centre, 0.24 * radius), patch)
 
 
-def kite(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Shape]:
-    """Draw a kite of that height above its `foot`: four fields of two colours, and a tail."""
+def _kite(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Polygon]:
+    """Draw a kite above its `foot`: four fields of two colours, and a tail."""
     colours = [random_colour(rng, *_PAINT) for _ in range(2)]
     angle = rng.normal(0, 0.35)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     corners = np.array([[0, -1.0], [0.3, -0.68], [0, -0.2], [-0.3, -0.68]]) * height @ turn
     middle = np.array([0, -0.68]) * height @ turn
-    spot = foot[:2]
     start = corners[2]
     for step in range(3):
         end = start + np.array([rng.normal(0, 0.05), 0.07]) * height
-        yield _solid(capsule(spot + start, spot + end, 0.014 * height, 0.014 * height), colours[0])
-        yield _solid(disc(spot + end, 0.03 * height), colours[step % 2])
+        yield _solid(capsule(foot + start, foot + end, 0.014 * height, 0.014 * height), colours[0])
+        yield _solid(disc(foot + end, 0.03 * height), colours[step % 2])
         start = end
     for i in range(4):
         field = np.array([corners[i], corners[(i + 1) % 4], middle])
-        yield _solid(spot + field, colours[i % 2])
+        yield _solid(foot + field, colours[i % 2])
 
 
-def _solid(points: Points, colour: Colour) -> Shape:
-    return Shape(points, colour, _PART)
+def _solid(points: Points, colour: Colour) -> Polygon:
+    return Polygon(points, colour, _PART)
 
 
-BELONGINGS = (
-    Belonging("chair", 62, 1 / 2, (0.42, 0.55), flies=False, draw=chair),
-    Belonging("bottle", 44, 1 / 5, (0.22, 0.36), flies=False, draw=bottle),
-    Belonging("sports ball", 37, 1 / 12, (0.16, 0.26), flies=False, draw=ball),
-    Belonging("kite", 38, 1 / 30, (0.4, 0.7), flies=True, draw=kite),
+OBJECT_KINDS = (
+    ObjectKind("chair", 62, 1 / 2, (0.42, 0.55), flies=False, draw=_chair),
+    ObjectKind("bottle", 44, 1 / 5, (0.22, 0.36), flies=False, draw=_bottle),
+    ObjectKind("sports ball", 37, 1 / 12, (0.16, 0.26), flies=False, draw=_ball),
+    ObjectKind("kite", 38, 1 / 30, (0.4, 0.7), flies=True, draw=_kite),
 )

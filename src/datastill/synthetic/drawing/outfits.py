@@ -1,4 +1,4 @@
-"""What drawn people wear."""
+"""Clothes, hair and skin of drawn people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATTERNS = ("plain", "bands", "stripes", "logo", "open", "buttons", "bag")
 
 @dataclass(frozen=True)
 class Outfit:
-    """Colours and cut of what somebody wears; `sleeves`, `legs` are the covered share of a limb."""
+    """Colours and cut of clothes; `sleeves` and `legs` are how many limb segments they cover."""
 
     skin: Colour
     hair: Colour

@@ -1,10 +1,10 @@
-"""How drawn people hold themselves: poses as angles, motions as poses over time.
+"""Poses of drawn people as angles, motions as poses over time.
 
 A pose is a vector of 22 numbers, angles in degrees:
-trunk     lean (forward), tilt, twist, nod and look of the head, lift (off the ground, body heights)
-limbs     left arm, right arm, left leg, right leg; each swing (forward), spread (sideways),
+trunk     lean (forward), tilt, twist, nod and turn of the head, lift (off the ground, body heights)
+limbs     left arm, right arm, left leg, right leg; each swing (forward), abduction (sideways),
           bend (of elbow or knee), turn (of the forearm: 0 bends forward, 90 towards the body)
-A motion is (k, 22): key poses at equal distances in time, k = 1 for somebody who keeps still.
+A motion is (k, 22): key poses at equal intervals, k = 1 for a person who keeps still.
 """
 
 from __future__ import annotations
@@ -109,21 +109,21 @@ _SPORTS: dict[str, list[tuple[Angles, Angles, Angles, Angles, Angles]]] = {
 
 
 def everyday_motion(rng: np.random.Generator) -> Motion:
-    """Sample somebody who stands, walks, sits, crouches or bends, as one still pose."""
+    """Sample one still pose: standing, walking, sitting, crouching or bending."""
     legs = str(rng.choice(list(LEGS), p=LEG_SHARES))
-    pose = _held(legs, *_arm_pair(rng), rng)
+    pose = _still_pose(legs, *_arm_pair(rng), rng)
     if rng.random() < 0.03:
         _bend_down(pose, rng.uniform(28, 75))
-    return _either_way(_jittered(pose[None], rng), rng)
+    return _mirrored_or_not(_jittered(pose[None], rng), rng)
 
 
-def still(legs: str, left_arm: str, right_arm: str, rng: np.random.Generator) -> Motion:
-    """Sample somebody who holds legs and arms as these keys of LEGS and ARMS say."""
-    return _jittered(_held(legs, left_arm, right_arm, rng)[None], rng)
+def still_motion(legs: str, left_arm: str, right_arm: str, rng: np.random.Generator) -> Motion:
+    """Sample a still pose of these keys of LEGS and ARMS."""
+    return _jittered(_still_pose(legs, left_arm, right_arm, rng)[None], rng)
 
 
-def _held(legs: str, left_arm: str, right_arm: str, rng: np.random.Generator) -> Pose:
-    """Return the pose of these limbs below a head that looks somewhere."""
+def _still_pose(legs: str, left_arm: str, right_arm: str, rng: np.random.Generator) -> Pose:
+    """Return the pose of these limbs, with a random direction of the head."""
     pose = np.zeros(22)
     pose[LEFT_LEG], pose[RIGHT_LEG] = LEGS[legs]
     pose[LEFT_ARM], pose[RIGHT_ARM] = ARMS[left_arm], ARMS[right_arm]
@@ -135,24 +135,22 @@ def sport_motion(rng: np.random.Generator) -> Motion:
     """Sample a movement of a sport as its key poses."""
     names = list(_SPORTS)
     keys = _SPORTS[names[rng.integers(len(names))]]
-    return _either_way(_jittered(np.array([np.concatenate(key) for key in keys]), rng), rng)
+    return _mirrored_or_not(_jittered(np.array([np.concatenate(key) for key in keys]), rng), rng)
 
 
 def pose_at(motion: Motion, time: float) -> Pose:
     """Return the pose at `time`, 0 at the first and 1 at the last key pose."""
-    place = min(max(time, 0.0), 1.0) * (len(motion) - 1)
-    before = int(place)
+    position = min(max(time, 0.0), 1.0) * (len(motion) - 1)
+    before = int(position)
     after = min(before + 1, len(motion) - 1)
-    return motion[before] + (place - before) * (motion[after] - motion[before])
+    return motion[before] + (position - before) * (motion[after] - motion[before])
 
 
 def _arm_pair(rng: np.random.Generator) -> tuple[str, str]:
     first, second = map(str, rng.choice(list(ARMS), size=2))
     if rng.random() < 0.35:
         return first, first
-    if rng.random() < 0.4:
-        return first, "hang"
-    return first, second
+    return first, "hang" if rng.random() < 0.4 else second
 
 
 def _bend_down(pose: Pose, lean: float) -> None:
@@ -171,5 +169,5 @@ def _jittered(motion: Motion, rng: np.random.Generator) -> Motion:
     return varied
 
 
-def _either_way(motion: Motion, rng: np.random.Generator) -> Motion:
+def _mirrored_or_not(motion: Motion, rng: np.random.Generator) -> Motion:
     return motion[:, _MIRROR] * _MIRROR_SIGN if rng.random() < 0.5 else motion

@@ -1,4 +1,4 @@
-"""Filled polygons: the one primitive that drawn people, things and backgrounds are made of."""
+"""Filled polygons: the one primitive that drawn people, objects and backgrounds are made of."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SUBPIXEL_BITS = 4
 
 
 @dataclass(frozen=True)
-class Shape:
+class Polygon:
     """One filled polygon.
 
     points  (n, 2) x, y in pixels
     colour  RGB, 0 to 255
-    part    what the stencil shows at its pixels (0 hides a person); None leaves the stencil as is
+    part    the value of its pixels in a stencil (0 hides what is behind); None leaves them as is
     """
 
     points: Points
@@ -35,19 +35,26 @@ class Shape:
     part: int | None = None
 
 
-def paint(image: Image, shapes: Iterable[Shape]) -> None:
-    """Fill `shapes` into the RGB `image` in their order, with smooth edges."""
-    for shape in shapes:
-        points = _fixed_point(shape.points)
-        cv2.fillPoly(image, [points], shape.colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+def paint(image: Image, polygons: Iterable[Polygon]) -> None:
+    """Fill `polygons` into the RGB `image` in their order, with smooth edges."""
+    for polygon in polygons:
+        points = _fixed_point(polygon.points)
+        cv2.fillPoly(image, [points], polygon.colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def stamp(stencil: Image, shapes: Iterable[Shape], offset: int = 0) -> None:
-    """Write `part + offset` of the shapes that have a part into the (h, w) `stencil`."""
-    for shape in shapes:
-        if shape.part is not None:
-            points = _fixed_point(shape.points)
-            cv2.fillPoly(stencil, [points], shape.part + offset, cv2.LINE_8, _SUBPIXEL_BITS)
+def stamp(stencil: Image, polygons: Iterable[Polygon]) -> None:
+    """Write the part of every polygon that has one into the (h, w) `stencil`."""
+    for polygon in polygons:
+        if polygon.part is not None:
+            points = _fixed_point(polygon.points)
+            cv2.fillPoly(stencil, [points], polygon.part, cv2.LINE_8, _SUBPIXEL_BITS)
+
+
+def stencil_of(polygons: Iterable[Polygon], size: Size) -> Image:
+    """Return a stencil (h, w) of `polygons` alone."""
+    stencil = np.zeros((size[1], size[0]), np.uint8)
+    stamp(stencil, polygons)
+    return stencil
 
 
 def _fixed_point(points: Points) -> NDArray[np.int32]:
@@ -59,9 +66,9 @@ def disc(centre: Points, radius: float) -> Points:
     return centre[:2] + radius * _CIRCLE
 
 
-def oval(centre: tuple[float, float], radii: tuple[float, float]) -> Points:
+def oval(centre: Points, radii: Points) -> Points:
     """Return an upright ellipse."""
-    return np.asarray(centre) + np.asarray(radii) * _CIRCLE
+    return centre + radii * _CIRCLE
 
 
 def capsule(start: Points, end: Points, start_radius: float, end_radius: float) -> Points:
@@ -72,7 +79,7 @@ def capsule(start: Points, end: Points, start_radius: float, end_radius: float) 
 def lit_capsule(
     start: Points, end: Points, start_radius: float, end_radius: float
 ) -> tuple[Points, Points]:
-    """Return the outline of such a limb and of its side that lies in the light."""
+    """Return the outline of such a limb and of its lit side."""
     at_end = (_CIRCLE @ (end - start)[:2] >= 0)[:, None]
     middle = np.where(at_end, end[:2], start[:2])
     radius = np.where(at_end, end_radius, start_radius)
@@ -85,7 +92,7 @@ def hull(points: Points) -> Points:
 
 
 def moved(point: Points, right: float, down: float) -> Points:
-    """Return a point so many pixels further right and down."""
+    """Return a point moved by pixels."""
     return point + np.array([right, down])
 
 
@@ -116,12 +123,12 @@ def random_colour(
 
 
 def gradient(size: Size, top: Colour, bottom: Colour) -> Image:
-    """Return an image that goes from `top` to `bottom`."""
+    """Return an image that fades from `top` to `bottom`."""
     ramp = np.linspace(top, bottom, size[1])[:, None].clip(0, 255).astype(np.uint8)
     return np.asarray(cv2.resize(ramp, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def spread_ground(image: Image, colour: Colour, horizon: float) -> float:
+def paint_ground(image: Image, colour: Colour, horizon: float) -> float:
     """Paint the ground below `horizon`, a share of the height, and return its line in pixels."""
     height, width = image.shape[:2]
     line = round(horizon * height)

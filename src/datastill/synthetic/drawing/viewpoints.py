@@ -1,14 +1,14 @@
-"""Which way drawn people face."""
+"""The direction that drawn people face."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_OBLIQUE = 0.6  # radians off the viewer's line from which somebody is seen from the side
+_OBLIQUE = 0.6  # radians off the viewer's line from which a person is seen from the side
 
 
 def random_yaw(rng: np.random.Generator) -> float:
-    """Sample a direction: most people face the camera, some turn their back or their side.
+    """Sample a yaw in radians: most people face the camera, some turn their back or their side.
 
     0 faces the viewer, pi turns the back, pi / 2 faces the image's right.
     """
@@ -20,8 +20,8 @@ def random_yaw(rng: np.random.Generator) -> float:
     return rng.choice([-1, 1]) * rng.uniform(0.6, 1.4)
 
 
-def side_shown(yaw: float) -> str:
-    """Return which side of somebody is seen: front, back, or the image's side that they face."""
+def visible_side(yaw: float) -> str:
+    """Return front, back, or the image's side that a person of that `yaw` faces: left, right."""
     turned = (yaw + np.pi) % (2 * np.pi) - np.pi
     if abs(turned) < _OBLIQUE:
         return "front"

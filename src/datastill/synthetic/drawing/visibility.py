@@ -1,4 +1,4 @@
-"""COCO annotations of drawn bodies, read off a stencil of who is on top where."""
+"""COCO annotations of drawn bodies, read off a stencil of the person on top at each pixel."""
 
 from __future__ import annotations
 
@@ -6,57 +6,37 @@ import math
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.synthetic.drawing.bodies import Body
-from datastill.synthetic.drawing.clothed_body import (
-    FOOT,
-    FOREARM,
-    HAND,
-    HEAD,
-    PARTS,
-    SHIN,
-    THIGH,
-    TORSO,
-    UPPER_ARM,
-)
-from datastill.synthetic.drawing.raster import Size
+from datastill.synthetic.drawing.clothed_body import PARTS, keypoint_parts
+from datastill.synthetic.drawing.raster import Image, Size
 
-Stencil = NDArray[np.uint8]
-
-_SIDED = {
-    "shoulder": (UPPER_ARM,), "elbow": (UPPER_ARM, FOREARM), "wrist": (FOREARM, HAND),
-    "hip": (THIGH,), "knee": (THIGH, SHIN), "ankle": (SHIN, FOOT),
+# The centre that a joint belongs to and its smallest z relative to that, in body heights.
+_FACING = {
+    "nose": ("head", -0.01), "eye": ("head", 0.012), "ear": ("head", -0.03),
+    "shoulder": ("neck", -0.06), "hip": ("pelvis", -0.045),
 }  # fmt: skip
-_ON_TORSO = {"shoulder", "hip"}
-_FACING = {"nose": -0.01, "eye": 0.012, "ear": -0.03}  # least z before the head's middle
 
 
-def annotated(stencil: Stencil, bodies: list[Body]) -> list[Record]:
-    """Return the COCO annotations of `bodies`, numbered in `stencil` in their order."""
-    return [_annotation(stencil, body, person) for person, body in enumerate(bodies)]
-
-
-def visible_area(stencil: Stencil, person: int) -> int:
+def visible_area(stencil: Image, person: int) -> int:
     """Return how many pixels of `person` are on top."""
     return cv2.countNonZero(_mask(stencil, person))
 
 
 def keypoints_inside(body: Body, size: Size) -> int:
     """Return how many keypoints fall into a picture of `size`, hidden or not."""
-    spots = np.array([body.joints[name][:2] for name in PERSON_KEYPOINTS])
-    return int(((spots >= 0) & (spots < size)).all(axis=1).sum())
+    points = np.array([body.joints[name][:2] for name in PERSON_KEYPOINTS])
+    return int(((points >= 0) & (points < size)).all(axis=1).sum())
 
 
-def _mask(stencil: Stencil, person: int) -> Stencil:
-    return np.asarray(
-        cv2.inRange(stencil, PARTS * person + 1, PARTS * person + PARTS - 1), np.uint8
-    )
+def _mask(stencil: Image, person: int) -> Image:
+    first = PARTS * person
+    return np.asarray(cv2.inRange(stencil, first + 1, first + PARTS - 1), np.uint8)
 
 
-def outlined(mask: Stencil) -> Record:
-    """Return bbox, area and polygons of what is nonzero in the (h, w) `mask`."""
+def outline(mask: Image) -> Record:
+    """Return bbox, area and polygons of the nonzero pixels of the (h, w) `mask`."""
     left, top, width, height = cv2.boundingRect(mask)
     return {
         "bbox": [float(left), float(top), float(width), float(height)],
@@ -65,23 +45,24 @@ def outlined(mask: Stencil) -> Record:
     }
 
 
-def _annotation(stencil: Stencil, body: Body, person: int) -> Record:
+def annotate_body(stencil: Image, body: Body, person: int) -> Record:
+    """Return the COCO annotation of `body`, number `person` in `stencil`."""
     keypoints = _keypoints(stencil, body, person)
     return {
         "category_id": 1,
-        **outlined(_mask(stencil, person)),
+        **outline(_mask(stencil, person)),
         "keypoints": [number for point in keypoints for number in point],
         "num_keypoints": sum(v > 0 for _, _, v in keypoints),
         "iscrowd": 0,
     }
 
 
-def _polygons(mask: Stencil) -> list[list[float]]:
+def _polygons(mask: Image) -> list[list[float]]:
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [contour.astype(float).ravel().tolist() for contour in contours if len(contour) > 2]
 
 
-def _keypoints(stencil: Stencil, body: Body, person: int) -> list[tuple[float, float, int]]:
+def _keypoints(stencil: Image, body: Body, person: int) -> list[tuple[float, float, int]]:
     height, width = stencil.shape
     points = []
     for name in PERSON_KEYPOINTS:
@@ -91,28 +72,16 @@ def _keypoints(stencil: Stencil, body: Body, person: int) -> list[tuple[float, f
             points.append((0.0, 0.0, 0))
             continue
         near = stencil[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        parts = {PARTS * person + part for part in _own_parts(name)}
-        shown = _turned_here(body, name) and not parts.isdisjoint(near.ravel().tolist())
-        points.append((round(float(x), 2), round(float(y), 2), 2 if shown else 1))
+        parts = {PARTS * person + part for part in keypoint_parts(name)}
+        visible = _faces_viewer(body, name) and not parts.isdisjoint(near.ravel().tolist())
+        points.append((round(float(x), 2), round(float(y), 2), 2 if visible else 1))
     return points
 
 
-def _own_parts(name: str) -> list[int]:
-    side, _, joint = name.partition("_")
-    if joint not in _SIDED:
-        return [HEAD]
-    own = [part + (side == "right") for part in _SIDED[joint]]
-    return [*own, TORSO] if joint in _ON_TORSO else own
-
-
-def _turned_here(body: Body, name: str) -> bool:
-    """Return whether the body does not hide this keypoint itself by being turned away."""
+def _faces_viewer(body: Body, name: str) -> bool:
+    """Return whether the keypoint is on the side of the body that faces the viewer."""
     joint = name.rpartition("_")[2]
-    depth = body.joints[name][2]
-    if joint in _FACING:
-        return bool(depth - body.joints["head"][2] > _FACING[joint] * body.height)
-    if joint == "shoulder":
-        return bool(depth - body.joints["neck"][2] > -0.06 * body.height)
-    if joint == "hip":
-        return bool(depth - body.joints["pelvis"][2] > -0.045 * body.height)
-    return True
+    if joint not in _FACING:
+        return True
+    centre, smallest = _FACING[joint]
+    return bool(body.joints[name][2] - body.joints[centre][2] > smallest * body.height)
