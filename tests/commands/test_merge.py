@@ -74,7 +74,7 @@ def test_corrected_images_join_the_labels_whatever_numbers_the_tool_gave(merge):
     for records in (labels.images, labels.annotations):
         assert len({record["id"] for record in records}) == len(records)
     assert [each["id"] for each in labels.images[:2]] == [1, 2]
-    assert "no file contradicts another" in said
+    assert "no conflicts between files" in said
     assert not Path("out.conflicts.csv").exists()
 
 
@@ -89,8 +89,8 @@ def test_generated_annotations_that_nobody_touched_are_no_labels(merge):
         "a.jpg": 1, "b.jpg": 1, "d.jpg": 2, "e.jpg": 0,
     }  # fmt: skip
     assert not any("score" in annotation for annotation in labels.annotations)
-    assert "tool.json: 1 images are left out: all on them still has a score" in said
-    assert "in all 4 images, 1 with nothing on them, 4 labels" in said
+    assert "tool.json: 1 images are left out: all their annotations still have a score" in said
+    assert "in all 4 images, 1 without labels, 4 labels" in said
 
 
 def test_scored_images_are_taken_when_somebody_says_that_they_were_seen_to(merge):
@@ -106,7 +106,7 @@ def test_a_correction_wins_over_what_was_generated_without_a_conflict(merge):
     tool = content([image(9, "b.jpg")], [label(1, 9, bbox=[1, 1, 9, 9])])
     _, said, labels = merge({"base.json": generated, "tool.json": tool})
     assert [each["bbox"] for each in by_name(labels)["b.jpg"]] == [[1, 1, 9, 9]]
-    assert "no file contradicts another" in said
+    assert "no conflicts between files" in said
 
 
 def test_where_people_disagree_the_later_file_wins_and_a_table_says_where(merge):
@@ -127,7 +127,7 @@ def test_where_people_disagree_the_later_file_wins_and_a_table_says_where(merge)
                 "taken_instances": "2",
             }
         ]  # b.jpg differs by no more than a tool's rounding
-    assert "1 images are labelled differently; the later file is taken" in said
+    assert "1 images are labelled differently; the last file is taken" in said
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_boxes_that_rounding_puts_in_another_order_are_the_same_ones(merge):
         content([image(1, "a.jpg")], [label(n, 1, bbox=box) for n, box in enumerate(boxes)])
         for boxes in sides
     )
-    assert "no file contradicts another" in merge({"base.json": base, "tool.json": tool})[1]
+    assert "no conflicts between files" in merge({"base.json": base, "tool.json": tool})[1]
 
 
 def test_categories_and_keypoints_go_by_their_names(merge):
@@ -178,7 +178,7 @@ def test_files_tell_images_apart_that_folders_or_tools_name_alike(merge, tmp_pat
     folders = ("--images", "mine/photos", "--images", "mine/others")
     _, said, labels = merge({"base.json": base, "tool.json": tool}, *folders)
     assert [*by_name(labels)] == ["photos/1.jpg", "others/1.jpg", "others/deep/2.jpg"]
-    assert "no file contradicts another" in said
+    assert "no conflicts between files" in said
     assert "datastill new NAME --labelled out.json --images mine" in said
     Path("out.json").unlink()
     tool["images"][0]["file_name"] = "1.jpg"
@@ -245,7 +245,7 @@ def test_files_of_another_format_or_absent_or_already_there_are_refused(merge, t
     assert (code, "none.json: no such file" in said) == (1, True)
     Path("out.json").write_text("mine")
     code, said, _ = merge({"base.json": BASE, "tool.json": BASE})
-    assert (code, "out.json is there already" in said) == (1, True)
+    assert (code, "out.json exists" in said) == (1, True)
     assert Path("out.json").read_text() == "mine"
 
 

@@ -5,9 +5,6 @@ train2014 are the images 1 to 6, val2014 7 to 10, val2017 11 and 12, unlabelled 
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,8 +14,10 @@ from places import ROOT
 from tiny import HEIGHT, WIDTH, picture
 
 from datastill.coco.format import PERSON, Coco, write_coco
-from datastill.commands import estimate as costs
+from datastill.commands import estimate
 from datastill.commands.benchmark import Speed
+from datastill.commands.plan import run
+from datastill.project.profile import open_profile
 
 COUNTS = {"co-80": 6, "co-35": 4, "un-120": 4, "s1m-180": 3}
 FILES = {
@@ -119,13 +118,11 @@ def plan(datastill):
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """What the program prints where nothing is wrong, and its exit code."""
-    project = make_project(tmp_path_factory.mktemp("sound") / "project")
-    program = Path(sys.executable).parent / "datastill"
-    command = [program, "plan", "coco", "--probe-seconds", "0"]
-    answer = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert "Traceback" not in answer.stderr
-    return answer.returncode, answer.stdout
+    """What the command prints where nothing is wrong, and whether it says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(make_project(tmp_path_factory.mktemp("sound") / "project"))
+        text, ok = run(open_profile("coco"), pixels=True, probe_seconds=0)
+    return int(not ok), text + "\n"
 
 
 def part(text, name):
@@ -371,7 +368,7 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
             raise torch.OutOfMemoryError
         return Speed(train_pass=1.0, plain_image=3600.0, memory=10**9, parameters=250 * 10**6)
 
-    monkeypatch.setattr(costs, "probe", probe)
+    monkeypatch.setattr(estimate, "probe", probe)
     code, text = plan(project, "--no-pixels", "--probe-seconds", "9")
     assert code == 1
     assert "resnet101: 2 images at a time do not fit" in text
@@ -385,14 +382,14 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
     assert lines["co-35"] == ["288.89", "0.00", "2.00"]
     assert lines["co-115_un-120_resnet101"] == ["?", "?", "?"]
     assert "models of 11 rows: 22.0 GB" in text
-    assert "a training under way: 4.0 GB" in text
+    assert "a training run in progress: 4.0 GB" in text
 
 
 def test_a_plain_look_is_timed_at_the_scale_of_the_plain_view(project, plan, monkeypatch):
     def probe(_, load, *__):  # an hour for what is 800 x 1067
         return Speed(1.0, 3600 * load.plain[0] * load.plain[1] / (800 * 1067), 1, 10**6)
 
-    monkeypatch.setattr(costs, "probe", probe)
+    monkeypatch.setattr(estimate, "probe", probe)
     _, text = plan(project, "--no-pixels", "--probe-seconds", "9")
     lines = {line[0]: line[-3:] for line in part(text, "Rows")}
     assert lines["co-35"][2] == "2.00"
@@ -405,7 +402,7 @@ def test_hours_count_every_image_frame_process_and_view(project, plan, monkeypat
         params["distilled"]["co-35_co-80"]["ablation"] = {"views": 2}
 
     change(project, edit)
-    monkeypatch.setattr(costs, "probe", lambda *_: Speed(1.0, 3600.0, 10**9, 10**6))
+    monkeypatch.setattr(estimate, "probe", lambda *_: Speed(1.0, 3600.0, 10**9, 10**6))
     _, text = plan(project, "--no-pixels", "--probe-seconds", "9")
     lines = {line[0]: line[-3:] for line in part(text, "Rows")}
     look = 1 + 2 * sum((side / 800) ** 2 for side in range(400, 1300, 100))

@@ -43,7 +43,7 @@ def new(  # noqa: PLR0913  # an option per input
     ] = None,
     rounds: Annotated[
         int,
-        typer.Option(min=1, help="Rounds of annotating and retraining; each student teaches the next."),
+        typer.Option(min=1, help="Rounds of annotation and training; each student teaches the next."),
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What will the rows of a profile cost here? Hours and disk, from a short timed probe."""
+"""Hours and disk space that the rows of a profile cost here, from a short timed probe."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from datastill.coco.format import PERSON
 from datastill.coco.metadata import Metadata
 from datastill.commands.benchmark import Load, Speed, probe
 from datastill.evaluation.coco_ap import MOST_DETECTIONS
-from datastill.inference.predictor import build_inference
-from datastill.inference.views import View
+from datastill.inference.views import View, build_inference
 from datastill.project.profile import Profile
 from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.stages.train import count_processes, labelled_share
@@ -26,11 +25,11 @@ _KEYPOINT = 3 * 8 + 4 + 2 + 1  # bytes of each of its keypoints
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of a profile, as far as they are known.
+    """Seconds and bytes of a profile; None where a set or backbone is unknown.
 
-    keypoints  of an instance
-    images     of every set, those that teach something and in all
-    speeds     of every backbone that was timed
+    keypoints  per instance
+    images     by set: the number of trainable images and of all
+    speeds     by backbone, of those that were timed
     """
 
     profile: Profile
@@ -39,25 +38,26 @@ class Costs:
     speeds: Mapping[str, Speed]
 
     def epochs(self, row: SupervisedRow) -> float | None:
-        """Return how often `row` sees each of its labelled images."""
+        """Return how often `row` trains on each of its labelled images."""
         if row.labelled not in self.images:
             return None
-        how, students = self.profile.params.train, isinstance(row, DistilledRow)
-        share = labelled_share(self.profile, row) if students else 1.0
-        seen = self.profile.params.scaled(row.iterations) * how.batch * share
-        return seen / max(1, self.images[row.labelled][0])
+        share = labelled_share(self.profile, row) if isinstance(row, DistilledRow) else 1.0
+        labelled = (
+            self.profile.params.scaled(row.iterations) * self.profile.params.train.batch * share
+        )
+        return labelled / max(1, self.images[row.labelled][0])
 
     def training(self, row: SupervisedRow) -> float | None:
-        """Return the seconds that `row` trains."""
-        how = self.profile.params.train
+        """Return the seconds of training `row`."""
+        train = self.profile.params.train
         if row.backbone not in self.speeds:
             return None
-        passes = how.batch / how.micro_batch_size / count_processes(self.profile)
+        passes = train.batch / train.micro_batch_size / count_processes(self.profile)
         pass_seconds = self.speeds[row.backbone].train_pass
         return self.profile.params.scaled(row.iterations) * passes * pass_seconds
 
     def annotating(self, row: SupervisedRow) -> float | None:
-        """Return the seconds that the teacher of `row` looks at its unlabelled set, if it has."""
+        """Return the seconds of annotating the unlabelled set of `row`, 0 if it has none."""
         if not isinstance(row, DistilledRow):
             return 0.0
         models = self.profile.params.models(row.teacher)
@@ -66,44 +66,47 @@ class Costs:
             return None
         images = self.images[row.unlabelled][1] * (row.ablation.fraction or 1)
         seconds = sum(self.speeds[model.backbone].plain_image for model in models)
-        return images * seconds * self._look(row.ablation.views)
+        return images * seconds * self._relative_cost(row.ablation.views)
 
     def testing(self, name: str, row: SupervisedRow) -> float | None:
-        """Return the seconds that row `name` is tested on val."""
+        """Return the seconds of evaluating row `name` on val."""
         if row.backbone not in self.speeds or "val" not in self.images:
             return None
-        work = 1 + self._look(None) if name in self.profile.params.evaluate.with_views else 1
+        with_views = name in self.profile.params.evaluate.with_views
+        work = 1 + self._relative_cost(None) if with_views else 1
         return self.images["val"][1] * self.speeds[row.backbone].plain_image * work
 
-    def _look(self, views: int | None) -> float:
-        """Return how many plain passes a look through so many views, None for all, takes.
+    def _relative_cost(self, count: int | None) -> float:
+        """Return the cost of inference through `count` views, None for all, in single-scale passes.
 
-        Keypoints need the plain one first, for their boxes; as a view it costs no second one.
+        Keypoints need boxes from the single scale first; as one of the views it runs only once.
         """
-        how = build_inference(self.profile.params.views.model_dump(), Metadata((PERSON,)), views)
-        passes = list(how.views)
-        if self.profile.params.task == "keypoints":
-            passes = [how.plain, *(view for view in how.views if view != how.plain)]
-        return sum(map(_pixels, passes)) / _pixels(how.plain)
+        settings = self.profile.params.views.settings()
+        inference = build_inference(settings, Metadata((PERSON,)), count)
+        views = [*inference.views]
+        if self.profile.params.task == "keypoints" and inference.single_scale not in views:
+            views.append(inference.single_scale)
+        return sum(map(_pixels, views)) / _pixels(inference.single_scale)
 
     def disk(self) -> Iterator[str]:
-        """Yield a line per kind of file that takes room."""
-        rows = [row for row in self.profile.params.rows().values() if row.backbone in self.speeds]
-        joined = (self.profile.params.models(name) for name in self.profile.params.ensembles)
-        members = [row for three in joined for row in three if row.backbone in self.speeds]
+        """Yield a line per kind of large file."""
+        params = self.profile.params
+        rows = [row for row in params.rows().values() if row.backbone in self.speeds]
+        joined = [row for name in params.ensembles for row in params.models(name)]
         if rows:
+            members = [row for row in joined if row.backbone in self.speeds]
             total = 2 * sum(map(self._weights, [*rows, *members]))
-            state = 4 * max(map(self._weights, rows))  # momenta too; the old one and the new one
-            yield f"models of {len(rows)} rows: {total:.1f} GB, with ensembles and DVC's copies"
-            yield f"a training under way: {state:.1f} GB"
-        unlabelled = {row.unlabelled for row in self.profile.params.distilled.values()}
+            state = 4 * max(map(self._weights, rows))  # with momenta; the old one and the new one
+            yield f"models of {len(rows)} rows: {total:.1f} GB, with ensembles and DVC's cache"
+            yield f"a training run in progress: {state:.1f} GB"
+        unlabelled = {row.unlabelled for row in params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
-        each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's copy; unpacked
-        most = images * MOST_DETECTIONS[self.profile.params.task] * each / _GB
-        yield f"candidates on {images:,} unlabelled images: at most {most:.1f} GB a teacher"
+        each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's cache; unpacked
+        total = images * MOST_DETECTIONS[params.task] * each / _GB
+        yield f"candidates on {images:,} unlabelled images: at most {total:.1f} GB per teacher"
 
     def _weights(self, row: SupervisedRow) -> float:
-        """Return the GB that the weights of `row` take."""
+        """Return the size of the weights of `row` in GB."""
         return 4 * self.speeds[row.backbone].parameters / _GB
 
 
@@ -116,8 +119,8 @@ def _pixels(view: View) -> int:
     return math.prod(_size(view))
 
 
-def mix(profile: Profile, row: SupervisedRow) -> str:
-    """Return what a minibatch of `row` is made of, in expectation."""
+def describe_batch(profile: Profile, row: SupervisedRow) -> str:
+    """Return the expected composition of a batch of `row`."""
     batch = profile.params.train.batch
     if not isinstance(row, DistilledRow):
         return f"{batch} labelled"
@@ -125,30 +128,31 @@ def mix(profile: Profile, row: SupervisedRow) -> str:
     return f"{labelled:.3g} labelled + {batch - labelled:.3g} generated"
 
 
-def timed(
+def time_backbones(
     profile: Profile,
-    objects: tuple[int, int],
+    keypoints: int,
+    categories: int,
     seconds: float,
-    complain: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> dict[str, Speed]:
-    """Time one backbone of the rows after the other until `seconds` are over.
+    """Time the backbones of all rows, one after the other, until `seconds` have passed.
 
-    objects   how many keypoints an instance has, of how many categories they are
-    complain  hears of backbones for which the device has not enough memory
+    keypoints, categories  of the instances to detect
+    report                 receives a message for each backbone that the device has no memory for
     """
-    how, views = profile.params.train, profile.params.views
-    learnt = View(sum(how.short_sides) // 2, how.long_side)
-    plain = View(views.plain_short_side, views.plain_long_side)
-    load = Load(how.micro_batch_size, _size(learnt), _size(plain), *objects)
-    began, speeds = time.monotonic(), dict[str, Speed]()
+    train, views = profile.params.train, profile.params.views
+    size = _size(View(sum(train.short_sides) // 2, train.long_side))
+    single_scale = _size(View(views.plain_short_side, views.plain_long_side))
+    load = Load(train.micro_batch_size, size, single_scale, keypoints, categories)
+    started, speeds = time.monotonic(), dict[str, Speed]()
     for backbone in dict.fromkeys(row.backbone for row in profile.params.rows().values()):
-        if time.monotonic() - began >= seconds:
+        if time.monotonic() - started >= seconds:
             break
         try:
-            speeds[backbone] = probe(backbone, load, how.precision, views.precision)
+            speeds[backbone] = probe(backbone, load, train.precision, views.precision)
         except torch.OutOfMemoryError:
-            complain(
-                f"{backbone}: {how.micro_batch_size} images at a time do not fit in the memory of "
-                "this device; lower train.micro_batch_size"
+            report(
+                f"{backbone}: {train.micro_batch_size} images at a time do not fit in the memory "
+                "of this device; lower train.micro_batch_size"
             )
     return speeds

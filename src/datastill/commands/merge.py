@@ -1,9 +1,10 @@
-"""Command `merge`: labels corrected in a tool become, with those there are, labels to train on."""
+"""Command `merge`: generated annotations, corrected in a tool, merged into existing labels."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,19 +24,21 @@ _SHOWN = 5  # conflicts
 def run(
     base: Path, corrected: Sequence[Path], to: Path, images: Sequence[Path], scored: bool
 ) -> str:
-    """Write the merged labels to `to`, conflicts as CSV beside it; return what came together.
+    """Write the merged labels to `to` and conflicts to a CSV beside it; return a summary.
 
-    `images` are the folders of all images, base's first; without them images are told apart by
-    their file names alone. Raises DataError for files that cannot be merged, ParamsError where
-    `to` is there already.
+    images  the folders of all images, base's first; without any, images are identified by their
+            file names alone
+    scored  whether to take images whose annotations all have a score, too
+
+    Raises DataError for files that cannot be merged, ParamsError where `to` exists.
     """
     if to.exists():
-        raise ParamsError(f"{to} is there already; choose another name or remove it")
+        raise ParamsError(f"{to} exists; choose another name or remove it")
     paths = [base, *corrected]
-    if len(set(paths)) < len(paths):
+    if len({*paths}) < len(paths):
         raise ParamsError("expected every file once, found one of them twice")
     contents = {str(path): read_foreign(path) for path in paths}
-    merged = merge(contents, _by_file(images) if images else _by_name, scored)
+    merged = merge(contents, _identify_in(images) if images else _by_name, scored)
     coco = merged.coco()
     if not coco.annotations:
         raise DataError(f"{to}: expected labels, found none but untouched generated ones")
@@ -45,72 +48,68 @@ def run(
         lines = [asdict(conflict) for conflict in merged.conflicts]
         write_text(table, pd.DataFrame(lines).to_csv(index=False))
     write_coco(to, coco)
-    return "\n".join([*_story(merged), *_listed(merged.conflicts, table), *_next(to, images)])
+    return "\n".join([*_summary(merged), *_list(merged.conflicts, table), *_next(to, images)])
 
 
 def _by_name(file_name: str, _: bool) -> tuple[str, str]:
-    """Tell an image by its name without folders, which tools change."""
+    """Identify an image by its name without folders, which tools change."""
     return file_name.replace("\\", "/").rpartition("/")[2], file_name
 
 
-def _by_file(folders: Sequence[Path]) -> Naming:
-    """Tell an image by the file in one of `folders`; its name is that below all of them.
+def _identify_in(folders: Sequence[Path]) -> Naming:
+    """Return what identifies an image by its file in one of `folders`, named relative to their top.
 
-    Tools put folders before names or take them away: the longest end of a name that is a file
-    counts, one behind its folder's own name first. Base's images lie in the first folder.
+    Tools add folders to names or remove them: the longest end of a name that is a file counts,
+    preferably in the folder that the name says. Base's images are looked up in the first folder.
     """
     listings = {folder: Folder(folder, folder.name).listing() for folder in folders}
     top = _top(folders)
 
-    def find(file_name: str, is_base: bool) -> tuple[str, str]:
+    def identify(file_name: str, is_base: bool) -> tuple[str, str]:
         parts = file_name.replace("\\", "/").split("/")
         for start in range(len(parts)):
-            end, before = "/".join(parts[start:]), parts[start - 1] if start else ""
+            end = "/".join(parts[start:])
             holding = [folder for folder in folders if end in listings[folder]]
-            named = [folder for folder in holding if folder.resolve().name == before]
-            there = named or (holding[:1] if is_base else holding)
-            if len(there) > 1:
-                places = " and ".join(map(str, there))
+            named = [folder for folder in holding if [folder.resolve().name] == parts[:start][-1:]]
+            candidates = named or (holding[:1] if is_base else holding)
+            if len(candidates) > 1:
+                places = " and ".join(map(str, candidates))
                 raise DataError(f"{file_name}: is in {places}; put the folder's name before it")
-            if there:
-                path = there[0].absolute() / end
+            if candidates:
+                path = candidates[0].absolute() / end
                 return str(path.resolve()), os.path.relpath(path, top)
         places = ", ".join(map(str, folders))
-        raise DataError(f"{file_name}: no such image in {places}; give its folder with --images")
+        raise DataError(f"{file_name}: no such image in {places}; name its folder with --images")
 
-    return find
+    return identify
 
 
 def _top(folders: Sequence[Path]) -> str:
     return os.path.commonpath([os.path.normpath(folder.absolute()) for folder in folders])
 
 
-def _story(merged: Merged) -> list[str]:
-    sources = pd.Series(merged.sources).value_counts()
-    lines = [f"{name}: {sources.get(name, 0):,} images" for name in merged.untouched]
-    lines += [
-        f"{name}: {number:,} images are left out: all on them still has a score, so nobody saw to "
-        "it; --scored takes them"
-        for name, number in merged.untouched.items()
-        if number
-    ]
-    empty = sum(not labels for labels in merged.labels.values())
-    total = sum(len(labels) for labels in merged.labels.values())
-    return [
-        *lines,
-        f"in all {len(merged.images):,} images, {empty:,} with nothing on them, {total:,} labels",
-    ]
+def _summary(merged: Merged) -> Iterator[str]:
+    images = Counter(merged.sources.values())
+    yield from (f"{name}: {images[name]:,} images" for name in merged.untouched)
+    for name, count in merged.untouched.items():
+        if count:
+            yield (
+                f"{name}: {count:,} images are left out: all their annotations still have a score, "
+                "so nobody has checked them; --scored takes them"
+            )
+    counts = [len(labels) for labels in merged.labels.values()]
+    empty = counts.count(0)
+    yield f"in all {len(counts):,} images, {empty:,} without labels, {sum(counts):,} labels"
 
 
-def _listed(conflicts: Sequence[Conflict], table: Path) -> list[str]:
+def _list(conflicts: Sequence[Conflict], table: Path) -> Iterator[str]:
     if not conflicts:
-        return ["no file contradicts another"]
-    shown = [
-        f"  {c.image}: {c.earlier_instances} in {c.earlier}, {c.taken_instances} in {c.taken}"
-        for c in conflicts[:_SHOWN]
-    ]
-    head = f"{len(conflicts):,} images are labelled differently; the later file is taken"
-    return [head, *shown, f"all are in {table}"]
+        yield "no conflicts between files"
+        return
+    yield f"{len(conflicts):,} images are labelled differently; the last file is taken"
+    for c in conflicts[:_SHOWN]:
+        yield f"  {c.image}: {c.earlier_instances} in {c.earlier}, {c.taken_instances} in {c.taken}"
+    yield f"all are in {table}"
 
 
 def _next(to: Path, images: Sequence[Path]) -> list[str]:

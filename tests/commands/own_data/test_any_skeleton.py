@@ -76,7 +76,7 @@ def test_generated_annotations_have_the_fingers_of_human_ones(profile):
 
 
 def test_a_reason_names_every_finger(profile):
-    image_id = int(pd.read_parquet(profile.candidates("student"))["image_id"].iloc[0])
+    image_id = int(pd.read_parquet(profile.evidence("student"))["image_id"].iloc[0])
     told = why.run(profile, "student", image_id)
     assert all(finger in told for finger in FINGERS)
 

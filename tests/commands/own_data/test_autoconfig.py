@@ -3,18 +3,18 @@
 import pytest
 
 from datastill.coco.format import Coco
-from datastill.commands.own_data.autoconfig import CPU, GPU, Statistics, choose, statistics
+from datastill.commands.own_data.autoconfig import CPU, GPU, SetStats, choose, measure
 
 
 def test_what_is_like_coco_gets_the_papers_schedule_on_a_gpu():
-    chosen = choose(Statistics(480, 0.2, (0.05, 0.5), 118_287), GPU, "keypoints")
+    chosen = choose(SetStats(480, (0.05, 0.2, 0.5), 118_287), GPU, "keypoints")
     assert (chosen.iterations, chosen.student_iterations) == (130_000, 360_000)
     assert "17.6 epochs of 118,287 images, as in the paper" in chosen.why_iterations
 
 
 @pytest.mark.parametrize(("images", "iterations"), [(20, 1_000), (10**6, 130_000)])
 def test_iterations_stay_within_what_a_machine_does(images, iterations):
-    known = Statistics(480, 0.2, (0.1, 0.3), images)
+    known = SetStats(480, (0.1, 0.2, 0.3), images)
     assert choose(known, GPU, "boxes").iterations == iterations
 
 
@@ -27,8 +27,8 @@ def test_iterations_stay_within_what_a_machine_does(images, iterations):
     ],
 )
 def test_boxes_get_the_size_of_the_anchors(box, hardware, side):
-    known = Statistics(480, box, (box / 2, 2 * box), 9)
-    assert choose(known, hardware, "keypoints").plain_side == side
+    known = SetStats(480, (box / 2, box, 2 * box), 9)
+    assert choose(known, hardware, "keypoints").side == side
 
 
 def test_boxes_are_measured_by_the_short_side_and_crowds_are_none():
@@ -38,6 +38,6 @@ def test_boxes_are_measured_by_the_short_side_and_crowds_are_none():
         {"id": n, "image_id": image, "category_id": 1, "bbox": box, "iscrowd": crowd}
         for n, (image, box, crowd) in enumerate(found)
     ]
-    known = statistics(Coco(images, boxes, [{"id": 1, "name": "cell"}]), "boxes")
+    known = measure(Coco(images, boxes, [{"id": 1, "name": "cell"}]), "boxes")
     assert (known.short_side, known.images) == (65, 2)
-    assert known.box == pytest.approx(0.3)
+    assert known.box_sides[1] == pytest.approx(0.3)

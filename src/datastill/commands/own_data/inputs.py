@@ -1,31 +1,33 @@
-"""What does somebody bring? Labels, folders of images and videos, all opened once."""
+"""The inputs of a profile: labels, folders of images and videos, each file opened once."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from datastill.coco.format import Coco, Record
+from datastill.coco.format import Coco, Task
 from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import Folder, folder_images, locate
 from datastill.images.load import Refusal
 from datastill.images.manifest import COLUMNS, examine
+from datastill.images.splits import Span
 from datastill.progress import Steps
 from datastill.sources.video_frames import VIDEO_KINDS, find_videos
 
-DEFAULT_FRACTION = 0.1
+DEFAULT_VAL_FRACTION = 0.1
 
 
 @dataclass(frozen=True)
 class Division:
-    """How the one file with labels is divided, in an order by chance that `seed` makes.
+    """The division of the labelled images, in a random order made by `seed`.
 
-    val_fraction, val_count  of its images are val, where val has no file of its own; one or none
-    label_only               as many stay labelled, the others are taken as unlabelled; None: all
+    val_fraction, val_count  how many become val where it has no labels of its own; at most one
+    label_only               how many keep their labels, the others being unlabelled; None: all
     """
 
     val_fraction: float | None
@@ -33,23 +35,40 @@ class Division:
     label_only: int | None
     seed: int
 
-    def held_out(self, count: int) -> int:
-        """Return how many of `count` images are val; raises DataError where that leaves nothing."""
-        share = DEFAULT_FRACTION if self.val_fraction is None else self.val_fraction
-        held = round(share * count) if self.val_count is None else self.val_count
+    def spans(self, count: int, has_val: bool) -> dict[str, Span]:
+        """Return the part of `count` images that each set takes; none where nothing is divided.
+
+        Raises DataError where a set would be empty.
+        """
+        held, labelled = 0 if has_val else self._held_out(count), self.label_only
+        if labelled is not None and not 0 < labelled < count - held:
+            raise DataError(
+                f"--label-only {labelled}: expected fewer than the {count - held:,} images that "
+                "are not in val, so that some remain to be unlabelled"
+            )
+        spans = {"val": Span(self.seed, 0, held)} if held else {}
+        if held or labelled:
+            spans["labelled"] = Span(self.seed, held, labelled)
+        if labelled:
+            spans["unlabelled"] = Span(self.seed, held + labelled, None)
+        return spans
+
+    def _held_out(self, count: int) -> int:
+        fraction = DEFAULT_VAL_FRACTION if self.val_fraction is None else self.val_fraction
+        held = round(fraction * count) if self.val_count is None else self.val_count
         if 0 < held < count:
             return held
-        asked = f"{share:g} of {count:,}" if self.val_count is None else f"{held:,} of {count:,}"
-        rest = "val" if held <= 0 else "training"
+        asked = f"{held:,}" if self.val_count is not None else f"{fraction:g}"
+        empty = "val" if held <= 0 else "training"
         raise DataError(
-            f"val: {asked} labelled images leaves none for {rest}; choose another --val-fraction "
-            "or --val-count"
+            f"val: {asked} of {count:,} labelled images leaves none for {empty}; choose another "
+            "--val-fraction or --val-count"
         )
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What somebody brings: labels with the folder of their images, and what else there is."""
+    """The options of `datastill new` that say where the data are and how to divide them."""
 
     labelled: Path
     images: Path
@@ -57,113 +76,116 @@ class Inputs:
     val: Path | None
     val_images: Path | None
     division: Division
-    task: str | None
+    task: Task | None
 
     def check(self) -> None:
-        """Raise ParamsError where what is asked for contradicts itself."""
-        how = self.division
-        shares = how.val_fraction is not None or how.val_count is not None
-        asked = {
+        """Raise ParamsError where options contradict each other."""
+        by_fraction = self.division.val_fraction is not None
+        by_count = self.division.val_count is not None
+        label_only = self.division.label_only is not None
+        contradictions = {
             "--task: expected keypoints or boxes": self.task not in {None, "keypoints", "boxes"},
-            "--val has labels of its own: leave --val-fraction and --val-count away": (
-                self.val is not None and shares
+            "--val has its own labels: omit --val-fraction and --val-count": (
+                self.val is not None and (by_fraction or by_count)
             ),
-            "expected --val-fraction or --val-count, found both": (
-                how.val_fraction is not None and how.val_count is not None
-            ),
+            "expected --val-fraction or --val-count, found both": by_fraction and by_count,
             "--val-images: expected --val too, the labels of these images": (
                 self.val is None and self.val_images is not None
             ),
-            "expected --unlabelled, or --label-only N, which takes the other labelled images as "
-            "unlabelled; found neither": self.unlabelled is None and how.label_only is None,
+            "expected --unlabelled, or --label-only N to use the other labelled images as "
+            "unlabelled; found neither": self.unlabelled is None and not label_only,
             "expected --unlabelled or --label-only, found both": (
-                self.unlabelled is not None and how.label_only is not None
+                self.unlabelled is not None and label_only
             ),
         }
-        if wrong := [text for text, is_so in asked.items() if is_so]:
+        if wrong := [text for text, is_so in contradictions.items() if is_so]:
             raise ParamsError("\n  ".join(wrong))
 
 
 @dataclass(frozen=True)
 class InspectedSet:
-    """A set whose files were opened; their names start with the set's.
+    """A set whose files have been opened; its file names start with the name of the set.
 
-    videos  how many there are, where the images are to be frames of them
+    folder  that holds the images; refused  images that cannot be used
+    videos  number of videos where the images are to be frames, and `coco` has none yet
     """
 
+    folder: Path
     coco: Coco
     manifest: pd.DataFrame
     refused: list[Refusal]
     videos: int = 0
 
+    def files(self) -> list[str]:
+        """Return the real paths of its images."""
+        names = (image["file_name"].partition("/")[2] for image in self.coco.images)
+        return [os.path.realpath(self.folder / name) for name in names]
 
-def learnable(path: Path, coco: Coco, task: str) -> Coco:
-    """Return what `task` learns from; raises DataError, naming the file, where that is nothing."""
+
+def usable_labels(path: Path, coco: Coco, task: Task) -> Coco:
+    """Return what `task` can learn from; raises DataError, naming `path`, where nothing is left."""
     try:
         return normalize(coco, *learned_categories(coco, task))[0]
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def annotated(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet:
-    """Open the images that `labels` lists; raises DataError where some are not in `folder`."""
-    place = folder.resolve()
-    if not place.is_dir():
+def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet:
+    """Open the images listed in `labels`; raises DataError where some are not in `folder`."""
+    if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found none")
+    resolved = folder.resolve()
     try:
-        there, missing = locate(coco, [Folder(place, place.name)])
+        located, missing = locate(coco, [Folder(resolved, resolved.name)])
     except DataError as error:
         raise DataError(f"{labels}: {error}") from None
     if missing:
         raise DataError(
             f"{labels}: {len(missing):,} of {len(coco.images):,} images are not in {folder}, such "
-            f"as {missing[0].file_name}; bring them, or take them out of the labels"
+            f"as {missing[0].file_name}; add them, or remove them from the labels"
         )
-    return _opened(name, there, place)
+    return _open_images(name, located, resolved)
 
 
-def _opened(name: str, coco: Coco, folder: Path) -> InspectedSet:
-    with Steps(f"looking at {name}", len(coco.images)) as steps:
+def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
+    """Open the images of a folder, or count the videos of a folder, a list or a single file.
+
+    Raises DataError where `source` has neither images nor videos, or both.
+    """
+    if not source.exists():
+        raise DataError(f"{source}: expected a folder of images or videos, found nothing there")
+    folder, categories = source.resolve(), labelled.coco.categories
+    records, refused = ([], []) if source.is_file() else folder_images(Folder(folder, folder.name))
+    videos = sum(path.suffix.lower() in VIDEO_KINDS for path in folder.rglob("*"))
+    if records and videos:
+        raise DataError(
+            f"{source}: expected images or videos, found {len(records):,} images and {videos:,} "
+            "videos; move either to a folder of their own"
+        )
+    if videos or source.is_file():
+        count = len(find_videos(source)[1])
+        return InspectedSet(
+            folder, Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS)), [], count
+        )
+    if not records:
+        first = f"; {refused[0].file_name}: {refused[0].reason}" if refused else ""
+        raise DataError(f"{source}: expected images or videos, found none{first}")
+    opened = _open_images("unlabelled", Coco(records, [], categories), folder)
+    return replace(opened, refused=refused + opened.refused)
+
+
+def _open_images(name: str, coco: Coco, folder: Path) -> InspectedSet:
+    with Steps(f"opening {name}", len(coco.images)) as steps:
         manifest, refused = examine(folder.parent, coco.images, steps.advance)
     if coco.images and len(refused) == len(coco.images):
         first = f"{refused[0].file_name}: {refused[0].reason}"
         raise DataError(f"{folder}: none of {len(refused):,} images can be used, such as {first}")
+
+    def rename(file_name: str) -> str:
+        return f"{name}/{file_name.partition('/')[2]}"
+
     lost = {refusal.file_name for refusal in refused}
-    whole = subset(coco, [image for image in coco.images if image["file_name"] not in lost])
-    images = [{**i, "file_name": _renamed(name, i["file_name"])} for i in whole.images]
-    names = [_renamed(name, file_name) for file_name in manifest["file_name"]]
-    return InspectedSet(replace(whole, images=images), manifest.assign(file_name=names), refused)
-
-
-def _renamed(name: str, file_name: str) -> str:
-    return f"{name}/{file_name.partition('/')[2]}"
-
-
-def unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
-    """Open the images, or count the videos, of a folder, or take a video or a list of them.
-
-    Raises DataError where it has neither, or both.
-    """
-    if not source.exists():
-        raise DataError(f"{source}: expected a folder of images or videos, found nothing there")
-    place, categories = source.resolve(), labelled.coco.categories
-    if source.is_file():
-        return _to_come(categories, len(find_videos(source)[1]))
-    records, refused = folder_images(Folder(place, place.name))
-    videos = sum(path.suffix.lower() in VIDEO_KINDS for path in place.rglob("*"))
-    if not records and not videos:
-        first = f"; {refused[0].file_name}: {refused[0].reason}" if refused else ""
-        raise DataError(f"{source}: expected images or videos, found none{first}")
-    if records and videos:
-        raise DataError(
-            f"{source}: expected images or videos, found {len(records):,} images and {videos:,} "
-            "videos; move the one or the other to a folder of their own"
-        )
-    if videos:
-        return _to_come(categories, len(find_videos(source)[1]))
-    seen = _opened("unlabelled", Coco(records, [], categories), place)
-    return replace(seen, refused=refused + seen.refused)
-
-
-def _to_come(categories: list[Record], videos: int) -> InspectedSet:
-    return InspectedSet(Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS)), [], videos)
+    kept = subset(coco, [image for image in coco.images if image["file_name"] not in lost])
+    images = [{**image, "file_name": rename(image["file_name"])} for image in kept.images]
+    renamed = manifest.assign(file_name=manifest["file_name"].map(rename))
+    return InspectedSet(folder, replace(kept, images=images), renamed, refused)

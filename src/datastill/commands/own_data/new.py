@@ -1,4 +1,4 @@
-"""Command `new`: somebody's own data become a profile, its values chosen from what they hold."""
+"""Command `new`: a profile of your own data, with settings chosen from the data."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 import torch
 
-from datastill.commands.own_data import data_section as own_data
 from datastill.commands.own_data.autoconfig import (
     BATCH,
     CPU,
     GPU,
     PAPER_LONG,
-    PAPER_TRAINS,
+    PAPER_TRAIN_LOW,
     PAPER_VIEWS,
     Choices,
     choose,
-    statistics,
+    measure,
 )
+from datastill.commands.own_data.data_section import section
 from datastill.commands.own_data.inputs import Inputs
-from datastill.commands.own_data.inspect import Survey, survey
+from datastill.commands.own_data.inspect import inspect
 from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
 from datastill.io import write_text
@@ -38,33 +38,31 @@ from datastill.stages.data import file_sets
 PIPELINES = Path("pipelines")
 STAGES = Path("dvc.yaml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_SUITES_OWN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
-_DETECTRON_LONG = 5  # sides: its views are cut short at 4000 of 800
+_BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
+_DETECTRON_LONG = 5  # its views end at a long side of 4000 for a test scale of 800
 
 
 def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
-    """Write `pipelines/<name>/`, all of it or nothing; return what was found, chosen and goes on.
+    """Write `pipelines/<name>/`, all or nothing; return a summary, the settings and next steps.
 
-    Of several `rounds`, each has the student of the one before as its teacher.
-
-    Raises ParamsError for a name that cannot be one, DataError for data that make no profile.
+    In each of several `rounds` the student of the last one is the teacher. Raises ParamsError for
+    an invalid name, DataError for data that cannot make a profile.
     """
     _check_name(name)
-    found = survey(inputs)
-    hardware = GPU if torch.cuda.is_available() else CPU
-    chosen = choose(statistics(found.sets["labelled"], found.task), hardware, found.task)
-    data = own_data.section(inputs, found)
-    if own_data.unwatched(data):
+    inspection = inspect(inputs)
+    labelled, task = inspection.sets["labelled"].coco, inspection.task
+    choices = choose(measure(labelled, task), GPU if torch.cuda.is_available() else CPU, task)
+    data = section(inputs, inspection)
+    if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
-        found.notes.append(f"DVC watches {data['watched']} alone; after other changes: {again}")
-    lines = [*describe(found), *_decided(chosen)]
-    values = _values(name, inputs, found, chosen)
-    text = own_params(values, data, _views(chosen), lines, rounds)
-    _write(name, text)
-    steps = [f"datastill plan {name}", f"dvc repro {PIPELINES / name / STAGES}"]
-    return "\n".join(
-        [*lines, f"written: {PIPELINES / name}", "", "next", *(f"  {s}" for s in steps)]
-    )
+        inspection.notes.append(f"DVC watches only {data['watched']}; after other changes: {again}")
+    views = [choices.scaled(view) for view in PAPER_VIEWS]
+    lines = [*describe(inspection), *_settings(choices, views)]
+    values = {"profile": name, "task": task, "seed": inputs.division.seed, **_values(choices)}
+    _write(name, own_params(values, data, views, lines, rounds))
+    folder = PIPELINES / name
+    steps = [f"  datastill plan {name}", f"  dvc repro {folder / STAGES}"]
+    return "\n".join([*lines, f"written: {folder}", "", "next", *steps])
 
 
 def _check_name(name: str) -> None:
@@ -72,47 +70,41 @@ def _check_name(name: str) -> None:
         raise ParamsError(f"{STAGES}: no such file; run datastill in the project's root")
     if not _NAME.fullmatch(name):
         raise ParamsError(
-            f"{name!r}: expected the name of a folder of its own, of letters, digits, - and _"
+            f"{name!r}: expected the name of a new folder, of letters, digits, - and _"
         )
-    if name in _SUITES_OWN:
-        raise ParamsError(f"{name!r} is the name of a profile of the suite; choose another")
+    if name in _BUILT_IN:
+        raise ParamsError(f"{name!r} is the name of a built-in profile; choose another")
     if (PIPELINES / name).exists():
-        raise ParamsError(f"{PIPELINES / name} is there already; choose another name or remove it")
+        raise ParamsError(f"{PIPELINES / name} exists; choose another name or remove it")
 
 
-def _decided(chosen: Choices) -> Iterator[str]:
-    machine = "a GPU" if chosen.hardware is GPU else "a CPU"
-    yield f"backbone: {chosen.hardware.backbone}, for {machine}"
-    yield f"short side: {chosen.plain_side}; {chosen.why_side}"
-    yield f"views: short side {', '.join(map(str, _views(chosen)))}, each also mirrored"
-    yield f"iterations: {chosen.iterations:,}; {chosen.why_iterations}"
-    yield f"iterations of student and control: {chosen.student_iterations:,}"
+def _settings(choices: Choices, views: list[int]) -> Iterator[str]:
+    machine = "a GPU" if choices.hardware is GPU else "a CPU"
+    yield f"backbone: {choices.hardware.backbone}, for {machine}"
+    yield f"short side: {choices.side}; {choices.why_side}"
+    yield f"views: short side {', '.join(map(str, views))}, each also mirrored"
+    yield f"iterations: {choices.iterations:,}; {choices.why_iterations}"
+    yield f"iterations of student and control: {choices.student_iterations:,}"
 
 
-def _views(chosen: Choices) -> list[int]:
-    return [chosen.side(view) for view in PAPER_VIEWS]
-
-
-def _values(name: str, inputs: Inputs, found: Survey, chosen: Choices) -> dict[str, Any]:
+def _values(choices: Choices) -> dict[str, Any]:
+    """Return the values of the names in the template that the choices decide."""
     return {
-        "profile": name,
-        "task": found.task,
-        "seed": inputs.division.seed,
         "batch": BATCH,
-        **asdict(chosen.hardware),
-        "warmup": min(chosen.hardware.warmup, chosen.iterations // 4),
-        "plain": chosen.plain_side,
-        "plain_long": chosen.side(PAPER_LONG),
-        "train_low": chosen.side(PAPER_TRAINS),
-        "views_long": chosen.side(_DETECTRON_LONG),
-        "iterations": chosen.iterations,
-        "why_iterations": chosen.why_iterations,
-        "student": chosen.student_iterations,
+        **asdict(choices.hardware),
+        "warmup": min(choices.hardware.warmup, choices.iterations // 4),
+        "plain": choices.side,
+        "plain_long": choices.scaled(PAPER_LONG),
+        "train_low": choices.scaled(PAPER_TRAIN_LOW),
+        "views_long": choices.scaled(_DETECTRON_LONG),
+        "iterations": choices.iterations,
+        "why_iterations": choices.why_iterations,
+        "student": choices.student_iterations,
     }
 
 
 def _write(name: str, text: str) -> None:
-    """Make the profile's folder whole: what is wrong with it is found before it has its name."""
+    """Write the profile's folder under a temporary name and rename it once it is valid."""
     PIPELINES.mkdir(exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=PIPELINES))
     try:
