@@ -1,13 +1,16 @@
 """Results whose numbers can be computed by hand."""
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import pytest
 
 from datastill.coco.format import PERSON, Coco
 from datastill.evaluation.bootstrap import bootstrap, interval, match
 from datastill.evaluation.coco_ap import evaluate
-from datastill.report.paper import published
-from datastill.report.tables import Result
+from datastill.report.grouping import Result
+from datastill.report.paper import numbers, published
 
 IMAGES = 20  # with one person each
 
@@ -37,6 +40,15 @@ def ap_of(images):
     return 100 * (100 * len(images) // IMAGES + 1) / 101  # so many of COCO's 101 recalls
 
 
+@cache
+def tested(found):
+    """Matches, scores and interval of who finds the people of the images `found`."""
+    detections = [{**person(i), "score": 0.9} for i in found]
+    matches = match(truth(), detections, "keypoints")
+    scores = vars(evaluate(truth(), detections, "keypoints"))
+    return matches, scores, interval(bootstrap(matches))
+
+
 @pytest.fixture
 def ap_of_images():
     return ap_of
@@ -48,22 +60,53 @@ def result():
 
     def build(name, found=range(1, 11), *, iterations=130000, **changes):
         labelled, _, unlabelled = name.partition("+")
-        detections = [{**person(i), "score": 0.9} for i in found]
-        matches = match(truth(), detections, "keypoints")
-        scores = vars(evaluate(truth(), detections, "keypoints"))
+        matches, scores, between = tested(tuple(found))
         fields = {
             "row": f"{name} {iterations}",
-            "role": "distilled" if unlabelled else "supervised",
             "labelled": labelled,
             "unlabelled": unlabelled or None,
             "teacher": labelled if unlabelled else None,
             "backbone": "small",
             "iterations": iterations,
             "seed": 0,
-            "metrics": {**scores, "interval": list(interval(bootstrap(matches)))},
+            "metrics": {**scores, "interval": list(between)},
             "matches": matches,
         }
         return Result(**{**fields, **changes})
+
+    return build
+
+
+def first(count):
+    return range(1, count + 1)
+
+
+@pytest.fixture
+def student(result):
+    """Build a student of co-115 and un-120 that finds the first so many people."""
+
+    def build(
+        row, found, iterations=180000, teacher="teacher", labelled="co-115+un-120", **ablation
+    ):
+        return result(
+            labelled, first(found), row=row, iterations=iterations, teacher=teacher,
+            ablation=ablation,
+        )  # fmt: skip
+
+    return build
+
+
+@pytest.fixture
+def teacher(result):
+    """Build a supervised row of co-115; with all views it finds `many` people, if tested so."""
+
+    def build(row="teacher", found=8, iterations=130000, many=None, **changes):
+        made = result("co-115", first(found), row=row, iterations=iterations, **changes)
+        if many is None:
+            return made
+        through_all = result("co-115", first(many))
+        made.metrics["with_views"] = {**through_all.metrics, "views": 18}
+        return replace(made, all_views=through_all.matches)
 
     return build
 
@@ -87,6 +130,11 @@ def as_published(result):
             metrics=metrics,
         )
     return list(lines.values())
+
+
+@pytest.fixture
+def paper():
+    return numbers(published("table1_keypoints"))
 
 
 @pytest.fixture

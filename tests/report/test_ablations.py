@@ -1,52 +1,21 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import bootstrap, interval
-from datastill.report import curves
-from datastill.report.ablation_text import ablation_markdown, ablation_text
 from datastill.report.ablations import ablation_table
-from datastill.report.curves import ablation_figure
-from datastill.report.pooling import pooled
-from datastill.report.render import to_markdown
-from datastill.report.tables import table1, to_csv
+from datastill.report.grouping import pool_seeds
+from datastill.report.pages import to_markdown
+from datastill.report.tables import comparison_table
+
+table1 = partial(comparison_table, "table1")
 
 
 def first(count):
     return range(1, count + 1)
-
-
-@pytest.fixture
-def student(result):
-    """Build a student of co-115 and un-120 that finds the first so many people."""
-
-    def build(
-        row, found, iterations=180000, teacher="teacher", labelled="co-115+un-120", **ablation
-    ):
-        return result(
-            labelled, first(found), row=row, iterations=iterations, teacher=teacher,
-            ablation=ablation,
-        )  # fmt: skip
-
-    return build
-
-
-@pytest.fixture
-def teacher(result):
-    """Build a supervised row of co-115; with all views it finds `many` people, if tested so."""
-
-    def build(row="teacher", found=8, iterations=130000, many=None, **changes):
-        made = result("co-115", first(found), row=row, iterations=iterations, **changes)
-        if many is None:
-            return made
-        through_all = result("co-115", first(many))
-        made.metrics["with_views"] = {**through_all.metrics, "views": 18}
-        return replace(made, all_views=through_all.matches)
-
-    return build
 
 
 def by_row(table):
@@ -140,7 +109,7 @@ def test_seeds_widen_the_gain_of_a_training_and_not_that_of_a_models_views(teach
             replace(student("a-1", 12, 130000, teacher="again"), seed=1),
             student("b", 9, 260000),
         ]
-        return rows, *(ablation_table(name, pooled(rows)) for name in ("table2", "table3"))
+        return rows, *(ablation_table(name, pool_seeds(rows)) for name in ("table2", "table3"))
 
     (_, alike, _), (rows, apart, views) = lines(8), lines(12)
     widths = [by_row(table)["a"] for table in (alike, apart)]
@@ -260,7 +229,7 @@ def test_rows_that_differ_in_their_seed_alone_are_one_line(teacher, student, ap_
         student("b", 9, 260000),
     ]
     rows[3] = replace(rows[3], seed=1)
-    table = ablation_table("table2", pooled(rows))
+    table = ablation_table("table2", pool_seeds(rows))
     lines = by_row(table)
     assert list(lines) == ["teacher", "a", "b"]
     ours, theirs = ([ap_of_images(first(n)) for n in found] for found in ((12, 15), (8, 10)))
@@ -269,29 +238,11 @@ def test_rows_that_differ_in_their_seed_alone_are_one_line(teacher, student, ap_
     assert lines["a"]["control_gain"] == pytest.approx(np.mean(ours) - np.mean(theirs))
     assert lines["a"]["ap_low"] < lines["a"]["ap"] < lines["a"]["ap_high"]
     assert (lines["a"]["rows"], lines["a"]["seeds"], lines["b"]["seeds"]) == ("a a-1", 2, 1)
-    assert f"± {lines['a']['ap_sd']:.1f}" in ablation_markdown(table)
-    views = ablation_table("table3", pooled(rows)).to_dict("records")
+    assert f"± {lines['a']['ap_sd']:.1f}" in to_markdown(table)
+    views = ablation_table("table3", pool_seeds(rows)).to_dict("records")
     assert views[1]["gain"] == pytest.approx(
         np.mean([ap_of_images(first(9)), ap_of_images(first(12))]) - np.mean(theirs)
     )
-
-
-def test_students_of_ensembles_that_differ_in_their_seeds_are_one_line(teacher, student):
-    rows = [
-        teacher(),
-        teacher("teacher-1", 10, seed=1),
-        student("plain", 12),
-        student("a", 12, teacher="three", views=1),
-        replace(student("a-1", 13, teacher="three-1", views=1), seed=1),
-    ]
-    three = {"three": ["teacher"] * 3, "three-1": ["teacher-1"] * 3}
-    assert [line.row for line in pooled(rows, three)] == ["teacher", "plain", "a"]
-    assert [line.row for line in pooled(rows)] == ["teacher", "plain", "a", "a-1"]
-
-
-def test_one_training_twice_with_one_seed_is_refused(teacher):
-    with pytest.raises(DataError, match=r"rows teacher and again: .* found 0 twice"):
-        pooled([teacher(), teacher("again")])
 
 
 @pytest.mark.parametrize("name", ["table2", "table3", "figure5", "figure6", "beyond"])
@@ -314,62 +265,3 @@ def test_the_student_of_a_student_is_a_line_of_its_own(teacher, student):
     assert table["round"].tolist() == [1, 1, 2]
     assert table["ap"].iloc[2] == rows[2].metrics["ap"]
     assert "| distilled, round 2 |" in to_markdown(table)
-
-
-def test_all_ways_to_show_a_table_show_it(teacher, student, tmp_path):
-    rows = [teacher(many=12), student("all", 12, 260000, fraction=1.0, labelled_share=0.5)]
-    table = ablation_table("figure5", rows)
-    page = ablation_markdown(table)
-    assert "![Figure 5" in page
-    assert "(figure5.png)" in page
-    assert "0.5: 66.4" in page
-    assert "| all | fraction 1.0, labelled_share 0.5 | 260,000 | 1 |" in page
-    (told,) = [each for each in ablation_text(table).splitlines() if each.startswith("all ")]
-    assert told.split()[:5] == ["all", "fraction", "1.0,", "labelled_share", "0.5"]
-    for name in ("a.png", "b.png"):
-        ablation_figure(table, tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert to_csv(table) == to_csv(ablation_table("figure5", rows))
-
-
-def test_every_number_of_a_page_stands_in_its_own_column(teacher, student):
-    rows = [teacher(), teacher("control", 9, 180000), student("plain", 12)]
-    rows[2].metrics.update(ap50=81.0, ap75=62.0)
-    table = ablation_table("beyond", [*rows, student("one view", 10, views=1)])
-    lines = [line.split("|") for line in ablation_markdown(table).splitlines() if "|" in line]
-    names, cells = ([cell.strip() for cell in line] for line in (lines[0], lines[3]))
-    shown, line = dict(zip(names, cells, strict=True)), by_row(table)["plain"]
-    assert (shown["row"], shown["over"]) == ("plain", "control")
-    assert shown["AP [95 %]"] == f"{line['ap']:.1f} [{line['ap_low']:.1f}, {line['ap_high']:.1f}]"
-    assert (shown["AP50"], shown["AP75"]) == ("81.0", "62.0")
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are drawn, to look at."""
-    made = []
-    monkeypatch.setattr(curves, "Figure", lambda **how: made.append(Figure(**how)) or made[-1])
-    return made
-
-
-def test_a_picture_of_rows_has_every_ap_beside_its_row(teacher, student, tmp_path, drawn):
-    rows = [teacher(), teacher("control", 9, 180000), student("plain", 12)]
-    table = ablation_table("beyond", [*rows, student("one view", 10, views=1)])
-    ablation_figure(table, tmp_path / "bars.png")
-    (axis,) = drawn[0].axes
-    names = [label.get_text() for label in axis.get_yticklabels()]
-    shown = {names[round(mark.get_ydata()[0])]: mark.get_xdata()[0] for mark in axis.lines}
-    assert shown == dict(zip(table["row"], table["ap"], strict=True))
-
-
-def test_a_picture_of_curves_has_the_control_at_its_own_ap(
-    teacher, student, ap_of_images, tmp_path, drawn
-):
-    rows = [teacher(), teacher("long", 9, 260000)]
-    rows.append(student("all", 12, 260000, fraction=1.0, labelled_share=0.5))
-    ablation_figure(ablation_table("figure5", rows), tmp_path / "curves.png")
-    shown = {curve.get_label(): curve for curve in drawn[0].axes[0].lines}
-    assert shown["control"].get_ydata()[0] == pytest.approx(ap_of_images(first(9)))
-    assert shown["distilled"].get_ydata()[0] == pytest.approx(ap_of_images(first(12)))
-    places = [shown[role].get_xdata()[0] for role in ("supervised", "distilled")]
-    assert places == [0.0, 1.0]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datastill.report.multiple_testing import holm, judge, p_value
+from datastill.report.multiple_testing import add_verdicts, holm, p_value
 
 
 def test_a_p_value_counts_the_rarer_side_twice_and_is_never_zero():
@@ -26,7 +26,7 @@ def test_holm_by_hand():
 @pytest.mark.parametrize(("resamples", "told"), [(1000, False), (79, True)])
 def test_too_few_resamples_to_tell_anything_are_said_to_be(caplog, resamples, told):
     """Of 79, the smallest p-value is 2 / 80; of two gains, that is 0.05 by Holm."""
-    judge([{"gain": 9.0, "gain_p": 2 / (1 + resamples)} for _ in range(2)], resamples)
+    add_verdicts([{"gain": 9.0, "gain_p": 2 / (1 + resamples)} for _ in range(2)], resamples)
     assert ("raise evaluate.resamples above 80" in caplog.text) == told
 
 

@@ -1,116 +1,68 @@
 import pytest
 
-from datastill.report.paper import published
-from datastill.report.render import WIDTH, to_markdown, to_text
-from datastill.report.tables import table1
+from datastill.report.render import (
+    Column,
+    ap_cell,
+    frame,
+    gain_cell,
+    markdown_grid,
+    number,
+    several,
+    shown,
+    text_grid,
+    to_csv,
+    word,
+)
 
 
 @pytest.fixture
-def small(result, unions):
-    """Section 1a with a control, a distilled line that gains nothing sure, and several seeds."""
-    rows = [
-        *(result("co-35", range(1, 11 + seed), seed=seed) for seed in range(2)),
-        result("co-35", range(1, 12), iterations=360000),
-        result("co-35+co-80", range(7, 18), iterations=360000),
-        result("co-115", range(1, 19)),
+def table():
+    first = {"row": "a", "seeds": 1, "ap": 50.0, "gain": None, "gain_p": None}
+    second = {"row": "b", "seeds": 2, "ap": 51.26, "gain": -0.004, "gain_p": 0.12341}
+    columns = ["row", "seeds", "ap", "gain", "gain_p"]
+    return frame([first, second, {"row": "c", "seeds": 1}], columns)
+
+
+def test_the_csv_has_two_decimals_four_of_p_values_and_gaps(table):
+    assert to_csv(table).splitlines() == [
+        "row,seeds,ap,gain,gain_p",
+        "a,1,50.00,,",
+        "b,2,51.26,0.00,0.1234",
+        "c,1,,,",
     ]
-    return table1(rows, unions, published("table1_keypoints"))
 
 
-def test_markdown_has_a_titled_table_per_section(as_published, unions):
-    table = table1(as_published, unions, published("table1_keypoints"))
-    text = to_markdown(table)
-    titles = [line for line in text.splitlines() if line.startswith("**")]
-    assert titles == [
-        "**1a: co-35 labelled, co-80 unlabelled**",
-        "**1b: co-115 labelled, un-120 unlabelled**",
-        "**1c: co-115 labelled, s1m-180 unlabelled**",
+def test_columns_that_hold_nothing_or_do_not_apply_are_left_out(table):
+    columns = [
+        Column("row", word("row")),
+        Column("paper", number("paper_ap")),
+        Column("seeds", word("seeds"), applies=several("seeds")),
+        Column("rows", word("row"), applies=lambda _: False),
     ]
-    assert "| resnext101_64x4d |" in text
-    assert "closes 52 %; the paper's 52 %." in text
-    assert text.count("closes") == 1
+    assert [column.heading for column in shown(columns, table)] == ["row", "seeds"]
+    assert [column.heading for column in shown(columns, table.iloc[:1])] == ["row"]
 
 
-def test_markdown_puts_the_paper_beside_ours(small):
-    lines = to_markdown(small).splitlines()
-    header, _, baseline, control, distilled, upper = (x for x in lines if x.startswith("|"))
-    assert header == (
-        "| training | labelled | unlabelled | iterations | seeds | AP [95 %] ± sd of seeds | AP50 "
-        "| AP75 | APM | gain [95 %] | over control | paper AP | paper gain |"
-    )
-    assert baseline.startswith("| supervised | co-35 |  | 130,000 | 2 | 53.0 [")
-    assert baseline.endswith("] ± 3.5 | 53.0 | 53.0 | 53.0 |  |  | 54.9 |  |")
-    assert control.startswith("| control | co-35 |  | 360,000 | 1 | 55.4 [")
-    assert control.endswith(" |  |  |  |")
-    assert distilled.startswith("| distilled | co-35 | co-80 | 360,000 | 1 | 55.4 [")
-    assert "| +2.5 [" in distilled
-    assert "] not distinguishable | +0.0 [" in distilled
-    assert distilled.endswith("] not distinguishable | 60.2 | +5.3 |")
-    assert upper.endswith(" | 65.1 | +10.2 |")
+def test_markdown_and_text_hold_the_same_cells(table):
+    columns = [Column("row", word("row")), Column("AP", number("ap"), right=True)]
+    assert markdown_grid(columns, table).splitlines() == [
+        "| row | AP |", "| --- | ---: |", "| a | 50.0 |", "| b | 51.3 |", "| c |  |",
+    ]  # fmt: skip
+    assert text_grid(columns, table) == ["row  AP", "a    50.0", "b    51.3", "c"]
 
 
-def test_every_number_stands_in_its_own_column(as_published, unions):
-    text = to_markdown(table1(as_published, unions, published("table1_keypoints"), resamples=20))
-    row = (
-        "| supervised | co-35 |  | resnet50 | 130,000 | 1 | 54.9 [54.3, 55.5] | 80.5 | 59.0 "
-        "| 50.1 | 62.8 |"
-    )
-    assert row in text
+def test_a_gain_is_marked_where_it_is_not_distinguishable():
+    line = {"gain": -0.04, "gain_low": -1.0, "gain_high": 1.0}
+    cell = gain_cell("gain")
+    assert cell({**line, "gain_verdict": "loss"}) == "+0.0 [-1.0, 1.0]"
+    unsure = {**line, "gain_verdict": "not distinguishable"}
+    assert cell(unsure) == "+0.0 [-1.0, 1.0] not distinguishable"
+    (_, text) = text_grid([Column("gain", cell)], frame([unsure], list(unsure)))
+    assert text == "+0.0 [-1.0, 1.0] ~"
 
 
-def test_each_gain_has_its_own_interval_and_verdict(result, unions):
-    rows = [
-        result("co-35", range(1, 11)),
-        result("co-35", range(1, 17), iterations=360000),
-        result("co-35+co-80", range(1, 18), iterations=360000),
-    ]
-    table = table1(rows, unions)
-    line = table[table["role"] == "distilled"].iloc[0]
-    assert (line["gain_verdict"], line["control_gain_verdict"]) == ("gain", "not distinguishable")
-    over, control = (
-        f"{line[name]:+.1f} [{line[f'{name}_low']:z.1f}, {line[f'{name}_high']:z.1f}]"
-        for name in ("gain", "control_gain")
-    )
-    assert f"| {over} | {control} not distinguishable |" in to_markdown(table)
-    (told,) = [each for each in to_text(table).splitlines() if each.startswith("distilled")]
-    assert told.index(over) < told.index(f"{control} ~")
-
-
-def test_markdown_of_other_data_does_not_mention_the_paper(result):
-    rows = [result("street"), result("street+crowd", range(1, 17), iterations=900)]
-    text = to_markdown(table1(rows, {}))
-    assert "paper" not in text
-    assert "control" not in text
-    assert "backbone" not in text
-    assert "| distilled | street | crowd | 900 | 1 | 80.2 [" in text
-
-
-def test_every_markdown_row_has_the_cells_of_its_header(as_published, small):
-    table = table1(as_published, {}, published("table1_keypoints"), resamples=50)
-    for text in (to_markdown(small), to_markdown(table)):
-        blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-        for block in blocks:
-            assert len({line.count("|") for line in block}) == 1
-
-
-def test_text_fits_the_terminal_and_marks_what_is_not_distinguishable(small, as_published):
-    table = table1(as_published, {}, published("table1_keypoints"), resamples=50)
-    for text in (to_text(small), to_text(table)):
-        assert max(map(len, text.splitlines())) <= WIDTH == 110
-    assert "] ~  " in to_text(small)
-    assert to_text(small).endswith("~ not distinguishable from no gain\n")
-    alone = table1(as_published[:2], {}, published("table1_keypoints"))
-    assert "not distinguishable" not in to_text(alone)  # six people more of twenty
-
-
-def test_text_has_the_lines_of_the_table(small):
-    lines = to_text(small).splitlines()
-    assert lines[0] == "1a: co-35 labelled, co-80 unlabelled"
-    assert [line.split()[0] for line in lines[1:6]] == [
-        "training",
-        "supervised",
-        "control",
-        "distilled",
-        "upper",
-    ]
-    assert lines[4].split()[1] == "360k"
+def test_an_ap_has_its_interval_and_sd_where_there_are_any():
+    assert ap_cell({"ap": 50.0}) == "50.0"
+    line = {"ap": 50.0, "ap_low": 48.0, "ap_high": 52.0}
+    assert ap_cell(line) == "50.0 [48.0, 52.0]"
+    assert ap_cell({**line, "ap_sd": 0.3}) == "50.0 [48.0, 52.0] ± 0.3"

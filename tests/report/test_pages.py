@@ -1,0 +1,145 @@
+from functools import partial
+
+import pytest
+
+from datastill.report.ablations import ablation_table
+from datastill.report.pages import to_markdown, to_text
+from datastill.report.render import WIDTH
+from datastill.report.tables import comparison_table
+
+table1 = partial(comparison_table, "table1")
+
+
+@pytest.fixture
+def small(result, unions, paper):
+    """Section 1a with a control, a distilled line that gains nothing sure, and several seeds."""
+    rows = [
+        *(result("co-35", range(1, 11 + seed), seed=seed) for seed in range(2)),
+        result("co-35", range(1, 12), iterations=360000),
+        result("co-35+co-80", range(7, 18), iterations=360000),
+        result("co-115", range(1, 19)),
+    ]
+    return table1(rows, unions, paper)
+
+
+def test_markdown_has_a_titled_table_per_section(as_published, unions, paper):
+    table = table1(as_published, unions, paper)
+    text = to_markdown(table)
+    titles = [line for line in text.splitlines() if line.startswith("**")]
+    assert titles == [
+        "**1a: co-35 labelled, co-80 unlabelled**",
+        "**1b: co-115 labelled, un-120 unlabelled**",
+        "**1c: co-115 labelled, s1m-180 unlabelled**",
+    ]
+    assert "| resnext101_64x4d |" in text
+    assert "closes 52 %; the paper's 52 %." in text
+    assert text.count("closes") == 1
+
+
+def test_markdown_puts_the_paper_beside_ours(small):
+    lines = to_markdown(small).splitlines()
+    header, _, baseline, control, distilled, upper = (x for x in lines if x.startswith("|"))
+    assert header == (
+        "| training | labelled | unlabelled | iterations | seeds | AP [95 %] ± sd of seeds | AP50 "
+        "| AP75 | APM | gain [95 %] | over control | paper AP | paper gain |"
+    )
+    assert baseline.startswith("| supervised | co-35 |  | 130,000 | 2 | 53.0 [")
+    assert baseline.endswith("] ± 3.5 | 53.0 | 53.0 | 53.0 |  |  | 54.9 |  |")
+    assert control.startswith("| control | co-35 |  | 360,000 | 1 | 55.4 [")
+    assert control.endswith(" |  |  |  |")
+    assert distilled.startswith("| distilled | co-35 | co-80 | 360,000 | 1 | 55.4 [")
+    assert "| +2.5 [" in distilled
+    assert "] not distinguishable | +0.0 [" in distilled
+    assert distilled.endswith("] not distinguishable | 60.2 | +5.3 |")
+    assert upper.endswith(" | 65.1 | +10.2 |")
+
+
+def test_every_number_stands_in_its_own_column(as_published, unions, paper):
+    text = to_markdown(table1(as_published, unions, paper, resamples=20))
+    row = (
+        "| supervised | co-35 |  | resnet50 | 130,000 | 1 | 54.9 [54.3, 55.5] | 80.5 | 59.0 "
+        "| 50.1 | 62.8 |"
+    )
+    assert row in text
+
+
+def test_each_gain_has_its_own_interval_and_verdict(result, unions):
+    rows = [
+        result("co-35", range(1, 11)),
+        result("co-35", range(1, 17), iterations=360000),
+        result("co-35+co-80", range(1, 18), iterations=360000),
+    ]
+    table = table1(rows, unions)
+    line = table[table["role"] == "distilled"].iloc[0]
+    assert (line["gain_verdict"], line["control_gain_verdict"]) == ("gain", "not distinguishable")
+    over, control = (
+        f"{line[name]:+.1f} [{line[f'{name}_low']:z.1f}, {line[f'{name}_high']:z.1f}]"
+        for name in ("gain", "control_gain")
+    )
+    assert f"| {over} | {control} not distinguishable |" in to_markdown(table)
+    (text,) = [each for each in to_text(table).splitlines() if each.startswith("distilled")]
+    assert text.index(over) < text.index(f"{control} ~")
+
+
+def test_markdown_of_other_data_does_not_mention_the_paper(result):
+    rows = [result("street"), result("street+crowd", range(1, 17), iterations=900)]
+    text = to_markdown(table1(rows, {}))
+    assert "paper" not in text
+    assert "control" not in text
+    assert "backbone" not in text
+    assert "| distilled | street | crowd | 900 | 1 | 80.2 [" in text
+
+
+def test_every_markdown_row_has_the_cells_of_its_header(as_published, small, paper):
+    table = table1(as_published, {}, paper, resamples=50)
+    for text in (to_markdown(small), to_markdown(table)):
+        blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+        for block in blocks:
+            assert len({line.count("|") for line in block}) == 1
+
+
+def test_text_fits_the_terminal_and_marks_what_is_not_distinguishable(small, as_published, paper):
+    table = table1(as_published, {}, paper, resamples=50)
+    for text in (to_text(small), to_text(table)):
+        assert max(map(len, text.splitlines())) <= WIDTH == 110
+    assert "] ~  " in to_text(small)
+    assert to_text(small).endswith("~ not distinguishable from no gain\n")
+    alone = table1(as_published[:2], {}, paper)
+    assert "not distinguishable" not in to_text(alone)  # six people more of twenty
+
+
+def test_text_has_the_lines_of_the_table(small):
+    lines = to_text(small).splitlines()
+    assert lines[0] == "1a: co-35 labelled, co-80 unlabelled"
+    assert [line.split()[0] for line in lines[1:6]] == [
+        "training",
+        "supervised",
+        "control",
+        "distilled",
+        "upper",
+    ]
+    assert lines[4].split()[1] == "360k"
+
+
+def test_a_figure_has_its_picture_and_the_papers_points_in_text_too(teacher, student):
+    rows = [teacher(many=12), student("all", 12, 260000, fraction=1.0, labelled_share=0.5)]
+    table = ablation_table("figure5", rows)
+    page = to_markdown(table)
+    assert "![Figure 5" in page
+    assert "(figure5.png)" in page
+    assert "0.5: 66.4" in page
+    assert "| all | fraction 1.0, labelled_share 0.5 | 260,000 | 1 |" in page
+    (text,) = [each for each in to_text(table).splitlines() if each.startswith("all ")]
+    assert text.split()[:5] == ["all", "fraction", "1.0,", "labelled_share", "0.5"]
+
+
+def test_every_number_of_an_ablation_stands_in_its_own_column(teacher, student):
+    rows = [teacher(), teacher("control", 9, 180000), student("plain", 12)]
+    rows[2].metrics.update(ap50=81.0, ap75=62.0)
+    table = ablation_table("beyond", [*rows, student("one view", 10, views=1)])
+    lines = [line.split("|") for line in to_markdown(table).splitlines() if "|" in line]
+    names, cells = ([cell.strip() for cell in line] for line in (lines[0], lines[3]))
+    shown, line = dict(zip(names, cells, strict=True)), table.set_index("row").loc["plain"]
+    assert (shown["row"], shown["over"]) == ("plain", "control")
+    assert shown["AP [95 %]"] == f"{line['ap']:.1f} [{line['ap_low']:.1f}, {line['ap_high']:.1f}]"
+    assert (shown["AP50"], shown["AP75"]) == ("81.0", "62.0")
