@@ -307,7 +307,7 @@ def test_the_tree_reads_from_the_number_down_to_the_drawing(clone):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("results/seeds/table1.csv:co-35", "names 2 trainings; say which of co-35/130000"),
+        ("results/seeds/table1.csv:co-35", "names 2 training runs; say which of co-35/130000"),
         ("results/seeds/table1.csv:co-36", "no line 'co-36'; there are co-35, "),
         ("results/seeds/table2.csv:co-35", "table2.csv: no such file"),
         ("elsewhere/seeds/table1.csv:co-35", "expected a table of a profile"),

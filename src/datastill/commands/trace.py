@@ -1,4 +1,4 @@
-"""Command `trace`: where a number in a table comes from, back to the source of the images."""
+"""Command `trace`: the origin of a number in a table, back to the source of the images."""
 
 from __future__ import annotations
 
@@ -11,54 +11,57 @@ from pathlib import Path
 
 from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
-from datastill.lineage.dvc_lock import File, Lock, Stage
+from datastill.lineage.dvc_lock import File, Lock
 from datastill.lineage.table_rows import traced
 from datastill.lineage.trace_text import to_text
-from datastill.lineage.verify import Verdict, verify, verify_images
+from datastill.lineage.verify import Verdict, image_files, verify
 from datastill.project.profile import Profile, params_path
 
 
-def run(profile: Profile, what: str, check: bool, as_json: bool) -> tuple[str, bool]:
-    """Return the chain of `what`, and whether it holds: nothing contradicts, nothing differs.
+def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str, bool]:
+    """Return the chain of `target`, and whether it holds: no contradiction, no difference.
 
-    `what` is a row, a table of the profile or one of its lines: results/seeds/table1.csv:co-35.
+    `target` is a row, a table of the profile or a line of one: results/seeds/table1.csv:co-35.
     """
     lock = Lock(params_path(profile.params.profile).with_name("dvc.lock"))
     chain = Chain(profile, lock)
-    table, _, name = what.partition(":")
-    nodes = (
-        traced(chain, _written_by(lock, _inside(profile, table)), _inside(profile, table), name)
-        if table.endswith(".csv")
-        else [chain.result(what)]
-    )
+    table, _, name = target.partition(":")
+    if table.endswith(".csv"):
+        path = _table(profile, table)
+        nodes = traced(chain, lock.writer(path.as_posix()), path, name)
+    else:
+        nodes = [chain.result(target)]
     verdicts = _verified(profile, nodes) if check else None
     wrong = [verdict for verdict in verdicts or [] if verdict.state == "differs"]
-    text = (
-        json.dumps(_plain(what, nodes, chain.breaks, verdicts), indent=2)
-        if as_json
-        else to_text(nodes, chain.breaks, verdicts)
-    )
+    report = {
+        "asked": target,
+        "chains": [asdict(node) for node in nodes],
+        "breaks": chain.breaks,
+        "verified": None if verdicts is None else [_plain(verdict) for verdict in verdicts],
+    }
+    text = json.dumps(report, indent=2) if as_json else to_text(nodes, chain.breaks, verdicts)
     return text, not (chain.breaks or wrong)
 
 
-def _inside(profile: Profile, table: str) -> Path:
+def _plain(verdict: Verdict) -> dict[str, str]:
+    state, differs = verdict.state, verdict.found
+    return {"path": verdict.file.path, "where": verdict.where, "state": state, "found": differs}
+
+
+def _table(profile: Profile, table: str) -> Path:
     path = profile.results / Path(table).name
     if Path(table).resolve() != path.resolve():
         raise DataError(f"{table}: expected a table of a profile, such as {path}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `datastill tables` writes it")
     return path
 
 
-def _written_by(lock: Lock, path: Path) -> Stage:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; `datastill tables` writes it")
-    return lock.writer(path.as_posix())
-
-
 def _verified(profile: Profile, nodes: Sequence[Node]) -> list[Verdict]:
-    verdicts = verify((file for node in nodes for file in _files(node)), _cache())
+    files = [file for node in nodes for file in _files(node)]
     if profile.manifest.is_file():
-        verdicts += verify_images(File(profile.manifest.as_posix(), ""), profile.images)
-    return verdicts
+        files += image_files(profile.manifest, profile.images)
+    return verify(files, _cache())
 
 
 def _files(node: Node) -> Iterator[File]:
@@ -68,27 +71,7 @@ def _files(node: Node) -> Iterator[File]:
 
 
 def _cache() -> Path:
-    """Return DVC's cache, wherever its settings say it is."""
+    """Return DVC's cache, wherever its settings put it."""
     command = [sys.executable, "-m", "dvc", "cache", "dir"]
     answer = subprocess.run(command, capture_output=True, text=True)
     return Path(answer.stdout.strip() if answer.returncode == 0 else ".dvc/cache")
-
-
-def _plain(
-    what: str, nodes: Sequence[Node], breaks: Sequence[str], verdicts: list[Verdict] | None
-) -> dict[str, object]:
-    return {
-        "asked": what,
-        "chains": [asdict(node) for node in nodes],
-        "breaks": list(breaks),
-        "verified": None if verdicts is None else [_verdict(verdict) for verdict in verdicts],
-    }
-
-
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    return {
-        "path": verdict.file.path,
-        "where": verdict.where,
-        "state": verdict.state,
-        "found": verdict.found,
-    }

@@ -1,1 +1,1 @@
-"""Where a number comes from, as results/, dvc.lock and git tell it, and whether that holds."""
+"""The origin of a number, according to results/, dvc.lock and git, and whether it holds."""

@@ -1,32 +1,33 @@
-"""From a row's AP back to what it was made of: model, annotations, teacher, image sets, source."""
+"""From a row's AP back to its origins: model, annotations, teacher, image sets, source."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File, Lock, Stage
-from datastill.lineage.git_history import History
+from datastill.lineage.git_history import commit_of
 from datastill.project.profile import Profile
 
-SCALED = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
-TRAINED = ("start", "batch", "base_lr", "labelled_share")
+ROW_FACTS = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
+TRAIN_FACTS = ("start", "batch", "base_lr", "labelled_share")
 MACHINE = ("code", "device", "threads", "precision", "torch")
 
 
 @dataclass(frozen=True)
 class Node:
-    """One thing in the chain.
+    """One link of the chain.
 
     kind     value, result, model, annotations, set or source
-    facts    what is known of it, in the order of telling
+    facts    what is known of it, in the order to report it
     files    what it is on disk
     code     the commit that holds the source which made it, "" where none here does
-    sources  what it was made of, by what that was to it
+    sources  what it was made of, by the role of each
     """
 
     kind: str
@@ -38,163 +39,140 @@ class Node:
 
 
 class Chain:
-    """Follows records alone: dvc.lock, results/ and git; `breaks` names those that contradict."""
+    """Follows records alone: dvc.lock, results/ and git; `breaks` lists their contradictions."""
 
     def __init__(self, profile: Profile, lock: Lock) -> None:
-        self._place, self._lock, self._history = profile, lock, History()
+        self._profile, self._lock, self._commit_of = profile, lock, cache(commit_of)
         self.breaks: list[str] = []
-        tables = [stage for name, stage in lock.stages.items() if name.startswith("tables")]
-        self.supervised: dict[str, Any] = dict(tables[0].params["supervised"]) if tables else {}
-        self.distilled: dict[str, Any] = dict(tables[0].params["distilled"]) if tables else {}
-        self._models: dict[str, Node] = {}
-
-    def result(self, row: str) -> Node:
-        """Return the chain of what was measured of `row`; raises DataError where a link is gone."""
-        evaluated = self._lock.stage(f"evaluate-{self._role(row)}@{row}")
-        metrics = self._card(self._place.metrics(row))
-        made = metrics["provenance"]
-        facts = {name: metrics[name] for name in metrics if name not in ("row", "provenance")}
-        files = (self._written(evaluated, self._place.metrics(row)), self._detections(evaluated))
-        val = self._set("val", evaluated, made["val"])
-        return Node(
-            "result", row, facts | {name: made.get(name) for name in MACHINE}, files,
-            self.commit_of(evaluated), {"model": self.model(row), "val": val},
-        )  # fmt: skip
+        tables = next((s for name, s in lock.stages.items() if name.startswith("tables")), None)
+        sections = (tables.params[key] for key in ("supervised", "distilled")) if tables else ()
+        self.rows = {name: spec for section in sections for name, spec in section.items()}
 
     def commit_of(self, stage: Stage) -> str:
         """Return the commit that holds the source of `stage`, "" where none here does."""
-        return self._history.commit_of(stage.code())
+        return self._commit_of(stage.code())
 
-    def model(self, row: str) -> Node:
-        """Return the chain of the model of `row`."""
-        if row not in self._models:
-            joined = f"ensemble@{row}" in self._lock.stages
-            self._models[row] = self._ensemble(row) if joined else self._model(row)
-        return self._models[row]
+    def note(self, contradiction: str) -> None:
+        """Add to `breaks`, once."""
+        if contradiction not in self.breaks:
+            self.breaks.append(contradiction)
 
-    def _model(self, row: str) -> Node:
-        role = self._role(row)
-        trained = self._lock.stage(f"{role}@{row}")
-        spec, how = trained.params[f"{role}.{row}"], trained.params["train"]
-        steps = max(1, round(spec["iterations"] / trained.params["scale"]))
-        made = self._card(self._place.metrics(row))["provenance"]
-        weights = self._recorded(self._place.weights(row), made["weights"])
-        facts = {name: spec[name] for name in SCALED if name in spec} | {"steps": steps}
-        facts |= {name: how[name] for name in TRAINED} | {"fingerprint": made["fingerprint"]}
-        files = (weights, self._written(trained, self._place.model(row)))
-        sources = {"labelled": self._set(spec["labelled"], trained)}
-        if role == "distilled":
-            sources["generated"] = self._annotations(row, trained)
-        code = self.commit_of(trained)
-        return Node("model", row, facts, files, code, sources)
+    def result(self, row: str) -> Node:
+        """Return the chain of the evaluation of `row`; raises DataError where a link is missing."""
+        evaluated = self._lock.stage(f"evaluate-{self._role(row)}@{row}")
+        metrics = self._card(self._profile.metrics(row))
+        made = metrics["provenance"]
+        facts = {name: metrics[name] for name in metrics if name not in ("row", "provenance")}
+        facts |= {name: made.get(name) for name in MACHINE}
+        # a folder of detections; earlier records have a file
+        folder = (self._profile.work / "detections").as_posix()
+        detections = next(self._recorded(path) for path in evaluated.writes if folder in path)
+        files = (self._written(evaluated, self._profile.metrics(row)), detections)
+        val = self._set("val", evaluated, made["val"])
+        sources = {"model": self.model(row), "val": val}
+        return Node("result", row, facts, files, self.commit_of(evaluated), sources)
 
-    def _ensemble(self, name: str) -> Node:
-        joined = self._lock.stage(f"ensemble@{name}")
-        members = dict(joined.params[f"ensembles.{name}"])
-        files = (
-            self._recorded(self._place.weights(name)),
-            self._written(joined, self._place.model(name)),
-        )
-        code = self.commit_of(joined)
-        sources = {part: self.model(member) for part, member in members.items()}
-        return Node("model", name, {"ensemble": list(members.values())}, files, code, sources)
+    def model(self, name: str) -> Node:
+        """Return the chain of the model of a row or an ensemble."""
+        path, weights = self._profile.model(name), self._profile.weights(name)
+        if f"ensemble@{name}" in self._lock.stages:
+            stage = self._lock.stage(f"ensemble@{name}")
+            members = dict(stage.params[f"ensembles.{name}"])
+            facts: dict[str, Any] = {"ensemble": list(members.values())}
+            recorded = self._recorded(weights.as_posix())
+            sources = {part: self.model(member) for part, member in members.items()}
+        else:
+            role = self._role(name)
+            stage = self._lock.stage(f"{role}@{name}")
+            spec, train = stage.params[f"{role}.{name}"], stage.params["train"]
+            made = self._card(self._profile.metrics(name))["provenance"]
+            facts = {key: spec[key] for key in ROW_FACTS if key in spec}
+            facts["steps"] = max(1, round(spec["iterations"] / stage.params["scale"]))
+            facts |= {key: train[key] for key in TRAIN_FACTS} | {"fingerprint": made["fingerprint"]}
+            recorded = self._recorded(weights.as_posix(), made["weights"])
+            sources = {"labelled": self._set(spec["labelled"], stage)}
+            if role == "distilled":
+                sources["generated"] = self._annotations(name, spec)
+        files = (recorded, self._written(stage, path))
+        return Node("model", name, facts, files, self.commit_of(stage), sources)
 
-    def _annotations(self, row: str, trained: Stage) -> Node:
-        annotated = self._lock.stage(f"annotate@{row}")
-        card, spec = (
-            self._card(self._place.annotation_card(row)),
-            trained.params[f"distilled.{row}"],
-        )
-        made, path = card["provenance"], self._place.annotations(row)
-        teacher = self.model(spec["teacher"])
-        weights = teacher.files[0]
-        if weights.sha256:
-            self._fits(weights.path, weights.sha256, made["teacher_weights"], "the teacher of", row)
-        file = replace(self._recorded(path), sha256=made["annotations"])
-        others = (self._place.candidates(row), self._place.annotation_card(row))
+    def _annotations(self, row: str, spec: Mapping[str, Any]) -> Node:
+        stage = self._lock.stage(f"annotate@{row}")
+        card, teacher = self._card(self._profile.annotation_card(row)), self.model(spec["teacher"])
+        made, thresholds, weights = card["provenance"], card["thresholds"], teacher.files[0]
+        if weights.sha256 and weights.sha256 != made["teacher_weights"]:
+            self.note(
+                f"{weights.path}: measured was {weights.sha256[:8]}, the teacher of {row} was "
+                f"{made['teacher_weights'][:8]}"
+            )
         facts = {
             "images": card["images"],
             "instances": card["instances"],
-            "instance_threshold": (card["thresholds"]["instance"] or {}).get("value"),
-            "keypoint_threshold": (card["thresholds"].get("keypoint") or {}).get("value"),
+            "instance_threshold": (thresholds["instance"] or {}).get("value"),
+            "keypoint_threshold": (thresholds.get("keypoint") or {}).get("value"),
             "views": made["views"],
-            "select": annotated.params.get("select"),
+            "select": stage.params.get("select"),
             "quality": card["quality"],
             **{name: made.get(name) for name in MACHINE if name in made},
         }
-        files = (file, *(self._written(annotated, other) for other in others))
+        files = (
+            self._recorded(self._profile.annotations(row).as_posix(), made["annotations"]),
+            self._written(stage, self._profile.evidence(row)),
+            self._written(stage, self._profile.annotation_card(row)),
+        )
         sources = {
             "teacher": teacher,
-            "unlabelled": self._set(spec["unlabelled"], annotated),
-            "as many per image as": self._set(spec["labelled"], annotated),
+            "unlabelled": self._set(spec["unlabelled"], stage),
+            "as many per image as": self._set(spec["labelled"], stage),
         }
-        code = self.commit_of(annotated)
-        return Node("annotations", row, facts, files, code, sources)
+        return Node("annotations", row, facts, files, self.commit_of(stage), sources)
 
     def _set(self, name: str, reader: Stage | None, sha256: str = "") -> Node:
         """Return the chain of an image set that the stage `reader` has read."""
-        drawn = self._lock.stage("data")
-        data, path = drawn.params["data"], self._place.image_set(name)
+        stage = self._lock.stage("data")
+        data, path = stage.params["data"], self._profile.image_set(name)
         if reader and path.as_posix() not in reader.reads:
             raise DataError(f"{self._lock.path}: {reader.name} has not read {path}")
         spec = data["val"] if name == "val" else data["sets"][name]
-        file = replace(self._recorded(path), sha256=sha256)
-        folder = self._written(drawn, path.parent)
+        files = (self._recorded(path.as_posix(), sha256), self._written(stage, path.parent))
         if "union" in spec:
             parts = {part: self._set(part, None) for part in spec["union"]}
-            return Node("set", name, {}, (file, folder), None, parts)
-        count = spec.get("images")
-        scale = 1 if name == "val" else drawn.params["scale"]
+            return Node("set", name, {}, files, None, parts)
+        count, scale = spec.get("images"), 1 if name == "val" else stage.params["scale"]
         facts = {"images": max(1, round(count / scale))} if isinstance(count, int) else {}
-        source = _source(data, spec, drawn, self.commit_of(drawn))
-        return Node("set", name, facts, (file, folder), None, {"source": source})
+        source = _source(data, spec, stage, self.commit_of(stage))
+        return Node("set", name, facts, files, None, {"source": source})
 
     def _role(self, row: str) -> str:
-        if f"distilled@{row}" in self._lock.stages:
-            return "distilled"
-        if f"supervised@{row}" not in self._lock.stages:
-            known = [name.partition("@")[2] for name in self._lock.stages if "evaluate-" in name]
-            raise DataError(f"{self._lock.path}: no row {row!r} has run; there are {sorted(known)}")
-        return "supervised"
+        for role in ("distilled", "supervised"):
+            if f"{role}@{row}" in self._lock.stages:
+                return role
+        known = sorted(n.partition("@")[2] for n in self._lock.stages if "evaluate-" in n)
+        raise DataError(f"{self._lock.path}: no row {row!r} has run; there are {known}")
 
     def _card(self, path: Path) -> dict[str, Any]:
         if not path.is_file():
             raise DataError(f"{path}: no such file; `git checkout {path}` or `dvc repro` brings it")
-        card: dict[str, Any] = json.loads(path.read_text())
-        return card
+        return dict(json.loads(path.read_text()))
 
     def _written(self, stage: Stage, path: Path) -> File:
         if path.as_posix() not in stage.writes:
             raise DataError(f"{self._lock.path}: {stage.name} has not written {path}")
-        return self._recorded(path)
+        return self._recorded(path.as_posix())
 
-    def _detections(self, evaluated: Stage) -> File:
-        """Return what a row was measured by: a folder, and before that was so, a file."""
-        folder = (self._place.work / "detections").as_posix()
-        return next(self._recorded(Path(path)) for path in evaluated.writes if folder in path)
-
-    def _recorded(self, path: Path, sha256: str = "") -> File:
-        """Return what the stages agree `path` was; notes a break where they do not."""
-        digests = sorted(self._lock.digests(path.as_posix()))
+    def _recorded(self, path: str, sha256: str = "") -> File:
+        """Return `path` as the stages recorded it; note a break where they disagree."""
+        digests = self._lock.digests(path)
         if len(digests) > 1:
             self.note(f"{path}: the stages have met {' and '.join(d[:8] for d in digests)}")
-        return File(path.as_posix(), digests[0] if digests else "", sha256)
-
-    def _fits(self, path: str, one: str, other: str, *of: str) -> None:
-        if one != other:
-            self.note(f"{path}: measured was {one[:8]}, {' '.join(of)} was {other[:8]}")
-
-    def note(self, text: str) -> None:
-        """Keep what contradicts, once."""
-        if text not in self.breaks:
-            self.breaks.append(text)
+        return File(path, digests[0] if digests else "", sha256)
 
 
-def _source(data: Mapping[str, Any], spec: Mapping[str, Any], made: Stage, commit: str) -> Node:
-    """Return where the images of a set come from: drawn, or files and what DVC watches of them."""
+def _source(data: Mapping[str, Any], spec: Mapping[str, Any], stage: Stage, commit: str) -> Node:
+    """Return the source of a set's images: drawn, or files and those of them that DVC watches."""
     if data["source"] == "drawn":
         facts = {"seed": data["seed"], "style": spec["style"]}
         facts |= {name: data[name] for name in ("width", "height")}
         return Node("source", "drawn", facts, code=commit)
-    watched = [file for path, file in made.reads.items() if path == data["watched"]]
-    return Node("source", "files", {"root": data["root"], **spec}, tuple(watched), commit)
+    watched = tuple(file for path, file in stage.reads.items() if path == data["watched"])
+    return Node("source", "files", {"root": data["root"], **spec}, watched, commit)

@@ -1,4 +1,4 @@
-"""What dvc.lock says of every stage that ran: its parameters, what it read and what it wrote."""
+"""dvc.lock: the parameters, inputs and outputs of every stage that ran."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
-from datastill.project.loading import read_yaml
+from datastill.project.loading import RENAMED, read_yaml
 
 FOLDER = ".dir"  # how the digest of a folder ends
 
@@ -17,8 +17,8 @@ FOLDER = ".dir"  # how the digest of a folder ends
 class File:
     """A file or folder that a stage read or wrote, with its digests at that time.
 
-    md5     DVC's, ending in .dir for a folder; "" where nobody wrote it down
-    sha256  this project's own, "" where nobody wrote it down
+    md5     DVC's, ending in .dir for a folder; "" where nothing recorded it
+    sha256  this project's own, "" where nothing recorded it
     """
 
     path: str
@@ -45,16 +45,16 @@ class Stage:
 
 
 class Lock:
-    """A dvc.lock; raises DataError for what it does not tell."""
+    """A dvc.lock; raises DataError for what it does not contain."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise DataError(f"{path}: no such file; `dvc repro` writes it")
-        self.path = path
-        found = read_yaml(path)
-        stages = found.get("stages") if isinstance(found, Mapping) else None
+        content = read_yaml(path)
+        stages = content.get("stages") if isinstance(content, Mapping) else None
         if not isinstance(stages, Mapping):
             raise DataError(f"{path}: expected DVC's lock file, found no stages in it")
+        self.path = path
         self.stages = {name: _stage(name, raw) for name, raw in stages.items()}
 
     def stage(self, name: str) -> Stage:
@@ -64,23 +64,24 @@ class Lock:
         return self.stages[name]
 
     def writer(self, path: str) -> Stage:
-        """Return the stage that has written `path`."""
+        """Return the stage that wrote `path`."""
         for stage in self.stages.values():
             if path in stage.writes:
                 return stage
         raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
 
-    def digests(self, path: str) -> set[str]:
-        """Return the digests under which stages have met `path`: one, if all fits."""
-        files = [stage.reads.get(path) for stage in self.stages.values()]
-        files += [stage.writes.get(path) for stage in self.stages.values()]
-        return {file.md5 for file in files if file}
+    def digests(self, path: str) -> list[str]:
+        """Return the digests under which stages read or wrote `path`: one if all agree."""
+        stages = self.stages.values()
+        files = [f for stage in stages for f in (stage.reads.get(path), stage.writes.get(path))]
+        return sorted({file.md5 for file in files if file})
 
 
 def _stage(name: str, raw: Mapping[str, Any]) -> Stage:
-    params: dict[str, Any] = {}
-    for section in raw.get("params", {}).values():
-        params |= section
+    params = {key: v for values in raw.get("params", {}).values() for key, v in values.items()}
+    for section, renamed in RENAMED.items():
+        if isinstance(params.get(section), Mapping):
+            params[section] = {renamed.get(key, key): v for key, v in params[section].items()}
     return Stage(name, params, _files(raw.get("deps", [])), _files(raw.get("outs", [])))
 
 

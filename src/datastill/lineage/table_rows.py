@@ -1,58 +1,60 @@
-"""From a line of a table to the rows that it was made of."""
+"""From the lines of a table to the rows that they average."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
-from datastill.lineage.dvc_lock import File, Stage
-from datastill.report.grouping import TrainedRow, group_by_seed
+from datastill.lineage.dvc_lock import Stage
 
-KEYS = ("labelled", "unlabelled", "backbone", "iterations")  # what a line's rows have in common
-TOLD = ("ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large")
-COMPARED = {"gain": "supervised", "control_gain": "control"}
+KEYS = ("labelled", "unlabelled", "backbone", "iterations")  # which the rows of a line share
+VALUES = ("ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large")
+GAINS = {"gain": "supervised", "control_gain": "control"}  # column: role of the line it is over
+OVER = {"gain": "over", "control_gain": "control"}  # column: that of the row it is over
 ROUNDING = 0.005 + 1e-9  # a table has two decimals
 
-Line = Mapping[str, str]
+Record = Mapping[str, str]  # a line of a table by column
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of a table, from the most telling of the `lines` that repeat it.
+
+    seeds  how many rows the line averages; `rows` are those that params.yaml has for it
+    over   the rows that each gain is over
+    """
+
+    name: str
+    line: Record
+    lines: Sequence[Record]
+    seeds: int
+    rows: Sequence[str]
+    over: Mapping[str, Sequence[str]]
 
 
 def traced(chain: Chain, tables: Stage, path: Path, name: str) -> list[Node]:
-    """Return the chain of every training in the table `path` that `name` names: all, if "".
+    """Return the chain of every value in the table `path` that `name` selects: all, if "".
 
-    A line is named as its sets are, co-35 or co-35_co-80; words such as `control`, `1a` or an
-    iteration count tell lines of one name apart: co-35/control. The name of a row is taken too.
-    Raises DataError where nothing, or more than one training, has that name.
+    A line is named after its sets, co-35 or co-35_co-80; words such as `control`, `1a` or an
+    iteration count distinguish lines of one name: co-35/control. The name of a row is accepted too.
+    Raises DataError where `name` selects nothing, or lines of more than one training run.
     """
     lines = _read(path)
-    if "row" in lines[0]:
-        return [_of_row(chain, tables, path, line) for line in _named(lines, path, name)]
-    groups: dict[tuple[str, ...], list[Line]] = {}
-    for line in lines:
-        groups.setdefault(tuple(line[key] for key in KEYS), []).append(line)
-    wanted = [group for group in groups.values() if any(_is_named(name, line) for line in group)]
-    if name and len(wanted) > 1:
-        told = ", ".join(f"{_name(group[0])}/{group[0]['iterations']}" for group in wanted)
-        raise DataError(f"{path}: {name} names {len(wanted)} trainings; say which of {told}")
-    if name and not wanted and name in _rows(chain):
-        return [chain.result(name)]
-    if not wanted:
-        known = ", ".join(dict.fromkeys(map(_name, lines)))
-        raise DataError(f"{path}: no line {name!r}; there are {known}")
-    return [_value(chain, tables, path, (group, lines)) for group in wanted]
+    named = "row" in lines[0]
+    entries = _with_rows(lines, path, name) if named else _with_sets(chain, lines, path, name)
+    return [_value(chain, tables, path, entry) for entry in entries] or [chain.result(name)]
 
 
-def _read(path: Path) -> list[Line]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; `datastill tables` writes it")
+def _read(path: Path) -> list[Record]:
     with path.open(newline="") as file:
-        lines: list[Line] = list(csv.DictReader(file))
-    columns = (lines or [{}])[0]
-    missing = [key for key in (*KEYS, "role", "table", "ap") if key not in columns]
+        lines: list[Record] = list(csv.DictReader(file))
+    missing = [k for k in (*KEYS, "role", "table", "ap") if k not in (lines or [{}])[0]]
     if missing:
         raise DataError(
             f"{path}: expected a table of results, found no column {', '.join(missing)}"
@@ -60,98 +62,101 @@ def _read(path: Path) -> list[Line]:
     return lines
 
 
-def _named(lines: list[Line], path: Path, row: str) -> list[Line]:
-    """Return the lines of a table with its rows named in it, or the first about one row."""
+def _with_rows(lines: list[Record], path: Path, name: str) -> list[Entry]:
+    """Return the entries of a table that names its rows: of each its first line."""
     ours = [line for line in reversed(lines) if line["role"] != "paper"]
-    first = {row: line for line in ours for row in _rows_in(line)}
-    if row and row not in first:
-        raise DataError(f"{path}: no row {row!r}; there are {', '.join(sorted(first))}")
-    return [first[row]] if row else list({line["row"]: line for line in ours}.values())
+    rows = {line["row"]: (line.get("rows") or line["row"]).split() for line in ours}
+    first = {row: line for line in ours for row in rows[line["row"]]}
+    if name and name not in first:
+        raise DataError(f"{path}: no row {name!r}; there are {', '.join(sorted(first))}")
+    entries = []
+    for line in [first[name]] if name else {line["row"]: line for line in ours}.values():
+        own = rows[line["row"]]
+        over = {gain: [line[column]] for gain, column in OVER.items() if line.get(column)}
+        entries.append(Entry(line["row"], line, [line], len(own), own, over))
+    return entries
 
 
-def _rows_in(line: Line) -> list[str]:
-    return (line.get("rows") or line["row"]).split()
+def _with_sets(chain: Chain, lines: list[Record], path: Path, name: str) -> list[Entry]:
+    """Return the entries of a table that names sets, [] where `name` is that of a row."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for line in lines:
+        groups.setdefault(tuple(line[key] for key in KEYS), []).append(line)
+    wanted = [group for group in groups.values() if any(_is_named(name, line) for line in group)]
+    if name and len(wanted) > 1:
+        names = ", ".join(f"{_sets(group[0])}/{group[0]['iterations']}" for group in wanted)
+        raise DataError(f"{path}: {name} names {len(wanted)} training runs; say which of {names}")
+    if not wanted and name not in chain.rows:
+        known = ", ".join(dict.fromkeys(map(_sets, lines)))
+        raise DataError(f"{path}: no line {name!r}; there are {known}")
+    return [_of_group(chain, group, lines) for group in wanted]
 
 
-def _of_row(chain: Chain, tables: Stage, path: Path, line: Line) -> Node:
-    results = {row: chain.result(row) for row in _rows_in(line)}
-    measured = fmean(result.facts["ap"] for result in results.values())
-    if abs(measured - float(line["ap"])) > ROUNDING:
-        chain.note(f"{path}: {line['row']} says AP {line['ap']}, measured {measured:g}")
-    facts: dict[str, Any] = {
-        "lines": [f"{line['table']} {line['role']}"],
-        "iterations": int(line["iterations"]),
-        "seeds": len(results),
-        **{name: float(line[name]) for name in TOLD if line.get(name)},
+def _of_group(chain: Chain, group: list[Record], lines: list[Record]) -> Entry:
+    main = next((line for line in group if line["gain"]), group[0])
+    over = {
+        gain: [
+            row
+            for line in lines
+            if (line["table"], line["role"]) == (main["table"], role)
+            for row in rows_of(chain, line)
+        ]
+        for gain, role in GAINS.items()
     }
-    for gain, other in (("gain", "over"), ("control_gain", "control")):
-        if line.get(gain):
-            facts |= {gain: float(line[gain]), f"{gain}_over": [line[other]]}
-    if line.get("ablation"):
-        facts["ablation"] = line["ablation"]
-    files, commit = _made_of(chain, tables, path)
-    return Node("value", line["row"], facts, files, commit, results)
+    return Entry(_sets(main), main, group, int(main["seeds"]), rows_of(chain, main), over)
 
 
-def _made_of(chain: Chain, tables: Stage, path: Path) -> tuple[tuple[File, ...], str]:
-    """Return the table's file and what the stage read, and the commit that holds its code."""
-    files = [tables.writes[p] for p in tables.writes if p == path.as_posix()]
-    files += [tables.reads[p] for p in tables.reads if not p.startswith("src/")]
-    return tuple(files), chain.commit_of(tables)
-
-
-def _name(line: Line) -> str:
+def _sets(line: Record) -> str:
     return "_".join(filter(None, (line["labelled"], line["unlabelled"])))
 
 
-def _is_named(name: str, line: Line) -> bool:
+def _is_named(name: str, line: Record) -> bool:
     first, *words = name.split("/")
     has = {line["table"], line["role"], line["backbone"], line["iterations"]}
-    return not name or (first == _name(line) and has >= set(words))
+    return not name or (first == _sets(line) and has >= set(words))
 
 
-def _rows(chain: Chain) -> dict[str, Any]:
-    return {**chain.supervised, **chain.distilled}
-
-
-def rows_of(chain: Chain, line: Line) -> list[str]:
-    """Return the rows that a line averages: those of one training run, whatever their seeds."""
-    rows = [TrainedRow(row=row, **spec) for row, spec in _rows(chain).items()]
+def rows_of(chain: Chain, line: Record) -> list[str]:
+    """Return the rows that a line averages: those that differ in their seed alone."""
     return [
-        row.row
-        for training, group in group_by_seed(rows, by_teacher=False).items()
-        if [str(value or "") for value in training.key] == [line[key] for key in KEYS]
-        and training.round == int(line.get("round") or 1)
-        and not training.ablation
-        for row in group
+        row
+        for row, spec in chain.rows.items()
+        if all(str(spec.get(key) or "") == line[key] for key in KEYS)
+        and not spec.get("ablation")
+        and _round(spec, chain.rows) == int(line.get("round") or 1)
     ]
 
 
-def _value(chain: Chain, tables: Stage, path: Path, where: tuple[list[Line], list[Line]]) -> Node:
-    group, lines = where
-    line = next((line for line in group if line["gain"]), group[0])
-    results = {row: chain.result(row) for row in rows_of(chain, line)}
-    _holds(chain, path, line, list(results.values()))
+def _round(spec: Mapping[str, Any], rows: Mapping[str, Any]) -> int:
+    """Return how many students the line of teachers that ends with a row has."""
+    before = rows.get(str(spec.get("teacher")), {})
+    return 1 + (_round(before, rows) if before.get("teacher") else 0)
+
+
+def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
+    line, results = entry.line, {row: chain.result(row) for row in entry.rows}
+    _check(chain, path, entry, [result.facts["ap"] for result in results.values()])
     facts: dict[str, Any] = {
-        "lines": [f"{twin['table']} {twin['role']}" for twin in group],
+        "lines": [f"{twin['table']} {twin['role']}" for twin in entry.lines],
         "iterations": int(line["iterations"]),
-        "seeds": int(line["seeds"]),
-        **{name: float(line[name]) for name in TOLD if line.get(name)},
+        "seeds": entry.seeds,
+        **{name: float(line[name]) for name in VALUES if line.get(name)},
     }
-    for gain, role in COMPARED.items():
-        others = [o for o in lines if (o["table"], o["role"]) == (line["table"], role)]
+    for gain in GAINS:
         if line.get(gain):
-            facts[gain] = float(line[gain])
-            facts[f"{gain}_over"] = [row for other in others for row in rows_of(chain, other)]
-    files, commit = _made_of(chain, tables, path)
-    return Node("value", _name(line), facts, files, commit, results)
+            facts |= {gain: float(line[gain]), f"{gain}_over": list(entry.over[gain])}
+    if line.get("ablation"):
+        facts["ablation"] = line["ablation"]
+    read = [file for p, file in tables.reads.items() if not p.startswith("src/")]
+    files = (tables.writes[path.as_posix()], *read)
+    return Node("value", entry.name, facts, files, chain.commit_of(tables), results)
 
 
-def _holds(chain: Chain, path: Path, line: Line, results: list[Node]) -> None:
+def _check(chain: Chain, path: Path, entry: Entry, measured: list[float]) -> None:
     """Note a break where the rows at hand are not what the line says it averages."""
-    name, seeds = f"{path}: {line['table']} {_name(line)}", int(line["seeds"])
-    if len(results) != seeds:
-        chain.note(f"{name}: averages {seeds} rows, {len(results)} have these sets and iterations")
-    elif abs(sum(r.facts["ap"] for r in results) / seeds - float(line["ap"])) > ROUNDING:
-        found = ", ".join(f"{result.facts['ap']:g}" for result in results)
-        chain.note(f"{name}: says AP {line['ap']}, its rows have {found}")
+    name, seeds, ap = f"{path}: {entry.line['table']} {entry.name}", entry.seeds, entry.line["ap"]
+    if len(measured) != seeds:
+        chain.note(f"{name}: averages {seeds} rows, {len(measured)} have these sets and iterations")
+    elif abs(fmean(measured) - float(ap)) > ROUNDING:
+        aps = ", ".join(f"{value:g}" for value in measured)
+        chain.note(f"{name}: says AP {ap}, its rows have {aps}")

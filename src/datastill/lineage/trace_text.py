@@ -1,13 +1,13 @@
-"""A chain for a person to read: a tree, from the number down to the source of the images."""
+"""A chain as text: a tree from the number down to the source of the images."""
 
 from __future__ import annotations
 
 import io
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,71 +15,62 @@ from rich.tree import Tree
 
 from datastill.lineage.chain import Node
 from datastill.lineage.dvc_lock import File
+from datastill.lineage.verify import Verdict
 
-if TYPE_CHECKING:
-    from datastill.lineage.verify import Verdict
-
-AGAIN = ("model", "set")  # kinds of which one name means one thing in a profile
+ONCE = ("model", "set")  # kinds in which one name means one thing in a profile
 WIDTH = 1000  # columns where there is no terminal: nothing is cut
-SHOWN = 10  # files without a verdict that are named
+SHOWN = 10  # unverified files to name
 MARKS = {"same": "[green]✓[/]", "differs": "[bold red]✗[/]", "absent": "[dim]·[/]"}
 
-Verdicts = Mapping[File, Sequence["Verdict"]]
+Verdicts = Mapping[File, Sequence[Verdict]]
 
 
 def to_text(
     nodes: Sequence[Node], breaks: Sequence[str], verdicts: Sequence[Verdict] | None
 ) -> str:
-    """Return the chains as trees; then what contradicts and, if `verdicts`, what was verified."""
+    """Return the chains as trees, then the contradictions and, if any, the verdicts."""
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else WIDTH
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=terminal, width=width, highlight=False)
-    found: dict[File, list[Verdict]] = {}
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=width, highlight=False)
+    by_file: dict[File, list[Verdict]] = defaultdict(list)
     for verdict in verdicts or []:
-        found.setdefault(verdict.file, []).append(verdict)
-    told: set[tuple[str, str]] = set()
+        by_file[verdict.file].append(verdict)
+    shown: set[tuple[str, str]] = set()
     for node in nodes:
         tree = Tree(_title(node, ""))
-        _grow(tree, node, found, told)
+        _grow(tree, node, by_file, shown)
         console.print(tree, soft_wrap=not terminal)
-    for text in breaks:
-        console.print(f"[bold red]broken[/] {escape(text)}", soft_wrap=True)
-    if verdicts is not None:
-        for line in _summary(verdicts):
-            console.print(line, soft_wrap=True)
-    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+    broken = [f"[bold red]broken[/] {escape(contradiction)}" for contradiction in breaks]
+    for line in broken + ([] if verdicts is None else _summary(verdicts)):
+        console.print(line, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in output.getvalue().splitlines())
 
 
-def _grow(tree: Tree, node: Node, found: Verdicts, told: set[tuple[str, str]]) -> None:
-    """Hang on `tree` what is known of `node`; what was told already is not told again."""
-    told.add((node.kind, node.name))
-    for file in _told_files(node, found):
-        tree.add(_file(file, found))
+def _grow(tree: Tree, node: Node, verdicts: Verdicts, shown: set[tuple[str, str]]) -> None:
+    """Add to `tree` the files, code and sources of `node`; a model or set is shown once."""
+    shown.add((node.kind, node.name))
+    for file in node.files:
+        # of a set its own file, and the folder of all sets only where it differs
+        if node.kind != "set" or file == node.files[0] or _wrong(verdicts.get(file, [])):
+            tree.add(_file(file, verdicts.get(file, [])))
     if node.code is not None:
         tree.add(f"[dim]code as at {node.code[:8] or 'no commit that is here'}[/]")
     for role, source in node.sources.items():
-        again = (source.kind, source.name) in told and source.kind in AGAIN
-        title = _title(source, role) + (" [dim](above)[/]" if again else "")
-        branch = tree.add(title)
+        again = source.kind in ONCE and (source.kind, source.name) in shown
+        branch = tree.add(_title(source, role) + (" [dim](above)[/]" if again else ""))
         if not again:
-            _grow(branch, source, found, told)
-
-
-def _told_files(node: Node, found: Verdicts) -> list[File]:
-    """Return the files to show: of a set its own, and the folder of all sets where it differs."""
-    rest = [f for f in node.files[1:] if any(v.state == "differs" for v in found.get(f, []))]
-    return [*node.files[:1], *rest] if node.kind == "set" else list(node.files)
+            _grow(branch, source, verdicts, shown)
 
 
 def _title(node: Node, role: str) -> str:
+    facts = escape(_FACTS[node.kind](node.facts))
     if node.kind == "source":
-        return f"{node.name}: {escape(_told(node.facts))}"
-    facts = escape(_LINES[node.kind](node.facts))
+        return f"{node.name}: {facts}"
     words = "" if role in (node.name, node.kind) else role
     kind = "" if node.kind in ("value", "set") else node.kind
-    named = " ".join(filter(None, (words, kind, f"[bold cyan]{escape(node.name)}[/]")))
-    return ": ".join(filter(None, (named, facts)))
+    name = " ".join(filter(None, (words, kind, f"[bold cyan]{escape(node.name)}[/]")))
+    return ": ".join(filter(None, (name, facts)))
 
 
 def _value(facts: Mapping[str, Any]) -> str:
@@ -90,16 +81,16 @@ def _value(facts: Mapping[str, Any]) -> str:
     for gain in ("gain", "control_gain"):
         if gain in facts:
             text += f", {facts[gain]:+.2f} over {', '.join(facts[f'{gain}_over'])}"
-    told = [*facts["lines"], *([facts["ablation"]] if "ablation" in facts else [])]
-    return f"{text} (in {', '.join(told)})"
+    ablation = [facts["ablation"]] if "ablation" in facts else []
+    return f"{text} (in {', '.join([*facts['lines'], *ablation])})"
 
 
 def _result(facts: Mapping[str, Any]) -> str:
     low, high = facts["interval"]
-    where = (facts["device"], f"{facts['threads']} threads", facts["precision"])
+    machine = (facts["device"], f"{facts['threads']} threads", facts["precision"])
     return (
         f"AP {facts['ap']:.2f} [{low:.2f}, {high:.2f}] on {facts['images']} images, measured at "
-        f"{_commit(facts['code'])}, {', '.join(filter(None, where))}, torch {facts['torch']}"
+        f"{_commit(facts['code'])}, {', '.join(filter(None, machine))}, torch {facts['torch']}"
     )
 
 
@@ -123,17 +114,17 @@ def _annotations(facts: Mapping[str, Any]) -> str:
     return f"{text}, generated at {_commit(facts['code'])}"
 
 
-def _counted(facts: Mapping[str, Any]) -> str:
+def _set(facts: Mapping[str, Any]) -> str:
     return f"{facts['images']:,} images" if "images" in facts else ""
 
 
-def _told(facts: Mapping[str, Any]) -> str:
+def _source(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
 
 
-_LINES = {
+_FACTS = {
     "value": _value, "result": _result, "model": _model, "annotations": _annotations,
-    "set": _counted,
+    "set": _set, "source": _source,
 }  # fmt: skip
 
 
@@ -142,30 +133,25 @@ def _commit(code: str) -> str:
     return f"{commit[:8]}{plus}{changes}"
 
 
-def _file(file: File, found: Verdicts) -> str:
-    digests = [f"md5 {file.md5[:8]}" if file.md5 else "", f"sha256 {file.sha256[:8]}"]
-    text = f"[dim]{escape(file.path)}  {'  '.join(digests if file.sha256 else digests[:1])}[/]"
-    verdicts = found.get(file, [])
-    wrong = [verdict for verdict in verdicts if verdict.state == "differs"]
-    for verdict in wrong[:1] or verdicts[:1]:
-        text = f"{MARKS[verdict.state]} {text}"
-    for verdict in wrong:
-        text += f" [bold red]{escape(verdict.where)} {verdict.found}[/]"
-    return text
+def _file(file: File, verdicts: Sequence[Verdict]) -> str:
+    md5, sha256 = (f"md5 {file.md5[:8]}" if file.md5 else ""), f"sha256 {file.sha256[:8]}"
+    digests = f"{md5}  {sha256}" if file.sha256 else md5
+    wrong = _wrong(verdicts)
+    mark = "".join(f"{MARKS[verdict.state]} " for verdict in (wrong or verdicts)[:1])
+    differences = (f" [bold red]{escape(v.where)} {v.found}[/]" for v in wrong)
+    return f"{mark}[dim]{escape(file.path)}  {digests}[/]{''.join(differences)}"
+
+
+def _wrong(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.state == "differs"]
 
 
 def _summary(verdicts: Sequence[Verdict]) -> list[str]:
-    lines = [
-        f"[bold red]differs[/] {escape(v.where)}: {v.found}"
-        for v in verdicts
-        if v.state == "differs"
-    ]
+    lines = [f"[bold red]differs[/] {escape(v.where)}: {v.found}" for v in _wrong(verdicts)]
     absent = [verdict.where for verdict in verdicts if verdict.state == "absent"]
     lines += [f"[dim]not here, so not verified:[/] {escape(path)}" for path in absent[:SHOWN]]
     if len(absent) > SHOWN:
         lines.append(f"[dim]and {len(absent) - SHOWN} more[/]")
     count = Counter(verdict.state for verdict in verdicts)
-    return [
-        *lines,
-        f"{count['same']} as recorded, {count['differs']} differ, {count['absent']} not verified",
-    ]
+    totals = f"{count['same']} as recorded, {count['differs']} differ, {count['absent']} not"
+    return [*lines, f"{totals} verified"]
