@@ -12,7 +12,7 @@ from places import REAL
 
 from datastill.errors import DataError
 from datastill.images.load import Refusal, image_id
-from datastill.sources.video_frames import extract_frames, find_videos, random_frame
+from datastill.sources.video_frames import Choice, extract_frames, find_videos, random_frame
 
 VIDEOS = REAL / "videos"
 CLIPS = sorted(VIDEOS.iterdir()) if VIDEOS.is_dir() else [VIDEOS / "clips"]
@@ -55,7 +55,7 @@ def picture(index):
     return np.concatenate([np.full_like(lower, 20 + 18 * index), lower]).repeat(3, axis=2)
 
 
-def told(image):
+def shown_index(image):
     return round((float(image[4:28].mean()) - 20) / 18)
 
 
@@ -108,6 +108,10 @@ def rewrite(source, path, change):
     return path
 
 
+def frame_of(path, name, seed):
+    return random_frame(path, Choice(name, seed))
+
+
 def every_frame(path):
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -117,7 +121,7 @@ def every_frame(path):
 def test_a_real_clip_gives_the_frame_of_that_index_among_all_its_frames(clip, capfd):
     if not clip.exists():
         pytest.skip(f"needs real videos: {VIDEOS} is absent")
-    frames = [random_frame(clip, clip.name, seed) for seed in range(2)]
+    frames = [frame_of(clip, clip.name, seed) for seed in range(2)]
     with av.open(str(clip)) as container:
         wanted = {}
         for count, shown in enumerate(container.decode(video=0), 1):
@@ -136,16 +140,16 @@ def test_every_kind_of_video_gives_its_frames_in_the_order_they_are_shown(tmp_pa
     expected = every_frame(path)
     assert len(expected) == len(times or range(12))
     for seed in range(30):
-        frame = random_frame(path, name, seed)
+        frame = frame_of(path, name, seed)
         assert frame.count == len(expected)
         assert np.array_equal(frame.image, expected[frame.index])
-        assert told(frame.image) == frame.index
+        assert shown_index(frame.image) == frame.index
 
 
 @pytest.mark.parametrize("turn", TURNS)
 def test_a_turned_or_mirrored_video_comes_out_upright(tmp_path, turn):
     path = write_video(tmp_path / "a.mp4", times=[0, 40, 80], turn=turn)
-    frame = random_frame(path, "a.mp4", 0)
+    frame = frame_of(path, "a.mp4", 0)
     stored = every_frame(path)[frame.index]
     y, x = np.indices(stored.shape[:2])
     a, b, c, d = turn
@@ -159,7 +163,7 @@ def test_a_turn_is_meant_as_ffmpeg_means_it(tmp_path):
     path = write_video(tmp_path / "a.mp4", times=[0], turn=TURNS[1])
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).rotation == -90  # clockwise, as phones are held
-    assert np.array_equal(random_frame(path, "", 0).image, np.rot90(every_frame(path)[0], -1))
+    assert np.array_equal(frame_of(path, "", 0).image, np.rot90(every_frame(path)[0], -1))
 
 
 def test_frames_that_an_edit_list_hides_are_none(tmp_path):
@@ -169,9 +173,9 @@ def test_frames_that_an_edit_list_hides_are_none(tmp_path):
     (first,) = struct.unpack_from(">i", content, start)
     struct.pack_into(">i", content, start, first + 3 * 512)  # three frames, from amid a GOP
     path.write_bytes(content)
-    found = [random_frame(path, "a.mp4", seed) for seed in range(40)]
+    found = [frame_of(path, "a.mp4", seed) for seed in range(40)]
     assert {frame.count for frame in found} == {len(every_frame(path))} == {9}
-    assert all(told(frame.image) == frame.index + 3 for frame in found)
+    assert all(shown_index(frame.image) == frame.index + 3 for frame in found)
     assert {frame.index for frame in found} == set(range(9))
 
 
@@ -181,18 +185,18 @@ def test_frames_that_vp8_hides_are_none(tmp_path):
     hidden = rewrite(
         path, tmp_path / "b.webm", lambda number, data: bytes([data[0] & shown[number]]) + data[1:]
     )
-    found = [random_frame(hidden, "b.webm", seed) for seed in range(60)]
+    found = [frame_of(hidden, "b.webm", seed) for seed in range(60)]
     assert {frame.count for frame in found} == {11}
-    assert {told(frame.image) for frame in found} == {*range(12)} - {7}
+    assert {shown_index(frame.image) for frame in found} == {*range(12)} - {7}
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mts"])
 def test_frames_before_the_first_keyframe_are_none(tmp_path, name):
     whole = write_video(tmp_path / f"whole.{name}", **OPEN)
     path = rewrite(whole, tmp_path / name, lambda number, data: data if number > 3 else None)
-    found = [random_frame(path, name, seed) for seed in range(40)]
+    found = [frame_of(path, name, seed) for seed in range(40)]
     assert {frame.count for frame in found} == {7}
-    assert all(told(frame.image) == frame.index + 5 for frame in found)
+    assert all(shown_index(frame.image) == frame.index + 5 for frame in found)
 
 
 def test_damage_is_passed_over_and_does_not_reach_behind_the_next_keyframe(tmp_path):
@@ -203,11 +207,11 @@ def test_damage_is_passed_over_and_does_not_reach_behind_the_next_keyframe(tmp_p
         lambda number, content: bytes(len(content)) if 0 < number < 4 else content,
     )
     expected = every_frame(whole)
-    found = [random_frame(path, "a.mkv", seed) for seed in range(60)]
+    found = [frame_of(path, "a.mkv", seed) for seed in range(60)]
     for frame in found:
-        assert np.array_equal(frame.image, expected[told(frame.image)])
-        assert frame.count < 12 or frame.index == told(frame.image)
-    assert {told(frame.image) for frame in found} == {0, *range(4, 12)}
+        assert np.array_equal(frame.image, expected[shown_index(frame.image)])
+        assert frame.count < 12 or frame.index == shown_index(frame.image)
+    assert {shown_index(frame.image) for frame in found} == {0, *range(4, 12)}
     assert {frame.count for frame in found} == {9, 12}
 
 
@@ -219,9 +223,9 @@ def test_a_frame_that_decodes_only_in_part_is_none(tmp_path):
         lambda number, data: data[:40].ljust(len(data), b"\0") if number == 11 else data,
     )
     expected = every_frame(whole)
-    found = [random_frame(path, "a.mkv", seed) for seed in range(60)]
-    assert {told(frame.image) for frame in found} == set(range(11))
-    assert all(np.array_equal(frame.image, expected[told(frame.image)]) for frame in found)
+    found = [frame_of(path, "a.mkv", seed) for seed in range(60)]
+    assert {shown_index(frame.image) for frame in found} == set(range(11))
+    assert all(np.array_equal(frame.image, expected[shown_index(frame.image)]) for frame in found)
 
 
 @pytest.mark.parametrize("last", [5, 8, 11])
@@ -237,12 +241,12 @@ def test_a_video_that_ends_early_gives_what_decodes(tmp_path, name, codec, last)
     with av.open(str(path)) as container:
         torn = [packet for packet in container.demux(video=0) if packet.size][last]
     os.truncate(path, torn.pos + torn.size * 9 // 10)
-    found = [random_frame(path, name, seed) for seed in range(20)]
+    found = [frame_of(path, name, seed) for seed in range(20)]
     (count,) = {frame.count for frame in found}
     assert last - 3 <= count <= last
     assert len({frame.index for frame in found}) > count / 2
     for frame in found:
-        assert np.array_equal(frame.image, expected[told(frame.image)])
+        assert np.array_equal(frame.image, expected[shown_index(frame.image)])
 
 
 def broken(folder):
@@ -277,7 +281,7 @@ def test_what_is_no_video_is_named_with_a_reason_and_without_chatter(tmp_path, c
     capfd.readouterr()
     for name, reason in reasons.items():
         with pytest.raises(DataError, match=f"^{tmp_path / name}: .*{reason}.*; "):
-            random_frame(tmp_path / name, name, 0)
+            frame_of(tmp_path / name, name, 0)
     assert capfd.readouterr() == ("", "")
 
 
@@ -285,20 +289,20 @@ def test_what_is_no_video_is_named_with_a_reason_and_without_chatter(tmp_path, c
 def test_a_name_is_a_name_and_nothing_that_ffmpeg_makes_of_it(tmp_path, monkeypatch, name):
     write_video(tmp_path / "a.mp4", times=[0]).rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    assert told(random_frame(Path(name), name, 0).image) == 0
+    assert shown_index(frame_of(Path(name), name, 0).image) == 0
 
 
 def test_tags_in_another_encoding_do_no_harm(tmp_path):
     path = write_video(tmp_path / "a.mkv", times=[0])
     path.write_bytes(path.read_bytes().replace(b"Lavf", b"caf\xe9"))
-    assert random_frame(path, "a.mkv", 0).count == 1
+    assert frame_of(path, "a.mkv", 0).count == 1
 
 
 @pytest.mark.parametrize("by", ["seed", "name"])
 def test_every_frame_is_as_likely_as_any_other(tmp_path, by):
     path = write_video(tmp_path / "a.mkv", times=range(0, 280, 40), g="1")
     draws = [("a", n) if by == "seed" else (f"{n}", 0) for n in range(420)]
-    chosen = [random_frame(path, name, seed).index for name, seed in draws]
+    chosen = [frame_of(path, name, seed).index for name, seed in draws]
     seen = np.bincount(chosen, minlength=7)
     assert ((seen - 60) ** 2 / 60).sum() < 16.8  # chi-square of 6 degrees of freedom: 1 in 100
 
@@ -308,7 +312,7 @@ def test_the_choice_follows_from_name_and_seed_and_not_from_where_the_file_lies(
     second = Path(tmp_path / "b.mkv")
     second.write_bytes(first.read_bytes())
     for seed in range(9):
-        assert random_frame(first, "x", seed).index == random_frame(second, "x", seed).index
+        assert frame_of(first, "x", seed).index == frame_of(second, "x", seed).index
 
 
 @pytest.fixture
@@ -370,9 +374,9 @@ def test_where_there_is_no_video_the_source_is_named(tmp_path, library):
 
 @pytest.fixture
 def extract(monkeypatch):
-    def run(source, folder, seed=0, workers=2, **how):
+    def run(source, folder, seed=0, workers=2, advance=lambda _: None, per_video=1):
         monkeypatch.setattr(os, "cpu_count", lambda: workers)
-        return extract_frames(source, folder, seed, how.pop("advance", lambda _: None), **how)
+        return extract_frames(source, folder, seed, advance, per_video)
 
     return run
 
@@ -391,7 +395,7 @@ def test_every_video_gives_an_image_and_what_gives_none_is_refused(tmp_path, lib
     assert [image["video"] for image in images] == find_videos(library)[1][:-1]
     assert {Path(image["file_name"]).name for image in images} == set(contents(folder))
     for image in images:
-        frame = random_frame(library / image["video"], image["video"], 0)
+        frame = frame_of(library / image["video"], image["video"], 0)
         kept = Image.open(folder.parent / image["file_name"])
         assert np.abs(np.asarray(kept, int) - frame.image).mean() < 2  # JPEG of quality 95
         origin = {"video": image["video"], "frame": frame.index}

@@ -33,39 +33,34 @@ from datastill.io import atomic
 VIDEO_KINDS = (
     ".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm",
     ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
-)  # fmt: skip  # the suffixes looked for in a folder, in any case
-_READING = {
+)  # fmt: skip  # suffixes of videos in a folder, in any case
+_OPTIONS = {
     # FFmpeg also opens still images and playlists, which would lead to files outside the root.
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,asf,flv,ogg",
     "protocol_whitelist": "file",
 }
-_COVER = Disposition.attached_pic
 _JPEG_QUALITY = 95
 
 
 def find_videos(source: Path) -> tuple[Path, list[str]]:
     """Return the root folder and its videos: posix names relative to the root, sorted, each once.
 
-    `source` is a folder, searched with all folders in it that are no links, one video, or a text
+    `source` is a folder, searched with all folders in it that are not links, one video, or a text
     file with one path per line, relative to the file's folder; blank lines and lines with a leading
-    # say nothing. Raises DataError where it is absent or none of these, names no video, or a path
+    # are ignored. Raises DataError where it is absent or none of these, names no video, or a path
     leaves the folder.
     """
     if source.is_dir():
-        root, names = source, _videos_below(source)
+        paths = (path for path in source.rglob("*") if path.suffix.lower() in VIDEO_KINDS)
+        root, names = source, {p.relative_to(source).as_posix() for p in paths if not p.is_dir()}
     elif source.is_file():
-        one = source.suffix.lower() in VIDEO_KINDS
-        root, names = source.parent, {source.name} if one else _listed(source)
+        is_video = source.suffix.lower() in VIDEO_KINDS
+        root, names = source.parent, {source.name} if is_video else _listed(source)
     else:
         raise DataError(f"{source}: expected a folder or a list of videos, found nothing there")
     if not names:
         raise DataError(f"{source}: expected videos ({' '.join(VIDEO_KINDS)}), found none")
     return root, sorted(names)
-
-
-def _videos_below(root: Path) -> set[str]:
-    files = (path for path in root.rglob("*") if path.suffix.lower() in VIDEO_KINDS)
-    return {path.relative_to(root).as_posix() for path in files if not path.is_dir()}
 
 
 def _listed(source: Path) -> set[str]:
@@ -85,7 +80,7 @@ def _listed(source: Path) -> set[str]:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a video and where it lies: `index` of `count` in the order of presentation."""
+    """A frame of a video: `index` of `count` in the order of presentation."""
 
     image: NDArray[np.uint8]  # (h, w, 3) RGB, upright
     index: int
@@ -94,7 +89,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Choice:
-    """A uniformly random frame of part `part` of the `parts` that a video falls into in time."""
+    """A uniformly random frame of the video `name`, out of part `part` of `parts` equal ones."""
 
     name: str
     seed: int
@@ -106,47 +101,46 @@ class Choice:
         first, end = (count * edge // self.parts for edge in (self.part, self.part + 1))
         if first == end:
             raise DataError(f"has {count} frames, fewer than the {self.parts} asked for")
-        # of 2 ** 256: any remainder is uniform
-        return first + int.from_bytes(_digest(f"{self.seed}\0{self.name}{self._mark}")) % (
-            end - first
-        )
+        number = int.from_bytes(self._digest(self.seed, self.name))
+        return first + number % (end - first)  # uniform, as `number` is one of 2 ** 256
 
     def key(self, video: Path) -> str:
-        """Return the name that the frame is kept under: another video of that name has another."""
+        """Return the name the frame is stored under; it differs for another video of that name."""
         size = video.stat().st_size if video.is_file() else 0
-        return _digest(f"{self.name}\0{size}\0{self.seed}{self._mark}").hex()[:16]
+        return self._digest(self.name, size, self.seed).hex()[:16]
 
-    @property
-    def _mark(self) -> str:
-        return f"\0{self.part}/{self.parts}" if self.parts > 1 else ""
+    def _digest(self, *fields: object) -> bytes:
+        part = [f"{self.part}/{self.parts}"] if self.parts > 1 else []
+        text = "\0".join(map(str, [*fields, *part]))
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def extract_frames(
     source: Path, folder: Path, seed: int, advance: Callable[[int], None], per_video: int = 1
 ) -> tuple[list[Record], list[Refusal]]:
-    """Keep random frames of every video of `source` as JPEGs in `folder`, unless they are there.
+    """Store random frames of every video of `source` as JPEGs in `folder`, unless they exist.
 
     Returns in the order of `find_videos` the COCO images, whose `file_name` starts with the name of
     `folder` and which also have `video` and `frame` (its index), and the videos without a frame or
-    with fewer than asked for. The result is independent of the workers, processes that import the
-    calling script again, if it is one; `advance` hears of every frame that is asked for.
+    with fewer than asked for. The number of workers changes nothing; they are processes that import
+    the calling script again, if it is one. `advance` is called with 1 for every frame asked for.
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
     choices = [Choice(name, seed, part, per_video) for name in names for part in range(per_video)]
     paths = {choice: folder / f"{choice.key(root / choice.name)}.jpg" for choice in choices}
-    images = {choice: image for choice, path in paths.items() if (image := _kept(path))}
+    images = {choice: image for choice, path in paths.items() if (image := _stored(path))}
     for _ in images:
         advance(1)
     missing = {choice: path for choice, path in paths.items() if choice not in images}
     refusals: dict[str, Refusal] = {}
     with _workers() as pool:
-        job = pool.map(partial(_extract, root), missing, missing.values(), chunksize=4)
-        for choice, found in zip(missing, job, strict=True):
-            if isinstance(found, Refusal):
-                refusals[choice.name] = found
+        results = pool.map(partial(_extract, root), missing, missing.values(), chunksize=4)
+        for choice, result in zip(missing, results, strict=True):
+            if isinstance(result, Refusal):
+                refusals[choice.name] = result
             else:
-                images[choice] = found
+                images[choice] = result
             advance(1)
     return [images[choice] for choice in choices if choice in images], [*refusals.values()]
 
@@ -159,28 +153,21 @@ def _workers() -> Processes:
 
 
 def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:
+    """Write a frame and its origin as one file, so that the next run opens no video."""
     video = root / choice.name
     try:
-        frame = _chosen(video, choice)
+        frame = random_frame(video, choice)
     except DataError as error:
         return Refusal(printable(choice.name), str(error).removeprefix(f"{video}: "))
-    _keep(path, choice.name, frame)
-    return _kept(path)
+    origin = {"video": choice.name, "frame": frame.index, "frames": frame.count}
+    image, comment = Image.fromarray(frame.image), json.dumps(origin).encode()
+    with atomic(path) as unfinished:
+        image.save(unfinished, "JPEG", quality=_JPEG_QUALITY, comment=comment)
+    return _stored(path)
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-
-
-def _keep(path: Path, name: str, frame: Frame) -> None:
-    """Write image and origin as one file, whole or not at all: the next run asks no video."""
-    origin = json.dumps({"video": name, "frame": frame.index, "frames": frame.count}).encode()
-    with atomic(path) as partial:
-        Image.fromarray(frame.image).save(partial, "JPEG", quality=_JPEG_QUALITY, comment=origin)
-
-
-def _kept(path: Path) -> Record:
-    """Return the COCO image of a frame kept before, {} where there is none."""
+def _stored(path: Path) -> Record:
+    """Return the COCO image of a stored frame, {} where there is none."""
     try:
         with Image.open(path) as image:
             origin = json.loads(image.info["comment"])
@@ -188,27 +175,18 @@ def _kept(path: Path) -> Record:
     except (OSError, KeyError, ValueError):
         return {}
     file_name = f"{path.parent.name}/{path.name}"
-    return {
-        "id": image_id(file_name),
-        "file_name": file_name,
-        "width": width,
-        "height": height,
-        **{key: origin[key] for key in ("video", "frame")},
-    }
+    record = {"id": image_id(file_name), "file_name": file_name, "width": width, "height": height}
+    return record | {key: origin[key] for key in ("video", "frame")}
 
 
-def random_frame(path: Path, name: str, seed: int) -> Frame:
-    """Return a frame of the video `path`, uniform over its frames, decided by (name, seed) alone.
+def random_frame(path: Path, choice: Choice) -> Frame:
+    """Return a frame of the video `path`, uniform over its frames, decided by `choice` alone.
 
     The packets announce which frames there are; those from the last keyframe to the chosen one are
-    decoded. Where packets do not tell, or other frames decode than they announce, the choice is
-    among all frames that decode undamaged. Raises DataError where the file is absent, empty, no
+    decoded. Where packets are unreliable or other frames decode than they announce, the choice is
+    among all frames that decode undamaged. Raises DataError where the file is absent, empty, not a
     video or has no such frame.
     """
-    return _chosen(path, Choice(name, seed))
-
-
-def _chosen(path: Path, choice: Choice) -> Frame:
     if not path.is_file():
         raise DataError(f"{path}: no such video; correct its name or take it off the list")
     if not path.stat().st_size:
@@ -235,7 +213,7 @@ def _counted(path: Path, choice: Choice) -> Frame:
 
 
 def _sought(path: Path, choice: Choice) -> Frame | None:
-    """Choose among the frames that the packets announce, None where they cannot be relied upon."""
+    """Choose among the frames that the packets announce; None where they are unreliable."""
     with suppress(av.FFmpegError), _opened(path) as (container, stream):
         times, keyframes = _announced(container, stream)
         if not times:
@@ -260,7 +238,7 @@ class _Packet(NamedTuple):
     pts: int | None
     dts: int | None
     is_keyframe: bool
-    is_hidden: bool  # by an edit list: no frame to show, but perhaps the keyframe of one
+    is_hidden: bool  # by an edit list: not shown, but perhaps the keyframe of a shown frame
     is_damaged: bool
 
 
@@ -269,32 +247,26 @@ def _announced(
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Return when the frames are shown, sorted, and when every keyframe is shown and decoded.
 
-    Both are empty where the packets do not tell.
+    Both are empty where the packets are unreliable: they cannot tell the order in AVI, or hide
+    frames among others in VP8.
     """
-    packets = [
-        _Packet(p.pts, p.dts, p.is_keyframe, p.is_discard, p.is_corrupt)
-        for p in container.demux(stream)
-        if p.size
-    ]
-    times = [p.pts for p in packets if p.pts is not None]
-    shown = sorted(p.pts for p in packets if p.pts is not None and not p.is_hidden)
-    keyframes = [
-        (p.pts, p.pts if p.dts is None else p.dts)
-        for p in packets
-        if p.pts is not None and p.is_keyframe
-    ]
-    told = len(set(times)) == len(packets) and not any(p.is_damaged for p in packets)
-    whole = bool(keyframes and shown) and keyframes[0][0] == times[0] <= shown[0]
-    return (shown, keyframes) if told and whole and not _misleading(container, stream) else ([], [])
-
-
-def _misleading(container: InputContainer, stream: VideoStream) -> bool:
-    """Say whether packets cannot tell the order, as in AVI, or hide frames among others, as VP8."""
-    return stream.codec.name == "vp8" or (container.format.name == "avi" and stream.codec.reorder)
+    demuxed = (p for p in container.demux(stream) if p.size)
+    packets = [_Packet(p.pts, p.dts, p.is_keyframe, p.is_discard, p.is_corrupt) for p in demuxed]
+    timed = [(p.pts, p) for p in packets if p.pts is not None]
+    times = [pts for pts, _ in timed]
+    shown = sorted(pts for pts, p in timed if not p.is_hidden)
+    keyframes = [(pts, pts if p.dts is None else p.dts) for pts, p in timed if p.is_keyframe]
+    is_avi = container.format.name == "avi"
+    reliable = (
+        stream.codec.name != "vp8" and not (is_avi and stream.codec.reorder)
+        and len(set(times)) == len(packets) and not any(p.is_damaged for p in packets)
+        and bool(keyframes and shown) and keyframes[0][0] == times[0] <= shown[0]
+    )  # fmt: skip
+    return (shown, keyframes) if reliable else ([], [])
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yield what decodes, from where the container stands on; pass over what is damaged."""
+    """Yield the frames that decode undamaged from the container's position on."""
     with suppress(av.FFmpegError):  # the file may end early
         for packet in (packet for packet in container.demux(stream) if not packet.is_corrupt):
             with suppress(av.FFmpegError):
@@ -303,11 +275,10 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream that is no cover art; raises DataError where there is none."""
-    with av.open(
-        f"file:{path}", container_options=_READING, metadata_errors="replace"
-    ) as container:
-        streams = [s for s in container.streams.video if not s.disposition & _COVER]
+    """Open the first video stream, cover art aside; raises DataError where there is none."""
+    name, cover = f"file:{path}", Disposition.attached_pic
+    with av.open(name, container_options=_OPTIONS, metadata_errors="replace") as container:
+        streams = [s for s in container.streams.video if not s.disposition & cover]
         if not streams:
             raise DataError(f"{path}: expected a video stream, found none; take it off the list")
         if not streams[0].codec_context:
