@@ -61,8 +61,8 @@ def naive(detector: Detector, images: list[Tensor], inference: Inference) -> lis
 
     results = []
     for image in images:
-        plain = unit_interval(inference.plain.apply(image))
-        boxes = inference.plain.boxes_back(full_pass(plain)["boxes"], image)
+        plain = unit_interval(inference.single_scale.apply(image))
+        boxes = inference.single_scale.boxes_back(full_pass(plain)["boxes"], image)
         total = torch.zeros(())
         for view in inference.views:
             pixels = unit_interval(view.apply(image))

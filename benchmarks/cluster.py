@@ -20,7 +20,7 @@ import torch
 from datastill.coco.format import PERSON_KEYPOINTS
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.distill.candidates import Teacher, find_candidates
-from datastill.distill.ray_engine import Job, find_on_cluster
+from datastill.distill.ray_engine import ActorSpec, find_on_cluster
 from datastill.distill.shards import Shard, cut
 from datastill.inference.views import Inference, View, all_views
 from datastill.model.checkpoint import load_detector
@@ -65,12 +65,12 @@ def main() -> None:
         root = Path(folder)
         drawn = DrawnSet(1, "benchmark", arguments.images, "everyday")
         images = draw_set(drawn, RenderSettings(root, (320, 240), 0), lambda _: None).images
-        job = Job(weights, root, HOW, threads=1)
+        actor = ActorSpec(weights, root, HOW, threads=1)
         sides: dict[str, Find] = {
             "one process, one thread": local(weights, root, 1),
             f"one process, {threads} threads": local(weights, root, threads),
             "Ray, a worker per core, one thread each": lambda shards, advance: find_on_cluster(
-                job, shards, advance
+                actor, shards, advance
             ),
         }
         rates, written = [], []

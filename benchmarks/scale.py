@@ -59,7 +59,9 @@ class Stub:
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
 
-    def look(self, detector: object, pixels: list[torch.Tensor], how: object) -> list[Prediction]:
+    def run_views(
+        self, detector: object, pixels: list[torch.Tensor], how: object
+    ) -> list[Prediction]:
         """Return PEOPLE instances with 17 keypoints for each of `pixels`."""
         return [self._found() for _ in pixels]
 
@@ -110,7 +112,7 @@ def measure(images: int, params: Path) -> dict[str, float]:
     preparing.join()
     if preparing.exitcode:
         raise SystemExit(f"the sets were not made: exit {preparing.exitcode}")
-    with patch.object(teacher_inference, "look", Stub().look):
+    with patch.object(teacher_inference, "run_views", Stub().run_views):
         found = {"annotate": seconds(profile), "peak": peak()}
     for name, changes in RULES.items():
         select = profile.params.select.model_copy(update=changes)

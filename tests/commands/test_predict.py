@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,12 +15,10 @@ from datastill.commands.export import write_model
 from datastill.commands.predict import Output, find_model, run
 from datastill.errors import DataError
 from datastill.images.load import image_id, read_image
-from datastill.inference.multi_transform import Inference
-from datastill.inference.multi_transform import predict as look
-from datastill.inference.predictor import build_inference
-from datastill.inference.views import View, all_views
+from datastill.inference.multi_transform import predict as predict_directly
+from datastill.inference.views import Inference, View, all_views, build_inference
 from datastill.model.checkpoint import load_detector
-from datastill.stages.annotate import row_metadata
+from datastill.project.row_models import row_metadata
 
 HANDS = "hands/val"
 
@@ -84,18 +83,16 @@ def test_all_views_are_those_of_multi_transform_inference(profile, command, view
     detector, _ = load_detector(profile.weights("teacher"))
     flip_indices = row_metadata(profile, "student").skeleton.flip_indices
     how = Inference(View(128, 360), all_views([96, 128], 360, flip=True), flip_indices)
-    (expected,) = look(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
+    (expected,) = predict_directly(detector, [read_image(Path(f"{HANDS}/041.jpg"))], how)
     found = np.array([r["keypoints"] for r in json.loads(out)]).reshape(-1, 5, 3)
     np.testing.assert_allclose(found, expected.keypoints, atol=0.006)
 
 
 def test_the_views_and_the_vote_are_those_of_the_params(profile):
-    changes = {"flip": False, "long_side": 200, "voting_iou": 0.7}
-    how = build_inference(
-        profile.params.views.model_dump() | changes, row_metadata(profile, "student"), None
-    )
+    settings = replace(profile.params.views.settings(), flip=False, long_side=200, voting_iou=0.7)
+    how = build_inference(settings, row_metadata(profile, "student"), None)
     assert how.views == (View(96, 200), View(128, 200))
-    assert (how.plain, how.voting_iou) == (View(128, 360), 0.7)
+    assert (how.single_scale, how.voting_iou) == (View(128, 360), 0.7)
 
 
 def test_fewer_views_are_those_closest_to_the_plain_one(profile):
@@ -185,7 +182,7 @@ def test_a_folder_that_is_no_model_is_one_message(profile, tmp_path, spoil, mess
 
 def test_predicting_loads_no_library_that_it_does_not_need(profile):
     script = (
-        "import sys; from datastill.stages import predict as p; "
+        "import sys; from datastill.commands import predict as p; "
         "model = p.find_model('teacher', 'miniature'); "
         f"p.run(model, ['{HANDS}/041.jpg'], 1, p.Output(None, None)); "
         "print({'mlflow', 'pandas', 'cv2', 'matplotlib', 'lightning_fabric'} & set(sys.modules))"

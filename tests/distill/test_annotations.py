@@ -73,7 +73,7 @@ def test_evidence_says_of_every_candidate_what_was_decided_and_why(two, tmp_path
 @pytest.fixture
 def generated(table, in_memory, listed):
     """Annotations of 400 images as dense as wanted: 1.7 people with 11.3 keypoints."""
-    rng, wanted = np.random.default_rng(0), Density(1.7, 11.3, (0.5,) * 17, 0.6)
+    rng, wanted = np.random.default_rng(0), Density({1: 1.7}, {1: 0.6}, 11.3, (0.5,) * 17)
     rows = [
         (100 + i, rng.random(), [*(rng.random(2) * 10), *(15 + rng.random(2) * 10)], points)
         for i in range(400)
@@ -82,7 +82,7 @@ def generated(table, in_memory, listed):
     candidates = in_memory(table(rows[:300]), table(rows[300:]))
     selection = select(candidates, 400, wanted, Rules())
     judged = [with_verdicts(part, selection, "match") for part in candidates.tables()]
-    people = list(generate(judged, {1: wanted.area_share}))
+    people = list(generate(judged, wanted.area_shares))
     return Coco(listed(400), people, [PERSON])
 
 

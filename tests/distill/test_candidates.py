@@ -11,13 +11,13 @@ from PIL import Image
 
 from datastill.distill import candidates as annotate
 from datastill.distill.candidates import Teacher, find_candidates
-from datastill.distill.shards import SCHEMA, Candidates, cut, rows
+from datastill.distill.shards import SCHEMA, Candidates, cut, to_matrix
 from datastill.distill.thresholds import keypoint_array
 from datastill.errors import DataError
 from datastill.images.load import read_image
-from datastill.inference.agreement import Evidence
-from datastill.inference.multi_transform import Inference, Prediction, predict
-from datastill.inference.views import View, all_views
+from datastill.inference.agreement import Evidence, Prediction
+from datastill.inference.multi_transform import predict
+from datastill.inference.views import Inference, View, all_views
 from datastill.instances import Instances
 
 DIGESTS = {f"{i}.png": f"digest {i}" for i in range(7)}
@@ -59,7 +59,7 @@ def find(folder, listed, monkeypatch):
     """Look with a fake at seven images, in shards of three; the whole table and what was heard."""
 
     def run(fake, images=None, digests=DIGESTS):
-        monkeypatch.setattr(annotate, "look", fake)
+        monkeypatch.setattr(annotate, "run_views", fake)
         shards = list(cut(images or listed(7), digests, folder / "shards", 3))
         heard = []
         find_candidates(Teacher(None, None), shards, folder, heard.append)
@@ -98,8 +98,8 @@ def test_candidates_are_the_predictions_of_a_real_detector(
     assert found["box"].to_pylist() == torch.cat([e.boxes for e in expected]).tolist()
     points = torch.cat([e.keypoints for e in expected]).tolist()
     assert keypoint_array(found).tolist() == points
-    assert rows(found["spread"]).min() >= 0
-    assert 0 <= rows(found["agreeing"]).min() <= rows(found["agreeing"]).max() <= 4
+    assert to_matrix(found["spread"]).min() >= 0
+    assert 0 <= to_matrix(found["agreeing"]).min() <= to_matrix(found["agreeing"]).max() <= 4
 
 
 def test_a_second_look_predicts_nothing_and_finds_the_same(find):
@@ -174,7 +174,7 @@ def killed(work, lines):
 def test_killed_twenty_times_and_run_to_the_end_the_bytes_are_those_of_one_run(
     folder, listed, monkeypatch
 ):
-    monkeypatch.setattr(annotate, "look", Fake())
+    monkeypatch.setattr(annotate, "run_views", Fake())
     images = [{**listed(7)[i % 7], "id": i} for i in range(60)]
 
     def work(place):

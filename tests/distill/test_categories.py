@@ -4,9 +4,8 @@ import pytest
 
 from datastill.coco.format import Coco
 from datastill.distill.annotations import generate, with_verdicts
-from datastill.distill.categories import BoxDensity, box_density, select_boxes
-from datastill.distill.shards import SCHEMA, lists
-from datastill.distill.thresholds import Rules, Threshold
+from datastill.distill.shards import SCHEMA, to_list_column
+from datastill.distill.thresholds import Density, Rules, Threshold, box_density, select
 from datastill.errors import DataError
 
 RULES = Rules(keypoints=None)
@@ -23,7 +22,10 @@ def boxes():
             "category_id": [each[1] for each in found],
             "score": [each[2] for each in found],
             "box": [[i, 0.0, i + 10.0, 20.0] for i in range(n)],
-            **{name: lists(np.zeros((n, 0))) for name in ("keypoints", "spread", "agreeing")},
+            **{
+                name: to_list_column(np.zeros((n, 0)))
+                for name in ("keypoints", "spread", "agreeing")
+            },
             "views": [3] * n,
             "box_spread": [0.1] * n,
         }
@@ -57,7 +59,7 @@ def test_densities_are_those_worked_out_by_hand(listed):
         annotation(90, 103, (0, 0, 4, 5), 5),
         annotation(3, iscrowd=1),
     ]
-    assert box_density(Coco(listed(4), objects, [])) == BoxDensity(
+    assert box_density(Coco(listed(4), objects, [])) == Density(
         {1: 0.5, 90: 0.25}, {1: 0.75, 90: 0.25}
     )
 
@@ -79,7 +81,7 @@ def test_every_category_is_matched_as_a_slow_sort_does(seed, boxes, in_memory):
     ]
     wanted = {1: 3.1, 3: 0.9, 44: 1.5, 90: 0.01, 77: 0.5}
     candidates = in_memory(boxes(*found[:150]), boxes(), boxes(*found[150:]))
-    selection = select_boxes(candidates, 40, BoxDensity(wanted, {}), RULES)
+    selection = select(candidates, 40, Density(wanted, {}), RULES)
     judged = [with_verdicts(table, selection, "match").to_pylist() for table in candidates.tables()]
     lines = [line for table in judged for line in table]
     accepted = {
@@ -95,8 +97,8 @@ def test_every_category_is_matched_as_a_slow_sort_does(seed, boxes, in_memory):
 
 def test_a_category_found_too_rarely_or_never_is_exhausted_and_stops_nothing(boxes, in_memory):
     candidates = in_memory(boxes((100, 1, 0.9), (100, 1, 0.4), (101, 3, 0.2), (101, 8, 0.99)))
-    wanted = BoxDensity({1: 0.25, 3: 0.5, 44: 1.0, 90: 0.1}, {})
-    selection = select_boxes(candidates, 4, wanted, RULES)
+    wanted = Density({1: 0.25, 3: 0.5, 44: 1.0, 90: 0.1}, {})
+    selection = select(candidates, 4, wanted, RULES)
     assert selection.by_category == {
         1: Threshold(0.9, 1, 1, exhausted=False),
         3: Threshold(0.2, 2, 1, exhausted=True),
@@ -112,7 +114,7 @@ def test_a_category_found_too_rarely_or_never_is_exhausted_and_stops_nothing(box
 def test_a_fixed_score_is_the_same_for_every_category(boxes, in_memory):
     candidates = in_memory(boxes((100, 1, 0.9), (100, 1, 0.4), (101, 3, 0.2)))
     rules = Rules("fixed", None, min_score=0.3)
-    selection = select_boxes(candidates, 4, BoxDensity({1: 1.0, 3: 1.0}, {}), rules)
+    selection = select(candidates, 4, Density({1: 1.0, 3: 1.0}, {}), rules)
     assert selection.by_category == {
         1: Threshold(0.3, 2, 2, exhausted=False),
         3: Threshold(0.3, 0, 0, exhausted=False),
@@ -122,7 +124,7 @@ def test_a_fixed_score_is_the_same_for_every_category(boxes, in_memory):
 def test_what_is_not_accepted_may_be_ignored_whatever_its_category(boxes, in_memory):
     candidates = in_memory(boxes((100, 1, 0.9), (100, 1, 0.4), (101, 8, 0.5), (101, 8, 0.1)))
     rules = Rules(keypoints=None, min_ignored=0.3)
-    selection = select_boxes(candidates, 4, BoxDensity({1: 0.25}, {}), rules)
+    selection = select(candidates, 4, Density({1: 0.25}, {}), rules)
     (table,) = candidates.tables()
     judged = with_verdicts(table, selection, "match")
     assert judged["ignored"].to_pylist() == [False, True, True, False]
@@ -134,12 +136,12 @@ def test_what_is_not_accepted_may_be_ignored_whatever_its_category(boxes, in_mem
 )
 def test_nothing_at_all_is_an_error(found, message, boxes, in_memory):
     with pytest.raises(DataError, match=message):
-        select_boxes(in_memory(boxes(*found)), 4, BoxDensity({1: 1.0}, {}), RULES)
+        select(in_memory(boxes(*found)), 4, Density({1: 1.0}, {}), RULES)
 
 
 def test_generated_boxes_have_their_category_its_share_of_area_and_no_keypoints(boxes, in_memory):
     candidates = in_memory(boxes((100, 1, 0.9), (101, 90, 0.123456)))
-    selection = select_boxes(candidates, 2, BoxDensity({1: 0.5, 90: 0.5}, {}), RULES)
+    selection = select(candidates, 2, Density({1: 0.5, 90: 0.5}, {}), RULES)
     (table,) = candidates.tables()
     judged = with_verdicts(table, selection, "match")
     plain = {"iscrowd": 0}

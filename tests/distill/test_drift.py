@@ -1,26 +1,33 @@
 import numpy as np
 import pytest
 
-from datastill.distill.drift import drift, look_at
+from datastill.distill.drift import SetStats, drift
 
 
-def looks(count, brightness, size=(640, 480), per_image=2, seen=((0.31, 0.32, 0.91), 1)):
-    images = [{"width": size[0] + i % 7, "height": size[1] + i % 5} for i in range(count)]
-    values = brightness + np.random.default_rng(0).normal(0, 10, count)
-    return look_at(images, values.tolist(), [per_image] * count, np.array(seen[0]), seen[1])
+def stats(count, brightness, size=(640, 480), per_image=2, **changes):
+    """Statistics of `count` images; in one of them the teacher finds three candidates."""
+    steps, found = np.arange(count), {"scores": [0.31, 0.32, 0.91], "inferred": 1} | changes
+    return SetStats(
+        widths=size[0] + steps % 7.0,
+        heights=size[1] + steps % 5.0,
+        brightness=brightness + np.random.default_rng(0).normal(0, 10, count),
+        instances=np.full(count, per_image),
+        scores=np.array(found["scores"]),
+        inferred=found["inferred"],
+    )
 
 
 def card(unlabelled, threshold=0.8):
     """The card of a labelled set of two instances per image, all of which the teacher finds."""
-    return drift(looks(50, 120.0, seen=([0.99] * 20, 10)), unlabelled, threshold)
+    return drift(stats(50, 120.0, scores=[0.99] * 20, inferred=10), unlabelled, threshold)
 
 
 def test_like_sets_and_a_sound_threshold_raise_no_warning():
-    assert card(looks(80, 121.0))["warnings"] == []
+    assert card(stats(80, 121.0))["warnings"] == []
 
 
 def test_a_darker_set_is_said_to_be_darker_by_so_many_deviations():
-    found = card(looks(50, 100.0))
+    found = card(stats(50, 100.0))
     assert found["shift"]["brightness"] == pytest.approx(-2.0, abs=0.3)
     assert len(found["warnings"]) == 1
     assert "brightness -" in found["warnings"][0]
@@ -28,13 +35,13 @@ def test_a_darker_set_is_said_to_be_darker_by_so_many_deviations():
 
 
 def test_smaller_images_are_said_to_be_smaller():
-    warning = card(looks(50, 120.0, size=(160, 120)))["warnings"][0]
+    warning = card(stats(50, 120.0, size=(160, 120)))["warnings"][0]
     assert "size -" in warning
     assert "brightness" not in warning
 
 
 def test_upright_images_are_said_to_be_upright():
-    found = card(looks(50, 120.0, size=(480, 640)))
+    found = card(stats(50, 120.0, size=(480, 640)))
     assert found["shift"]["aspect"] < 0
     assert "aspect -" in found["warnings"][0]
 
@@ -42,12 +49,12 @@ def test_upright_images_are_said_to_be_upright():
 @pytest.mark.parametrize(("share", "told"), [(0.45, 0), (0.55, 1)])
 def test_half_a_deviation_is_a_shift(share, told):
     one = np.random.default_rng(0).normal(0, 10, 50).std()
-    assert len(card(looks(50, 120 + share * one))["warnings"]) == told
+    assert len(card(stats(50, 120 + share * one))["warnings"]) == told
 
 
 @pytest.mark.parametrize(("threshold", "told"), [(0.49, 1), (0.51, 0), (0.94, 0), (0.96, 1)])
 def test_doubt_begins_below_a_half_and_above_95_percent(threshold, told):
-    assert len(card(looks(50, 120.0), threshold)["warnings"]) == told
+    assert len(card(stats(50, 120.0), threshold)["warnings"]) == told
 
 
 @pytest.mark.parametrize(
@@ -55,21 +62,21 @@ def test_doubt_begins_below_a_half_and_above_95_percent(threshold, told):
     [(0.2, "down to a score of 0.20 are accepted"), (0.97, "up to a score of 0.97 are rejected")],
 )
 def test_a_threshold_that_the_teacher_itself_contradicts_is_a_warning(threshold, words):
-    (warning,) = card(looks(50, 120.0), threshold)["warnings"]
+    (warning,) = card(stats(50, 120.0), threshold)["warnings"]
     assert words in warning
 
 
 @pytest.mark.parametrize(("found", "words"), [(3.1, "finds 3.10 per"), (1.3, "finds 1.30 per")])
 def test_a_threshold_that_miscounts_labelled_images_is_a_warning(found, words):
-    labelled = looks(50, 120.0, seen=([0.9] * round(10 * found), 10))
-    (warning,) = drift(labelled, looks(50, 120.0), 0.8)["warnings"]
+    labelled = stats(50, 120.0, scores=[0.9] * round(10 * found), inferred=10)
+    (warning,) = drift(labelled, stats(50, 120.0), 0.8)["warnings"]
     assert words in warning
     assert "people marked 2.00" in warning
     assert "instances: prior" in warning
 
 
 def test_scores_and_instances_are_counted():
-    found = card(looks(50, 120.0, per_image=9, seen=((0.31, 0.32, 0.91), 4)))
+    found = card(stats(50, 120.0, per_image=9, inferred=4))
     assert found["labelled"]["images_by_instances"] == [0, 0, 50, 0, 0, 0]
     assert found["unlabelled"]["images_by_instances"] == [0, 0, 0, 0, 0, 50]
     tenths = found["unlabelled"]["candidates_per_image_by_score"]
@@ -79,7 +86,7 @@ def test_scores_and_instances_are_counted():
 
 
 def test_of_thresholds_by_category_nothing_is_said_and_no_prior_is_advised():
-    (warning,) = drift(looks(50, 120.0), looks(50, 40.0), None)["warnings"]
+    (warning,) = drift(stats(50, 120.0), stats(50, 40.0), None)["warnings"]
     assert "as much of every category" in warning
     assert "prior" not in warning
-    assert "found_per_image" not in drift(looks(50, 120.0), looks(50, 120.0), None)["labelled"]
+    assert "found_per_image" not in drift(stats(50, 120.0), stats(50, 120.0), None)["labelled"]

@@ -13,11 +13,10 @@ from PIL import Image
 from datastill.coco.format import PERSON_KEYPOINTS
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.distill.candidates import Teacher, find_candidates
-from datastill.distill.ray_engine import Job, find_on_cluster, pool
+from datastill.distill.ray_engine import ActorSpec, find_on_cluster, pool
 from datastill.distill.shards import cut
 from datastill.errors import DataError
-from datastill.inference.multi_transform import Inference
-from datastill.inference.views import View, all_views
+from datastill.inference.views import Inference, View, all_views
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.model.detector import build_detector
 
@@ -97,7 +96,7 @@ def test_a_cluster_writes_the_same_bytes_even_where_a_worker_is_killed(
     heard, killed = [], []
     killer = threading.Thread(target=kill_one, args=(tmp_path / "ray", killed), daemon=True)
     killer.start()
-    find_on_cluster(Job(weights, tmp_path, HOW, threads), shards, heard.append)
+    find_on_cluster(ActorSpec(weights, tmp_path, HOW, threads), shards, heard.append)
     killer.join(timeout=5)
     assert killed[0] < 20
     assert sum(heard) == 40
@@ -109,4 +108,4 @@ def test_what_is_wrong_with_a_shard_comes_back_as_one_message(tmp_path, images, 
     outside = [{**images[0], "file_name": "../secret.png"}]
     shards = list(cut(outside, {}, tmp_path / "ray"))
     with pytest.raises(DataError, match="leaves the image folder"):
-        find_on_cluster(Job(weights, tmp_path, HOW, 1), shards, [].append)
+        find_on_cluster(ActorSpec(weights, tmp_path, HOW, 1), shards, [].append)

@@ -7,7 +7,7 @@ from datastill.distill.thresholds import (
     Rules,
     Selection,
     Threshold,
-    density,
+    keypoint_density,
     matching_threshold,
     select,
 )
@@ -29,7 +29,7 @@ def person(image_id, box, area, marked, iscrowd=0):
 
 
 def wanted(instances, keypoints, shares=(0.5, 0.5)):
-    return Density(instances, keypoints, shares, 0.5)
+    return Density({1: instances}, {1: 0.5}, keypoints, shares)
 
 
 @pytest.mark.parametrize("wanted", [1, 137, 999, 1000])
@@ -87,7 +87,9 @@ def test_density_counts_people_with_keypoints_who_are_no_crowd(listed):
         [PERSON],
     )
     shares = (1.0,) * 5 + (0.5,) * 5 + (0.0,) * 7
-    assert density(labelled) == Density(2 / 4, 7.5, shares, pytest.approx((0.5 + 0.8) / 2))
+    assert keypoint_density(labelled) == Density(
+        {1: 2 / 4}, {1: pytest.approx((0.5 + 0.8) / 2)}, 7.5, shares
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,13 +98,13 @@ def test_density_counts_people_with_keypoints_who_are_no_crowd(listed):
 )
 def test_a_set_without_people_to_count_is_an_error(annotations, listed):
     with pytest.raises(DataError, match="no instance with keypoints"):
-        density(Coco(listed(2), annotations, [PERSON]))
+        keypoint_density(Coco(listed(2), annotations, [PERSON]))
 
 
 def test_a_hidden_keypoint_is_a_marked_one(listed):
     someone = person(100, BOX, 50, 2)
     someone["keypoints"][2] = 1
-    assert density(Coco(listed(1), [someone], [PERSON])).keypoint_shares[:3] == (1, 1, 0)
+    assert keypoint_density(Coco(listed(1), [someone], [PERSON])).keypoint_shares[:3] == (1, 1, 0)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ def test_spread_and_agreement_are_those_worked_out_by_hand():
     assert evidence.agreeing[0].tolist() == [2, 3]
 
 
-def test_no_views_and_no_instances_have_no_evidence():
-    nothing = view_agreement(torch.zeros(0, 4), torch.zeros(0, 17, 2), [])
+def test_no_instances_have_no_evidence():
+    keypoints = torch.zeros(0, 17, 2)
+    nothing = view_agreement(torch.zeros(0, 4), keypoints, [keypoints])
     assert nothing.spread.shape == nothing.agreeing.shape == (0, 17)

@@ -13,6 +13,10 @@ def boxes_of(*rows):
     return Instances(table[:, :4], table[:, 4], table[:, 5].long(), torch.zeros(len(table), 0, 3))
 
 
+def parts(prediction):
+    return prediction.instances, prediction.evidence
+
+
 def overlap(a, b):
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -73,29 +77,29 @@ def test_the_winner_is_the_one_worked_out_by_hand():
         boxes_of((1, 0, 11, 10, 0.4, 1), (0, 0, 10, 10, 0.9, 2)),  # IoU 90 / 110 with the first
         boxes_of((0, 3, 10, 13, 0.6, 1)),  # IoU 70 / 130: suppressed, and without a vote
     ]
-    found, support = vote(views, 0.8, 100)
+    found, evidence = parts(vote(views, 0.8, 100))
     assert found.labels.tolist() == [2, 1]
     assert found.scores.tolist() == pytest.approx([0.9, 0.8])
     assert found.boxes[0].tolist() == [0, 0, 10, 10]
     assert found.boxes[1].tolist() == pytest.approx([1 / 3, 0, 31 / 3, 10])
-    assert support.views.tolist() == [1, 2]
+    assert evidence.views.tolist() == [1, 2]
     near, far = 29 / 31, 28 / 32  # IoU of the mean, a third of a pixel away, with both
-    assert support.spread.tolist() == pytest.approx([0, 1 - (near + far) / 2])
+    assert evidence.box_spread.tolist() == pytest.approx([0, 1 - (near + far) / 2])
 
 
 @pytest.mark.parametrize("voting_iou", [0.5, 0.8, 1.0])
 @pytest.mark.parametrize("seed", range(8))
 def test_winners_are_those_of_a_slow_election(seed, voting_iou):
     views = random_views(seed)
-    found, support = vote(views, voting_iou, 15)
+    found, evidence = parts(vote(views, voting_iou, 15))
     expected = slowly(views, voting_iou, 15)
     assert found.scores.tolist() == pytest.approx([winner[1] for winner in expected])
     assert found.labels.tolist() == [winner[2] for winner in expected]
-    assert support.views.tolist() == [winner[3] for winner in expected]
+    assert evidence.views.tolist() == [winner[3] for winner in expected]
     boxes = torch.tensor([winner[0] for winner in expected])
     torch.testing.assert_close(found.boxes, boxes, rtol=0, atol=1e-4)
     spread = torch.tensor([winner[4] for winner in expected])
-    torch.testing.assert_close(support.spread, spread, rtol=0, atol=1e-5)
+    torch.testing.assert_close(evidence.box_spread, spread, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -106,21 +110,21 @@ def test_the_order_of_the_views_changes_nothing(seed):
     ]
     for some in (views, tied):
         shuffled = random.Random(seed).sample(some, len(some))
-        (first, support), (again, other) = vote(some, 0.7, 100), vote(shuffled, 0.7, 100)
+        (first, evidence), (again, other) = (parts(vote(v, 0.7, 100)) for v in (some, shuffled))
         assert first.labels.tolist() == again.labels.tolist()
         torch.testing.assert_close(first.boxes, again.boxes, rtol=0, atol=1e-5)
         assert torch.equal(first.scores, again.scores)
-        assert support.views.tolist() == other.views.tolist()
+        assert evidence.views.tolist() == other.views.tolist()
 
 
 def test_a_category_neither_suppresses_nor_votes_for_another():
     views = [boxes_of((0, 0, 10, 10, 0.9, 1), (0, 0, 10, 11, 0.5, 2))]
-    found, support = vote(views, 0.5, 100)
+    found, evidence = parts(vote(views, 0.5, 100))
     assert found.boxes.tolist() == [[0, 0, 10, 10], [0, 0, 10, 11]]
-    assert support.views.tolist() == [1, 1]
+    assert evidence.views.tolist() == [1, 1]
 
 
 def test_views_that_see_nothing_elect_nothing():
-    found, support = vote([boxes_of(), boxes_of()], 0.8, 100)
-    assert len(found) == len(support.views) == len(support.spread) == 0
+    found, evidence = parts(vote([boxes_of(), boxes_of()], 0.8, 100))
+    assert len(found) == len(evidence.views) == len(evidence.box_spread) == 0
     assert found.keypoints.shape == (0, 0, 3)

@@ -7,8 +7,8 @@ import torch
 from torchvision.transforms.v2 import functional as transforms
 
 from datastill.inference.box_voting import vote
-from datastill.inference.multi_transform import Inference, look, mean_heatmaps, predict, view_boxes
-from datastill.inference.views import View, all_views
+from datastill.inference.multi_transform import mean_heatmaps, predict, run_views, view_boxes
+from datastill.inference.views import Inference, View, all_views
 from datastill.instances import Instances
 from datastill.model.detector import build_detector
 
@@ -63,7 +63,7 @@ def refine(values, place):
 def reference(detector, image, inference):
     """Boxes, scores and keypoints by the paper's words, slowly."""
     with torch.no_grad():
-        pixels, x_scale, y_scale = seen(image, inference.plain)
+        pixels, x_scale, y_scale = seen(image, inference.single_scale)
         (found,) = detector.boxes(*detector.features([pixels]))
         boxes = found.boxes / torch.tensor([x_scale, y_scale, x_scale, y_scale])
         maps = [
@@ -107,7 +107,7 @@ def test_predictions_are_those_of_a_plain_slow_reference(detector, noise, flip_i
 @torch.no_grad()
 def test_evidence_is_how_far_the_keypoints_of_each_view_are_off(detector, noise, flip_indices):
     image, how = noise(61, 83, 1), Inference(PLAIN, VIEWS, flip_indices)
-    (found,) = look(detector, [image], how)
+    (found,) = run_views(detector, [image], how)
     boxes, points = found.instances.boxes, found.instances.keypoints[..., :2]
     maps = [seen_heatmaps(detector, image, boxes, view, flip_indices) for view in VIEWS]
     own = torch.stack([points_of(each, boxes)[..., :2] for each in maps])
@@ -187,13 +187,13 @@ def test_the_flipped_view_of_a_mirrored_image_is_the_mirror_of_the_plain_one(
     boxes = torch.tensor([[5.0, 3.0, 40.0, 60.0], [30.5, 10.0, 88.0, 50.0]])
     mirrored = torch.tensor([[50.0, 3.0, 85.0, 60.0], [2.0, 10.0, 59.5, 50.0]])
 
-    def look(pixels, placed, view):
+    def run_views(pixels, placed, view):
         instances = Instances(placed, torch.ones(2), torch.ones(2).long(), torch.zeros(2, 0, 3))
         monkeypatch.setattr(detector, "boxes", lambda batch, features: [instances])
         return predict(detector, [pixels], Inference(PLAIN, (view,), flip_indices))[0].keypoints
 
-    plain = look(image, boxes, PLAIN)
-    turned = look(image.flip(-1), mirrored, View(64, 200, flip=True))
+    plain = run_views(image, boxes, PLAIN)
+    turned = run_views(image.flip(-1), mirrored, View(64, 200, flip=True))
     x, y, probability = plain[:, list(flip_indices)].unbind(-1)
     assert torch.allclose(turned, torch.stack([90 - x, y, probability], -1), atol=1e-3)
     assert not torch.allclose(turned[:, list(flip_indices)], turned, atol=1)
@@ -239,21 +239,24 @@ def found_in_view(detector, image, view):
 
 def test_boxes_are_what_the_views_elect_each_mapped_back_into_the_image(box_detector, noise):
     images = [noise(64, 90), noise(61, 83, seed=1), noise(64, 90, seed=2)]
-    for image, found in zip(images, look(box_detector, images, box_inference(VIEWS)), strict=True):
+    for image, found in zip(
+        images, run_views(box_detector, images, box_inference(VIEWS)), strict=True
+    ):
         views = [found_in_view(box_detector, image, view) for view in VIEWS]
-        expected, support = vote(views, 0.6, 12)
+        voted = vote(views, 0.6, 12)
+        expected = voted.instances
         assert len(expected) == 12
         assert found.instances.labels.tolist() == expected.labels.tolist()
         torch.testing.assert_close(found.instances.boxes, expected.boxes, rtol=0, atol=0.01)
         torch.testing.assert_close(found.instances.scores, expected.scores, rtol=0, atol=1e-4)
-        assert found.evidence.views.tolist() == support.views.tolist()
+        assert found.evidence.views.tolist() == voted.evidence.views.tolist()
         assert found.evidence.spread.shape == (12, 0)
         assert set(found.instances.labels.tolist()) <= set(IDS)
 
 
 def test_boxes_are_put_to_the_vote_in_fp32_whatever_the_networks_precision(box_detector, noise):
     image, how = noise(128, 180), replace(box_inference(VIEWS), precision="bf16-mixed")
-    expected, _ = vote(view_boxes(box_detector, image, how), 0.6, 12)
+    expected = vote(view_boxes(box_detector, image, how), 0.6, 12).instances
     (found,) = predict(box_detector, [image], how)
     torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=1e-3)
 
@@ -261,7 +264,7 @@ def test_boxes_are_put_to_the_vote_in_fp32_whatever_the_networks_precision(box_d
 def test_the_boxes_of_one_view_stand_as_they_are(box_detector, noise):
     image = noise(64, 90)
     for view in (PLAIN, View(64, 200, flip=True)):
-        (found,) = look(box_detector, [image], box_inference([view]))
+        (found,) = run_views(box_detector, [image], box_inference([view]))
         expected = found_in_view(box_detector, image, view)
         torch.testing.assert_close(found.instances.boxes, expected.boxes, rtol=0, atol=0.01)
         assert found.evidence.views.tolist() == [1] * len(expected)
@@ -281,12 +284,12 @@ def test_what_the_views_find_can_be_looked_at_one_by_one(box_detector, noise):
     image = noise(64, 90)
     views = view_boxes(box_detector, image, box_inference(VIEWS))
     assert len(views) == len(VIEWS)
-    expected, _ = vote(views, 0.6, 12)
+    expected = vote(views, 0.6, 12).instances
     (found,) = predict(box_detector, [image], box_inference(VIEWS))
     torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=0.01)
 
 
 def test_nothing_to_find_is_no_box(box_detector, noise):
     box_detector.rcnn.roi_heads.score_thresh = 1.0
-    (found,) = look(box_detector, [noise(64, 90)], box_inference(VIEWS))
+    (found,) = run_views(box_detector, [noise(64, 90)], box_inference(VIEWS))
     assert len(found.instances) == len(found.evidence.views) == 0

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from datastill.project.profile import open_profile
-from datastill.stages.annotate import unlabelled_subset
+from datastill.project.row_models import unlabelled_subset
 
 ROW = "co-35_co-80"
 
@@ -44,7 +44,7 @@ def test_another_rule_decides_anew_and_looks_at_no_image(copy, annotate):
     least = round(float(np.median(evidence(copy)["score"])), 6)
     answer = annotate(instances="fixed", min_score=least)
     assert answer.returncode == 0
-    assert "annotating" not in answer.stderr
+    assert "predicting" not in answer.stderr
     assert shards(copy) == looked
     found = evidence(copy)
     assert found["accepted"].equals(found["score"] >= least)
@@ -156,7 +156,7 @@ def test_what_could_not_be_read_is_looked_at_again_once_it_can(copy, annotate):
     picture.write_bytes(content)
     answer = annotate()
     assert answer.returncode == 0
-    assert "annotating" in answer.stderr
+    assert "predicting" in answer.stderr
     pd.testing.assert_frame_equal(evidence(copy), before)
     assert card(copy)["instances"] == found["instances"]
 
@@ -202,4 +202,4 @@ def test_why_of_an_image_that_the_teacher_was_not_asked_about_says_so(copy, data
     other = next(image["id"] for image in content["images"] if image["id"] not in asked)
     answer = datastill("why", ROW, other, cwd=copy.root)
     assert answer.returncode == 1
-    assert f"no image {other} in the 0.5 of co-80 that its teacher looked at" in answer.stderr
+    assert f"no image {other} in the 0.5 of co-80 that its teacher annotates" in answer.stderr

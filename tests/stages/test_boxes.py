@@ -23,6 +23,7 @@ from datastill.inference.box_voting import vote
 from datastill.inference.multi_transform import view_boxes
 from datastill.model.checkpoint import load_detector
 from datastill.project.profile import open_profile
+from datastill.project.row_models import row_metadata, teacher_inference, unlabelled_subset
 from datastill.stages import annotate, data, evaluate, tables, train  # fmt: skip
 from datastill.synthetic.box_scenes import CATEGORIES
 from datastill.tracking.run_record import check, read_record
@@ -84,7 +85,7 @@ def test_the_model_remembers_its_categories_and_has_no_keypoint_head(profile):
 
 
 def test_every_candidate_has_a_category_and_the_votes_it_got(profile):
-    found = pd.read_parquet(profile.candidates(ROW))
+    found = pd.read_parquet(profile.evidence(ROW))
     assert set(found["category_id"]) <= set(IDS)
     assert len(found) > 0
     assert found["views"].between(1, 4).all()
@@ -93,21 +94,21 @@ def test_every_candidate_has_a_category_and_the_votes_it_got(profile):
 
 
 def test_candidates_are_what_the_views_elect_at_the_iou_of_the_params(profile):
-    found = pd.read_parquet(profile.candidates(ROW))
-    images = {image["id"]: image for image in annotate.unlabelled_subset(profile, ROW).images}
+    found = pd.read_parquet(profile.evidence(ROW))
+    images = {image["id"]: image for image in unlabelled_subset(profile, ROW).images}
     detector, _ = load_detector(profile.weights("co-35"))
-    how, several = annotate.teacher_inference(profile, ROW), 0
+    inference, several = teacher_inference(profile, ROW, row_metadata(profile, ROW)), 0
     for image_id, mine in found.groupby("image_id"):
         pixels = load_image(profile.images, images[image_id])
-        elected, support = vote(view_boxes(detector, pixels, how), 0.8, 100)
-        np.testing.assert_allclose(np.stack(mine["box"]), elected.boxes, atol=0.01)
-        assert mine["views"].tolist() == support.views.tolist()
-        several += int((support.views > 1).sum())
+        voted = vote(view_boxes(detector, pixels, inference), 0.8, 100)
+        np.testing.assert_allclose(np.stack(mine["box"]), voted.instances.boxes, atol=0.01)
+        assert mine["views"].tolist() == voted.evidence.views.tolist()
+        several += int((voted.evidence.views > 1).sum())
     assert several
 
 
 def test_every_category_has_its_own_threshold_in_the_card_and_in_the_evidence(profile):
-    card, found = read(profile.annotation_card(ROW)), pd.read_parquet(profile.candidates(ROW))
+    card, found = read(profile.annotation_card(ROW)), pd.read_parquet(profile.evidence(ROW))
     labelled = read(profile.image_set("co-35"))
     names = {each["id"]: each["name"] for each in CATEGORIES}
     thresholds = card["thresholds"]["by_category"]
@@ -178,7 +179,7 @@ def test_annotating_again_gives_the_same_bytes(profile):
 
 
 def test_why_names_the_category_and_the_votes_of_every_candidate(profile):
-    found = pd.read_parquet(profile.candidates(ROW))
+    found = pd.read_parquet(profile.evidence(ROW))
     image_id = int(found["image_id"].iloc[0])
     text = why.run(profile, ROW, image_id)
     mine = found[found["image_id"] == image_id]
@@ -201,7 +202,7 @@ def test_a_model_of_other_categories_is_refused_by_name(profile):
     for annotation in val["annotations"]:
         annotation["category_id"] += 100
     path.write_text(json.dumps(val))
-    with pytest.raises(DataError, match=r"looks for boxes of 1 person.*have boxes of 101 person"):
+    with pytest.raises(DataError, match=r"boxes of 1 person.*boxes of 101 person"):
         evaluate.run(profile, "co-35")
     path.write_text(kept)
 

@@ -21,11 +21,13 @@ from datastill.stages.train import count_processes, labelled_share
 _GB = 1e9
 _BOX = 40 + 26 + 14  # bytes of a candidate: its box, its verdict, its category and votes
 _KEYPOINT = 3 * 8 + 4 + 2 + 1  # bytes of each of its keypoints
+_UNKNOWN = (math.nan, math.nan)  # images of a set
+_UNTIMED = Speed(math.nan, math.nan, 0, 0)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of a profile; None where a set or backbone is unknown.
+    """Seconds and bytes of a profile; NaN where a set or backbone is unknown.
 
     keypoints  per instance
     images     by set: the number of trainable images and of all
@@ -37,44 +39,38 @@ class Costs:
     images: Mapping[str, tuple[int, int]]
     speeds: Mapping[str, Speed]
 
-    def epochs(self, row: SupervisedRow) -> float | None:
+    def epochs(self, row: SupervisedRow) -> float:
         """Return how often `row` trains on each of its labelled images."""
-        if row.labelled not in self.images:
-            return None
         share = labelled_share(self.profile, row) if isinstance(row, DistilledRow) else 1.0
         labelled = (
             self.profile.params.scaled(row.iterations) * self.profile.params.train.batch * share
         )
-        return labelled / max(1, self.images[row.labelled][0])
+        return labelled / (self.images.get(row.labelled, _UNKNOWN)[0] or 1)
 
-    def training(self, row: SupervisedRow) -> float | None:
+    def training(self, row: SupervisedRow) -> float:
         """Return the seconds of training `row`."""
         train = self.profile.params.train
-        if row.backbone not in self.speeds:
-            return None
         passes = train.batch / train.micro_batch_size / count_processes(self.profile)
-        pass_seconds = self.speeds[row.backbone].train_pass
+        pass_seconds = self._speed(row).train_pass
         return self.profile.params.scaled(row.iterations) * passes * pass_seconds
 
-    def annotating(self, row: SupervisedRow) -> float | None:
+    def annotating(self, row: SupervisedRow) -> float:
         """Return the seconds of annotating the unlabelled set of `row`, 0 if it has none."""
         if not isinstance(row, DistilledRow):
             return 0.0
+        images = self.images.get(row.unlabelled, _UNKNOWN)[1] * (row.ablation.fraction or 1)
         models = self.profile.params.models(row.teacher)
-        known = all(model.backbone in self.speeds for model in models)
-        if not known or row.unlabelled not in self.images:
-            return None
-        images = self.images[row.unlabelled][1] * (row.ablation.fraction or 1)
-        seconds = sum(self.speeds[model.backbone].plain_image for model in models)
+        seconds = sum(self._speed(model).plain_image for model in models)
         return images * seconds * self._relative_cost(row.ablation.views)
 
-    def testing(self, name: str, row: SupervisedRow) -> float | None:
+    def testing(self, name: str, row: SupervisedRow) -> float:
         """Return the seconds of evaluating row `name` on val."""
-        if row.backbone not in self.speeds or "val" not in self.images:
-            return None
         with_views = name in self.profile.params.evaluate.with_views
         work = 1 + self._relative_cost(None) if with_views else 1
-        return self.images["val"][1] * self.speeds[row.backbone].plain_image * work
+        return self.images.get("val", _UNKNOWN)[1] * self._speed(row).plain_image * work
+
+    def _speed(self, row: SupervisedRow) -> Speed:
+        return self.speeds.get(row.backbone, _UNTIMED)
 
     def _relative_cost(self, count: int | None) -> float:
         """Return the cost of inference through `count` views, None for all, in single-scale passes.

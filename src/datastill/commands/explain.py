@@ -1,30 +1,31 @@
-"""Command `why`: what a teacher saw in one image, and why each candidate was kept or not."""
+"""Command `why`: a teacher's candidates in one image, and why each was kept or not."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from datastill.coco.format import Record
 from datastill.coco.metadata import Metadata
 from datastill.distill.drift import UNSURE
 from datastill.errors import DataError
-from datastill.images.contact_sheet import write_png
+from datastill.images.contact_sheet import Image, write_png
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import mean_heatmaps, view_boxes
 from datastill.project.profile import Profile, check_annotated
-from datastill.report.candidate_sheet import Candidate, box_sheet, verdict_sheet
-from datastill.stages.annotate import (
+from datastill.project.row_models import (
     distilled,
     load_model,
     row_metadata,
     teacher_inference,
     unlabelled_subset,
 )
+from datastill.report.candidate_sheet import Candidate, box_sheet, verdict_sheet
 
 _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
 
@@ -32,62 +33,64 @@ _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text al
 def run(profile: Profile, row: str, image_id: int) -> str:
     """Return the candidates of an image as text; write them as a picture too.
 
-    Raises DataError where the row has not been annotated or has no such image.
+    Raises DataError if the row has not been annotated or has no such image.
     """
     spec = distilled(profile, row)
     image = _image(profile, row, image_id)
-    path = profile.candidates(row)
     check_annotated(profile, row)
-    evidence = pd.read_parquet(path, filters=[("image_id", "=", image_id)])
-    what = row_metadata(profile, row)
-    names = {each["id"]: each["name"] for each in what.categories}
-    lines = [f"{image['file_name']}: {len(evidence)} candidates of teacher {spec.teacher}"]
-    for number, candidate in enumerate(evidence.to_dict("records"), start=1):
-        told = _keypoints(candidate, what) if what.sigmas else _votes(candidate, names)
-        lines += ["", _verdict(number, candidate), told]
-    picture = _picture if what.sigmas else _box_picture
-    lines += ["", str(picture(profile, row, image, evidence))]
-    return "\n".join(lines)
+    table = pd.read_parquet(profile.evidence(row), filters=[("image_id", "=", image_id)])
+    candidates = table.to_dict("records")
+    metadata = row_metadata(profile, row)
+    lines = [f"{image['file_name']}: {len(candidates)} candidates of teacher {spec.teacher}"]
+    for number, candidate in enumerate(candidates, start=1):
+        reasons = _keypoints if metadata.sigmas else _votes
+        lines += ["", _verdict(number, candidate), reasons(candidate, metadata)]
+    path = profile.work / "why" / f"{row}-{image_id}.png"
+    write_png(path, _picture(profile, row, metadata, load_image(profile.images, image), candidates))
+    return "\n".join([*lines, "", str(path)])
 
 
 def _image(profile: Profile, row: str, image_id: int) -> Record:
-    spec = distilled(profile, row)
-    images = unlabelled_subset(profile, row).images
-    for image in images:
-        if image["id"] == image_id:
-            return image
+    spec, images = distilled(profile, row), unlabelled_subset(profile, row).images
+    by_id = {image["id"]: image for image in images}
+    if image_id in by_id:
+        return by_id[image_id]
     if spec.ablation.fraction is not None:
         raise DataError(
             f"{row}: no image {image_id} in the {spec.ablation.fraction:g} of {spec.unlabelled} "
-            "that its teacher looked at"
+            "that its teacher annotates"
         )
     raise DataError(
-        f"{spec.unlabelled}: no image {image_id}; its ids run from "
-        f"{min(i['id'] for i in images)} to {max(i['id'] for i in images)}"
+        f"{spec.unlabelled}: no image {image_id}; its ids run from {min(by_id)} to {max(by_id)}"
     )
 
 
 def _verdict(number: int, candidate: dict[Any, Any]) -> str:
-    than, word = (">=", "accepted") if candidate["accepted"] else ("<", "rejected")
-    word = "ignored" if candidate["ignored"] else word
+    than, verdict = (">=", "accepted") if candidate["accepted"] else ("<", "rejected")
+    verdict = "ignored" if candidate["ignored"] else verdict
     x1, y1, x2, y2 = candidate["box"]
     return (
-        f"{number}. {word}: score {candidate['score']:.3f} {than} {candidate['threshold']:.3f} by "
-        f"rule {candidate['rule']}, box {x2 - x1:.0f} x {y2 - y1:.0f} at ({x1:.0f}, {y1:.0f})"
+        f"{number}. {verdict}: score {candidate['score']:.3f} {than} {candidate['threshold']:.3f} "
+        f"by rule {candidate['rule']}, box {x2 - x1:.0f} x {y2 - y1:.0f} at ({x1:.0f}, {y1:.0f})"
     )
 
 
-def _votes(candidate: dict[Any, Any], names: dict[int, str]) -> str:
+def _votes(candidate: dict[Any, Any], metadata: Metadata) -> str:
     return (
-        f"   {names[candidate['category_id']]}: voted for by {candidate['views']} views, "
+        f"   {_name(candidate, metadata)}: voted for by {candidate['views']} views, "
         f"mean 1 - IoU {candidate['box_spread']:.3f}"
     )
 
 
-def _keypoints(candidate: dict[Any, Any], what: Metadata) -> str:
+def _name(candidate: dict[Any, Any], metadata: Metadata) -> str:
+    names = {category["id"]: str(category["name"]) for category in metadata.categories}
+    return names[candidate["category_id"]]
+
+
+def _keypoints(candidate: dict[Any, Any], metadata: Metadata) -> str:
     table = pd.DataFrame(
         {
-            "keypoint": what.skeleton.names,
+            "keypoint": metadata.skeleton.names,
             "probability": np.asarray(candidate["keypoints"])[2::3],
             "spread": candidate["spread"],
             "views that agree": candidate["agreeing"],
@@ -97,54 +100,48 @@ def _keypoints(candidate: dict[Any, Any], what: Metadata) -> str:
     return table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
 
 
-def _picture(profile: Profile, row: str, image: Record, evidence: pd.DataFrame) -> Path:
-    what = row_metadata(profile, row)
-    detector, _ = load_model(profile, distilled(profile, row).teacher, what)
-    how = teacher_inference(profile, row)
-    pixels = load_image(profile.images, image)
-    boxes = torch.tensor(np.array(evidence["box"].tolist()).reshape(-1, 4), dtype=torch.float32)
-    heatmaps, peaks = mean_heatmaps(detector, pixels, boxes, how)
-    candidates = [
-        Candidate(
-            box=np.asarray(line["box"]),
-            score=line["score"],
-            accepted=line["accepted"],
-            keypoints=np.asarray(line["keypoints"]).reshape(-1, 3),
-            kept=np.asarray(line["kept"]),
-            heatmaps=heatmaps[number].numpy(),
-            views=peaks[:, number].numpy(),
-        )
-        for number, line in enumerate(evidence.to_dict("records"))
-    ]
-    path = profile.work / "why" / f"{row}-{image['id']}.png"
-    write_png(path, verdict_sheet(pixels.permute(1, 2, 0).numpy(), candidates))
-    return path
+def _picture(
+    profile: Profile,
+    row: str,
+    metadata: Metadata,
+    image: Tensor,
+    candidates: list[dict[Any, Any]],
+) -> Image:
+    """Draw the candidates and what the views predict.
 
-
-def _box_picture(profile: Profile, row: str, image: Record, evidence: pd.DataFrame) -> Path:
-    """Draw what is accepted and what came near it; views are drawn where they are sure."""
-    near = evidence[evidence["score"] >= _NEAR * evidence["threshold"]]
-    what = row_metadata(profile, row)
-    names = {each["id"]: each["name"] for each in what.categories}
-    detector, _ = load_model(profile, distilled(profile, row).teacher, what)
-    pixels = load_image(profile.images, image)
-    seen = view_boxes(detector, pixels, teacher_inference(profile, row))
+    Of boxes, those are drawn that are accepted or nearly so, and of views those that score UNSURE.
+    """
+    detector = load_model(profile, distilled(profile, row).teacher, metadata)
+    inference, pixels = teacher_inference(profile, row, metadata), image.permute(1, 2, 0).numpy()
+    if metadata.sigmas:
+        boxes = np.array([each["box"] for each in candidates], np.float32).reshape(-1, 4)
+        heatmaps, peaks = mean_heatmaps(detector, image, torch.from_numpy(boxes), inference)
+        drawn = [
+            _drawn(each, heatmaps[i].numpy(), peaks[:, i].numpy())
+            for i, each in enumerate(candidates)
+        ]
+        return verdict_sheet(pixels, drawn)
     nothing = np.zeros(0, np.float32)
-    candidates = [
-        Candidate(
-            box=np.asarray(line["box"]),
-            score=line["score"],
-            accepted=line["accepted"],
-            keypoints=np.zeros((0, 3)),
-            kept=np.zeros(0, np.bool_),
-            heatmaps=nothing,
-            views=nothing,
-            name=names[line["category_id"]],
-        )
-        for line in near.to_dict("records")
-    ]
-    sure = [each.boxes[each.scores >= UNSURE] for each in seen]
-    boxes = torch.cat(sure).cpu().numpy().astype(np.float64)
-    path = profile.work / "why" / f"{row}-{image['id']}.png"
-    write_png(path, box_sheet(pixels.permute(1, 2, 0).numpy(), candidates, boxes))
-    return path
+    near = [each for each in candidates if each["score"] >= _NEAR * each["threshold"]]
+    drawn = [_drawn(each, nothing, nothing, _name(each, metadata)) for each in near]
+    views = view_boxes(detector, image, inference)
+    sure = torch.cat([each.boxes[each.scores >= UNSURE] for each in views])
+    return box_sheet(pixels, drawn, sure.cpu().numpy().astype(np.float64))
+
+
+def _drawn(
+    candidate: dict[Any, Any],
+    heatmaps: NDArray[np.float32],
+    views: NDArray[np.float32],
+    name: str = "",
+) -> Candidate:
+    return Candidate(
+        box=np.asarray(candidate["box"]),
+        score=candidate["score"],
+        accepted=candidate["accepted"],
+        keypoints=np.asarray(candidate["keypoints"]).reshape(-1, 3),
+        kept=np.asarray(candidate["kept"], np.bool_),
+        heatmaps=heatmaps,
+        views=views,
+        name=name,
+    )

@@ -42,7 +42,7 @@ def find_model(name: str, profile: str) -> ReadyModel:
     if name not in opened.params.rows():
         rows = ", ".join(opened.params.rows())
         raise ParamsError(f"{name!r} is no model folder (no {CARD} in it) and no row; rows: {rows}")
-    return load_weights(opened.weights(name), opened.params.views.model_dump())
+    return load_weights(opened.weights(name), opened.params.views.settings())
 
 
 def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Output) -> str:
@@ -107,9 +107,7 @@ def _draw(
     sheets = importlib.import_module(
         "datastill.images.contact_sheet"
     )  # OpenCV, only where it is needed
-    what = model.metadata
-    names = {each["id"]: each["name"] for each in what.categories if not what.sigmas}
-    picture = sheets.draw_annotations(pixels.permute(1, 2, 0).numpy(), found, what.skeleton, names)
+    picture = sheets.draw_annotations(pixels.permute(1, 2, 0).numpy(), found, model.metadata)
     sheets.write_png(folder / f"{Path(image['file_name']).stem}-{image['id']}.png", picture)
 
 

@@ -100,7 +100,7 @@ def _fields(verdicts: pa.Table, area_shares: Mapping[int, float]) -> dict[str, l
     """Return the fields of annotations, each with its values for the rows of `verdicts`."""
     kept = to_matrix(verdicts["kept"])
     categories = verdicts["category_id"].to_pylist()
-    bbox = rounded(xywh(to_matrix(verdicts["box"])), 2)
+    bbox = rounded(xywh(to_matrix(verdicts["box"])).astype(np.float64), 2)
     shares = np.array([area_shares.get(category, 1.0) for category in categories])
     fields = {
         "image_id": verdicts["image_id"].to_pylist(),

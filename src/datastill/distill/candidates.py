@@ -1,4 +1,4 @@
-"""A teacher looks at unlabelled images (section 4), shard by shard, whatever may interrupt it."""
+"""A teacher's inference on unlabelled images (section 4): shard by shard, and resumable."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datastill.coco.format import Record
-from datastill.distill.shards import SCHEMA, Shard, lists
+from datastill.distill.shards import SCHEMA, Shard, to_list_column
 from datastill.errors import DataError
 from datastill.images.load import Refusal, image_path, load_image
-from datastill.inference.multi_transform import Inference, Prediction, look
+from datastill.inference.agreement import Prediction
+from datastill.inference.multi_transform import run_views
+from datastill.inference.views import Inference
 from datastill.model.detector import Detector
 
 _Loaded = tuple[list[Record], list[Tensor], list[Refusal]]
@@ -27,7 +29,7 @@ _Loaded = tuple[list[Record], list[Tensor], list[Refusal]]
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained detector and how it looks at unlabelled images."""
+    """A trained detector, and how it predicts on unlabelled images."""
 
     detector: Detector
     inference: Inference
@@ -38,30 +40,30 @@ def find_candidates(
 ) -> None:
     """Write the candidates of every shard that has none yet; images are read one shard ahead.
 
-    Images that cannot be read are listed in their shard. `advance` hears of how many images are
-    done, without those of an earlier run.
+    Images that cannot be read are listed in their shard. `advance` is called with the number of
+    images of each shard written.
     """
-    todo = [shard for shard in shards if not shard.is_done]
-    for shard, loaded in zip(todo, _ahead(todo, root), strict=True):
-        if not shard.is_done:  # by another row of this teacher, meanwhile
+    missing = [shard for shard in shards if not shard.is_done]
+    for shard, loaded in zip(missing, _prefetched(missing, root), strict=True):
+        if not shard.is_done:  # another row of this teacher may have written it meanwhile
             annotate_shard(teacher, shard, loaded)
         advance(len(shard.images))
 
 
-def _ahead(shards: Sequence[Shard], root: Path) -> Iterator[_Loaded]:
+def _prefetched(shards: Sequence[Shard], root: Path) -> Iterator[_Loaded]:
     with ThreadPoolExecutor(1) as pool:
-        coming = deque(pool.submit(load, shard, root) for shard in shards[:1])
+        futures = deque(pool.submit(load, shard, root) for shard in shards[:1])
         for shard in shards[1:]:
-            coming.append(pool.submit(load, shard, root))
-            yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+            futures.append(pool.submit(load, shard, root))
+            yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
 
 
 def load(shard: Shard, root: Path) -> _Loaded:
-    """Read the images of a shard: their records, their pixels, and those that cannot be read.
+    """Return the records and pixels of a shard's images, and those that cannot be read.
 
-    Raises DataError where a file name leaves `root`.
+    Raises DataError if a file name leads out of `root`.
     """
     records: list[Record] = []
     pixels: list[Tensor] = []
@@ -78,32 +80,30 @@ def load(shard: Shard, root: Path) -> _Loaded:
 
 
 def annotate_shard(teacher: Teacher, shard: Shard, loaded: _Loaded) -> None:
-    """Let the teacher look at the images of a shard and write what it finds."""
+    """Run the teacher on the images of a shard and write its candidates."""
     records, pixels, refused = loaded
-    found = look(teacher.detector, pixels, teacher.inference)
-    shard.write(_table(records, found), refused)
+    predictions = run_views(teacher.detector, pixels, teacher.inference)
+    shard.write(_table(records, predictions), refused)
 
 
-def _table(images: Sequence[Record], found: Sequence[Prediction]) -> pa.Table:
-    """Return a line per instance, in the order of the images."""
-    if not found:
+def _table(images: Sequence[Record], predictions: Sequence[Prediction]) -> pa.Table:
+    """Return a row per instance, in the order of the images."""
+    if not predictions:
         return SCHEMA.empty_table()
-    counts = [len(each.instances) for each in found]
+    instances, evidence = zip(*((p.instances, p.evidence) for p in predictions), strict=True)
     columns = [
-        np.repeat([image["id"] for image in images], counts),
-        _joined([each.instances.labels for each in found]),
-        _joined([each.instances.scores for each in found]),
-        lists(_joined([each.instances.boxes for each in found])),
-        lists(_joined([each.instances.keypoints.flatten(1) for each in found])),
-        lists(_joined([each.evidence.spread for each in found])),
-        lists(_joined([each.evidence.agreeing for each in found])),
-        _joined([each.evidence.views for each in found]),
-        _joined([each.evidence.box_spread for each in found]),
+        np.repeat([image["id"] for image in images], [len(each) for each in instances]),
+        _joined([each.labels for each in instances]),
+        _joined([each.scores for each in instances]),
+        to_list_column(_joined([each.boxes for each in instances])),
+        to_list_column(_joined([each.keypoints.flatten(1) for each in instances])),
+        to_list_column(_joined([each.spread for each in evidence])),
+        to_list_column(_joined([each.agreeing for each in evidence])),
+        _joined([each.views for each in evidence]),
+        _joined([each.box_spread for each in evidence]),
     ]
-    return pa.Table.from_arrays(
-        [pa.array(column).cast(field.type) for column, field in zip(columns, SCHEMA, strict=True)],
-        schema=SCHEMA,
-    )
+    arrays = [pa.array(each).cast(field.type) for each, field in zip(columns, SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
 def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:

@@ -1,8 +1,11 @@
-"""Is the unlabelled set like the labelled one? Count matching supposes that people are as many."""
+"""Drift: how the unlabelled set differs from the labelled one.
+
+Count matching assumes that both show as many instances per image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGE = 0.5  # of the labelled set's standard deviations: a medium effect in Cohen's terms
-UNSURE = 0.5  # a threshold below it lets more wrong than right boxes through, by the teacher's word
-SURE = 0.95  # above it, boxes are left out of which the teacher is all but certain
-ODD = 1.5  # times as many, or as few: the same threshold means another thing on either set
-_SHARES = np.linspace(0, 1, 11)
-_MOST = 5  # instances per image that are counted apart
+UNSURE = 0.5  # a threshold below it accepts boxes that are more likely wrong by their own score
+SURE = 0.95  # a threshold above it rejects boxes of which the teacher is all but certain
+ODD = 1.5  # ratio of counts, either way, from which a threshold means something else on each set
+_TENTHS = np.linspace(0, 1, 11)
+_MAX_COUNTED = 5  # instances per image; images with more are counted together
 
 
 @dataclass(frozen=True)
 class SetStats:
-    """A set as one sees it without looking for anything.
+    """Summary statistics of an image set.
 
     widths, heights  (n,) in pixels
     brightness       (n,) mean of an image, 0 to 255
-    instances        (n,) annotated on each image, by hand or by a teacher
-    scores           (m,) of what the teacher finds in `looked` of the images
+    instances        (n,) annotated on each image, by people or by a teacher
+    scores           (m,) of the teacher's candidates in `inferred` of the images
     """
 
     widths: NDArray[np.float64]
@@ -32,11 +35,11 @@ class SetStats:
     brightness: NDArray[np.float64]
     instances: NDArray[np.int64]
     scores: NDArray[np.float64]
-    looked: int
+    inferred: int
 
-    def found(self, threshold: float) -> float:
-        """Return how many instances the teacher finds in an image, on average."""
-        return float((self.scores >= threshold).sum()) / max(1, self.looked)
+    def candidates_per_image(self, threshold: float) -> float:
+        """Return the mean number of candidates that score at least `threshold`."""
+        return float((self.scores >= threshold).sum()) / max(1, self.inferred)
 
     def measures(self) -> dict[str, NDArray[np.float64]]:
         """Return what is compared, by name."""
@@ -48,17 +51,14 @@ class SetStats:
 
 
 def drift(labelled: SetStats, unlabelled: SetStats, threshold: float | None) -> dict[str, Any]:
-    """Return the drift card: both sets in numbers, and what to beware of at that `threshold`.
+    """Return the drift card: the statistics of both sets, and warnings.
 
-    It is None where every category has its own; then nothing is said of any.
+    threshold  on scores; None if every category has its own, which then causes no warning
     """
     shift = {name: round(value, 2) for name, value in _shifts(labelled, unlabelled)}
-    advice = "do they show as many people? If not, select.instances: prior"
-    if threshold is None:
-        advice = "do they show as much of every category? If not, select.instances: fixed"
-    warnings = [*_moved(shift, advice)]
+    warnings = [*_shift_warnings(shift, by_category=threshold is None)]
     if threshold is not None:
-        warnings += [*_doubtful(threshold), *_miscounted(labelled, threshold)]
+        warnings += [*_threshold_warnings(threshold), *_count_warnings(labelled, threshold)]
     return {
         "labelled": _described(labelled, threshold),
         "unlabelled": _described(unlabelled, threshold),
@@ -67,66 +67,53 @@ def drift(labelled: SetStats, unlabelled: SetStats, threshold: float | None) -> 
     }
 
 
-def _described(look: SetStats, threshold: float | None) -> dict[str, Any]:
-    means = {name: round(float(values.mean()), 2) for name, values in look.measures().items()}
-    counts = np.bincount(np.minimum(look.instances, _MOST), minlength=_MOST + 1)
-    tenths = np.histogram(look.scores, _SHARES)[0] / max(1, look.looked)
-    return {
+def _described(stats: SetStats, threshold: float | None) -> dict[str, Any]:
+    means = {name: round(float(values.mean()), 2) for name, values in stats.measures().items()}
+    capped = np.minimum(stats.instances, _MAX_COUNTED)
+    tenths = np.histogram(stats.scores, _TENTHS)[0] / max(1, stats.inferred)
+    facts = {
         **means,
-        "images_by_instances": counts.tolist(),
+        "images_by_instances": np.bincount(capped, minlength=_MAX_COUNTED + 1).tolist(),
         "candidates_per_image_by_score": tenths.round(3).tolist(),
-        **({} if threshold is None else {"found_per_image": round(look.found(threshold), 3)}),
     }
+    if threshold is not None:
+        facts["found_per_image"] = round(stats.candidates_per_image(threshold), 3)
+    return facts
 
 
 def _shifts(labelled: SetStats, unlabelled: SetStats) -> Iterator[tuple[str, float]]:
     """Yield by how many standard deviations of the labelled set each mean is off."""
-    theirs = unlabelled.measures()
-    for name, mine in labelled.measures().items():
-        deviation = max(float(mine.std()), 1e-3)
-        yield name, float(theirs[name].mean() - mine.mean()) / deviation
+    others = unlabelled.measures()
+    for name, values in labelled.measures().items():
+        deviation = max(float(values.std()), 1e-3)
+        yield name, float(others[name].mean() - values.mean()) / deviation
 
 
-def _moved(shift: dict[str, float], advice: str) -> Iterator[str]:
-    moved = [f"{name} {value:+.1f}" for name, value in shift.items() if abs(value) > LARGE]
-    if moved:
+def _shift_warnings(shift: dict[str, float], *, by_category: bool) -> Iterator[str]:
+    large = [f"{name} {value:+.1f}" for name, value in shift.items() if abs(value) > LARGE]
+    count, rule = "as many people", "prior"
+    if by_category:
+        count, rule = "as much of every category", "fixed"
+    if large:
         yield (
-            f"the unlabelled images differ from the labelled ones ({', '.join(moved)} standard "
-            f"deviations): {advice}"
+            f"the unlabelled images differ from the labelled ones ({', '.join(large)} standard "
+            f"deviations): do they show {count}? If not, select.instances: {rule}"
         )
 
 
-def _doubtful(threshold: float) -> Iterator[str]:
+def _threshold_warnings(threshold: float) -> Iterator[str]:
     if threshold < UNSURE:
         yield f"to match the labelled set, boxes down to a score of {threshold:.2f} are accepted"
     if threshold > SURE:
         yield f"to match the labelled set, boxes up to a score of {threshold:.2f} are rejected"
 
 
-def _miscounted(labelled: SetStats, threshold: float) -> Iterator[str]:
-    """Yield a warning where the threshold does not find on labelled images what people marked."""
-    found, annotated = labelled.found(threshold), float(labelled.instances.mean())
-    if not annotated / ODD <= found <= annotated * ODD:
+def _count_warnings(labelled: SetStats, threshold: float) -> Iterator[str]:
+    """Yield a warning if the threshold does not keep on labelled images what people marked."""
+    kept, annotated = labelled.candidates_per_image(threshold), float(labelled.instances.mean())
+    if not annotated / ODD <= kept <= annotated * ODD:
         yield (
-            f"at the threshold of {threshold:.2f} the teacher finds {found:.2f} per labelled "
+            f"at the threshold of {threshold:.2f} the teacher finds {kept:.2f} per labelled "
             f"image, where people marked {annotated:.2f}: the unlabelled images probably do not "
             "show as many; give select.per_image a number of your own with instances: prior"
         )
-
-
-def look_at(
-    images: Sequence[dict[str, Any]],
-    brightness: Sequence[float],
-    counts: Sequence[int],
-    scores: NDArray[np.float64],
-    looked: int,
-) -> SetStats:
-    """Return the look of COCO `images` with these mean brightnesses and numbers of instances."""
-    return SetStats(
-        np.array([image["width"] for image in images], dtype=float),
-        np.array([image["height"] for image in images], dtype=float),
-        np.asarray(brightness, dtype=float),
-        np.asarray(counts, dtype=np.int64),
-        scores,
-        looked,
-    )

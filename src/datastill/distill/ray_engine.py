@@ -1,4 +1,4 @@
-"""Annotating on a Ray cluster: the same shards, written by a pool of actors wherever they run."""
+"""The Ray engine: the same shards, written by a pool of actors on a cluster."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import torch
 from datastill.distill.candidates import Teacher, annotate_shard, load
 from datastill.distill.shards import Shard
 from datastill.errors import DataError, ParamsError
-from datastill.inference.multi_transform import Inference
-from datastill.model.checkpoint import load_detector
+from datastill.inference.predictor import load_on_device
+from datastill.inference.views import Inference
 
 _MOST_BLOCKS = 2000  # Ray's unit of work: a shard, or some of them where there are very many
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every actor must know; both paths must be the same place on all machines."""
+class ActorSpec:
+    """What every actor needs to start; both paths must be valid on all machines."""
 
     weights: Path
     root: Path
@@ -32,47 +32,48 @@ class Job:
 
 
 class Annotator:
-    """An actor: a teacher that stays in memory and annotates one shard after the other."""
+    """An actor: a teacher that stays in memory and annotates one shard after another."""
 
-    def __init__(self, job: Job) -> None:
-        torch.set_num_threads(job.threads)
-        detector, _ = load_detector(job.weights)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._teacher, self._root = Teacher(detector.to(device), job.inference), job.root
+    def __init__(self, spec: ActorSpec) -> None:
+        torch.set_num_threads(spec.threads)
+        detector, _ = load_on_device(spec.weights)
+        self._teacher, self._root = Teacher(detector, spec.inference), spec.root
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Write a shard; return how many images it has, or what is wrong with it."""
+        """Write a shard; return its number of images, or an error."""
         shard = Shard(tuple(json.loads(task["images"])), Path(task["path"]))
         try:
-            if not shard.is_done:  # a task is repeated where its first actor died
+            if not shard.is_done:  # Ray repeats the task of an actor that died
                 annotate_shard(self._teacher, shard, load(shard, self._root))
         except DataError as error:
             return {"images": 0, "error": str(error)}
         return {"images": len(shard.images), "error": ""}
 
 
-def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], None]) -> None:
+def find_on_cluster(
+    spec: ActorSpec, shards: Sequence[Shard], advance: Callable[[int], None]
+) -> None:
     """Write the candidates of every shard that has none yet, on the cluster at RAY_ADDRESS.
 
-    Without that variable a cluster of this machine alone is started. It takes one actor per GPU or,
-    where there is none, per `job.threads` CPUs of a machine; the shards of an actor that dies are
-    done by another. Bytes are those of the local engine where machines and threads are alike.
-    Raises ParamsError where Ray is not installed, DataError where a shard cannot be done.
+    Without that variable a cluster of this machine alone is started. It has one actor per GPU or,
+    without GPUs, per `spec.threads` CPUs of a machine; another actor takes over the shards of one
+    that dies. The bytes equal those of the local engine if machines and threads are alike.
+    Raises ParamsError if Ray is not installed, DataError if a shard cannot be written.
     """
-    todo = [
+    tasks = [
         {"path": str(shard.path.absolute()), "images": json.dumps(shard.images)}
         for shard in shards
         if not shard.is_done
     ]
-    if not todo:  # another row of this teacher was quicker
+    if not tasks:  # another row of this teacher has written them
         return
     ray = _connect()
-    needs, room = pool([each["Resources"] for each in ray.nodes() if each["Alive"]], job.threads)
+    needs, actors = pool([each["Resources"] for each in ray.nodes() if each["Alive"]], spec.threads)
     try:
-        results = ray.data.from_items(todo, override_num_blocks=min(len(todo), _MOST_BLOCKS)).map(
+        results = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), _MOST_BLOCKS)).map(
             Annotator,
-            fn_constructor_args=(job,),
-            compute=ray.data.ActorPoolStrategy(size=min(len(todo), room)),
+            fn_constructor_args=(spec,),
+            compute=ray.data.ActorPoolStrategy(size=min(len(tasks), actors)),
             **needs,
         )
         for done in results.iter_rows():
@@ -84,7 +85,7 @@ def find_on_cluster(job: Job, shards: Sequence[Shard], advance: Callable[[int], 
 
 
 def pool(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, int], int]:
-    """Return what an actor needs, which some node has, and how many find room on all `nodes`."""
+    """Return what an actor requires, which some node has, and how many actors fit on `nodes`."""
     if gpus := sum(int(node.get("GPU", 0)) for node in nodes):
         return {"num_gpus": 1}, gpus
     cpus = [int(node.get("CPU", 0)) for node in nodes]

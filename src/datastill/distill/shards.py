@@ -1,7 +1,7 @@
 """Candidates on disk: unlabelled images cut into shards, each written whole and never twice.
 
-A shard is named for its images and for everything that decides what is found in them: weights,
-views and the content of the images. Interrupted, distributed or repeated, the same shards come out.
+A shard's path depends on its images and on everything that decides their candidates: weights,
+views, code and image content. Interrupted, distributed or repeated, the same shards come out.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SCHEMA = pa.schema(
     [
         pa.field("image_id", pa.int64()),
         pa.field("category_id", pa.int64()),
-        pa.field("score", pa.float64()),  # of the box: of the plain pass or, of many, the highest
+        pa.field("score", pa.float64()),  # of the box: single-scale or, of many views, the highest
         pa.field("box", pa.list_(pa.float64())),  # x1, y1, x2, y2 in pixels of the image
         pa.field("keypoints", pa.list_(pa.float64())),  # (x, y, mean probability of the peak) * k
-        pa.field("spread", pa.list_(pa.float32())),  # k: how far apart the views place it
+        pa.field("spread", pa.list_(pa.float32())),  # k: disagreement of the views about its place
         pa.field("agreeing", pa.list_(pa.int16())),  # k: how many views place it there
-        pa.field("views", pa.int16()),  # how many have voted for the box
+        pa.field("views", pa.int16()),  # how many voted for the box
         pa.field("box_spread", pa.float32()),  # mean 1 - IoU of those votes
     ]
 )
@@ -45,26 +45,26 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Shard:
-    """Some of the images, and the file that will hold their candidates."""
+    """Some of the images, and the file of their candidates."""
 
     images: tuple[Record, ...]
     path: Path
 
     @property
     def is_done(self) -> bool:
-        """Return whether its candidates are there."""
+        """Whether its candidates are written."""
         return self.path.is_file()
 
     def write(self, candidates: pa.Table, refused: Sequence[Refusal] = ()) -> None:
-        """Write the candidates of its images, and which images could not be read: or nothing."""
+        """Write atomically the candidates of its images, and which images could not be read."""
         notes = json.dumps([[refusal.file_name, refusal.reason] for refusal in refused])
         table = candidates.replace_schema_metadata({_REFUSED: notes.encode()})
-        # two rows of one teacher may be at the same shard; whoever is last writes the same
+        # two rows of one teacher may write the same shard, of the same bytes
         with atomic(self.path, f".{os.getpid()}.partial") as partial:
             pq.write_table(table, partial, write_page_checksum=True)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return its candidates, of SCHEMA; raises DataError where the file is damaged."""
+        """Return its candidates, of SCHEMA; raises DataError if the file is damaged."""
         try:
             with (
                 pa.OSFile(str(self.path)) as source,
@@ -72,9 +72,9 @@ class Shard:
             ):
                 return file.read(columns, use_threads=False)  # too small to share out
         except (pa.ArrowException, OSError) as error:
-            what = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
             raise DataError(
-                f"{self.path}: damaged ({what}); delete it and its images are looked at again"
+                f"{self.path}: damaged ({reason}); delete it to infer on its images again"
             ) from None
 
 
@@ -84,14 +84,14 @@ def refusals(candidates: pa.Table) -> list[Refusal]:
     return [Refusal(*pair) for pair in json.loads(notes)]
 
 
-def lists(values: NDArray[Any]) -> pa.ListArray:
-    """Return the rows of an array (n, m) as a column."""
+def to_list_column(values: NDArray[Any]) -> pa.ListArray:
+    """Return an array (n, m) as a column of n lists."""
     n, m = values.shape
     return pa.ListArray.from_arrays(m * np.arange(n + 1), values.ravel())
 
 
-def rows(column: pa.ChunkedArray) -> NDArray[Any]:
-    """Return a column of lists of equal length, as `lists` makes it, as an array (n, m)."""
+def to_matrix(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return a column of n lists of equal length m as an array (n, m)."""
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), len(flat) // max(1, len(column)))
 
@@ -99,9 +99,9 @@ def rows(column: pa.ChunkedArray) -> NDArray[Any]:
 def cut(
     images: Sequence[Record], digests: Mapping[str, str], folder: Path, size: int = SIZE
 ) -> Iterator[Shard]:
-    """Cut `images` into shards of the `folder` that is named for teacher and views.
+    """Yield the shards of `images` in `folder`, one folder per teacher and views.
 
-    `digests` are those of the image files, by file name.
+    digests  of the image files, by file name
     """
     for start in range(0, len(images), size):
         part = tuple(images[start : start + size])
@@ -110,30 +110,34 @@ def cut(
         yield Shard(part, folder / f"{start:09d}-{key}.parquet")
 
 
-_TOGETHER = 64  # shards that are read as one table: few for memory, many for speed
+_SHARDS_PER_TABLE = 64  # few for memory, many for speed
 
 
 class Candidates:
-    """Everything that a teacher found in a set, some shards at a time: only scores are held."""
+    """A teacher's candidates in a set of images, read some shards at a time; scores are cached."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
 
+    @property
+    def images(self) -> int:
+        """The number of images, those that could not be read included."""
+        return sum(len(shard.images) for shard in self._shards)
+
     def tables(self, *columns: str) -> Iterator[pa.Table]:
-        """Yield all candidates in the order of the images; all columns or these."""
+        """Yield all candidates in the order of the images, with these `columns` or all."""
         if columns == ("score",):
-            yield self._glance[0]
+            yield self._scores_and_refusals[0]
             return
-        for start in range(0, len(self._shards), _TOGETHER):
-            several = self._shards[start : start + _TOGETHER]
-            yield pa.concat_tables([shard.read(list(columns) or None) for shard in several])
+        for start in range(0, len(self._shards), _SHARDS_PER_TABLE):
+            shards = self._shards[start : start + _SHARDS_PER_TABLE]
+            yield pa.concat_tables([shard.read(list(columns) or None) for shard in shards])
 
     def refused(self) -> list[Refusal]:
         """Return the images that could not be read."""
-        return self._glance[1]
+        return self._scores_and_refusals[1]
 
     @cached_property
-    def _glance(self) -> tuple[pa.Table, list[Refusal]]:
-        """Scores and refused images, which several ask for."""
+    def _scores_and_refusals(self) -> tuple[pa.Table, list[Refusal]]:
         tables = [shard.read(["score"]) for shard in self._shards]
         return pa.concat_tables(tables), [each for table in tables for each in refusals(table)]

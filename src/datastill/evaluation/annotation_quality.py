@@ -1,4 +1,4 @@
-"""How right are generated annotations? Precision and recall where the truth is known."""
+"""Quality of generated annotations: precision and recall where the truth is known."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class AnnotationQuality:
     Similarity is OKS for keypoints, IoU for boxes.
     mean_similarity  over the annotations that are right at 0.5
     generated        annotations, without those that match an ignored truth at 0.5
-    truth            annotated instances that are no crowd and, for OKS, have keypoints
-    A ratio of nothing is None: nothing generated, nothing matched, or no truth.
+    truth            annotated instances that are not crowds and, for OKS, have keypoints
+    A ratio over nothing is None: nothing generated, nothing matched, or no truth.
     """
 
     precision50: float | None
@@ -35,7 +35,7 @@ class AnnotationQuality:
     truth: int
 
 
-def judge(
+def measure(
     generated: Coco,
     truth: Coco,
     task: Task = "keypoints",
@@ -44,29 +44,30 @@ def judge(
 ) -> AnnotationQuality:
     """Match `generated` with `truth` as COCO does: greedily by score, by image and category.
 
-    An annotation without score counts as 1; a generated region to ignore is none. Crowds and, of
-    keypoints, truth without any are ignored: no one has to find them and who finds them is not
-    wrong. OKS is pycocotools', so a keypoint left out (0, 0, 0) counts as missed where the truth
-    has it.
-    Raises DataError where the images differ or a record is malformed.
+    An annotation without a score counts as 1; a generated region to ignore does not count. Crowds
+    and, for keypoints, truth without any are ignored: missing them is not wrong, nor is finding
+    them. OKS is pycocotools', so a keypoint left out (0, 0, 0) counts as missed if the truth has
+    it. Raises DataError if the images differ or a record is malformed.
     """
-    _check_images(generated, truth)
-    return _quality(_matched(generated, truth, task, sigmas))
+    evaluation, cells = _matched(generated, truth, task, sigmas)
+    right, counted = np.zeros(2, dtype=int), np.zeros(2, dtype=int)
+    for cell in cells:
+        right += ((cell["dtMatches"] > 0) & (cell["dtIgnore"] == 0)).sum(axis=1)
+        counted += (cell["dtIgnore"] == 0).sum(axis=1)
+    present = _count_truth(cells)
+    similarities = [each for cell in cells for each in _similarities(evaluation, cell)]
+    return AnnotationQuality(
+        precision50=_ratio(right[0], counted[0]),
+        recall50=_ratio(right[0], present),
+        precision75=_ratio(right[1], counted[1]),
+        recall75=_ratio(right[1], present),
+        mean_similarity=_ratio(sum(similarities), len(similarities)),
+        generated=int(counted[0]),
+        truth=present,
+    )
 
 
-def _matched(generated: Coco, truth: Coco, task: Task, sigmas: Sequence[float] | None) -> Any:
-    objects = (each for each in generated.annotations if not each.get("iscrowd"))
-    results = [{"score": 1.0, **annotation} for annotation in objects]
-    evaluation = prepared(truth, results, task, sigmas=sigmas)
-    evaluation.params.iouThrs = np.array(LEVELS)
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
-    evaluation.params.maxDets = [max(1, len(results))]
-    with silence():
-        evaluation.evaluate()
-    return evaluation
-
-
-def curve(
+def precision_recall(
     generated: Coco,
     truth: Coco,
     thresholds: Sequence[float],
@@ -77,55 +78,51 @@ def curve(
     """Return precision and recall at 0.5 of the annotations that score each of `thresholds`.
 
     Matching is greedy by score, so one match of all annotations holds for every threshold.
-    Raises DataError where the images differ or a record is malformed.
+    Raises DataError if the images differ or a record is malformed.
     """
-    _check_images(generated, truth)
-    evaluation = _matched(generated, truth, task, sigmas)
-    cells = [cell for cell in evaluation.evalImgs if cell is not None]
+    _, cells = _matched(generated, truth, task, sigmas)
     scores = np.concatenate([[], *(cell["dtScores"] for cell in cells)])
     counted = np.concatenate([[], *(cell["dtIgnore"][0] == 0 for cell in cells)]) > 0
     right = np.concatenate([[], *(cell["dtMatches"][0] > 0 for cell in cells)]) > 0
-    present = sum(int((cell["gtIgnore"] == 0).sum()) for cell in cells)
+    present = _count_truth(cells)
     points = []
     for threshold in thresholds:
         kept = counted & (scores >= threshold)
-        found = float((kept & right).sum())
-        points.append((_ratio(found, int(kept.sum())), _ratio(found, present)))
+        correct = float((kept & right).sum())
+        points.append((_ratio(correct, int(kept.sum())), _ratio(correct, present)))
     return points
 
 
-def _check_images(generated: Coco, truth: Coco) -> None:
-    ours, theirs = ({image["id"] for image in coco.images} for coco in (generated, truth))
-    if ours != theirs:
-        some = sorted(ours ^ theirs, key=str)[:5]
+def _matched(
+    generated: Coco, truth: Coco, task: Task, sigmas: Sequence[float] | None
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Return pycocotools' evaluation and its matches by category and image."""
+    difference = {i["id"] for i in generated.images} ^ {i["id"] for i in truth.images}
+    if difference:
+        some = sorted(difference, key=str)[:5]
         raise DataError(f"generated and true annotations differ in their images, such as {some}")
+    instances = (each for each in generated.annotations if not each.get("iscrowd"))
+    results = [{"score": 1.0, **annotation} for annotation in instances]
+    evaluation = prepared(truth, results, task, sigmas=sigmas)
+    evaluation.params.iouThrs = np.array(LEVELS)
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
+    evaluation.params.maxDets = [max(1, len(results))]
+    with silence():
+        evaluation.evaluate()
+    return evaluation, [cell for cell in evaluation.evalImgs if cell is not None]
 
 
-def _quality(evaluation: Any) -> AnnotationQuality:
-    cells = [cell for cell in evaluation.evalImgs if cell is not None]
-    right, counted = np.zeros(2, dtype=int), np.zeros(2, dtype=int)
-    for cell in cells:
-        right += ((cell["dtMatches"] > 0) & (cell["dtIgnore"] == 0)).sum(axis=1)
-        counted += (cell["dtIgnore"] == 0).sum(axis=1)
-    present = sum(int((cell["gtIgnore"] == 0).sum()) for cell in cells)
-    similarity = [each for cell in cells for each in _similarities(evaluation, cell)]
-    return AnnotationQuality(
-        precision50=_ratio(right[0], counted[0]),
-        recall50=_ratio(right[0], present),
-        precision75=_ratio(right[1], counted[1]),
-        recall75=_ratio(right[1], present),
-        mean_similarity=_ratio(sum(similarity), len(similarity)),
-        generated=int(counted[0]),
-        truth=present,
-    )
+def _count_truth(cells: Sequence[dict[str, Any]]) -> int:
+    return sum(int((cell["gtIgnore"] == 0).sum()) for cell in cells)
 
 
 def _similarities(evaluation: Any, cell: dict[str, Any]) -> list[float]:
-    """Return that of the annotations of one image and category that are right at 0.5."""
+    """Return those of the annotations of one image and category that are right at 0.5."""
     key = cell["image_id"], cell["category_id"]
     column = {truth["id"]: index for index, truth in enumerate(evaluation._gts[key])}
-    rows = np.flatnonzero((cell["dtMatches"][0] > 0) & (cell["dtIgnore"][0] == 0))
-    return [evaluation.ious[key][row, column[int(cell["dtMatches"][0, row])]] for row in rows]
+    matches, ignored = cell["dtMatches"][0], cell["dtIgnore"][0]
+    right = np.flatnonzero((matches > 0) & (ignored == 0))
+    return [evaluation.ious[key][index, column[int(matches[index])]] for index in right]
 
 
 def _ratio(part: float, whole: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Boxes that several views predict become one hard box each: a union, put to the vote (section 6).
+"""Box voting: the boxes of several views become one hard box each (section 6).
 
 Gidaris and Komodakis, ICCV 2015: after NMS, a box is the mean of all that overlap it, by score.
 """
@@ -6,57 +6,39 @@ Gidaris and Komodakis, ICCV 2015: after NMS, a box is the mean of all that overl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou, nms
 
+from datastill.inference.agreement import Prediction, box_agreement, single_view
 from datastill.instances import Instances
 
 NMS_IOU = 0.5  # Mask R-CNN's, as for the boxes of one view
 
 
-@dataclass(frozen=True)
-class Support:
-    """Who voted for the n boxes of an image.
+def vote(views: Sequence[Instances], voting_iou: float, limit: int) -> Prediction:
+    """Return the ensembled boxes of one image, best first, and how many views voted for each.
 
-    views   (n,)  views in which the category has a box that votes
-    spread  (n,)  mean of 1 - IoU with the box that the votes come to
-    """
-
-    views: Tensor
-    spread: Tensor
-
-
-def vote(views: Sequence[Instances], voting_iou: float, most: int) -> tuple[Instances, Support]:
-    """Return the ensembled boxes of one image, best first, and their support.
-
-    `views` hold the boxes of every view in the frame of the image, without keypoints; their order
-    changes nothing. In the union of all, a box survives NMS within its category; it becomes the
-    score-weighted mean of the boxes of its category that overlap it with an IoU of `voting_iou`,
-    itself included, and keeps its own score, the highest of them. The `most` best are returned.
+    `views` hold the boxes of every view in the frame of the image, without keypoints, in any
+    order. In their union, a box survives NMS within its category; it becomes the score-weighted
+    mean of the boxes of its category that overlap it with an IoU of `voting_iou`, itself included,
+    and keeps its own score, the highest of them. The best `limit` are returned.
     """
     union, source = _ordered(views)
-    parts = [_vote_category(union[at], source[at], voting_iou) for at in _by_category(union.labels)]
-    if not parts:
-        return alone(union)
-    found = [torch.cat(values) for values in zip(*parts, strict=True)]
-    boxes, scores, labels, counts, spread = found
-    best = scores.argsort(descending=True, stable=True)[:most]
-    none = boxes.new_zeros(len(best), 0, 3)
-    elected = Instances(boxes[best], scores[best], labels[best], none)
-    return elected, Support(counts[best], spread[best])
-
-
-def alone(view: Instances) -> tuple[Instances, Support]:
-    """Return the boxes of the only view as they are: nobody else has a vote."""
-    ones = torch.ones(len(view), dtype=torch.int16, device=view.boxes.device)
-    return view, Support(ones, view.boxes.new_zeros(len(view)))
+    categories = [(union.labels == label).nonzero()[:, 0] for label in union.labels.unique()]
+    voted = [_vote_category(union[index], source[index], voting_iou) for index in categories]
+    if not voted:
+        return Prediction(union, single_view(union.boxes))
+    boxes, scores, labels, counts, spread = map(torch.cat, zip(*voted, strict=True))
+    best = scores.argsort(descending=True, stable=True)[:limit]
+    no_keypoints = boxes.new_zeros(len(best), 0, 3)
+    instances = Instances(boxes[best], scores[best], labels[best], no_keypoints)
+    return Prediction(instances, box_agreement(counts[best], spread[best]))
 
 
 def _ordered(views: Sequence[Instances]) -> tuple[Instances, Tensor]:
-    """Return all boxes, by score and where that ties by place, and the view of each."""
+    """Return all boxes, by score and for ties by position, and the view of each."""
     boxes = torch.cat([view.boxes for view in views])
     scores = torch.cat([view.scores for view in views])
     labels = torch.cat([view.labels for view in views])
@@ -67,10 +49,6 @@ def _ordered(views: Sequence[Instances]) -> tuple[Instances, Tensor]:
         order = order[key[order].argsort(stable=True)]
     union = Instances(boxes, scores, labels, boxes.new_zeros(len(boxes), 0, 3))
     return union[order], source[order]
-
-
-def _by_category(labels: Tensor) -> list[Tensor]:
-    return [(labels == label).nonzero()[:, 0] for label in labels.unique()]
 
 
 def _vote_category(union: Instances, source: Tensor, voting_iou: float) -> tuple[Tensor, ...]:

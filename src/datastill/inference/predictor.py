@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from datastill.coco.format import Record
 from datastill.coco.metadata import Metadata, card_metadata
-from datastill.coco.results import coco_results
 from datastill.coco.results import coco_results
 from datastill.errors import DataError
 from datastill.inference.multi_transform import predict
@@ -21,6 +19,7 @@ from datastill.inference.views import Inference, ViewSettings, build_inference, 
 from datastill.io import digest
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
+from datastill.model.precision import best_device
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1
@@ -53,7 +52,7 @@ class ReadyModel:
 def load_on_device(path: Path) -> tuple[Detector, dict[str, Any]]:
     """Return what `load_detector` does, with the detector on a GPU if there is one."""
     detector, card = load_detector(path)
-    return detector.to("cuda" if torch.cuda.is_available() else "cpu"), card
+    return detector.to(best_device()), card
 
 
 def load_weights(path: Path, settings: ViewSettings) -> ReadyModel:
@@ -64,7 +63,7 @@ def load_weights(path: Path, settings: ViewSettings) -> ReadyModel:
 
 
 def card_categories(path: Path, card: Mapping[str, Any]) -> list[Record]:
-    """Return the categories in the card of the weights at `path`; raises DataError for an old one."""
+    """Return the categories in the card of weights at `path`; raises DataError for an old one."""
     if "categories" not in card:
         raise DataError(f"{path}: its card has no categories; train the row again")
     return list(card["categories"])

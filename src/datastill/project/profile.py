@@ -74,8 +74,8 @@ class Profile:
         """Return the COCO JSON of the annotations generated for a distilled row."""
         return self.work / "annotations" / f"{row}.json"
 
-    def candidates(self, row: str) -> Path:
-        """Return the Parquet table of everything the teacher saw, kept or not."""
+    def evidence(self, row: str) -> Path:
+        """Return the Parquet table of a teacher's candidates, kept or not, with the reasons."""
         return self.work / "annotations" / f"{row}.parquet"
 
     def annotation_card(self, row: str) -> Path:

@@ -13,6 +13,7 @@ import torch
 
 import datastill
 from datastill.io import digest
+from datastill.model.precision import gpu_name
 from datastill.project.git import git
 
 _PACKAGE = Path(datastill.__file__).parent
@@ -29,9 +30,8 @@ def code_version() -> str:
 
 def environment() -> dict[str, Any]:
     """Return the facts about machine and libraries that can change a number."""
-    cuda = torch.cuda.is_available()
     return {
-        "device": torch.cuda.get_device_name() if cuda else _processor(),
+        "device": gpu_name() or _processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
-from datastill.inference.views import ViewSettings
 from datastill.project.data_schema import Data
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.project.section import Natural, Positive, Section, Share
+
+if TYPE_CHECKING:
+    from datastill.inference.views import ViewSettings
 
 Table = Literal["table1", "table2", "table3", "table4", "figure5", "figure6", "beyond"]
 
@@ -87,6 +89,8 @@ class Views(Section):
 
     def settings(self) -> ViewSettings:
         """Return the values as the inference layer reads them."""
+        from datastill.inference.views import ViewSettings  # torch, not for reading params
+
         return ViewSettings(**dict(self) | {"short_sides": tuple(self.short_sides)})
 
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from datastill.coco.format import Coco, Record, Task
-from datastill.coco.metadata import build_metadata
+from datastill.coco.format import Coco, Record
+from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.results import coco_results
-from datastill.evaluation.bootstrap import bootstrap, interval, match, paired_interval
-from datastill.evaluation.coco_ap import AveragePrecision, evaluate
+from datastill.evaluation.bootstrap import Matches, bootstrap, interval, match, paired_interval
+from datastill.evaluation.coco_ap import evaluate
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import predict
-from datastill.inference.views import Inference
+from datastill.inference.predictor import load_on_device
+from datastill.inference.views import Inference, build_inference
 from datastill.io import digest, write_text
-from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.progress import Steps
 from datastill.project.image_sets import VAL, load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment
-from datastill.stages.annotate import check_model, inference
+from datastill.project.row_models import check_model
 from datastill.tracking.live import mirror_row
 
 # Keypoints go without a bbox: COCO's own format has none, and pycocotools would take areas from it.
@@ -31,83 +31,102 @@ _DECIMALS = {"keypoints": {"score": 6, "keypoints": 4}, "boxes": {"score": 6, "b
 
 
 def run(profile: Profile, row: str) -> None:
-    """Score the model of `row` on val, with an interval; note it beside its provenance."""
+    """Evaluate the model of `row` on val; write its detections, AP, interval and provenance."""
     params, code = profile.params, code_version()
-    params.row(row)  # an ensemble has a model, too, but no metrics
-    detector, card = load_detector(profile.weights(row))
-    detector = detector.to("cuda" if torch.cuda.is_available() else "cpu")
+    params.row(row)  # refuses an ensemble: it has a model, but no metrics
+    detector, card = load_on_device(profile.weights(row))
     val = load(profile, VAL)
-    what = build_metadata(val, params.task)
-    check_model(profile, row, card, what)
-    once = inference(profile, what, multi=False)
-    plain = _detect(profile, detector, val, once)
-    matches = match(val, plain, params.task, sigmas=what.sigmas)
+    test = _Test(profile, row, detector, val, build_metadata(val, params.task))
+    check_model(profile, row, card, test.metadata)
+    inference = build_inference(params.views.settings(), test.metadata, 1)
+    detections = test.detect(inference)
+    matches = test.match(detections)
     metrics = {
         "row": row,
         "task": params.task,
-        **_percent(evaluate(val, plain, params.task, sigmas=what.sigmas), params.task),
+        **test.percent(detections),
         "images": len(val.images),
         "instances": len(val.annotations),
-        "interval": _rounded(interval(bootstrap(matches, params.evaluate.resamples))),
+        "interval": test.interval(matches),
         "provenance": {
             "weights": digest(profile.weights(row)),
             "fingerprint": card["fingerprint"],
             "val": digest(profile.image_set(VAL)),
-            "precision": once.precision,
-            **({"oks": what.skeleton.oks()} if what.sigmas else {}),
+            "precision": inference.precision,
+            **({"oks": test.metadata.skeleton.oks()} if test.metadata.sigmas else {}),
             "code": code,
             **environment(),
         },
     }
     if row in params.evaluate.with_views:
-        all_views = inference(profile, what, multi=True)
-        many = _detect(profile, detector, val, all_views)
-        better = match(val, many, params.task, sigmas=what.sigmas)
-        gain, bounds = paired_interval(matches, better, params.evaluate.resamples)
-        metrics["with_views"] = {
-            **_percent(evaluate(val, many, params.task, sigmas=what.sigmas), params.task),
-            "views": len(all_views.views),
-            "interval": _rounded(interval(bootstrap(better, params.evaluate.resamples))),
-            "gain": round(gain, 2),
-            "gain_interval": _rounded(bounds),
-        }
-        _write(profile.detections(row, all_views=True), many)
-    _write(profile.detections(row), plain)
+        metrics["with_views"] = _with_views(test, matches)
+    _write(profile.detections(row), detections)
     write_text(profile.metrics(row), json.dumps(metrics, indent=2) + "\n")
     mirror_row(profile, row)
 
 
-def _write(path: Path, detections: list[Record]) -> None:
-    write_text(path, json.dumps(detections, separators=(",", ":")))
+@dataclass(frozen=True)
+class _Test:
+    """A row's model, and the images and categories that it is tested on."""
+
+    profile: Profile
+    row: str
+    detector: Detector
+    val: Coco
+    metadata: Metadata
+
+    def detect(self, inference: Inference) -> list[Record]:
+        """Return COCO results for every image."""
+        results: list[Record] = []
+        batch, decimals = self.profile.params.views.batch, _DECIMALS[self.profile.params.task]
+        with Steps(f"testing with {len(inference.views)} view(s)", len(self.val.images)) as steps:
+            for start in range(0, len(self.val.images), batch):
+                images = self.val.images[start : start + batch]
+                pixels = [load_image(self.profile.images, image) for image in images]
+                predictions = predict(self.detector, pixels, inference)
+                for image, instances in zip(images, predictions, strict=True):
+                    on_image = coco_results(instances, decimals)
+                    results += [{"image_id": image["id"], **result} for result in on_image]
+                steps.advance(len(images))
+        return results
+
+    def match(self, detections: Sequence[Record]) -> Matches:
+        """Return the matches of `detections` with the truth."""
+        task, sigmas = self.profile.params.task, self.metadata.sigmas
+        return match(self.val, detections, task, sigmas=sigmas)
+
+    def percent(self, detections: Sequence[Record]) -> dict[str, float | None]:
+        """Return AP by name, in percent."""
+        task, sigmas = self.profile.params.task, self.metadata.sigmas
+        measured = asdict(evaluate(self.val, detections, task, sigmas=sigmas))
+        if task == "keypoints":
+            del measured["ap_small"]  # COCO has none
+        return {k: None if v is None else round(v, 2) for k, v in measured.items()}
+
+    def interval(self, matches: Matches) -> list[float]:
+        """Return the 95 % interval of AP, in percent."""
+        return _rounded(interval(bootstrap(matches, self.profile.params.evaluate.resamples)))
 
 
-def _detect(profile: Profile, detector: Detector, val: Coco, how: Inference) -> list[Record]:
-    """Return COCO results for every image of `val`."""
-    results: list[Record] = []
-    batch = profile.params.views.batch
-    with Steps(f"testing with {len(how.views)} view(s)", len(val.images)) as steps:
-        for start in range(0, len(val.images), batch):
-            records = val.images[start : start + batch]
-            pixels = [load_image(profile.images, r) for r in records]
-            for record, instances in zip(records, predict(detector, pixels, how), strict=True):
-                on_image = coco_results(instances, _DECIMALS[profile.params.task])
-                results += [{"image_id": record["id"], **result} for result in on_image]
-            steps.advance(len(records))
-    return results
-
-
-def _percent(measured: AveragePrecision, task: Task) -> dict[str, Any]:
-    named = {
-        "ap": measured.ap,
-        "ap50": measured.ap50,
-        "ap75": measured.ap75,
-        "ap_small": measured.ap_small,
-        "ap_medium": measured.ap_medium,
-        "ap_large": measured.ap_large,
+def _with_views(test: _Test, single_scale: Matches) -> dict[str, Any]:
+    """Return the metrics of inference through all views, and its gain; write its detections."""
+    params = test.profile.params
+    inference = build_inference(params.views.settings(), test.metadata, None)
+    detections = test.detect(inference)
+    matches = test.match(detections)
+    gain, bounds = paired_interval(single_scale, matches, params.evaluate.resamples)
+    _write(test.profile.detections(test.row, all_views=True), detections)
+    return {
+        **test.percent(detections),
+        "views": len(inference.views),
+        "interval": test.interval(matches),
+        "gain": round(gain, 2),
+        "gain_interval": _rounded(bounds),
     }
-    if task == "keypoints":
-        del named["ap_small"]  # COCO has none
-    return {name: None if value is None else round(value, 2) for name, value in named.items()}
+
+
+def _write(path: Path, detections: Sequence[Record]) -> None:
+    write_text(path, json.dumps(detections, separators=(",", ":")))
 
 
 def _rounded(bounds: tuple[float, float]) -> list[float]:

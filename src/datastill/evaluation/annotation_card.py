@@ -1,0 +1,354 @@
+"""The card of a row's generated annotations: counts, thresholds, quality, sensitivity and drift."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datastill.coco.format import Coco, Record, Task
+from datastill.coco.metadata import build_metadata
+from datastill.coco.results import to_records, xywh
+from datastill.coco.subsets import subset
+from datastill.distill.annotations import generate, with_verdicts
+from datastill.distill.drift import UNSURE, SetStats, drift
+from datastill.distill.shards import Candidates, to_matrix
+from datastill.distill.thresholds import Density, Selection, read_columns
+from datastill.evaluation.annotation_quality import AnnotationQuality, measure, precision_recall
+from datastill.images.load import Refusal
+
+_STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
+_NAMED = 8  # categories in a warning
+
+
+@dataclass
+class Tally:
+    """Counts of the annotations on their way to the file, and the `records` of some images."""
+
+    instances: int = 0
+    ignored: int = 0
+    keypoints: int = 0
+    images: Counter[int] = field(default_factory=Counter)  # instances by image id
+    records: list[Record] = field(default_factory=list)
+
+    def counted(self, records: Iterator[Record], remembered: set[int]) -> Iterator[Record]:
+        """Yield `records`; keep those on images of the ids `remembered`."""
+        for record in records:
+            self.ignored += record["iscrowd"]
+            self.instances += not record["iscrowd"]
+            self.keypoints += record.get("num_keypoints", 0)
+            self.images[record["image_id"]] += not record["iscrowd"]
+            if record["image_id"] in remembered:
+                self.records.append(record)
+            yield record
+
+
+@dataclass(frozen=True)
+class AnnotatedRow:
+    """A distilled row, and everything that its annotations came from and led to.
+
+    rules       section `select` of params.yaml
+    unlabelled  with annotations where the truth is known
+    readable    unlabelled images that could be read; `images` are those of them that are kept
+    candidates  of the teacher in the unlabelled images
+    sample      of the teacher, single-scale, in some of the labelled images
+    brightness  of all images, by file name
+    tally       with the records of all `images` where the truth is known
+    """
+
+    row: str
+    teacher: str
+    task: Task
+    rules: Mapping[str, Any]
+    labelled: Coco
+    unlabelled: Coco
+    readable: list[Record]
+    images: list[Record]
+    refused: list[Refusal]
+    candidates: Candidates
+    sample: Candidates
+    density: Density
+    selection: Selection
+    brightness: Mapping[str, str]
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def boxes(self) -> bool:
+        """Whether these are boxes without keypoints, of several categories."""
+        return self.task == "boxes"
+
+    @property
+    def category_names(self) -> dict[int, str]:
+        """The name of every category by its id."""
+        return {category["id"]: category["name"] for category in self.unlabelled.categories}
+
+
+def annotation_card(annotated: AnnotatedRow) -> dict[str, Any]:
+    """Return the card of a row's annotations, as results/ keeps it."""
+    drift_card = _drift(annotated)
+    warnings = [*_warnings(annotated), *drift_card["warnings"]]
+    return {
+        "row": annotated.row,
+        "teacher": annotated.teacher,
+        **_counts(annotated),
+        "images_refused": [asdict(refusal) for refusal in annotated.refused],
+        "labelled": _labelled(annotated),
+        "rules": annotated.rules,
+        "thresholds": _thresholds(annotated),
+        "quality": _quality(annotated),
+        "sensitivity": _sensitivity(annotated),
+        "drift": drift_card,
+        "warnings": [f"{annotated.row}: {warning}" for warning in warnings],
+    }
+
+
+def _counts(annotated: AnnotatedRow) -> dict[str, Any]:
+    tally, readable = annotated.tally, len(annotated.readable)
+    counts = {
+        "images": len(annotated.images),
+        "images_without_annotations": readable - sum(n > 0 for n in tally.images.values()),
+        "instances": tally.instances,
+        "ignored": tally.ignored,
+        "instances_per_image": round(tally.instances / readable, 4),
+    }
+    if not annotated.boxes:
+        counts["keypoints_per_instance"] = round(tally.keypoints / max(1, tally.instances), 4)
+    return counts
+
+
+def _labelled(annotated: AnnotatedRow) -> dict[str, Any]:
+    density, names = annotated.density, annotated.category_names
+    if annotated.boxes:
+        return {
+            key: {names[n]: round(mean, 4) for n, mean in means.items()}
+            for key, means in (
+                ("instances_per_image", density.instances_per_image),
+                ("area_shares", density.area_shares),
+            )
+        }
+    (per_image,), (area_share,) = density.instances_per_image.values(), density.area_shares.values()
+    return {
+        "instances_per_image": round(per_image, 4),
+        "keypoints_per_instance": round(density.keypoints_per_instance, 4),
+        "keypoint_shares": [round(share, 4) for share in density.keypoint_shares],
+        "area_share": round(area_share, 4),
+    }
+
+
+def _thresholds(annotated: AnnotatedRow) -> dict[str, Any]:
+    selection = annotated.selection
+    thresholds: dict[str, Any] = {"instance": asdict(selection.instance)}
+    if annotated.boxes:
+        names = annotated.category_names
+        by_category = {names[n]: asdict(each) for n, each in selection.by_category.items()}
+        return thresholds | {"by_category": by_category}
+    thresholds["keypoint"] = asdict(selection.keypoint) if selection.keypoint else None
+    by_type = zip(annotated.unlabelled.keypoint_names(), selection.by_type, strict=False)
+    if named := {name: asdict(each) for name, each in by_type}:
+        thresholds["keypoint_by_type"] = named
+    if selection.views:
+        thresholds["views"] = selection.views
+    return thresholds
+
+
+def _quality(annotated: AnnotatedRow) -> dict[str, Any] | None:
+    """Return how right the annotations are, if the truth of the unlabelled set is known."""
+    unlabelled, task = annotated.unlabelled, annotated.task
+    if not unlabelled.annotations:
+        return None
+    generated = Coco(annotated.images, annotated.tally.records, unlabelled.categories)
+    truth = subset(unlabelled, annotated.images)
+    quality = _rounded(measure(generated, truth, task, sigmas=build_metadata(truth, task).sigmas))
+    similarity = "mean_iou" if annotated.boxes else "mean_oks"
+    facts: dict[str, Any] = {
+        similarity if key == "mean_similarity" else key: value for key, value in quality.items()
+    }
+    if annotated.boxes:
+        facts["by_category"] = _quality_by_category(generated, truth)
+    return facts
+
+
+def _quality_by_category(generated: Coco, truth: Coco) -> dict[str, Any]:
+    """Return precision and recall of every category that is present or generated, by name."""
+    qualities = {
+        category["name"]: _rounded(
+            measure(_one_category(generated, category), _one_category(truth, category), "boxes")
+        )
+        for category in truth.categories
+    }
+    kept = ("precision50", "recall50", "generated", "truth")
+    return {
+        name: {key: quality[key] for key in kept}
+        for name, quality in qualities.items()
+        if quality["generated"] or quality["truth"]
+    }
+
+
+def _one_category(coco: Coco, category: Record) -> Coco:
+    annotations = [a for a in coco.annotations if a["category_id"] == category["id"]]
+    return Coco(coco.images, annotations, [c for c in coco.categories if c["id"] == category["id"]])
+
+
+def _rounded(quality: AnnotationQuality) -> dict[str, float | None]:
+    return {name: _round(value) for name, value in asdict(quality).items()}
+
+
+def _round(value: float | None) -> float | None:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _sensitivity(annotated: AnnotatedRow) -> list[dict[str, float | None]]:
+    """Return what other thresholds would have given: instances per image and, if the truth is
+    known, precision and recall at a similarity of 0.5.
+
+    For boxes it is what other shares of the wanted instances, the same for all categories, would.
+    """
+    if annotated.boxes:
+        key, levels = "share", _STEPS.tolist()
+        needed = _needed_shares(annotated)
+        counts = [float((needed <= share).sum()) for share in levels]
+        cutoffs = (1 / _STEPS).tolist()
+    else:
+        (scores,) = read_columns(annotated.candidates, "score")
+        wanted = np.rint(_STEPS * annotated.selection.instance.kept).astype(int)
+        ranks = np.unique(np.clip(wanted, 1, len(scores)))
+        key = "threshold"
+        levels = [round(value, 4) for value in np.sort(scores)[::-1][ranks - 1].tolist()]
+        counts = [float((scores >= threshold).sum()) for threshold in levels]
+        cutoffs = levels
+    points: Sequence[tuple[float | None, float | None]] = [(None, None)] * len(levels)
+    if annotated.unlabelled.annotations:
+        truth = subset(annotated.unlabelled, annotated.readable)
+        records = _by_share(annotated, needed) if annotated.boxes else _lenient(annotated, levels)
+        generated = Coco(annotated.readable, records, annotated.unlabelled.categories)
+        sigmas = build_metadata(truth, annotated.task).sigmas
+        points = precision_recall(generated, truth, cutoffs, annotated.task, sigmas=sigmas)
+    return [
+        {
+            key: _round(level),
+            "instances_per_image": _round(count / len(annotated.readable)),
+            "precision50": _round(precision),
+            "recall50": _round(recall),
+        }
+        for level, count, (precision, recall) in zip(levels, counts, points, strict=True)
+    ]
+
+
+def _lenient(annotated: AnnotatedRow, thresholds: Sequence[float]) -> list[Record]:
+    """Return the annotations that the lowest of `thresholds` would generate."""
+    lowest = replace(annotated.selection.instance, value=min(thresholds))
+    lenient = replace(annotated.selection, instance=lowest, ignored=None)
+    tables = (with_verdicts(table, lenient, "") for table in annotated.candidates.tables())
+    return list(generate(tables, annotated.density.area_shares))
+
+
+def _needed_shares(annotated: AnnotatedRow) -> NDArray[np.float64]:
+    """Return the share of the wanted instances from which each candidate (n,) is annotated."""
+    scores, categories = read_columns(annotated.candidates, "score", "category_id")
+    needed = np.full(len(scores), np.inf)
+    for category, threshold in annotated.selection.by_category.items():
+        members = np.flatnonzero(categories == category)
+        best_first = members[np.argsort(-scores[members], kind="stable")]
+        needed[best_first] = np.arange(1, len(members) + 1) / max(1, threshold.wanted)
+    return needed
+
+
+def _by_share(annotated: AnnotatedRow, needed: NDArray[np.float64]) -> list[Record]:
+    """Return the candidates as annotations whose scores fall as their `needed` shares rise."""
+    records: list[Record] = []
+    start = 0
+    for table in annotated.candidates.tables("image_id", "category_id", "box"):
+        shares = needed[start : start + len(table)]
+        start += len(table)
+        kept = shares <= _STEPS[-1]
+        fields = {
+            "image_id": table["image_id"].to_numpy()[kept].tolist(),
+            "category_id": table["category_id"].to_numpy()[kept].tolist(),
+            "bbox": xywh(to_matrix(table["box"]))[kept].tolist(),
+            "score": (1 / shares[kept]).tolist(),
+        }
+        numbers = range(len(records) + 1, len(records) + int(kept.sum()) + 1)
+        records += to_records({"id": numbers, **fields})
+    return records
+
+
+def _drift(annotated: AnnotatedRow) -> dict[str, Any]:
+    annotations = (a for a in annotated.labelled.annotations if not a["iscrowd"])
+    counted = (a for a in annotations if annotated.boxes or a["num_keypoints"])
+    by_image = Counter(a["image_id"] for a in counted)
+    labelled, sample = annotated.labelled.images, annotated.sample
+    readable, tally = annotated.readable, annotated.tally
+    return drift(
+        _stats(annotated, labelled, by_image, sample, sample.images),
+        _stats(annotated, readable, tally.images, annotated.candidates, len(readable)),
+        None if annotated.boxes else annotated.selection.instance.value,
+    )
+
+
+def _stats(
+    annotated: AnnotatedRow,
+    images: Sequence[Record],
+    instances: Mapping[int, int],
+    candidates: Candidates,
+    inferred: int,
+) -> SetStats:
+    (scores,) = read_columns(candidates, "score")
+    return SetStats(
+        widths=np.array([image["width"] for image in images], dtype=float),
+        heights=np.array([image["height"] for image in images], dtype=float),
+        brightness=np.array([float(annotated.brightness[i["file_name"]]) for i in images]),
+        instances=np.array([instances[image["id"]] for image in images], dtype=np.int64),
+        scores=scores,
+        inferred=inferred,
+    )
+
+
+def _warnings(annotated: AnnotatedRow) -> Iterator[str]:
+    selection, refused = annotated.selection, annotated.refused
+    if annotated.boxes:
+        yield from _category_warnings(annotated)
+    else:
+        named = (("instances", selection.instance), ("keypoints", selection.keypoint))
+        for objects, threshold in named:
+            if threshold and threshold.exhausted:
+                yield (
+                    f"wanted {threshold.wanted} {objects} to match the labelled set, the teacher "
+                    f"predicts only {threshold.kept}; all are kept, whatever their score"
+                )
+    if refused:
+        yield f"{len(refused)} images cannot be read, such as {refused[0].file_name}"
+
+
+def _category_warnings(annotated: AnnotatedRow) -> Iterator[str]:
+    """Yield which categories are not annotated as people annotate them, and why."""
+    names = annotated.category_names
+    thresholds = {names[n]: each for n, each in annotated.selection.by_category.items()}
+    annotations = annotated.labelled.annotations
+    labelled = {names[a["category_id"]] for a in annotations if not a["iscrowd"]}
+    kept = {name: t for name, t in thresholds.items() if t.kept}
+    absent = [name for name in names.values() if name not in thresholds]
+    cases = {
+        "wanted to match the labelled set, and never predicted by the teacher": [
+            f"{n} ({t.wanted})" for n, t in thresholds.items() if t.exhausted and not t.kept
+        ],
+        "predicted too rarely to match the labelled set; all are kept, whatever their score": [
+            f"{name} ({t.kept} of {t.wanted})" for name, t in kept.items() if t.exhausted
+        ],
+        f"to match the labelled set, accepted at a score below {UNSURE:g}": [
+            f"{name} ({t.value:.2f})" for name, t in kept.items() if t.value < UNSURE
+        ],
+        "so rare among the labelled that none is wanted in as few images": [
+            name for name in absent if name in labelled
+        ],
+        "without a labelled instance, so none is annotated": [
+            name for name in names.values() if name not in labelled
+        ],
+    }
+    for problem, categories in cases.items():
+        more = [f"and {len(categories) - _NAMED} more"] if len(categories) > _NAMED else []
+        if categories:
+            yield f"{problem}: {', '.join([*categories[:_NAMED], *more])}"
