@@ -1,17 +1,17 @@
-"""Errors a user can act on; the CLI prints their text and exits 1."""
+"""Errors that a user can act on; the command line prints their text and exits with 1."""
 
 
 class DatastillError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error that datastill raises on purpose."""
 
 
 class ParamsError(DatastillError):
-    """params.yaml does not say what a stage needs."""
+    """params.yaml or an option lacks what a command needs."""
 
 
 class DataError(DatastillError):
-    """An input file or array is not what its format promises."""
+    """An input file or array violates its format."""
 
 
 class TrainingError(DatastillError):
-    """A training cannot start, go on or resume."""
+    """A training run cannot start, continue or resume."""

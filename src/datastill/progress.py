@@ -1,9 +1,9 @@
-"""How far a stage is: a bar with the time left on a terminal, elsewhere a line now and then."""
+"""Progress of a stage: a bar with the time left on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -21,49 +21,42 @@ _SECONDS_BETWEEN_LINES = 15
 class Steps:
     """A context in which `advance` counts towards `total`."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done, self._note = what, total, 0, ""
-        self._before = 0
+    def __init__(self, label: str, total: int) -> None:
+        self._label, self._total, self._done, self._note = label, total, 0, ""
+        self._before = 0  # done by an earlier run
         self._console = Console(stderr=True)
-        self._began = self._spoke = time.monotonic()
+        self._began = self._reported = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         self._bar = Progress(*columns, *times, console=self._console)
-        self._task = self._bar.add_task(what, total=total, note="")
+        self._task = self._bar.add_task(label, total=total, note="")
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         if self._console.is_terminal:
             self._bar.stop()
         elif kind is None:
-            self._say(f"done in {time.monotonic() - self._began:.0f} s")
+            self._report(f"done in {time.monotonic() - self._began:.0f} s")
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Count `steps` more as done; `note` stands behind the bar."""
-        self._done += steps
-        self._note = note
+        """Count `steps` more as done; `note` is shown behind the bar."""
+        self._done, self._note = self._done + steps, note
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, note=note)
-        elif time.monotonic() - self._spoke > _SECONDS_BETWEEN_LINES:
-            self._spoke = time.monotonic()
-            mine = max(1, self._done - self._before)
-            left = (self._total - self._done) * (self._spoke - self._began) / mine
-            self._say(f"about {left:.0f} s left")
+        elif time.monotonic() - self._reported > _SECONDS_BETWEEN_LINES:
+            self._reported = time.monotonic()
+            seconds = (self._reported - self._began) / max(1, self._done - self._before)
+            self._report(f"about {(self._total - self._done) * seconds:.0f} s left")
 
     def start_at(self, done: int) -> None:
         """Count what an earlier run has done, without taking it for speed."""
         self._done = self._before = done
         self._bar.update(self._task, completed=done)
 
-    def _say(self, what: str) -> None:
-        line = f"{self._what}: {self._done} of {self._total}, {what} {self._note}"
+    def _report(self, text: str) -> None:
+        line = f"{self._label}: {self._done} of {self._total}, {text} {self._note}"
         self._console.print(line.rstrip(), highlight=False, soft_wrap=True)

@@ -2,11 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from datastill.coco.format import PERSON, PERSON_KEYPOINTS
-from datastill.coco.skeleton import build_skeleton
+from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco
+from datastill.coco.metadata import Metadata, build_metadata
 from datastill.images.contact_sheet import CELL, contact_sheet, write_png
 
-SKELETON = build_skeleton([PERSON])
+METADATA = build_metadata(Coco([], [], [PERSON]), "keypoints")
 GREY = np.full((120, 160, 3), 100, np.uint8)
 
 
@@ -18,22 +18,22 @@ def standing(visibility):
 
 
 def sheet(annotation):
-    return contact_sheet([GREY], [[annotation]], SKELETON, columns=1)
+    return contact_sheet([GREY], [[annotation]], METADATA, columns=1)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 1), (4, 2), (7, 3)])
 def test_images_are_tiled_row_by_row(count, rows):
-    tiled = contact_sheet([GREY] * count, [[]] * count, SKELETON, columns=3)
+    tiled = contact_sheet([GREY] * count, [[]] * count, METADATA, columns=3)
     assert tiled.shape == (rows * CELL[1], 3 * CELL[0], 3)
 
 
 def test_no_images_make_an_empty_sheet():
-    assert (contact_sheet([], [], SKELETON) == 255).all()
+    assert (contact_sheet([], [], METADATA) == 255).all()
 
 
 def test_images_keep_their_aspect_and_their_pixels():
     tall = np.zeros((240, 60, 3), np.uint8)
-    tiled = contact_sheet([tall], [[]], SKELETON, columns=1)
+    tiled = contact_sheet([tall], [[]], METADATA, columns=1)
     assert (tiled[:, :60] == 0).all()
     assert (tiled[:, 60:] == 255).all()
     assert (tall == 0).all()
@@ -41,7 +41,7 @@ def test_images_keep_their_aspect_and_their_pixels():
 
 def test_images_without_annotations_of_their_own_are_refused():
     with pytest.raises(ValueError, match="shorter"):
-        contact_sheet([GREY, GREY], [[]], SKELETON)
+        contact_sheet([GREY, GREY], [[]], METADATA)
 
 
 def test_boxes_are_drawn_where_they_are():
@@ -84,8 +84,8 @@ def test_boxes_are_named_and_coloured_by_their_category():
         {"bbox": [10, 40, 60, 60], "category_id": 44, "score": 0.5},
         {"bbox": [150, 40, 60, 60], "category_id": 90, "score": 0.5},
     ]
-    names = {44: "bottle", 90: "brush"}
-    sheet, plain = (contact_sheet([image], [boxes], [], each, columns=1) for each in (names, None))
+    named = ({"id": 44, "name": "bottle"}, {"id": 90, "name": "brush"})
+    sheet, plain = (contact_sheet([image], [boxes], Metadata(c), columns=1) for c in (named, ()))
     colours = [{tuple(sheet[70, x]) for x in (left, left + 60)} for left in (10, 150)]
     assert colours[0] != colours[1], "each category has its own"
     assert sheet[42:55, 12:100].any(axis=2).sum() > plain[42:55, 12:100].any(axis=2).sum()

@@ -5,7 +5,7 @@ from PIL import Image
 from places import REAL
 
 from datastill.errors import DataError
-from datastill.images.perceptual_hash import SAME, near_duplicates, repeats
+from datastill.images.perceptual_hash import MAX_DISTANCE, near_duplicates, repeats
 from datastill.images.perceptual_hash import perceptual_hash as hash_of
 from datastill.synthetic.keypoint_scenes import draw_people
 
@@ -112,7 +112,7 @@ def test_different_drawn_pictures_stay_far_apart(style):
     clip = 12  # frames, of which a set takes one
     drawn = [draw_people("many", clip * i, 5, style, (192, 144)).image for i in range(100)]
     hashes = [hash_of(pixels) for pixels in drawn]
-    assert [*near_duplicates(hashes[:50], hashes[50:], SAME + 6)] == []
+    assert [*near_duplicates(hashes[:50], hashes[50:], MAX_DISTANCE + 6)] == []
     assert NOTHING not in hashes
 
 
@@ -197,7 +197,7 @@ def within(one, other, distance):
 def test_no_pair_is_missed_and_none_is_made_up(seed):
     rng = np.random.default_rng(seed)
     first, second = (random_hashes(rng, count) for count in rng.integers(0, 40, 2))
-    distance = int(rng.choice([0, 3, 10, SAME, 31, 70, 300]))
+    distance = int(rng.choice([0, 3, 10, MAX_DISTANCE, 31, 70, 300]))
     assert [*near_duplicates(first, second, distance)] == [
         (i, j, apart(one, other))
         for i, one in enumerate(first)
@@ -210,7 +210,7 @@ def test_no_pair_is_missed_and_none_is_made_up(seed):
 def test_a_repeat_names_the_first_kept_image_that_it_resembles(seed):
     rng = np.random.default_rng(seed)
     hashes = random_hashes(rng, int(rng.integers(0, 60)))
-    distance = int(rng.choice([0, 3, 10, SAME, 31]))
+    distance = int(rng.choice([0, 3, 10, MAX_DISTANCE, 31]))
     expected: list[int] = []
     for i, one in enumerate(hashes):
         kept = [j for j in range(i) if expected[j] < 0]
@@ -241,5 +241,5 @@ def test_a_hash_that_is_none_is_named(wrong):
         lambda: [*near_duplicates([], hashes)],
         lambda: repeats(hashes),
     ):
-        with pytest.raises(DataError, match="likeness 1: expected 32 hexadecimal digits, found"):
+        with pytest.raises(DataError, match="hash 1: expected 32 hexadecimal digits, found"):
             search()

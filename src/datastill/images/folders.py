@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from datastill.coco.format import Coco, Record
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
-from datastill.images.load import NOT_READ, Refusal, image_id, open_image, printable, upright_size
+from datastill.images import load
+from datastill.images.load import Refusal, image_id
 
 IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017
@@ -28,8 +29,8 @@ class Folder:
         """Return its files, by name relative to it; raises DataError where it is absent."""
         if not self.path.is_dir():
             raise DataError(f"{self.path}: no such folder of images")
-        files = (Path(root, name) for root, _, names in os.walk(self.path) for name in names)
-        return {file.relative_to(self.path).as_posix() for file in files}
+        walk = ((Path(root).relative_to(self.path), names) for root, _, names in os.walk(self.path))
+        return {(folder / name).as_posix() for folder, names in walk for name in names}
 
 
 def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
@@ -40,7 +41,7 @@ def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
     its name of 2014 or 2017; absent folders are skipped.
     Raises DataError where a name leaves its folder or no image at all is found.
     """
-    listings = [(f.name, _by_name(sorted(f.listing()))) for f in folders if f.path.is_dir()]
+    listings = [(f.name, _by_name(f.listing())) for f in folders if f.path.is_dir()]
     located, refused = [], []
     for image in coco.images:
         _stay_inside(image["file_name"])
@@ -67,34 +68,34 @@ def plain_name(file_name: str) -> str:
     return match[1] if match else name
 
 
-def _by_name(files: Sequence[str]) -> dict[str, str]:
+def _by_name(files: Iterable[str]) -> dict[str, str]:
     """Return every file by its own name, and COCO's images also by their plain one."""
-    plain = {plain_name(name): name for name in files if _COCO_NAME.fullmatch(name)}
-    return plain | {name: name for name in files}
+    names = sorted(files)
+    plain = {plain_name(name): name for name in names if _COCO_NAME.fullmatch(name)}
+    return plain | {name: name for name in names}
 
 
 def _located_name(file_name: str, listings: Iterable[tuple[str, Mapping[str, str]]]) -> str | None:
     plain = plain_name(file_name)
     names = [file_name, plain] if _COCO_NAME.fullmatch(plain) else [file_name]
-    hits = (f"{folder}/{files[n]}" for folder, files in listings for n in names if n in files)
-    return next(hits, None)
+    matches = (f"{folder}/{files[n]}" for folder, files in listings for n in names if n in files)
+    return next(matches, None)
 
 
 def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
-    """Return a record of every image file in `folder`, sorted, and the files that are no image."""
+    """Return a record of every image in `folder`, sorted, and the files that are not images."""
     records: list[Record] = []
     refused: list[Refusal] = []
-    for name in sorted(folder.listing()):
-        if PurePosixPath(name).suffix.lower() not in IMAGE_KINDS:
-            continue
+    names = [n for n in folder.listing() if PurePosixPath(n).suffix.lower() in IMAGE_KINDS]
+    for name in sorted(names):
         file_name = f"{folder.name}/{name}"
-        if file_name != (text := printable(file_name)):
+        if file_name != (text := load.printable(file_name)):
             refused.append(Refusal(text, "its name is no UTF-8; rename it"))
             continue
         try:
-            with open_image(folder.path / name) as image:
-                width, height = upright_size(image)
-        except NOT_READ as error:
+            with load.open_image(folder.path / name) as image:
+                width, height = load.upright_size(image)
+        except load.PILLOW_ERRORS as error:
             refused.append(Refusal(file_name, f"no readable image: {error}"))
             continue
         identity = {"id": image_id(file_name), "file_name": file_name}

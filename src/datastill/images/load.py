@@ -17,16 +17,12 @@ from torch import Tensor
 from datastill.coco.format import Record
 from datastill.errors import DataError
 
-# Those of Pillow's that images of data sets come in; with EPS, it would run a program.
+# What data sets use of Pillow's formats; for EPS it would run a program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
-NOT_READ = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    struct.error,
+PILLOW_ERRORS = (
+    *(OSError, EOFError, SyntaxError, ValueError, struct.error),
     Image.DecompressionBombError,
-)  # what Pillow raises
+)
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,32 +32,31 @@ _TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # that make upright what has the orientation
-_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+}  # from each orientation to upright
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that a set goes on without, and why."""
+    """A file that is left out of a set, and why."""
 
     file_name: str
     reason: str
 
 
 def printable(file_name: str) -> str:
-    """Return a name that is a text: bytes in it that are no UTF-8 are spelled out."""
+    """Return the name as text, bytes in it that are not UTF-8 spelled out."""
     return file_name.encode("utf-8", "backslashreplace").decode()
 
 
 def image_id(file_name: str) -> int:
-    """Return an id that follows from the name alone: adding files to a folder renumbers none."""
+    """Return an id that depends on the name alone: adding files to a folder renumbers none."""
     return int(hashlib.sha256(file_name.encode()).hexdigest()[:13], 16)
 
 
 def image_path(root: Path, file_name: str) -> Path:
-    """Return the path of `file_name` below `root`; raises DataError where it would leave `root`.
+    """Return the path of `file_name` below `root`; raises DataError where it is not below `root`.
 
-    A folder in `root` may be a link to where its images really lie; then they stay below that.
+    A folder in `root` may be a link to the real folder of its images; then they stay below that.
     """
     path = root / file_name
     first, *rest = Path(file_name).parts or ("",)
@@ -75,7 +70,7 @@ def image_path(root: Path, file_name: str) -> Path:
 def load_image(root: Path, record: Record) -> Tensor:
     """Read the image of a COCO record as RGB (3, h, w) uint8, in the frame of its annotations.
 
-    Raises DataError where the file is absent, outside `root`, no image or of another size.
+    Raises DataError where the file is absent, outside `root`, not an image or of another size.
     """
     return read_image(image_path(root, record["file_name"]), (record["width"], record["height"]))
 
@@ -95,9 +90,9 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> Tensor:
 def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     """Return an image file's pixels as RGB (3, h, w) uint8.
 
-    It is turned as its EXIF orientation says, unless only the unturned one has the `size` (width,
-    height) that its annotations are for. Raises DataError where `content` is no whole image, or of
-    another size.
+    They are turned as the EXIF orientation says, unless only the unturned image has the `size`
+    (width, height) that its annotations are for. Raises DataError where `content` is not a whole
+    image or of another size.
     """
     if not content:
         raise DataError("no readable image: the file is empty")
@@ -105,37 +100,36 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
         with open_image(io.BytesIO(content)) as image:
             upright = upright_size(image)
             if size and image.size != size != upright:
-                found, wanted = ("{} x {}".format(*each) for each in (upright, size))
-                raise DataError(f"the image is {found}, its annotations are for {wanted}")
+                actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
+                raise DataError(f"the image is {actual}, its annotations are for {annotated}")
             turn = _TURNS.get(_orientation(image)) if size in (None, upright) else None
             pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
     except UnidentifiedImageError:
         raise DataError("no readable image: of no format that is known") from None
-    except NOT_READ as error:
+    except PILLOW_ERRORS as error:
         raise DataError(f"no readable image: {error}") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def open_image(file: Path | BinaryIO) -> Image.Image:
-    """Open an image file, whatever its suffix, if it is of a format that images come in."""
+    """Open an image file by its content, whatever its suffix."""
     return Image.open(file, formats=_FORMATS)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return (width, height) after turning `image` as its EXIF orientation says."""
-    sideways = _orientation(image) in _SIDEWAYS
-    return image.size[::-1] if sideways else image.size
+    return image.size[::-1] if _orientation(image) in range(5, 9) else image.size
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or followed."""
+    """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or already applied."""
     if image.format in {"PNG", "TIFF"}:  # a PNG's EXIF may follow its pixels
         image.load()
     if image.format == "TIFF":  # which Pillow turns as it loads
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # whatever Pillow's parser trips over: the picture itself may be whole
+    except Exception:  # whatever Pillow's parser raises: the image itself may be whole
         return 1
 
 

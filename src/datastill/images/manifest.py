@@ -1,4 +1,4 @@
-"""What an image set holds on disk: every file looked at once, and a line kept of each."""
+"""Manifest of an image set: size, digest, perceptual hash and brightness of every file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def examine(
 ) -> tuple[pd.DataFrame, list[Refusal]]:
     """Open every image and return the manifest of those that are whole, and the others.
 
-    The manifest has a line per image: file_name, size in bytes, SHA-256 digest, likeness and mean
-    brightness (0 to 255). `advance` hears of every image. Raises DataError where a file name leaves
-    `root`.
+    The manifest has a row per image: file_name, size in bytes, SHA-256 digest, perceptual hash
+    (likeness) and mean brightness (0 to 255). `advance` is called for every image. Raises DataError
+    where a file name is not below `root`.
     """
-    lines: list[Record] = []
+    rows: list[Record] = []
     refused: list[Refusal] = []
     with Threads() as pool:
-        for found in pool.map(partial(_examine_one, root), images):
-            (refused if isinstance(found, Refusal) else lines).append(found)  # type: ignore[arg-type]
+        for result in pool.map(partial(_examine_one, root), images):
+            (refused if isinstance(result, Refusal) else rows).append(result)  # type: ignore[arg-type]
             advance(1)
-    return pd.DataFrame(lines, columns=list(COLUMNS)), refused
+    return pd.DataFrame(rows, columns=list(COLUMNS)), refused
 
 
 def _examine_one(root: Path, image: Record) -> Record | Refusal:
@@ -56,22 +56,15 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
     }
 
 
-def read_manifest(path: Path) -> pd.DataFrame:
-    """Return the manifest at `path`, indexed by file name; raises DataError where it is absent."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; the data stage writes it")
-    return pd.read_csv(path, index_col="file_name", dtype={"digest": str, "likeness": str})
+def read_column(path: Path, column: str) -> dict[str, str]:
+    """Return a column of the manifest at `path`, as text by file name.
 
-
-def read_column(path: Path, what: str) -> dict[str, str]:
-    """Return a column of the manifest at `path` by file name, as it stands there.
-
-    Line by line: pandas takes half a kilobyte more an image. Raises DataError where there is no
+    Row by row: pandas takes half a kilobyte more per image. Raises DataError where there is no
     manifest.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {line["file_name"]: line[what] for line in csv.DictReader(file)}
+            return {row["file_name"]: row[column] for row in csv.DictReader(file)}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; the data stage writes it") from None
 
@@ -82,13 +75,13 @@ def write_sets(
     manifest: pd.DataFrame,
     refused: Iterable[tuple[str, Refusal]] = (),
 ) -> None:
-    """Write <name>.json for every set, manifest.csv, and refused.csv: what they go on without.
+    """Write <name>.json for every set, manifest.csv, and refused.csv: the files left out.
 
     `refused` are (name of the set, refusal).
     """
     for name, coco in sets.items():
         write_coco(folder / f"{name}.json", coco)
     write_text(folder / "manifest.csv", manifest.to_csv(index=False))
-    lines = [(name, refusal.file_name, refusal.reason) for name, refusal in refused]
-    table = pd.DataFrame(lines, columns=["set", "file_name", "reason"])
+    rows = [(name, refusal.file_name, refusal.reason) for name, refusal in refused]
+    table = pd.DataFrame(rows, columns=["set", "file_name", "reason"])
     write_text(folder / "refused.csv", table.to_csv(index=False))

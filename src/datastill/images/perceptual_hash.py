@@ -1,4 +1,4 @@
-"""Which images show the same picture, whatever their size, encoding or mirroring."""
+"""Perceptual hash and near-duplicates, whatever their size, encoding or mirroring."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 from datastill.errors import DataError
 
-SAME = 20  # bits: 98 % of 2 % crops stay below; none of 1.08e9 pairs of other pictures is below 28
+MAX_DISTANCE = (
+    20  # bits: 98 % of 2 % crops stay below; none of 1.08e9 pairs of other pictures is below 28
+)
 _SIDE = 32  # cells: 160 pixels at JPEG quality 60 flip 12 bits at most of so small a picture
 _SURROUNDINGS = 4.0  # cells, sigma: of 2, 3, 4 and 6 the one with the fewest chance resemblances
 _NOISE = 2.0  # grey levels: fainter contrasts come and go with the JPEG quality
-_LEAST_SHOWN = 0.1  # of the cells: 0.21 in the emptiest photograph of 4,367; bits are noise by 0.17
+_MIN_SHOWN = 0.1  # of the cells: 0.21 in the emptiest photograph of 4,367; bits are noise by 0.17
 _WORD = 64  # bits a half: 32 would pair 100 photographs by chance among 5,000 x 300,000
 _BLANK = "0" * (2 * _WORD // 4)
-_LIKENESS = re.compile(f"[0-9a-f]{{{len(_BLANK)}}}")
+_HASH = re.compile(f"[0-9a-f]{{{len(_BLANK)}}}")
 
 
 def _lowest_frequencies(parity: int) -> NDArray[np.intp]:
-    """Return where the lowest frequencies are that change as a mirror does: 0 even, 1 odd."""
+    """Return the indices of the lowest frequencies in x that are even (0) or odd (1)."""
     rows, columns = np.mgrid[:_SIDE, :_SIDE]
     order = np.argsort(rows**2 + columns**2, axis=None, kind="stable")[1:]
     return order[order % _SIDE % 2 == parity][:_WORD]
@@ -35,18 +37,18 @@ _FREQUENCIES = np.concatenate([_lowest_frequencies(0), _lowest_frequencies(1)])
 def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     """Return the perceptual hash of an RGB (h, w, 3) image: 32 hexadecimal digits.
 
-    They are the signs of 128 low frequencies (DCT) of a small grey picture whose local contrasts
-    are made equal first, or one bright spot would decide them all. A mirror flips the second half,
-    the frequencies odd in x, and leaves the first. An image that shows nothing (one colour, a
-    faint ramp, a speck on black) has zeros, whatever its colour.
+    They are the signs of 128 low frequencies (DCT) of a small grey image whose local contrasts are
+    equalized first, or one bright spot would decide them all. A mirror flips the second half, the
+    frequencies odd in x, and leaves the first. An image that shows nothing (one colour, a faint
+    ramp, a speck on black) has zeros, whatever its colour.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     cells = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     contrast = cells - _blurred(cells)
-    if np.mean(np.abs(contrast) > _NOISE) < _LEAST_SHOWN:
+    if np.mean(np.abs(contrast) > _NOISE) < _MIN_SHOWN:
         return _BLANK
-    levelled = contrast / np.sqrt(_blurred(contrast**2) + _NOISE**2)
-    return np.packbits(cv2.dct(levelled).ravel()[_FREQUENCIES] > 0).tobytes().hex()
+    equalized = contrast / np.sqrt(_blurred(contrast**2) + _NOISE**2)
+    return np.packbits(cv2.dct(equalized).ravel()[_FREQUENCIES] > 0).tobytes().hex()
 
 
 def _blurred(cells: MatLike) -> MatLike:
@@ -54,66 +56,67 @@ def _blurred(cells: MatLike) -> MatLike:
 
 
 def near_duplicates(
-    first: Sequence[str], second: Sequence[str], distance: int = SAME
+    first: Sequence[str], second: Sequence[str], distance: int = MAX_DISTANCE
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield (i, j, bits) wherever `first[i]` and `second[j]` differ by `distance` bits or fewer.
+    """Yield (i, j, bits) where the hashes `first[i]` and `second[j]` differ by `distance` bits or
+    fewer.
 
-    The bits are those of the image or of its mirror, whichever are fewer. Images that show nothing
-    resemble none: two black frames are no evidence that sets share a picture. No pair is missed,
-    and none is held: of a camera that stands still, all frames are alike.
-    Raises DataError where a hash is none.
+    The bits are those to the image or to its mirror, whichever are fewer. Images that show nothing
+    match none: two black frames are no evidence that sets share a picture. All pairs are found but
+    not kept in memory: all frames of a camera that stands still are near-duplicates.
+    Raises DataError where a hash is malformed.
     """
-    ours, theirs = _words(first), _words(second)
-    places = np.flatnonzero(theirs.any(axis=0))
-    theirs = theirs[:, places]
-    for i in np.flatnonzero(ours.any(axis=0)).tolist():
-        near, bits = _near(ours[:, i], theirs, distance)
-        for j, n in zip(places[near].tolist(), bits.tolist(), strict=True):
+    words, others = _words(first), _words(second)
+    shown = np.flatnonzero(others.any(axis=0))
+    others = others[:, shown]
+    for i in np.flatnonzero(words.any(axis=0)).tolist():
+        near, bits = _near(words[:, i], others, distance)
+        for j, n in zip(shown[near].tolist(), bits.tolist(), strict=True):
             yield i, j, n
 
 
-def repeats(hashes: Sequence[str], distance: int = SAME) -> list[int]:
+def repeats(hashes: Sequence[str], distance: int = MAX_DISTANCE) -> list[int]:
     """Return for every image the first one before it that it repeats, or -1 to keep it.
 
     Only a kept image is ever repeated, so a slow pan is thinned and not lost as a chain of
     repeats of repeats. Images that show nothing all repeat the first of them.
-    Raises DataError where a hash is none.
+    Raises DataError where a hash is malformed.
     """
     words = _words(hashes)
     shown = words.any(axis=0)
     blank = np.flatnonzero(~shown)
-    answer = np.full(len(hashes), -1)
-    answer[blank[1:]] = blank[:1]
-    kept, places, count = np.empty_like(words), np.empty(len(hashes), np.intp), 0
+    repeated = np.full(len(hashes), -1)
+    repeated[blank[1:]] = blank[:1]
+    kept, indices, count = np.empty_like(words), np.empty(len(hashes), np.intp), 0
     for i in np.flatnonzero(shown).tolist():
         near, _ = _near(words[:, i], kept[:, :count], distance)
         if len(near):
-            answer[i] = places[near[0]]
+            repeated[i] = indices[near[0]]
         else:
-            kept[:, count], places[count] = words[:, i], i
+            kept[:, count], indices[count] = words[:, i], i
             count += 1
-    return answer.tolist()
+    return repeated.tolist()
 
 
 def _words(hashes: Sequence[str]) -> NDArray[np.uint64]:
     """Return the hashes (2, n): the halves that a mirror leaves and that it flips."""
     for i, text in enumerate(hashes):
-        if not (isinstance(text, str) and _LIKENESS.fullmatch(text)):
+        if not (isinstance(text, str) and _HASH.fullmatch(text)):
             raise DataError(
-                f"likeness {i}: expected {len(_BLANK)} hexadecimal digits, found {text!r}; "
-                "a CSV column of them is read as text (dtype=str)"
+                f"hash {i}: expected {len(_BLANK)} hexadecimal digits, found {text!r}; "
+                "read a CSV column of them as text (dtype=str)"
             )
     words = np.frombuffer(bytes.fromhex("".join(hashes)), ">u8").reshape(-1, 2)
     return np.ascontiguousarray(words.T, np.uint64)
 
 
 def _near(
-    one: NDArray[np.uint64], many: NDArray[np.uint64], distance: int
+    words: NDArray[np.uint64], others: NDArray[np.uint64], distance: int
 ) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-    """Return which of `many` (2, n) are within `distance` of `one` (2,), and their distances."""
-    even = np.bitwise_count(many[0] ^ one[0])
-    near = np.flatnonzero(even <= distance)  # few: the other half is rarely looked at
-    odd = np.bitwise_count(many[1, near] ^ one[1])
+    """Return which of `others` (2, n) are within `distance` of `words` (2,), and how far."""
+    even = np.bitwise_count(others[0] ^ words[0])
+    near = np.flatnonzero(even <= distance)  # few: the other half is rarely compared
+    odd = np.bitwise_count(others[1, near] ^ words[1])
     bits = even[near] + np.minimum(odd, _WORD - odd)
     close = bits <= distance
     return near[close], bits[close]

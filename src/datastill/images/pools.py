@@ -1,4 +1,4 @@
-"""Worker pools that drop their queue on an error or an interrupt."""
+"""Pools of workers that drop their queue on an error or a signal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 
-class _DropsItsQueue(Executor):
-    """An executor that, left by an error or a signal, starts no further task."""
+class _Cancelling(Executor):
+    """An executor whose context, left by an exception, cancels what has not begun."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
 
 
-class Processes(_DropsItsQueue, ProcessPoolExecutor):
+class Processes(_Cancelling, ProcessPoolExecutor):
     """A pool of processes."""
 
 
-class Threads(_DropsItsQueue, ThreadPoolExecutor):
+class Threads(_Cancelling, ThreadPoolExecutor):
     """A pool of threads."""

@@ -1,4 +1,4 @@
-"""Which images of one annotated set are val's, which labelled? Parts of an order by chance."""
+"""Disjoint splits of one annotated set, in an order drawn from a seed."""
 
 from __future__ import annotations
 
@@ -9,64 +9,65 @@ from itertools import chain
 
 import pandas as pd
 
-from datastill.coco.format import Coco, Record
+from datastill.coco.format import Coco
 from datastill.coco.subsets import subset
 from datastill.images.perceptual_hash import near_duplicates
 
 
 @dataclass(frozen=True)
 class Span:
-    """Images number `skip` to `skip + take`, or all from there, of the order that `seed` makes."""
+    """Images number `skip` to `skip + take`, or all from `skip`, of the order that `seed` draws."""
 
     seed: int
     skip: int
     take: int | None
 
-    def has(self, place: int) -> bool:
-        """Return whether the image at `place` of the order is one of them."""
-        return self.skip <= place and (self.take is None or place < self.skip + self.take)
+    def has(self, position: int) -> bool:
+        """Return whether the image at `position` of the order is in the span."""
+        return self.skip <= position and (self.take is None or position < self.skip + self.take)
 
 
 def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
-    """Return the images of `coco` in `span`, in their own order, and what is annotated on them.
+    """Return the images of `coco` in `span`, in their own order, and their annotations.
 
-    Images that show the same, near-duplicates of near-duplicates too, stand together in the order
-    and are in the part that the first of them is in: spans that share no place share no picture.
-    The order follows from the seed and the names below the folder alone, not from the sequence in
-    the file. `manifest` has `digest` and `likeness` by `file_name`; what it lacks is like nothing.
+    Near-duplicates, also of near-duplicates, stand together in the order and are where the first of
+    them is: spans that share no position share no picture. The order depends on the seed and the
+    names below the folder alone, not on the sequence in the file. `manifest` has `digest` and
+    `likeness` by `file_name`; an image that it lacks has no duplicates.
     """
-    places = _places(coco.images, span.seed, manifest.set_index("file_name"))
-    return subset(coco, [image for image in coco.images if span.has(places[image["file_name"]])])
+    names = [str(image["file_name"]) for image in coco.images]
+    positions = _positions(names, span.seed, manifest.set_index("file_name"))
+    return subset(coco, [i for i in coco.images if span.has(positions[i["file_name"]])])
 
 
-def _places(images: Sequence[Record], seed: int, known: pd.DataFrame) -> Mapping[str, int]:
-    """Return where in the order the first of each image's family stands."""
-    names = [str(image["file_name"]) for image in images]
-    seen = [name for name in names if name in known.index]
-    first = duplicate_groups(known["digest"][seen].tolist(), known["likeness"][seen].tolist())
-    heads = dict(zip(seen, (seen[i] for i in first), strict=True))
+def _positions(names: Sequence[str], seed: int, known: pd.DataFrame) -> Mapping[str, int]:
+    """Return where the first of each image's duplicates stands in the order."""
+    listed = [name for name in names if name in known.index]
+    first = duplicate_groups(known["digest"][listed].tolist(), known["likeness"][listed].tolist())
+    heads = dict(zip(listed, (listed[i] for i in first), strict=True))
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(heads.get(name, name), []).append(name)
     ordered = sorted((min(_draw(seed, n) for n in group), group) for group in groups.values())
-    places: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for _, group in ordered:
-        places |= dict.fromkeys(group, len(places))
-    return places
+        positions |= dict.fromkeys(group, len(positions))
+    return positions
 
 
 def _draw(seed: int, file_name: str) -> str:
-    """Return the lot of an image; the folder it is linked in has no say."""
+    """Return the lot of an image, whatever folder it is linked in."""
     name = file_name.partition("/")[2]
     return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def duplicate_groups(digests: Sequence[str], hashes: Sequence[str]) -> list[int]:
-    """Return for every image the first one of those it belongs with: of its bytes, or alike."""
+    """Return for every image the first of its group: those of equal bytes or near-duplicates."""
     heads = list(range(len(hashes)))
     same = {digest: i for i, digest in reversed(list(enumerate(digests)))}
     copies = ((same[digest], i) for i, digest in enumerate(digests))
-    for i, j in chain(copies, ((i, j) for i, j, _ in near_duplicates(hashes, hashes) if i < j)):
+    near = ((i, j) for i, j, _ in near_duplicates(hashes, hashes) if i < j)
+    for i, j in chain(copies, near):
         one, other = sorted((_head(heads, i), _head(heads, j)))
         heads[other] = one
     return [_head(heads, i) for i in range(len(heads))]
