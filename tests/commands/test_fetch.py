@@ -176,7 +176,7 @@ def test_a_wrong_digest_is_refused_and_a_rerun_downloads_anew(coco, datastill_fe
 def test_an_archive_without_digest_says_what_stood_in_for_it(coco, datastill_fetch, monkeypatch):
     monkeypatch.setattr(fetch, "COCO", [replace(fetch.COCO[0], digest=None)])
     _, output, _ = datastill_fetch(coco.url)
-    assert "1 files, no digest is published: size and CRCs stood in" in output
+    assert "1 files, no digest is published: size and CRCs checked instead" in output
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil"])
@@ -214,7 +214,7 @@ def disk(monkeypatch, free):
 def test_a_full_disk_is_noticed_before_anything_is_asked_for(coco, datastill_fetch, monkeypatch):
     monkeypatch.setattr(fetch, "COCO", [replace(a, size=2**33) for a in fetch.COCO])
     disk(monkeypatch, 3 * 2**30)
-    refuse(datastill_fetch(coco.url), "coco: 24.0 GiB of disk needed, 3.0 GiB free; make room")
+    refuse(datastill_fetch(coco.url), "coco: 24.0 GiB of disk needed, 3.0 GiB free; free disk space")
     refuse(datastill_fetch(coco.url, "--keep"), "coco: 32.0 GiB of disk needed")
     assert coco.asked == []
 
@@ -235,18 +235,18 @@ def test_an_unreachable_server_costs_one_message(coco, datastill_fetch):
     refuse(
         result, "http://127.0.0.1:1/annotations/annotations_trainval2017.zip: expected", str(size)
     )
-    refuse(result, "Connection refused; see to the connection and run again")
+    refuse(result, "Connection refused; check the connection and run again")
 
 
 def test_a_folder_that_cannot_be_made_costs_one_message(coco, datastill_fetch):
     Path("coco").write_text("a file")
-    refuse(datastill_fetch(coco.url), "coco: File exists; see to it and run again")
+    refuse(datastill_fetch(coco.url), "coco: File exists; free disk space or fix permissions")
 
 
 def test_two_fetches_do_not_write_to_one_folder(coco, datastill_fetch):
     Path("coco").mkdir()
     with FileLock("coco/.fetch.lock"):
-        refuse(datastill_fetch(coco.url), "coco: another fetch is at work there")
+        refuse(datastill_fetch(coco.url), "coco: another fetch is running there")
     assert coco.asked == []
 
 

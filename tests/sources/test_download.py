@@ -229,7 +229,7 @@ def test_only_http_is_spoken_and_no_redirect_leaves_it(web, tmp_path):
     secret.write_bytes(CONTENT)
     web.statuses, web.location = [302], secret.as_uri()
     for url in (web.archive.url, secret.as_uri(), "nowhere/a.zip", "http://[/a.zip"):
-        with pytest.raises(DataError, match="no address to download from"):
+        with pytest.raises(DataError, match="cannot be downloaded from"):
             download(Archive(url, len(CONTENT)), tmp_path / "to", ignore)
     assert not (tmp_path / "to").exists()
 
@@ -285,7 +285,7 @@ def link(name):
         ("/tmp/evil", "an absolute path"),
         ("\\\\host\\share\\evil", "an absolute path"),
         ("C:evil", "an absolute path"),
-        ("photos\\evil", "no portable path"),
+        ("photos\\evil", "not a portable path"),
         (link("photos/evil"), "neither a file nor a folder"),
         ("photos/0.jpg", "a second of its name"),
     ],

@@ -374,9 +374,10 @@ def test_where_there_is_no_video_the_source_is_named(tmp_path, library):
 
 @pytest.fixture
 def extract(monkeypatch):
-    def run(source, folder, seed=0, workers=2, advance=lambda _: None, per_video=1):
+    def run(source, folder, seed=0, workers=2, **options):
         monkeypatch.setattr(os, "cpu_count", lambda: workers)
-        return extract_frames(source, folder, seed, advance, per_video)
+        options = {"advance": lambda _: None, **options}
+        return extract_frames(source, folder, seed, **options)
 
     return run
 

@@ -1,4 +1,4 @@
-"""Command `fetch`: the official archives of COCO, downloaded, verified and unpacked."""
+"""Command `fetch`: COCO's official archives, downloaded, verified and unpacked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from zipfile import ZipInfo
 
 from filelock import FileLock, Timeout
 
@@ -38,7 +37,7 @@ COCO = (
 def run(to: Path, only: Sequence[str], keep: bool, server: str | None) -> str:
     """Fetch the archives named in `only`, or all, into `to`; return a line about each.
 
-    An archive that was unpacked stays on the disk only where `keep` says so.
+    An unpacked archive is deleted unless `keep`.
     """
     root = (server or SERVER).rstrip("/")
     archives = [replace(archive, url=f"{root}/{archive.url}") for archive in _chosen(only)]
@@ -46,14 +45,14 @@ def run(to: Path, only: Sequence[str], keep: bool, server: str | None) -> str:
         to.mkdir(parents=True, exist_ok=True)
         with FileLock(to / ".fetch.lock", timeout=0):
             missing = [archive for archive in archives if not _unpacked_files(archive, to)]
-            _require_room(to, _estimate(missing, to, keep))
+            _require_space(to, _estimate(missing, to, keep))
             return "\n".join(_fetch(archive, to, keep) for archive in archives)
     except Timeout:
-        raise DataError(f"{to}: another fetch is at work there; let it end first") from None
+        raise DataError(f"{to}: another fetch is running there; wait for it to end") from None
     except OSError as error:
-        where, what = error.filename or to, error.strerror or error
+        path, reason = error.filename or to, error.strerror or error
         raise DataError(
-            f"{where}: {what}; see to it and run again: it goes on from there"
+            f"{path}: {reason}; free disk space or fix permissions, then run again to resume"
         ) from None
 
 
@@ -74,20 +73,23 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
             verify(archive, file, _Mebibytes(steps))
     listed = members(file)
     total = sum(member.file_size for member in listed)
-    files = [folder / m.filename for m in listed if not m.is_dir()]
-    _require_room(folder, total - sum(path.stat().st_size for path in files if path.exists()))
+    names = [member.filename for member in listed if not member.is_dir()]
+    existing = [path for name in names if (path := folder / name).exists()]
+    _require_space(folder, total - sum(path.stat().st_size for path in existing))
     with Steps(f"unpacking {archive.name}, MiB", total // _MIB) as steps:
         unpack(file, listed, folder, _Mebibytes(steps))
-    _mark(archive, folder, listed)
+    files = [str(PurePosixPath(name)) for name in names]
+    note = {"size": archive.size, "digest": archive.digest, "files": files}
+    write_text(_marker(archive, folder), json.dumps(note, indent=0) + "\n")
     if not keep:
         file.unlink()
     published = f"{archive.digest} as published"
-    proof = published if archive.digest else "no digest is published: size and CRCs stood in for it"
+    proof = published if archive.digest else "no digest is published: size and CRCs checked instead"
     return f"{archive.name}: {len(files)} files, {proof}"
 
 
 class _Mebibytes:
-    """Counts bytes done as steps of a MiB; what the first call says, an earlier run has done."""
+    """Counts bytes as steps of a MiB; those of the first call were done by an earlier run."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -102,43 +104,37 @@ class _Mebibytes:
 
 
 def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:
-    """Return how many bytes `missing` will take: images shrink hardly in a zip.
+    """Return how many bytes `missing` will take: images hardly shrink in a zip.
 
-    What an archive takes that is there already is known exactly once it is opened.
+    The size of a downloaded archive's files is known once it is opened; it counts as 0 here.
     """
-    to_come = [archive.size - bytes_there(archive, folder) for archive in missing]
-    unpacked = sum(a.size for a, rest in zip(missing, to_come, strict=True) if rest)
-    return unpacked + (sum(to_come) if keep else max(to_come, default=0))
+    remaining = [archive.size - bytes_there(archive, folder) for archive in missing]
+    unpacked = sum(archive.size for archive, rest in zip(missing, remaining, strict=True) if rest)
+    return unpacked + (sum(remaining) if keep else max(remaining, default=0))
 
 
-def _require_room(folder: Path, needed: int) -> None:
+def _require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
             f"{folder}: {needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free; "
-            "make room, fetch less with --only or name another folder with --to"
+            "free disk space, fetch less with --only or name another folder with --to"
         )
 
 
 def _marker(archive: Archive, folder: Path) -> Path:
+    """Return the file that lists what was unpacked from `archive`."""
     return folder / f"{archive.name}.fetched"
 
 
-def _mark(archive: Archive, folder: Path, listed: Sequence[ZipInfo]) -> None:
-    """Note that all of `archive` was unpacked, and which files that are."""
-    files = [str(PurePosixPath(each.filename)) for each in listed if not each.is_dir()]
-    note = {"size": archive.size, "digest": archive.digest, "files": files}
-    write_text(_marker(archive, folder), json.dumps(note, indent=0) + "\n")
-
-
 def _unpacked_files(archive: Archive, folder: Path) -> int:
-    """Return how many files `archive` had if all were unpacked and are there, else 0."""
+    """Return the number of files of `archive` if all were unpacked and still exist, else 0."""
     try:
         note = json.loads(_marker(archive, folder).read_text(encoding="utf-8"))
         files = set(note["files"])
-        places = {PurePosixPath(name).parent for name in files}
-        there = {str(at / each.name) for at in places for each in (folder / at).iterdir()}
+        parents = {PurePosixPath(name).parent for name in files}
+        present = {str(parent / p.name) for parent in parents for p in (folder / parent).iterdir()}
     except (FileNotFoundError, ValueError, KeyError):
         return 0
     same = (note["size"], note["digest"]) == (archive.size, archive.digest)
-    return len(files) if same and files <= there else 0
+    return len(files) if same and files <= present else 0

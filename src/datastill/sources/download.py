@@ -1,4 +1,4 @@
-"""Archives from the web: downloaded, verified, unpacked; each step goes on where it was killed."""
+"""Archives from the web: downloaded, verified, unpacked; each step resumes where it was killed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from datastill.io import atomic
 _log = logging.getLogger(__name__)
 
 _CHUNK = 2**16  # bytes
-_PAUSES = (1, 2, 4, 8, 16)  # seconds before another try; counted anew once more bytes have come
+_PAUSES = (1, 2, 4, 8, 16)  # seconds before another try; start over once more bytes have come
 _TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
-_BUSY = {408, 429, 500, 502, 503, 504}  # HTTP statuses that pass
+_BUSY = {408, 429, 500, 502, 503, 504}  # HTTP statuses worth another try
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 
-Progress = Callable[[int], None]  # told how many bytes are done, those of an earlier run included
+Progress = Callable[[int], None]  # called with the bytes done, an earlier run's included
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Archive:
     """A zip archive on the web.
 
     size    in bytes
-    digest  "md5:<hexadecimal>", or another algorithm of hashlib; None where nobody published one
+    digest  "md5:<hexadecimal>", or another algorithm of hashlib; None where none is published
     """
 
     url: str
@@ -50,7 +50,7 @@ class Archive:
 
 
 class _Part:
-    """What has come of a file, and the tag that the server gave to the file's content."""
+    """The received part of a file, and the server's tag of the file's content."""
 
     def __init__(self, file: Path) -> None:
         self.path = file.with_name(f"{file.name}.partial")
@@ -73,7 +73,7 @@ class _Part:
         self._tag.unlink(missing_ok=True)
 
     def headers(self) -> dict[str, str]:
-        """Ask for the rest, or for the whole if the file is no longer the one of the tag."""
+        """Return headers that ask for the rest, or for the whole if the tag is outdated."""
         headers = {"Accept-Encoding": "identity"}  # a range counts the file's own bytes
         if self.size:
             headers["Range"] = f"bytes={self.size}-"
@@ -83,7 +83,7 @@ class _Part:
 
 
 def bytes_there(archive: Archive, folder: Path) -> int:
-    """Return how many bytes of `archive` are in `folder`, perhaps only in part."""
+    """Return how many bytes of `archive` are in `folder`, whole or in part."""
     file = folder / archive.name
     return _size(file) or _Part(file).size
 
@@ -91,16 +91,16 @@ def bytes_there(archive: Archive, folder: Path) -> int:
 def download(archive: Archive, folder: Path, progress: Progress) -> Path:
     """Download `archive` into `folder` unless it is there, and return its path.
 
-    Goes on with the part that an earlier run left if the server still has the same file. Raises
-    DataError where the server has no such file or one of another size, or cannot be reached.
+    Resumes an earlier run's part if the server still has the same file. Raises DataError where the
+    server has no such file or one of another size, or cannot be reached.
     """
     file = folder / archive.name
-    if file.exists() and _size(file) != archive.size:
-        raise DataError(
-            f"{file}: expected {archive.size} bytes, found {_size(file)}; remove it, or rename it "
-            f"to {file.name}.partial to download the rest, and run again"
-        )
     if file.exists():
+        if _size(file) != archive.size:
+            raise DataError(
+                f"{file}: expected {archive.size} bytes, found {_size(file)}; remove it, or rename "
+                f"it to {file.name}.partial to download the rest, and run again"
+            )
         progress(archive.size)
         return file
     part = _Part(file)
@@ -115,22 +115,22 @@ def download(archive: Archive, folder: Path, progress: Progress) -> Path:
 def _receive_all(archive: Archive, part: _Part, progress: Progress) -> None:
     furthest, pauses = part.size, iter(_PAUSES)
     while part.size < archive.size:
-        trouble = _receive(archive, part, progress)
+        reason = _receive(archive, part, progress)
         if part.size > furthest:
             furthest, pauses = part.size, iter(_PAUSES)
-        if part.size < archive.size:
-            pause = next(pauses, None)
-            if pause is None:
-                raise DataError(
-                    f"{archive.url}: expected {archive.size} bytes, received {part.size}: "
-                    f"{trouble}; see to the connection and run again: it goes on from there"
-                )
-            _log.warning("%s: %s; trying again in %s s", archive.name, trouble, pause)
-            time.sleep(pause)
+        if part.size == archive.size:
+            return
+        if (pause := next(pauses, None)) is None:
+            raise DataError(
+                f"{archive.url}: expected {archive.size} bytes, received {part.size}: {reason}; "
+                "check the connection and run again to resume"
+            )
+        _log.warning("%s: %s; trying again in %s s", archive.name, reason, pause)
+        time.sleep(pause)
 
 
 def _receive(archive: Archive, part: _Part, progress: Progress) -> str:
-    """Receive what is missing; return what may have ended it early, which another try may mend."""
+    """Receive the rest; return a reason why it may have ended early, for another try."""
     try:
         with requests.get(
             archive.url, headers=part.headers(), stream=True, timeout=_TIMEOUT
@@ -146,7 +146,7 @@ def _receive(archive: Archive, part: _Part, progress: Progress) -> str:
             _append(archive, part, response, progress)
     except requests.RequestException as error:
         if isinstance(error, ValueError):  # such as a scheme that is neither http nor https
-            raise DataError(f"{archive.url}: no address to download from: {error}") from None
+            raise DataError(f"{archive.url}: cannot be downloaded from: {error}") from None
         return _cause(error)
     return "the connection ended early"
 
@@ -163,18 +163,19 @@ def _require_same_size(archive: Archive, response: requests.Response) -> None:
     if response.status_code not in (200, 206):
         raise DataError(
             f"{archive.url}: expected a file, found HTTP status {response.status_code} "
-            f"{response.reason}; see whether the address is right"
+            f"{response.reason}; check the address"
         )
-    partial = response.status_code == 206
-    total = response.headers.get("Content-Range" if partial else "Content-Length", "")
-    total = total.rpartition("/")[2]
+    name = "Content-Range" if response.status_code == 206 else "Content-Length"
+    total = response.headers.get(name, "").rpartition("/")[2]
     if total.isdigit() and int(total) != archive.size:
-        wrong = f"expected {archive.size} bytes, the server has {total}"
-        raise DataError(f"{archive.url}: {wrong}: it is another file; name another server")
+        raise DataError(
+            f"{archive.url}: expected {archive.size} bytes, the server has {total}: it is another "
+            "file; name another server"
+        )
 
 
 def _tag(response: requests.Response) -> str:
-    """Return what to send as If-Range, which takes no weak ETag; "" where the server has none."""
+    """Return a value for If-Range, which takes no weak ETag; "" where the server has none."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
@@ -189,16 +190,16 @@ def _append(archive: Archive, part: _Part, response: requests.Response, progress
 
 
 def _cause(error: BaseException) -> str:
-    """Return what was first raised: the errors around it only repeat the address."""
+    """Return the innermost error: those around it only repeat the address."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error) or type(error).__name__
 
 
 def verify(archive: Archive, file: Path, progress: Progress) -> None:
-    """Hold `file` to the digest of `archive`, if it has one.
+    """Compare `file` with the digest of `archive`, if it has one.
 
-    Raises DataError for another, and renames the file to `<name>.bad` so that no run uses it.
+    Raises DataError where they differ, and renames the file to `<name>.bad` so that no run uses it.
     """
     algorithm, _, wanted = (archive.digest or "").partition(":")
     if not algorithm:
@@ -212,13 +213,13 @@ def verify(archive: Archive, file: Path, progress: Progress) -> None:
         raise _set_aside(file, f"expected {algorithm} {wanted}, found {state.hexdigest()}")
 
 
-def _set_aside(file: Path, trouble: str) -> DataError:
+def _set_aside(file: Path, error: str) -> DataError:
     bad = file.replace(file.with_name(f"{file.name}.bad"))
-    return DataError(f"{file}: {trouble}; it is now {bad.name}: run again to download it anew")
+    return DataError(f"{file}: {error}; it is now {bad.name}: run again to download it anew")
 
 
 def members(file: Path) -> list[zipfile.ZipInfo]:
-    """Return what the zip `file` holds; raises DataError where a member is unsafe to unpack."""
+    """Return the members of the zip `file`; raises DataError where one is unsafe to unpack."""
     try:
         with zipfile.ZipFile(file) as source:
             listed = source.infolist()
@@ -234,24 +235,24 @@ def members(file: Path) -> list[zipfile.ZipInfo]:
 
 
 def _danger(member: zipfile.ZipInfo) -> str:
-    """Return what is wrong with a member, "" for a plain file or folder below the target."""
+    """Return why a member is unsafe, "" for a plain file or folder below the target."""
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
     if PureWindowsPath(name).anchor:  # of "/etc", "C:x" and "//host"
         return "an absolute path"
     if ".." in PureWindowsPath(name).parts:
         return "a path out of its folder"
     if not name or "\0" in name or "\\" in name:
-        return "no portable path"
+        return "not a portable path"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed where files have no kind
         return "neither a file nor a folder"
     return "" if member.compress_type in _METHODS else "neither stored nor deflated"
 
 
 def unpack(file: Path, listed: Sequence[zipfile.ZipInfo], folder: Path, progress: Progress) -> None:
-    """Unpack the members `listed` of the zip `file` below `folder`, every one whole or not at all.
+    """Unpack the members `listed` of the zip `file` below `folder`, each atomically.
 
-    Keeps what is there with the same content, and writes no more than the size that a member
-    declares. Raises DataError where a file of other content is in the way or a member is damaged.
+    Keeps files of the same content, and writes no more than the size that a member declares.
+    Raises DataError where a file of other content is in the way or a member is damaged.
     """
     done = 0
     with zipfile.ZipFile(file) as source:
@@ -275,8 +276,8 @@ def _unpack_member(source: zipfile.ZipFile, member: zipfile.ZipInfo, target: Pat
             if _size(partial) != member.file_size:
                 raise EOFError(f"expected {member.file_size} bytes, found {_size(partial)}")
     except _DAMAGE as error:
-        trouble = f"member {member.filename!r} is damaged: {error}"
-        raise _set_aside(Path(str(source.filename)), trouble) from None
+        message = f"member {member.filename!r} is damaged: {error}"
+        raise _set_aside(Path(str(source.filename)), message) from None
 
 
 def _size(path: Path) -> int:
