@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +41,9 @@ def new(  # noqa: PLR0913  # an option per input
     ] = None,
     rounds: Annotated[
         int,
-        typer.Option(min=1, help="Rounds of annotation and training; each student teaches the next."),
+        typer.Option(
+            min=1, help="Rounds of annotation and training; each student teaches the next."
+        ),
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
@@ -103,7 +103,6 @@ def predict(  # noqa: PLR0913  # an option per input and output
         typer.echo(command.run(ready, images, count, command.Output(to, draw)))
     finally:
         gc.unfreeze()
-    leave()
 
 
 @app.command()
@@ -120,11 +119,3 @@ def export(
 ) -> None:
     """Export a row's model as a self-contained folder, with the annotations of its teacher."""
     typer.echo(call("commands.export", profile, row, to, champion))
-
-
-def leave() -> None:
-    """End the process now if it is this command's alone: taking torch apart takes a second."""
-    if Path(getattr(sys.modules["__main__"], "__file__", "")).stem == "datastill":
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from datastill.coco.format import PERSON, Coco, Record
+from datastill.coco.format import PERSON, Coco, Record, Task
 from datastill.coco.lint import lint
 from datastill.coco.skeleton import build_skeleton
 from datastill.coco.subsets import trainable, union
@@ -21,6 +22,7 @@ from datastill.errors import DatastillError
 from datastill.images.leaks import find_leaks
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine
+from datastill.model.precision import gpu_name
 from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
 from datastill.progress import Steps
@@ -84,7 +86,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     keypoints, categories = _objects(profile, findings)
     speeds = time_backbones(profile, keypoints, categories, probe_seconds, findings.faults.append)
     costs = Costs(profile, keypoints, _image_counts(profile, findings), speeds)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    gpu = gpu_name()
     parts = {
         "Image sets": _sets_table(profile, findings),
         "Rows": _rows_table(profile, costs),
@@ -192,38 +194,32 @@ def _image_counts(profile: Profile, findings: Findings) -> dict[str, tuple[int, 
 
 
 def _sets_table(profile: Profile, findings: Findings) -> str:
-    contents = _box_contents if profile.params.task == "boxes" else _keypoint_contents
-    lines = [{"set": name, **contents(coco)} for name, coco in findings.sets.items()]
+    task, sets = profile.params.task, findings.sets.items()
+    lines = [{"set": name, **_contents(coco, task)} for name, coco in sets]
     lines += [{"set": name, "images": f"{n:,} videos"} for name, n in findings.videos.items()]
     return _table(lines)
 
 
-def _keypoint_contents(coco: Coco) -> dict[str, str]:
-    people = [a for a in coco.annotations if not a["iscrowd"]]
-    return {
+def _contents(coco: Coco, task: Task) -> dict[str, str]:
+    """Return the cells of a set; of its categories, the most and the least frequent."""
+    instances = [a for a in coco.annotations if not a["iscrowd"]]
+    cells = {
         "images": f"{len(coco.images):,}",
-        "with keypoints": f"{len(trainable(coco, 'keypoints').images):,}",
-        "instances": f"{len(people):,}",
-        "crowds": f"{len(coco.annotations) - len(people):,}",
-        "keypoints": f"{sum(a['num_keypoints'] for a in people):,}",
-        "category": ", ".join(f"{c['id']} {c['name']}" for c in coco.categories),
+        "with objects" if task == "boxes" else "with keypoints": (
+            f"{len(trainable(coco, task).images):,}"
+        ),
+        "instances": f"{len(instances):,}",
+        "crowds": f"{len(coco.annotations) - len(instances):,}",
     }
-
-
-def _box_contents(coco: Coco) -> dict[str, str]:
-    """Return the cells of a set of boxes; of the categories, the most and the least frequent."""
+    if task == "keypoints":
+        cells["keypoints"] = f"{sum(a['num_keypoints'] for a in instances):,}"
+        return cells | {"category": ", ".join(f"{c['id']} {c['name']}" for c in coco.categories)}
     names = {category["id"]: category["name"] for category in coco.categories}
-    counts = Counter(names[a["category_id"]] for a in coco.annotations if not a["iscrowd"])
+    counts = Counter(names[a["category_id"]] for a in instances)
     ranked = [f"{name} {count:,}" for name, count in counts.most_common()]
     if len(ranked) > 2 * _MAX_NAMES:
         ranked[_MAX_NAMES:-_MAX_NAMES] = ["..."]
-    return {
-        "images": f"{len(coco.images):,}",
-        "with objects": f"{len(trainable(coco, 'boxes').images):,}",
-        "instances": f"{counts.total():,}",
-        "crowds": f"{len(coco.annotations) - counts.total():,}",
-        "categories": f"{len(counts)} of {len(names)}: {', '.join(ranked)}",
-    }
+    return cells | {"categories": f"{len(counts)} of {len(names)}: {', '.join(ranked)}"}
 
 
 def _rows_table(profile: Profile, costs: Costs) -> str:
@@ -255,8 +251,8 @@ def _speeds_table(speeds: Mapping[str, Speed]) -> str:
     )
 
 
-def _number(value: float | None, unit: float) -> str:
-    return "?" if value is None else f"{value / unit:,.2f}"
+def _number(value: float, unit: float) -> str:
+    return "?" if math.isnan(value) else f"{value / unit:,.2f}"
 
 
 def _table(lines: Iterable[dict[str, str]]) -> str:

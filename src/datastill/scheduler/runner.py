@@ -80,8 +80,7 @@ class Runner:
             upstream = self._graph.upstream[name]
             if not upstream <= self._changed.keys():
                 continue
-            skipped = name not in self._graph.stale and not any(map(self._changed.get, upstream))
-            if skipped:
+            if name not in self._graph.stale and not any(map(self._changed.get, upstream)):
                 self._changed[name] = False
             elif len(self._running) < self._jobs:
                 self._running.append(self._start(name))
@@ -92,12 +91,10 @@ class Runner:
         return False
 
     def _start(self, name: str) -> Job:
+        busy = Counter(job.device for job in self._running)
+        device = min(self._devices, key=lambda each: busy[each], default="")
         environment = {THREADS: self._threads} if self._threads else {}
-        device = ""
-        if self._devices:
-            busy = Counter(job.device for job in self._running)
-            device = min(self._devices, key=lambda each: busy[each])
-            environment[_DEVICES] = device
+        environment |= {_DEVICES: device} if device else {}
         log = self._logs / f"{name.rpartition(':')[2]}.log"
         return start(name, log, environment, device)
 

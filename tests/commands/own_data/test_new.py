@@ -596,10 +596,10 @@ def test_a_name_that_yaml_takes_for_something_else_is_a_name(project, run, name)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("a/b", "'a/b': expected the name of a new folder"),
-        ("..", "'..': expected the name of a new folder"),
-        ("", "'': expected the name of a new folder"),
-        (".hidden", "'.hidden': expected the name of a new folder"),
+        ("a/b", "'a/b': expected a new folder's name"),
+        ("..", "'..': expected a new folder's name"),
+        ("", "'': expected a new folder's name"),
+        (".hidden", "'.hidden': expected a new folder's name"),
         ("coco", "'coco' is the name of a built-in profile"),
         ("miniature", "'miniature' is the name of a built-in profile"),
         ("taken", "pipelines/taken exists"),

@@ -56,14 +56,13 @@ class Division:
     def _held_out(self, count: int) -> int:
         fraction = DEFAULT_VAL_FRACTION if self.val_fraction is None else self.val_fraction
         held = round(fraction * count) if self.val_count is None else self.val_count
-        if 0 < held < count:
-            return held
-        asked = f"{held:,}" if self.val_count is not None else f"{fraction:g}"
-        empty = "val" if held <= 0 else "training"
-        raise DataError(
-            f"val: {asked} of {count:,} labelled images leaves none for {empty}; choose another "
-            "--val-fraction or --val-count"
-        )
+        if not 0 < held < count:
+            asked = f"{fraction:g}" if self.val_count is None else f"{held:,}"
+            raise DataError(
+                f"val: {asked} of {count:,} labelled images leaves none for "
+                f"{'val' if held <= 0 else 'training'}; change --val-fraction or --val-count"
+            )
+        return held
 
 
 @dataclass(frozen=True)
@@ -80,23 +79,22 @@ class Inputs:
 
     def check(self) -> None:
         """Raise ParamsError where options contradict each other."""
-        by_fraction = self.division.val_fraction is not None
-        by_count = self.division.val_count is not None
-        label_only = self.division.label_only is not None
+        division = self.division
+        options = (self.val, self.val_images, self.unlabelled)
+        counts = (division.val_fraction, division.val_count, division.label_only)
+        val, val_images, unlabelled, fraction, count, label_only = (
+            option is not None for option in (*options, *counts)
+        )
         contradictions = {
             "--task: expected keypoints or boxes": self.task not in {None, "keypoints", "boxes"},
             "--val has its own labels: omit --val-fraction and --val-count": (
-                self.val is not None and (by_fraction or by_count)
+                val and (fraction or count)
             ),
-            "expected --val-fraction or --val-count, found both": by_fraction and by_count,
-            "--val-images: expected --val too, the labels of these images": (
-                self.val is None and self.val_images is not None
-            ),
+            "expected --val-fraction or --val-count, found both": fraction and count,
+            "--val-images: expected --val too, the labels of these images": val_images and not val,
             "expected --unlabelled, or --label-only N to use the other labelled images as "
-            "unlabelled; found neither": self.unlabelled is None and not label_only,
-            "expected --unlabelled or --label-only, found both": (
-                self.unlabelled is not None and label_only
-            ),
+            "unlabelled; found neither": not (unlabelled or label_only),
+            "expected --unlabelled or --label-only, found both": unlabelled and label_only,
         }
         if wrong := [text for text, is_so in contradictions.items() if is_so]:
             raise ParamsError("\n  ".join(wrong))

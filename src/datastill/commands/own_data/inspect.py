@@ -45,18 +45,18 @@ def inspect(inputs: Inputs) -> Inspection:
     task: Task = inputs.task or ("keypoints" if labels.keypoint_names() else "boxes")
     usable = usable_labels(inputs.labelled, labels, task)
     whole = open_labelled("labelled", inputs.labelled, usable, inputs.images)
-    labelled, notes = {"labelled": whole}, [*_left_out(labels, usable)]
+    sets, notes = {"labelled": whole}, [*_left_out(labels, usable)]
     if inputs.val:
-        labelled["val"] = _open_val(inputs, inputs.val, labels, task)
-        notes += _resembling(whole, labelled["val"])
+        sets["val"] = _open_val(inputs, inputs.val, labels, task)
+        notes += _resembling(whole, sets["val"])
+    labelled = [*sets.values()]
     spans = inputs.division.spans(len(whole.coco.images), inputs.val is not None)
-    sets = dict(labelled)
     for name, span in spans.items():
         part = take_span(whole.coco, span, whole.manifest)
         sets[name] = replace(whole, coco=part, refused=whole.refused if name == "labelled" else [])
     if inputs.unlabelled:
         everything = open_unlabelled(inputs.unlabelled, whole)
-        sets["unlabelled"] = _without(inputs.unlabelled, everything, [*labelled.values()])
+        sets["unlabelled"] = _without(inputs.unlabelled, everything, labelled)
         if left_out := len(everything.coco.images) - len(sets["unlabelled"].coco.images):
             notes.append(f"{left_out:,} images in {inputs.unlabelled} are labelled ones")
     for name in ("labelled", "val"):
@@ -108,8 +108,7 @@ def _resembling(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
     """Note labelled images that resemble val; raises DataError where an image is in both."""
     manifest = pd.concat([whole.manifest, val.manifest])
     leaks = find_leaks(val.coco, {"labelled": whole.coco}, manifest)
-    identical = [leak for leak in leaks if not leak.reason.startswith("shows")]
-    if identical:
+    if identical := [leak for leak in leaks if not leak.reason.startswith("shows")]:
         first = f"{identical[0].file_name} {identical[0].reason}"
         raise DataError(
             f"{len(identical):,} images are both labelled and in val, such as {first}; the AP on "

@@ -10,8 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from datastill.commands.own_data.autoconfig import (
     BATCH,
     CPU,
@@ -29,6 +27,7 @@ from datastill.commands.own_data.inspect import inspect
 from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
 from datastill.io import write_text
+from datastill.model.precision import best_device
 from datastill.project.data_schema import FileData
 from datastill.project.loading import load_params
 from datastill.project.profile import DEFAULT_PROFILE, Profile
@@ -51,7 +50,7 @@ def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
     _check_name(name)
     inspection = inspect(inputs)
     labelled, task = inspection.sets["labelled"].coco, inspection.task
-    choices = choose(measure(labelled, task), GPU if torch.cuda.is_available() else CPU, task)
+    choices = choose(measure(labelled, task), GPU if best_device().type == "cuda" else CPU, task)
     data = section(inputs, inspection)
     if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
@@ -69,9 +68,7 @@ def _check_name(name: str) -> None:
     if not STAGES.is_file():
         raise ParamsError(f"{STAGES}: no such file; run datastill in the project's root")
     if not _NAME.fullmatch(name):
-        raise ParamsError(
-            f"{name!r}: expected the name of a new folder, of letters, digits, - and _"
-        )
+        raise ParamsError(f"{name!r}: expected a new folder's name, of letters, digits, - and _")
     if name in _BUILT_IN:
         raise ParamsError(f"{name!r} is the name of a built-in profile; choose another")
     if (PIPELINES / name).exists():
