@@ -15,18 +15,18 @@ _INDENT = "  "
 _OF_TASK = {
     "keypoints": {
         "table": "table1",
-        "keypoints": "match # paper: as many per instance; or match_by_type, fixed, agreement",
+        "keypoints": "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement",
     },
     "boxes": {"table": "table4", "keypoints": "null # boxes have none"},
 }
-_UPPER = """  all: # the upper bound: what labels for all would give
+_UPPER = """  all: # the upper bound: labels for all images
     labelled: all
     backbone: {backbone}
     iterations: {iterations}
     seed: {seed}
 """
 _STUDENT = "labelled_unlabelled"  # in the template
-_ROUND = """  {name}: # the student before it is its teacher: the paper's future work
+_ROUND = """  {name}: # taught by the student before it: the paper's future work
     labelled: labelled
     unlabelled: unlabelled
     teacher: {teacher}

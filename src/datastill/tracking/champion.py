@@ -36,10 +36,7 @@ def promote(profile: Profile, row: str, ap: float, folder: Path) -> str:
     Raises DatastillError where the store fails.
     """
     store, name = Store.of(profile), registered_name(profile)
-    identity = {
-        "weights": digest(profile.weights(row)),
-        "card": digest(folder / "card.json"),
-    }
+    identity = {"weights": digest(profile.weights(row)), "card": digest(folder / "card.json")}
     run_id = mirror(store, read_record(profile, row))
     with opened(store) as client:
         number = _current(client, name, identity)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
@@ -33,25 +32,12 @@ def mirror_patiently(store: Store, read: Callable[[], RunRecord]) -> bool:
 
     Nothing is ever raised, whatever happens to the record or the store.
     """
-    outcome: Future[str] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(mirror(store, read()))
-        except Exception as error:
-            outcome.set_exception(error)
-
-    # A thread of its own: Python waits at its exit for those of an executor.
-    threading.Thread(target=work, name="mirror", daemon=True).start()
-    try:
-        outcome.result(store.patience_seconds)
-    except TimeoutError:
+    run_ids: list[str] = []
+    thread = _start(store, lambda: run_ids.append(mirror(store, read())))
+    thread.join(store.patience_seconds)
+    if thread.is_alive():
         _warn(store, f"no answer within {store.patience_seconds:g} s")
-        return False
-    except Exception as error:
-        _warn(store, error)
-        return False
-    return True
+    return not thread.is_alive() and bool(run_ids)
 
 
 @contextmanager
@@ -68,20 +54,16 @@ def follow(
 
     def work() -> None:
         previous = None
-        try:
-            while not ended.is_set():
-                record = replace(read(), status="RUNNING")
-                if record != previous:
-                    mirror(store, record)
-                previous = record
-                ended.wait(every_seconds)
-            if status:
-                mirror(store, replace(read(), status=status))
-        except Exception as error:
-            _warn(store, error)
+        while not ended.is_set():
+            record = replace(read(), status="RUNNING")
+            if record != previous:
+                mirror(store, record)
+            previous = record
+            ended.wait(every_seconds)
+        if status:
+            mirror(store, replace(read(), status=status))
 
-    thread = threading.Thread(target=work, name="follower", daemon=True)
-    thread.start()
+    thread = _start(store, work)
     try:
         yield
     except BaseException as error:
@@ -90,6 +72,20 @@ def follow(
     finally:
         ended.set()
         thread.join(MOMENT_SECONDS)
+
+
+def _start(store: Store, work: Callable[[], None]) -> threading.Thread:
+    """Start `work` in a thread for which Python does not wait at its exit; log its failure."""
+
+    def survive() -> None:
+        try:
+            work()
+        except Exception as error:
+            _warn(store, error)
+
+    thread = threading.Thread(target=survive, daemon=True)
+    thread.start()
+    return thread
 
 
 def _warn(store: Store, reason: object) -> None:

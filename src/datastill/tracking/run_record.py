@@ -104,24 +104,12 @@ def read_record(profile: Profile, row: str) -> RunRecord:
 
 def _tags(profile: Profile, row: str, card: Mapping[str, Any]) -> dict[str, str]:
     spec = profile.params.row(row)
-    tags = {
-        "role": "supervised",
-        "setting": spec.labelled,
-        "labelled": spec.labelled,
-        "task": profile.params.task,
-        "backbone": spec.backbone,
-        "seed": str(spec.seed),
-        "git commit": card["code"],
-        "precision": card["precision"],
-        "device": card["device"],
-    }
+    tags = {"role": "supervised", "setting": spec.labelled, "task": profile.params.task}
+    tags |= {key: str(getattr(spec, key)) for key in ("labelled", "backbone", "seed")}
+    tags |= {"git commit": card["code"], "precision": card["precision"], "device": card["device"]}
     if isinstance(spec, DistilledRow):
-        tags |= {
-            "role": "distilled",
-            "setting": f"{spec.labelled}/{spec.unlabelled}",
-            "unlabelled": spec.unlabelled,
-            "teacher": spec.teacher,
-        }
+        tags |= {"role": "distilled", "setting": f"{spec.labelled}/{spec.unlabelled}"}
+        tags |= {"unlabelled": spec.unlabelled, "teacher": spec.teacher}
         if warnings := read_facts(profile.annotation_card(row)).get("warnings"):
             tags["warnings"] = "; ".join(warnings)
     return tags | ({"role": "ablation"} if spec.ablation != Ablation() else {})
@@ -143,18 +131,14 @@ def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
     if not card:
         return {}
     thresholds = card["thresholds"]
+    keypoint, by_category = thresholds.get("keypoint"), thresholds.get("by_category", {})
+    values = {"instance threshold": thresholds["instance"]["value"]}
+    values |= {"keypoint threshold": keypoint["value"]} if keypoint else {}
+    for name, threshold in by_category.items():
+        values[f"threshold of {re.sub(_REFUSED, '_', name)}"] = threshold["value"]
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
-    values = {
-        "instance threshold": thresholds["instance"]["value"],
-        "keypoint threshold": (thresholds.get("keypoint") or {}).get("value"),
-        **{
-            f"threshold of {re.sub(_REFUSED, '_', name)}": threshold["value"]
-            for name, threshold in thresholds.get("by_category", {}).items()
-        },
-        **{name: card[name] for name in counts if name in card},
-        **(card["quality"] or {}),
-    }
-    return _numbers("annotations", values)
+    values |= {name: card[name] for name in counts if name in card}
+    return _numbers("annotations", values | (card["quality"] or {}))
 
 
 def _numbers(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
@@ -185,17 +169,12 @@ def _content(path: Path, modified_ns: int, size: int) -> tuple[str, dict[str, in
 
 def _artifacts(profile: Profile, row: str) -> dict[str, Path]:
     spec = profile.params.row(row)
-    files = {
-        "metrics.json": profile.metrics(row),
-        f"sets/{spec.labelled}.png": profile.sheet(spec.labelled),
-    }
+    sets, files = [spec.labelled], {"metrics.json": profile.metrics(row)}
     if isinstance(spec, DistilledRow):
-        files |= {
-            "annotations.json": profile.annotation_card(row),
-            "annotated.png": profile.sheet(row),
-            f"sets/{spec.unlabelled}.png": profile.sheet(spec.unlabelled),
-        }
-    return files
+        sets.append(spec.unlabelled)
+        files |= {"annotations.json": profile.annotation_card(row)}
+        files |= {"annotated.png": profile.sheet(row)}
+    return files | {f"sets/{name}.png": profile.sheet(name) for name in sets}
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from datastill.io import digest
-from datastill.tracking.run_record import DataInput, RunRecord, check
+from datastill.tracking.run_record import RunRecord, check
 from datastill.tracking.store import Store, experiment_id, opened
 
 if TYPE_CHECKING:
@@ -112,23 +112,24 @@ def _new_params(run: Run, record: RunRecord) -> list[Param]:
 
 
 def _new_inputs(run: Run, record: RunRecord) -> list[DatasetInput]:
-    held = run.inputs.dataset_inputs if run.inputs else []
-    known = {(entry.dataset.name, entry.dataset.digest) for entry in held}
-    entries = map(_dataset_input, record.inputs)
-    return [e for e in entries if (e.dataset.name, e.dataset.digest) not in known]
-
-
-def _dataset_input(entry: DataInput) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    dataset = Dataset(
-        name=entry.name,
-        digest=entry.digest[:DIGEST_LENGTH],
-        source_type="local",
-        source=json.dumps({"uri": entry.source}),
-        profile=json.dumps(dict(entry.facts)),
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", entry.context)])
+    held = run.inputs.dataset_inputs if run.inputs else []
+    known = {(entry.dataset.name, entry.dataset.digest) for entry in held}
+    new = [e for e in record.inputs if (e.name, e.digest[:DIGEST_LENGTH]) not in known]
+    return [
+        DatasetInput(
+            Dataset(
+                name=entry.name,
+                digest=entry.digest[:DIGEST_LENGTH],
+                source_type="local",
+                source=json.dumps({"uri": entry.source}),
+                profile=json.dumps(dict(entry.facts)),
+            ),
+            [InputTag("mlflow.data.context", entry.context)],
+        )
+        for entry in new
+    ]
 
 
 def _send_artifacts(client: MlflowClient, run: Run, record: RunRecord) -> None:
