@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from source_graph import FILES, PACKAGE, imported, own_imports, relative, top
 
-LAYERS = ["errors", "instances", "progress", "io", "coco", "images", "synthetic", "sources"]
+LAYERS = ["lazy_compiler", "errors", "instances", "progress", "io", "coco", "images", "synthetic", "sources"]
 LAYERS += ["model", "training", "inference", "distill", "evaluation", "report"]
 EDGES = ["project", "tracking", "lineage", "scheduler", "stages", "commands", "cli", "__main__"]
 HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "project", "pydantic": "project"}

@@ -13,6 +13,7 @@ from torchvision.ops import box_iou
 from datastill.errors import ParamsError
 from datastill.model.backbones import BACKBONES
 from datastill.model.detector import SIZE_DIVISIBLE, Batch, build_detector, count_parameters
+from datastill.model.resnets import build_pyramid
 
 LOSSES = {
     "loss_objectness",
@@ -297,7 +298,7 @@ def test_a_keypoint_detector_is_torchvisions_own_to_the_bit():
     torch.manual_seed(5)
     ours = build_detector("resnet50", 17).rcnn
     torch.manual_seed(5)
-    pyramid = BACKBONES["resnet50"].build()
+    pyramid = build_pyramid(BACKBONES["resnet50"])
     theirs = KeypointRCNN(
         pyramid,
         box_head=TwoMLPHead(256 * 49, 1024),

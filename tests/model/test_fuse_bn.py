@@ -5,7 +5,7 @@ import torch
 from torchvision.ops import FrozenBatchNorm2d
 
 from datastill.model.detector import build_detector
-from datastill.model.fuse_bn import fold
+from datastill.model.fuse_bn import fuse
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def scattered(detector):
 def test_a_folded_detector_is_the_same_function(images):
     torch.manual_seed(0)
     plain = scattered(build_detector("resnet50", 17).eval())
-    folded = fold(copy.deepcopy(plain))
+    folded = fuse(copy.deepcopy(plain))
     assert not any(isinstance(module, FrozenBatchNorm2d) for module in folded.modules())
     (_, before), (_, after) = (each.features(images) for each in (plain, folded))
     for level, features in before.items():
@@ -41,7 +41,7 @@ def test_a_folded_detector_is_the_same_function(images):
 def test_a_detector_without_frozen_layers_stays_as_it_is(images):
     torch.manual_seed(0)
     plain = build_detector("small", 17).eval()
-    folded = fold(copy.deepcopy(plain))
+    folded = fuse(copy.deepcopy(plain))
     assert str(folded) == str(plain)
     (_, before), (_, after) = (each.features(images) for each in (plain, folded))
     assert all(torch.equal(before[level], after[level]) for level in before)

@@ -6,13 +6,13 @@ from safetensors.torch import save_file
 
 from datastill.errors import DataError
 from datastill.io import digest
+from datastill.model.checkpoint import read_card
 from datastill.model.classifier import Classifier
 from datastill.model.detector import build_detector
 from datastill.model.pretrained import (
     accuracies,
     find_initial,
     initial_weights,
-    read_card,
     save_initial,
     start_from,
 )

@@ -16,57 +16,64 @@ from torch import Tensor
 from datastill.errors import DataError, ParamsError
 from datastill.io import atomic, digest
 from datastill.model.detector import Detector, build_detector
-from datastill.model.fuse_bn import fold
-from datastill.model.model_ensemble import ModelEnsemble
+from datastill.model.fuse_bn import fuse
+from datastill.model.model_ensemble import ModelEnsemble, with_prefix
 
-_SUBJECT = ("keypoints", "categories")  # of a card: what a model looks for
+_SUBJECT = ("keypoints", "categories")  # keys of a card: what a model detects
 _KEY = "card"  # safetensors orders several metadata keys at random; one JSON string is stable
 
 
 def save_weights(path: Path, detector: Detector, card: dict[str, Any]) -> None:
-    """Write the weights and the `card` that describes them: whole or not at all."""
+    """Write the weights and the `card` that describes them, atomically."""
     tensors = {name: tensor.contiguous() for name, tensor in detector.state_dict().items()}
-    _save(path, tensors, card)
+    save_tensors(path, tensors, card)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+    """Write contiguous `tensors` and the `card` that describes them, atomically."""
+    with atomic(path) as partial:
+        save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Return the card of the weights at `path`."""
+    with safe_open(path, framework="pt") as file:
+        card: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
+    return card
 
 
 def join_weights(path: Path, members: Sequence[Path]) -> None:
     """Write the weights of several models as those of their ensemble.
 
-    Raises DataError where a member is absent, damaged or an ensemble itself, or where one looks for
-    something else than the first.
+    Raises DataError where a member is absent, damaged or an ensemble itself, or does not detect
+    what the first one does.
     """
     cards: list[dict[str, Any]] = []
     tensors: dict[str, Tensor] = {}
     for number, member in enumerate(members):
-        card, mine = _read(member)
+        card, weights = _read(member)
         if "members" in card:
             raise DataError(f"{member}: is an ensemble itself; name its members instead")
-        cards.append(card)
-        tensors |= {f"{number}.{name}": tensor for name, tensor in mine.items()}
-    for member, card in zip(members, cards, strict=True):
-        if any(card.get(name) != cards[0].get(name) for name in _SUBJECT):
+        if cards and any(card.get(key) != cards[0].get(key) for key in _SUBJECT):
             raise DataError(f"{member}: looks for something else than {members[0]}")
-    metadata = {name: cards[0][name] for name in _SUBJECT if name in cards[0]}
-    _save(path, tensors, {"members": cards, **metadata})
-
-
-def _save(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-    with atomic(path) as partial:
-        save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
+        cards.append(card)
+        tensors |= {f"{number}.{name}": tensor for name, tensor in weights.items()}
+    subject = {key: cards[0][key] for key in _SUBJECT if key in cards[0]}
+    save_tensors(path, tensors, {"members": cards, **subject})
 
 
 def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
-    """Return the detector stored at `path`, to predict and for nothing else, and its card.
+    """Return the detector stored at `path`, for prediction alone, and its card.
 
-    Of joined weights it is a ModelEnsemble. Raises DataError where the file is absent, damaged, or
-    fits no detector of ours.
+    Joined weights give a ModelEnsemble. Raises DataError where the file is absent, damaged or no
+    model of datastill.
     """
     card, tensors = _read(path)
     try:
         if "members" not in card:
-            return _fresh(card, tensors), card
+            return _restore(card, tensors), card
         members = [
-            _fresh(member, _below(f"{number}.", tensors))
+            _restore(member, with_prefix(f"{number}.", tensors))
             for number, member in enumerate(card["members"])
         ]
         return ModelEnsemble(members).eval(), card
@@ -92,18 +99,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise DataError(f"{path}: no trained model; train this row first")
     try:
         with safe_open(path, framework="pt") as file:
-            card: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return read_card(path), tensors
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: no model of datastill: {error}") from None
 
 
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    mine = (name for name in tensors if name.startswith(prefix))
-    return {name.removeprefix(prefix): tensors[name] for name in mine}
-
-
-def _fresh(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
+def _restore(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
     detector = build_detector(
         card["backbone"],
         len(card["keypoints"]),
@@ -111,24 +113,24 @@ def _fresh(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
         train_all_layers=card["start"] == "random",
     )
     detector.load_state_dict(tensors)
-    return fold(detector.eval())
+    return fuse(detector.eval())
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training's state, tensors and plain values, whole or not at all."""
+    """Write the state of a training run, tensors and plain values, atomically."""
     with atomic(path) as partial:
         torch.save(state, partial)
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return the state at `path`; data only, nothing in it is ever executed.
+    """Return the state at `path`; nothing in it is ever executed.
 
     Raises DataError where it is damaged.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, LookupError, RuntimeError, ValueError, UnpicklingError):
-        # PyTorch's own text advises to load code; nobody should.
+        # PyTorch's own message advises to execute the file; nobody should.
         raise DataError(
             f"{path}: damaged, or no plain data of PyTorch; a training's state can be deleted to "
             "start again"

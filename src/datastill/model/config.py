@@ -1,39 +1,33 @@
-"""Everything of a detector that depends on its backbone, in one record."""
+"""Architecture and sampling of a detector, by backbone: plain data that needs no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-
-from torch import nn
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
-
-KEYPOINT_BINS = 14  # per side of a box, as pooled for the keypoint head
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
     """One detector size.
 
-    body               makes the bottom-up network, of layers `layer1` to `layer4`
-    widths             channels of these four layers
-    pyramid_width      channels of the feature pyramid on top of it
-    normalised         whether pyramid and keypoint head have batch normalisation
+    widths             channels of the body's layers `layer1` to `layer4`
+    pyramid_width      channels of the feature pyramid
+    normalised         whether the pyramid and the keypoint head have batch normalisation
     finest_stride      pixels per cell of the finest level, "0", if all boxes are pooled from it;
                        None pools a box from the level of its size (FPN)
-    anchor_sizes       one anchor size in pixels per level that proposes boxes, the finest level
-                       being left out where there is one size too few
+    anchor_sizes       pixels, one per level that proposes boxes; with one size too few, the finest
+                       level does not propose
     box_features       width of the two fully connected box layers
-    keypoint_layers    (channels, dilation) of the 3x3 convolutions of the keypoint head
+    keypoint_layers    (channels, dilation) of the keypoint head's 3x3 convolutions
     heatmap            bins per side of a keypoint heatmap: 28, or 56 by bilinear doubling
-    proposals          RPN boxes kept per image (training, test)
+    proposals          boxes kept per image after the RPN's NMS (training, test)
     rpn_samples, box_samples   anchors and boxes per image that enter the loss
-    positive_share     of the boxes: those that lie on objects, and so teach the keypoint head
-    frozen             layers of `body` that keep their initial weights
+    positive_share     of the sampled boxes that lie on objects; these also train the keypoint head
+    blocks             bottleneck blocks of each layer of a ResNet; () is SmallResNet
+    groups, group_width   of a ResNeXt's 3x3 convolutions
+    frozen             layers that keep their initial weights; the body's batch normalisation then
+                       keeps its statistics too
     """
 
-    body: Callable[..., nn.Module]
     widths: tuple[int, int, int, int]
     pyramid_width: int
     normalised: bool
@@ -46,21 +40,7 @@ class BackboneSpec:
     rpn_samples: int
     box_samples: int
     positive_share: float
+    blocks: tuple[int, ...] = ()
+    groups: int = 1
+    group_width: int = 64
     frozen: tuple[str, ...] = ()
-
-    def build(self) -> BackboneWithFPN:
-        """Return body and pyramid with fresh weights."""
-        layers = {f"layer{i + 1}": str(i) for i in range(4)}
-        pyramid = BackboneWithFPN(
-            self.body(), layers, list(self.widths), self.pyramid_width,
-            norm_layer=nn.BatchNorm2d if self.normalised else None,
-        )  # fmt: skip
-        for name in self.frozen:
-            pyramid.body[name].requires_grad_(False)
-        return pyramid
-
-    def train_all_layers(self) -> BackboneSpec:
-        """Return a spec that learns every layer: random weights must not stay as they are."""
-        if not self.frozen:
-            return self
-        return replace(self, frozen=(), body=partial(self.body, norm_layer=nn.BatchNorm2d))

@@ -1,35 +1,39 @@
-"""torchvision's R-CNNs, opened where the method needs it: boxes once, heatmaps at boxes."""
+"""torchvision's R-CNNs, opened where the method needs it: boxes once, heatmaps at given boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN, KeypointRCNN
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
-from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import MultiScaleRoIAlign
 
 from datastill.instances import Instances
 from datastill.model.backbones import backbone_spec
-from datastill.model.config import KEYPOINT_BINS, BackboneSpec
+from datastill.model.config import BackboneSpec
 from datastill.model.ignore_regions import IgnoringHeads, IgnoringProposals
 from datastill.model.matmul_roi_align import MatmulRoIAlign
+from datastill.model.resnets import build_pyramid
 
 ASPECTS = (0.5, 1.0, 2.0)
-BOX_BINS = 7  # per side of a box, as pooled for the box head
+IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's
+BOX_BINS, KEYPOINT_BINS = 7, 14  # per side of a box, as pooled for either head
 SIZE_DIVISIBLE = 16  # a batch is padded to a multiple of this; the pyramid itself needs none
 
 
 class Batch:
     """Images and targets of one training step.
 
-    No tuple or dataclass on purpose: Fabric would look inside and round coordinates to bf16.
+    Neither a tuple nor a dataclass: Fabric would round the coordinates inside to bf16.
     """
 
     def __init__(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> None:
@@ -42,7 +46,7 @@ class Detector(nn.Module):
     Images are (3, h, w) in [0, 1] at network scale, and so are boxes.
     """
 
-    def __init__(self, rcnn: FasterRCNN, heatmap: int) -> None:
+    def __init__(self, rcnn: GeneralizedRCNN, heatmap: int) -> None:
         super().__init__()
         self.rcnn = rcnn
         self.heatmap = heatmap  # bins per side; 0 without keypoints
@@ -69,12 +73,12 @@ class Detector(nn.Module):
         heads = self.rcnn.roi_heads
         pooled = heads.box_head(heads.box_roi_pool(features, proposals, batch.image_sizes))
         logits, regression = heads.box_predictor(pooled)
-        found = heads.postprocess_detections(
+        detections = heads.postprocess_detections(
             logits.float(), regression.float(), proposals, batch.image_sizes
         )
         return [
             Instances(boxes, scores, labels, boxes.new_zeros(len(boxes), 0, 3))
-            for boxes, scores, labels in zip(*found, strict=True)
+            for boxes, scores, labels in zip(*detections, strict=True)
         ]
 
     def heatmaps(
@@ -92,8 +96,8 @@ class Detector(nn.Module):
 class ExactBoxCoder(BoxCoder):
     """Boxes from anchors and a network's offsets, in fp32 whatever the network's precision.
 
-    torchvision's own brings anchors to that of the offsets, and the heads bring the true boxes to
-    that of the proposals: in bf16 to multiples of 1 pixel at 200, of 4 pixels at 600.
+    torchvision casts anchors to the offsets' precision, and true boxes to the proposals': bf16
+    keeps multiples of 1 pixel at 200, of 4 pixels at 600.
     """
 
     def decode_single(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
@@ -103,7 +107,7 @@ class ExactBoxCoder(BoxCoder):
 
 
 class CoarseProposals(nn.Module):
-    """An RPN that leaves out the finest level: people are too large to be proposed there."""
+    """An RPN that skips the finest level: people are too large to be proposed there."""
 
     def __init__(self, rpn: RegionProposalNetwork) -> None:
         super().__init__()
@@ -117,57 +121,84 @@ class CoarseProposals(nn.Module):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the proposals of every image and, in training, the losses."""
         coarse = {name: level for name, level in features.items() if name != "0"}
-        found: tuple[list[Tensor], dict[str, Tensor]] = self.rpn(images, coarse, targets)
-        return found
+        proposals: tuple[list[Tensor], dict[str, Tensor]] = self.rpn(images, coarse, targets)
+        return proposals
 
 
 def build_detector(
     backbone: str, keypoints: int, *, categories: int = 1, train_all_layers: bool = False
 ) -> Detector:
-    """Return a detector of persons with that many keypoints, with fresh weights; without
-    keypoints, one of boxes of that many `categories`.
+    """Return a detector of people with that many keypoints, with fresh weights; without keypoints,
+    one of boxes of that many `categories`.
 
-    It keeps the layers that its backbone freezes unless it is `thawed`, to learn from nothing.
-    Raises ParamsError when no backbone has that name.
+    `train_all_layers` also trains the layers that its backbone freezes: random weights must not
+    stay. Raises ParamsError for an unknown backbone.
     """
     spec = backbone_spec(backbone, keypoints)
-    spec = spec.train_all_layers() if train_all_layers else spec
-    pyramid = spec.build()
-    channels = pyramid.out_channels
-    parts: dict[str, Any] = {
-        "rpn_anchor_generator": AnchorGenerator(
-            tuple((size,) for size in spec.anchor_sizes), (ASPECTS,) * len(spec.anchor_sizes)
-        ),
-        "box_head": TwoMLPHead(channels * BOX_BINS * BOX_BINS, spec.box_features),
-        "box_predictor": FastRCNNPredictor(spec.box_features, num_classes=1 + categories),
-        **_sampling(spec),
-    }
-    if not keypoints:
-        most = {"box_detections_per_img": 100}  # COCO's evaluation reads no more
-        return Detector(_ours(FasterRCNN(pyramid, **parts | most), spec), 0)
-    parts["keypoint_head"] = _keypoint_head(channels, spec)
-    parts["keypoint_predictor"] = _keypoint_predictor(spec, keypoints)
-    return Detector(_ours(KeypointRCNN(pyramid, **parts), spec), spec.heatmap)
+    spec = replace(spec, frozen=()) if train_all_layers else spec
+    pyramid = build_pyramid(spec)
+    # The heads come before the RPN: torchvision draws their random weights in this order.
+    heads = _heads(spec, keypoints, categories)
+    # Views and augmentation own the scale of an image: min_size and max_size are never used.
+    transform = GeneralizedRCNNTransform(
+        800, 1333, IMAGE_MEAN, IMAGE_STD, size_divisible=SIZE_DIVISIBLE, _skip_resize=True
+    )
+    rcnn = GeneralizedRCNN(pyramid, _rpn(spec), heads, transform)
+    return Detector(rcnn, spec.heatmap if keypoints else 0)
 
 
-def _ours(rcnn: FasterRCNN, spec: BackboneSpec) -> FasterRCNN:
-    """Return `rcnn` with what its constructor makes itself as we and `spec` need it."""
-    rcnn.rpn.__class__, rcnn.roi_heads.__class__ = IgnoringProposals, IgnoringHeads
-    for part in (rcnn.rpn, rcnn.roi_heads):
-        part.box_coder = ExactBoxCoder(part.box_coder.weights)
-    if len(spec.anchor_sizes) == len(spec.widths):  # of the levels, which are one more
-        rcnn.rpn = CoarseProposals(rcnn.rpn)
+def _rpn(spec: BackboneSpec) -> nn.Module:
+    sizes = tuple((size,) for size in spec.anchor_sizes)
+    train, test = spec.proposals
+    # Detectron ranks as many on every level before NMS; four small levels rank twice as many.
+    ranked = 2 if spec.finest_stride else 1
+    rpn = IgnoringProposals(
+        AnchorGenerator(sizes, (ASPECTS,) * len(sizes)),
+        RPNHead(spec.pyramid_width, len(ASPECTS)),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=spec.rpn_samples,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": ranked * train, "testing": ranked * test},
+        post_nms_top_n={"training": train, "testing": test},
+        nms_thresh=0.7,
+    )
+    rpn.box_coder = ExactBoxCoder(rpn.box_coder.weights)
+    levels = len(spec.widths) + 1
+    return CoarseProposals(rpn) if len(sizes) < levels else rpn
+
+
+def _heads(spec: BackboneSpec, keypoints: int, categories: int) -> IgnoringHeads:
+    heads = IgnoringHeads(
+        _roi_pool(spec, BOX_BINS),
+        TwoMLPHead(spec.pyramid_width * BOX_BINS * BOX_BINS, spec.box_features),
+        FastRCNNPredictor(spec.box_features, num_classes=1 + categories),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=spec.box_samples,
+        positive_fraction=spec.positive_share,
+        bbox_reg_weights=None,
+        score_thresh=0.05,
+        nms_thresh=0.5,
+        detections_per_img=20 if keypoints else 100,  # COCO's evaluation reads no more
+    )
+    heads.box_coder = ExactBoxCoder(heads.box_coder.weights)
+    if keypoints:
+        heads.keypoint_roi_pool = _roi_pool(spec, KEYPOINT_BINS)
+        heads.keypoint_head = _keypoint_head(spec)
+        heads.keypoint_predictor = _keypoint_predictor(spec, keypoints)
+    return heads
+
+
+def _roi_pool(spec: BackboneSpec, bins: int) -> nn.Module:
     if spec.finest_stride:
-        rcnn.roi_heads.box_roi_pool = MatmulRoIAlign("0", spec.finest_stride, BOX_BINS)
-        if rcnn.roi_heads.has_keypoint():
-            rcnn.roi_heads.keypoint_roi_pool = MatmulRoIAlign(
-                "0", spec.finest_stride, KEYPOINT_BINS
-            )
-    return rcnn
+        return MatmulRoIAlign("0", spec.finest_stride, bins)
+    return MultiScaleRoIAlign(["0", "1", "2", "3"], bins, sampling_ratio=2)
 
 
-def _keypoint_head(channels: int, spec: BackboneSpec) -> nn.Sequential:
+def _keypoint_head(spec: BackboneSpec) -> nn.Sequential:
     """Return Mask R-CNN's head, or one with normalised and dilated layers."""
+    channels = spec.pyramid_width
     if not spec.normalised:
         return KeypointRCNNHeads(channels, [width for width, _ in spec.keypoint_layers])
     modules: list[nn.Module] = []
@@ -188,27 +219,6 @@ def _keypoint_predictor(spec: BackboneSpec, keypoints: int) -> nn.Module:
     return nn.ConvTranspose2d(channels, keypoints, 4, 2, 1)
 
 
-def _sampling(spec: BackboneSpec) -> dict[str, object]:
-    train, test = spec.proposals
-    # Detectron looks at as many before NMS, on every level; on four small levels twice as many do.
-    before = 2 if spec.finest_stride else 1
-    return {
-        "num_classes": None,  # given by box_predictor
-        "size_divisible": SIZE_DIVISIBLE,
-        "_skip_resize": True,  # views and augmentation own the scale of an image
-        "rpn_pre_nms_top_n_train": before * train,
-        "rpn_pre_nms_top_n_test": before * test,
-        "rpn_post_nms_top_n_train": train,
-        "rpn_post_nms_top_n_test": test,
-        "rpn_batch_size_per_image": spec.rpn_samples,
-        "box_batch_size_per_image": spec.box_samples,
-        "box_positive_fraction": spec.positive_share,
-        "box_nms_thresh": 0.5,
-        "box_detections_per_img": 20,  # COCO's keypoint evaluation reads no more
-    }
-
-
-@torch.inference_mode()
 def count_parameters(model: nn.Module) -> int:
     """Return how many numbers `model` learns."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

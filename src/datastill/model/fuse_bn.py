@@ -1,4 +1,4 @@
-"""A frozen normalisation is only a scale and a shift: in the convolution before it, it is free."""
+"""Frozen normalisations fused into the convolutions before them, where they cost nothing."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from datastill.model.detector import Detector
 
 
 @torch.no_grad()
-def fold(detector: Detector) -> Detector:
-    """Return `detector`, changed for prediction alone: the same function, but for rounding.
+def fuse(detector: Detector) -> Detector:
+    """Return `detector`, changed for prediction alone: the same function but for rounding.
 
-    Frozen normalisations go into their convolutions, whose weights are laid out channels last. A
-    detector that has none, as the miniature's, stays as it is, to the bit.
+    Its weights are then laid out channels last. A detector without frozen normalisations, as the
+    miniature's, stays as it is, to the bit.
     """
-    folded = False
+    fused = False
     for module in list(detector.modules()):
         for (_, before), (name, layer) in pairwise(list(module.named_children())):
             if isinstance(layer, FrozenBatchNorm2d):
-                _fold(before, layer)
+                _fuse(before, layer)
                 setattr(module, name, nn.Identity())
-                folded = True
-    return detector.to(memory_format=torch.channels_last) if folded else detector
+                fused = True
+    return detector.to(memory_format=torch.channels_last) if fused else detector
 
 
-def _fold(convolution: Any, norm: Any) -> None:
+def _fuse(convolution: Any, norm: Any) -> None:
     convolution.weight, convolution.bias = fuse_conv_bn_weights(
         convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
         norm.weight, norm.bias,

@@ -1,4 +1,4 @@
-"""Regions to ignore: crowds and doubtful annotations are neither objects nor background."""
+"""Regions to ignore: crowds and doubtful annotations, neither objects nor background."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_area, box_iou
 
-COVERED = 0.7  # of a box's own area, from which it lies on a region: Detectron's for crowds
+COVERED = 0.7  # share of a box's own area from which it lies on a region: Detectron's for crowds
 
 Target = dict[str, Tensor]
 
@@ -22,7 +22,7 @@ def on_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
 
 
 class IgnoringProposals(RegionProposalNetwork):
-    """An RPN that does not learn anchors on ignored regions as background."""
+    """An RPN that does not train on anchors on ignored regions as background."""
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Target]
@@ -36,14 +36,14 @@ class IgnoringProposals(RegionProposalNetwork):
 
 
 class IgnoringHeads(RoIHeads):
-    """Heads that do not learn proposals on ignored regions as background."""
+    """Heads that do not train on proposals on ignored regions as background."""
 
     def select_training_samples(self, proposals: list[Tensor], targets: list[Target]):  # type: ignore[no-untyped-def]
         """Return the sampled proposals, their matches, labels and regression targets."""
         pairs = zip(proposals, targets, strict=True)
-        return super().select_training_samples([self._left(*pair) for pair in pairs], targets)
+        return super().select_training_samples([self._keep(*pair) for pair in pairs], targets)
 
-    def _left(self, proposals: Tensor, target: Target) -> Tensor:
+    def _keep(self, proposals: Tensor, target: Target) -> Tensor:
         if not len(target["ignored"]):
             return proposals
         overlaps = box_iou(target["boxes"].to(proposals.dtype), proposals)

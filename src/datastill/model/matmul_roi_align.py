@@ -1,4 +1,4 @@
-"""RoIAlign as two matrix products: the same numbers, and a backward pass that uses every core."""
+"""RoIAlign as two matrix products, for a backward pass that uses every core."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from torch import Tensor, nn
 class MatmulRoIAlign(nn.Module):
     """Pool every box from one feature map as `rows @ features @ columns`.
 
-    Bilinear interpolation is separable, so sampling a box is a product with one interpolation
-    matrix per axis. Equals torchvision's roi_align(aligned=False), whose CPU backward runs on one
-    core; pays while the map is small, hence only for the miniature's backbone.
-    Takes and returns what torchvision's MultiScaleRoIAlign does. Boxes up to 224 px lie on the
-    finest level by FPN's own rule, so a miniature image needs no other.
+    Bilinear interpolation is separable: one interpolation matrix per axis samples a box. Equals
+    torchvision's roi_align(aligned=False), whose CPU backward runs on one core; faster only on
+    small maps, hence for the miniature's backbones alone, whose boxes FPN's rule puts on the finest
+    level (up to 224 px). Called as torchvision's MultiScaleRoIAlign.
     """
 
     def __init__(self, level: str, stride: int, output_size: int, sampling_ratio: int = 2) -> None:

@@ -1,8 +1,8 @@
-"""Several detectors as one: what model distillation has for a teacher (the paper's figure 1)."""
+"""Several detectors as one teacher: model distillation (the paper's figure 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,10 @@ from datastill.model.detector import Detector
 
 
 class ModelEnsemble(Detector):
-    """Boxes are the first member's; heatmaps inside them are the members' mean probabilities."""
+    """Boxes are the first member's; heatmaps inside them are the members' mean probabilities.
+
+    The features of the other members are called "0/", "1/" and so on, and their level.
+    """
 
     def __init__(self, members: Sequence[Detector]) -> None:
         super().__init__(members[0].rcnn, members[0].heatmap)
@@ -29,25 +32,29 @@ class ModelEnsemble(Detector):
 
     def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:
         """Return the first member's boxes of every image."""
-        return super().boxes(batch, _own(features))
+        return super().boxes(batch, _of_first(features))
 
     def heatmaps(
         self, batch: ImageList, features: dict[str, Tensor], boxes: list[Tensor]
     ) -> list[Tensor]:
         """Return per image logits (n, k, m, m) whose softmax is the mean of the members'."""
-        seen = [super().heatmaps(batch, _own(features), boxes)]
+        logits = [super().heatmaps(batch, _of_first(features), boxes)]
         for number, member in enumerate(self._others):
-            seen.append(member.heatmaps(batch, _of(features, f"{number}/"), boxes))
-        return [_log_mean(torch.stack(several)) for several in zip(*seen, strict=True)]
+            logits.append(member.heatmaps(batch, with_prefix(f"{number}/", features), boxes))
+        return [_log_mean(torch.stack(image)) for image in zip(*logits, strict=True)]
 
 
-def _own(features: dict[str, Tensor]) -> dict[str, Tensor]:
+def _of_first(features: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: level for name, level in features.items() if "/" not in name}
 
 
-def _of(features: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    mine = (name for name in features if name.startswith(prefix))
-    return {name.removeprefix(prefix): features[name] for name in mine}
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with `prefix`, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _log_mean(logits: Tensor) -> Tensor:

@@ -1,37 +1,34 @@
-"""Initial weights: what every training starts from, as the paper's start from ImageNet's."""
+"""Initial weights: the start of every training run, as the paper starts from ImageNet's."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from datastill.errors import DataError
-from datastill.io import atomic, digest
-from datastill.model.checkpoint import load_state
+from datastill.io import digest
+from datastill.model.checkpoint import load_state, save_tensors
 from datastill.model.classifier import Classifier
 from datastill.model.detector import Detector
 from datastill.model.resnets import IMAGENET
 
-_KEY = "card"
-
 
 def initial_weights(backbone: str) -> Path:
-    """Return where the initial weights of `backbone` are kept: in the package, in git."""
+    """Return the path of the initial weights that the package, and git, keep of `backbone`."""
     return Path(__file__).parent / "initial" / f"{backbone}.safetensors"
 
 
 def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
     """Return the initial weights of `backbone`: of `files`, the package or torchvision's ImageNet.
 
-    torchvision's are downloaded once and checked by their digest. Raises DataError where there are
-    none or they cannot be had.
+    torchvision's are downloaded once and checked by their digest; raises DataError where they
+    cannot be. The path of the package's may not exist.
     """
     if backbone in files:
         return Path(files[backbone]).expanduser()
@@ -53,22 +50,17 @@ def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
 
 
 def save_initial(path: Path, classifier: Classifier, card: dict[str, Any]) -> None:
-    """Write the body of `classifier` in half precision and the `card` that says how it came."""
-    tensors = {name: _halved(tensor) for name, tensor in classifier.body.state_dict().items()}
-    with atomic(path) as partial:
-        save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
-
-
-def _halved(tensor: Tensor) -> Tensor:
-    return tensor.half() if tensor.is_floating_point() else tensor
+    """Write the body of `classifier` in half precision and the `card` with its origin."""
+    weights = classifier.body.state_dict().items()
+    save_tensors(path, {k: t.half() if t.is_floating_point() else t for k, t in weights}, card)
 
 
 def start_from(path: Path, detector: Detector) -> str:
     """Give the backbone of `detector` the initial weights at `path`; return their digest.
 
-    The file is safetensors or a state dict of PyTorch, of which data alone is read; a classifier's
-    last layer is left out. The pyramid and the heads keep their fresh weights. Raises DataError
-    where the file is absent, damaged or another backbone's.
+    The file is safetensors or a state dict of PyTorch; nothing in it is executed, and a
+    classifier's last layer is ignored. The pyramid and the heads keep their fresh weights. Raises
+    DataError where the file is absent, damaged or another backbone's.
     """
     if not path.is_file():
         raise DataError(
@@ -84,24 +76,17 @@ def start_from(path: Path, detector: Detector) -> str:
     return digest(path)
 
 
-def read_card(path: Path) -> dict[str, Any]:
-    """Return how the initial weights at `path` came about."""
-    with safe_open(path, framework="pt") as file:
-        card: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-    return card
-
-
 @torch.inference_mode()
 def accuracies(classifier: Classifier, images: Tensor, answers: Tensor) -> dict[str, float]:
-    """Return the share of right answers by question, over the pictures where it was asked.
+    """Return the share of right answers by question, over the images where it was asked.
 
     images   (n, 3, h, w) uint8
     answers  (n, q), -1 where the question was not asked
     """
     batches = [classifier.logits(list(part.float() / 255)) for part in images.split(64)]
-    rights = {}
+    shares = {}
     for i, name in enumerate(classifier.questions):
         guesses = torch.cat([batch[name] for batch in batches]).argmax(1)
         asked = answers[:, i] >= 0
-        rights[name] = round(float((guesses == answers[:, i])[asked].float().mean()), 3)
-    return rights
+        shares[name] = round(float((guesses == answers[:, i])[asked].float().mean()), 3)
+    return shares

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from datastill.model.backbones import BACKBONES
 from datastill.project.section import Natural, Positive, Section, Share
 
-Backbone = Literal[
-    "small", "slim", "resnet50", "resnet101", "resnext101_32x4d", "resnext101_64x4d"
-]  # fmt: skip
+if TYPE_CHECKING:
+    Backbone = str
+else:
+    Backbone = Literal[*BACKBONES]
 
 
 class Ablation(Section):

@@ -1,8 +1,6 @@
 import subprocess
 import sys
 
-QUICK = "from datastill.model.quick import without_compiler"
-
 
 def python(*lines):
     """Return what a new interpreter prints."""
@@ -12,9 +10,10 @@ def python(*lines):
     ).stdout.splitlines()
 
 
-def test_stages_that_do_not_train_start_without_torchs_compiler():
+def test_what_does_not_train_starts_without_torchs_compiler():
     assert python(
-        "from datastill.stages import annotate, evaluate, export, predict, why",
+        "from datastill.commands import explain, export, predict",
+        "from datastill.stages import annotate, evaluate",
         "import sys",
         "print('torchvision' in sys.modules, 'torch._dynamo' in sys.modules)",
     ) == ["True False"]
@@ -22,7 +21,7 @@ def test_stages_that_do_not_train_start_without_torchs_compiler():
 
 def test_the_compiler_compiles_and_answers_torchvision_once_it_is_asked():
     assert python(
-        "import datastill.model, torch",
+        "import datastill, torchvision, torch",
         "import sys",
         "from torchvision.ops.roi_align import is_compile_supported",
         "print(is_compile_supported('mps'), 'torch._dynamo.utils' in sys.modules)",
@@ -34,7 +33,7 @@ def test_the_compiler_compiles_and_answers_torchvision_once_it_is_asked():
 
 def test_another_name_than_torchvisions_comes_from_the_compiler_itself():
     assert python(
-        QUICK,
+        "from datastill.lazy_compiler import without_compiler",
         "import torch",
         "with without_compiler():",
         "    from torch._dynamo.utils import counters, is_compile_supported",
@@ -45,9 +44,17 @@ def test_another_name_than_torchvisions_comes_from_the_compiler_itself():
 
 def test_a_compiler_that_is_imported_stays_as_it_is():
     assert python(
-        QUICK,
         "import torch._dynamo.utils as real",
-        "with without_compiler():",
-        "    from torch._dynamo.utils import is_compile_supported",
+        "import datastill",
+        "from torchvision.ops.roi_align import is_compile_supported",
         "print(is_compile_supported is real.is_compile_supported)",
     ) == ["True"]
+
+
+def test_params_and_help_need_no_torch():
+    assert python(
+        "from datastill.project.profile import open_profile",
+        "import datastill.cli",
+        "import sys",
+        "print('torch' in sys.modules)",
+    ) == ["False"]

@@ -1,0 +1,69 @@
+"""Deferred import of torch's compiler.
+
+torchvision.ops imports the compiler for one question, which it only ever asks on a GPU. Without the
+compiler `import torchvision` takes 1.7 s instead of 3.3 s, `datastill predict` on one image 1.8 s
+instead of 2.9 s, and `datastill evaluate` starts 1.1 s sooner (2 cores, files in the page cache,
+bytecode compiled, medians of 7).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_COMPILER = "torch._dynamo.utils"
+
+
+class TorchvisionFinder(MetaPathFinder):
+    """Import hook that loads torchvision, once, without torch's compiler."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of torchvision with a loader that defers the compiler, else None."""
+        if name != "torchvision":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec:
+            loader: Any = spec.loader
+            loader.exec_module = without_compiler()(loader.exec_module)
+        return spec
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Stand in for torch's compiler in what is imported inside, unless it is imported already.
+
+    The one function that torchvision takes from it imports the compiler when it is called; any
+    other name is taken from the compiler itself, at once.
+    """
+    if _COMPILER in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_COMPILER)
+    vars(stand_in).update(is_compile_supported=_is_compile_supported, __getattr__=_import_name)
+    sys.modules[_COMPILER] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(_COMPILER) is stand_in:
+            del sys.modules[_COMPILER]
+
+
+def _is_compile_supported(device_type: Any) -> Any:
+    return import_module(_COMPILER).is_compile_supported(device_type)
+
+
+def _import_name(name: str) -> Any:
+    if name.startswith("__"):  # the import machinery asks for these; modules answer by themselves
+        raise AttributeError(name)
+    del sys.modules[_COMPILER]
+    return getattr(import_module(_COMPILER), name)
