@@ -156,7 +156,7 @@ def test_a_row_that_was_not_measured_is_not_accepted(clone):
 
 
 def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
-    with pytest.raises(DataError, match="no training has two seeds"):
+    with pytest.raises(DataError, match="no training run has two seeds"):
         accept.run(open_profile("miniature"), "miniature")
 
 
@@ -181,7 +181,7 @@ def test_students_of_different_teachers_are_no_seeds_of_each_other(clone):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     for row in ("weak", "of-weak"):
         shutil.copy(SEEDS / "co-35_seed-0.json", f"results/miniature/metrics/{row}.json")
-    with pytest.raises(DataError, match="no training has two seeds"):
+    with pytest.raises(DataError, match="no training run has two seeds"):
         accept.run(open_profile("miniature"), "miniature")
 
 
@@ -280,7 +280,7 @@ def test_the_commands_take_chance_from_the_profile_that_is_named(committed, data
     for command in (("accept",), ("check", "--against", "HEAD")):
         answer = datastill(*command, "--spread", "miniature")
         assert answer.returncode == 1
-        assert "no training has two seeds" in answer.stderr
+        assert "no training run has two seeds" in answer.stderr
 
 
 def test_what_moved_is_told_in_units_of_its_tolerance(committed):

@@ -31,7 +31,7 @@ def run(profile: Profile, by: str | None = None) -> str:
     names, orders, section = _kept(path)
     wrong = [finding for finding in check_orders(orders, metrics) if not finding.ok]
     if wrong:
-        listed = "\n  ".join(f"{finding.name}: found {finding.found}" for finding in wrong)
+        listed = "\n  ".join(f"{finding.name}: found {finding.actual}" for finding in wrong)
         raise DataError(
             f"{path}: the results contradict its orders; nothing is written\n  {listed}\n"
             "  find out why, or remove the order from the file"

@@ -1,4 +1,4 @@
-"""Command `check`: do the results still say what expected.yaml says?"""
+"""Command `check`: the results against expected.yaml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(profile: Profile) -> tuple[str, bool]:
     ]
     lines = [
         f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: expected {finding.expected}, "
-        f"found {finding.found}"
+        f"found {finding.actual}"
         for finding in findings
     ]
     failed = sum(not finding.ok for finding in findings)

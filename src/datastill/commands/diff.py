@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,7 +22,7 @@ Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
 
 @dataclass(frozen=True)
 class Move:
-    """One value before and now; None where it was not measured."""
+    """A value before and now; None where it was not measured."""
 
     row: str
     metric: str
@@ -32,7 +32,7 @@ class Move:
 
     @property
     def ok(self) -> bool:
-        """Whether chance explains it; what is measured no more has no excuse, what is new does."""
+        """Whether chance explains it; a value no longer measured fails, a new one does not."""
         if self.before is None or self.now is None:
             return self.before is None
         return abs(self.now - self.before) <= self.tolerance + ROUNDING
@@ -41,13 +41,14 @@ class Move:
 def run(profile: Profile, revision: str, by: str | None = None) -> tuple[str, bool]:
     """Return a line per value that moved since `revision`, and whether chance explains them all.
 
-    Tolerances are those of expected.yaml, and for values that it does not name those that the
-    seeds of the profile `by` give, by default its own. Nothing is checked out.
+    Tolerances are those of expected.yaml and, for values that it does not name, from the seeds of
+    the profile `by`, by default its own. Nothing is checked out.
     """
     before = _results_at(profile, revision)
     rows = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
     now = {row: read_metrics(profile, row) for row in rows}
-    moves = list(_moves(before, now, _tolerances(profile, by, (before, now))))
+    tolerances = _tolerances(profile, by, [*before.items(), *now.items()])
+    moves = list(_moves(before, now, tolerances))
     moved = [move for move in moves if move.before != move.now]
     failed = [move for move in moved if not move.ok]
     head = f"{'':5}{'row':28}{'metric':12}{revision[:12]:>12}{'now':>10}{'moved':>9}  of tolerance"
@@ -67,12 +68,12 @@ def _results_at(profile: Profile, revision: str) -> Metrics:
 
 
 def _tolerances(
-    profile: Profile, by: str | None, both: tuple[Metrics, Metrics]
+    profile: Profile, by: str | None, results: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> dict[tuple[str, str], float]:
-    of, all_rows = seed_profile(profile, by), [row for results in both for row in results.items()]
-    known = [name for name in NAMES if any(m.get(name) is not None for _, m in all_rows)]
-    by_chance = {name: variance_of(of, name).tolerance for name in known}
-    tolerances = {(row, name): by_chance[name] for row, _ in all_rows for name in known}
+    seeds = seed_profile(profile, by)
+    known = [name for name in NAMES if any(m.get(name) is not None for _, m in results)]
+    by_metric = {name: variance_of(seeds, name).tolerance for name in known}
+    tolerances = {(row, name): by_metric[name] for row, _ in results for name in known}
     path = profile.results / "expected.yaml"
     expected = load_expected(path).expectations() if path.is_file() else {}
     for row, values in expected.items():
@@ -91,16 +92,10 @@ def _moves(
 
 
 def _line(move: Move) -> str:
-    mark = "ok   " if move.ok else "FAIL "
+    before, now = ("none" if v is None else f"{v:.2f}" for v in (move.before, move.now))
+    mark = "ok" if move.ok else "FAIL"
+    line = f"{mark:5}{move.row:28}{move.metric:12}{before:>12}{now:>10}"
     if move.before is None or move.now is None:
-        numbers = f"{_number(move.before):>12}{_number(move.now):>10}"
-        return f"{mark}{move.row:28}{move.metric:12}{numbers}"
+        return line
     difference = move.now - move.before
-    return (
-        f"{mark}{move.row:28}{move.metric:12}{move.before:12.2f}{move.now:10.2f}{difference:+9.2f}"
-        f"  {abs(difference) / move.tolerance:.2f}"
-    )
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2f}"
+    return f"{line}{difference:+9.2f}  {abs(difference) / move.tolerance:.2f}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import nan
 from statistics import stdev
 from typing import Any
 
@@ -28,6 +29,7 @@ COLUMNS = (
     "control_gain_verdict",
     "paper_ap", "paper_gain", "seeds", "ap_sd", "rows",
 )  # fmt: skip
+FACTS = ("row", "labelled", "unlabelled", "teacher", "backbone", "iterations")  # of a result
 FIGURES = {  # of the paper, whose points need not be at ours: the file and its columns
     "figure5": ("figure5_unlabelled_fraction", "fraction", "ap"),
     "figure6": ("figure6_teacher_quality", "teacher_ap", "student_ap"),
@@ -50,7 +52,7 @@ class ComparedResult:
     over: Result | None = None
     control: Result | None = None
     x: float | None = None
-    paper: Mapping[str, float | None] | None = None
+    paper: Mapping[str, float] = field(default_factory=dict)
     views: int = 1
 
 
@@ -108,11 +110,11 @@ def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
         usual = result.iterations == (360_000 if result.unlabelled else 130_000)
         by_views = zip(lines["test_views"], lines["ap"], strict=True)
         ap = dict(by_views) if usual and not result.ablation else {}
-        yield ComparedResult(result, paper={"ap": ap.get(1)})
+        yield ComparedResult(result, paper={"ap": ap.get(1, nan)})
         yield ComparedResult(
             result,
             result,  # through one view
-            paper={"ap": ap.get(18), "gain": _difference(ap.get(18), ap.get(1))},
+            paper={"ap": ap.get(18, nan), "gain": ap.get(18, nan) - ap.get(1, nan)},
             views=int(result.metrics["with_views"]["views"]),
         )
 
@@ -133,7 +135,7 @@ def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:
     yield ComparedResult(controls[length], x=0.0, paper={"ap": paper[0.0]})
     for result in sorted(students, key=lambda r: float(r.ablation["fraction"])):
         x = float(result.ablation["fraction"])
-        there = {"ap": paper.get(x), "gain": _difference(paper.get(x), paper[0.0])}
+        there = {"ap": paper.get(x, nan), "gain": paper.get(x, nan) - paper[0.0]}
         control = controls.get(result.iterations)
         yield ComparedResult(result, controls[length], control, x, there)
 
@@ -219,29 +221,24 @@ def _teacher(results: Sequence[Result], student: Result) -> Result:
     raise DataError(f"row {student.row}: expected its teacher {student.teacher} among the results")
 
 
-def _difference(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
-
-
 def _measured(name: str, compared: ComparedResult) -> Values:
     result = compared.result
     metrics = result.tested(compared.views)
     low, high = metrics.get("interval") or (None, None)
-    paper, seeds = compared.paper or {}, result.seeds or (result,)
+    seeds = result.seeds or (result,)
     return {
         "table": name,
-        **{key: getattr(result, key) for key in COLUMNS[1:6]},
+        **{key: getattr(result, key) for key in FACTS},
+        "role": "distilled" if result.unlabelled else "supervised",
         "ablation": ", ".join(f"{key} {value}" for key, value in result.ablation.items()),
-        "backbone": result.backbone,
-        "iterations": result.iterations,
         "seed": result.seed if len(seeds) == 1 else None,
         "test_views": compared.views,
         "x": compared.x,
         **{metric: metrics.get(metric) for metric in METRICS},  # val may have none of a size
         "ap_low": low,
         "ap_high": high,
-        "paper_ap": paper.get("ap"),
-        "paper_gain": paper.get("gain"),
+        "paper_ap": compared.paper.get("ap"),
+        "paper_gain": compared.paper.get("gain"),
         "seeds": len(seeds),
         "rows": " ".join(seed.row for seed in seeds),
     }

@@ -31,11 +31,6 @@ class TrainedRow:
     ablation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def role(self) -> str:
-        """Whether the row is "supervised" or "distilled"."""
-        return "supervised" if self.unlabelled is None else "distilled"
-
-    @property
     def key(self) -> Key:
         """The key of the paper's numbers."""
         return self.labelled, self.unlabelled, self.backbone, self.iterations
@@ -62,6 +57,9 @@ class Result(TrainedRow):
         return metrics
 
 
+Setting = tuple[str, str | None]  # the labelled and the unlabelled set
+
+
 class Training(NamedTuple):
     """What rows have in common that differ only in their seeds.
 
@@ -70,7 +68,6 @@ class Training(NamedTuple):
     teachers  of a distilled row, or of its ensemble; by name where it is not among the rows
     """
 
-    role: str
     labelled: str
     unlabelled: str | None
     backbone: str
@@ -80,14 +77,14 @@ class Training(NamedTuple):
     teachers: tuple[Training | str, ...] = ()
 
     @property
-    def setting(self) -> tuple[str, str | None]:
+    def setting(self) -> Setting:
         """The image sets."""
-        return self.labelled, self.unlabelled
+        return self[:2]
 
     @property
     def key(self) -> Key:
         """The key of the paper's numbers."""
-        return self.labelled, self.unlabelled, self.backbone, self.iterations
+        return self[:4]
 
     def __str__(self) -> str:
         sets = "_".join(filter(None, self.setting))
@@ -99,6 +96,7 @@ class Training(NamedTuple):
 R = TypeVar("R", bound=TrainedRow)
 Ensembles = Mapping[str, Sequence[str]]  # rows of each ensemble
 Results = Mapping[Training, Sequence[Result]]
+Comparison = list[tuple[str, Training]]  # roles and training runs, the baseline first
 
 
 def group_by_seed(
@@ -123,13 +121,11 @@ def _training(row: R, by_name: Mapping[str, R], ensembles: Ensembles) -> Trainin
         _training(by_name[name], by_name, ensembles) if name in by_name else name for name in names
     ]
     rounds = [each.round for each in teachers if isinstance(each, Training) and each.teachers]
-    return Training(
-        row.role, *row.key, 1 + max(rounds, default=0), tuple(row.ablation.items()),
-        tuple(sorted(teachers, key=str)),
-    )  # fmt: skip
+    ablation, by_text = tuple(row.ablation.items()), tuple(sorted(teachers, key=str))
+    return Training(*row.key, 1 + max(rounds, default=0), ablation, by_text)
 
 
-def by_setting(results: Sequence[Result]) -> dict[Training, list[Result]]:
+def group_by_line(results: Sequence[Result]) -> dict[Training, list[Result]]:
     """Return the results of each line of tables 1 and 4; rows with an ablation are left out.
 
     Raises DataError where a training run has one seed twice.
@@ -184,33 +180,6 @@ def _mean(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return mean
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The training runs of one setting and backbone: a baseline and what is compared with it.
-
-    controls   supervised on the labelled set for as many iterations as a distilled run
-    upper      supervised on all the images with labels, for the baseline's iterations
-    """
-
-    baseline: Training
-    controls: Sequence[Training]
-    distilled: Sequence[Training]
-    upper: Training | None
-
-    def roles(self) -> list[tuple[str, Training]]:
-        """Return the lines of the table in order, each with the role it plays here."""
-        return [
-            ("supervised", self.baseline),
-            *(("control", training) for training in self.controls),
-            *(("distilled", training) for training in self.distilled),
-            *(("upper bound", training) for training in [self.upper] if training),
-        ]
-
-    def control_of(self, distilled: Training) -> Training | None:
-        """Return the control that was trained for as many iterations as `distilled`."""
-        return next((t for t in self.controls if t.iterations == distilled.iterations), None)
-
-
 def sections(
     results: Results, unions: Mapping[str, frozenset[str]], paper: Numbers
 ) -> list[list[Comparison]]:
@@ -219,34 +188,39 @@ def sections(
     `unions` names the sets that others together make. Raises DataError where a setting has no
     baseline.
     """
-    pairs = dict.fromkeys((t.setting, t.backbone) for t in results if t.role == "distilled")
-    return [
-        [_compare(results, pair, unions, paper) for pair in pairs if pair[0] == setting]
-        for setting in dict.fromkeys(setting for setting, _ in pairs)
-    ]
+    groups: dict[Setting, list[Comparison]] = {}
+    pairs = [(t.setting, t.backbone) for t in results if t.unlabelled]
+    for setting, backbone in dict.fromkeys(pairs):
+        ascending = sorted(results, key=lambda t: t.iterations)
+        same = {t: results[t] for t in ascending if t.backbone == backbone}
+        groups.setdefault(setting, []).append(_compare(same, setting, unions, paper))
+    return list(groups.values())
 
 
 def _compare(
-    results: Results,
-    pair: tuple[tuple[str, str | None], str],
-    unions: Mapping[str, frozenset[str]],
-    paper: Numbers,
+    results: Results, setting: Setting, unions: Mapping[str, frozenset[str]], paper: Numbers
 ) -> Comparison:
-    setting, backbone = pair
-    same = sorted((t for t in results if t.backbone == backbone), key=lambda t: t.iterations)
-    distilled = [t for t in same if t.setting == setting]
-    supervised = [t for t in same if t.setting == (setting[0], None)]
+    """Compare the distilled runs of a setting with a baseline supervised on its labelled set.
+
+    Controls are supervised on it for as many iterations as a distilled run, the upper bound on all
+    the images with labels for the baseline's iterations.
+    """
+    distilled = [t for t in results if t.setting == setting]
+    supervised = [t for t in results if t.setting == (setting[0], None)]
     if not supervised:
         student = results[distilled[0]][0]
         raise DataError(
             f"row {student.row}: expected a baseline, supervised on {student.labelled} with "
-            f"backbone {backbone}, among the results, found none; evaluate its teacher "
+            f"backbone {student.backbone}, among the results, found none; evaluate its teacher "
             f"{student.teacher}"
         )
     # the paper's own length, where there is a choice; else the shortest
     baseline = min(supervised, key=lambda t: (not paper.of(t.key), t.iterations))
     lengths = {t.iterations for t in distilled} - {baseline.iterations}
-    uppers = [t for t in same if t.unlabelled is None and unions.get(t.labelled) == {*setting}]
-    upper = next((t for t in uppers if t.iterations == baseline.iterations), None)
-    controls = [t for t in supervised if t.iterations in lengths]
-    return Comparison(baseline, controls, distilled, upper)
+    uppers = [t for t in results if not t.unlabelled and unions.get(t.labelled) == {*setting}]
+    return [
+        ("supervised", baseline),
+        *(("control", t) for t in supervised if t.iterations in lengths),
+        *(("distilled", t) for t in distilled),
+        *[("upper bound", t) for t in uppers if t.iterations == baseline.iterations][:1],
+    ]

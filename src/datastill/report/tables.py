@@ -13,7 +13,7 @@ import pandas as pd
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import average_precision, interval
-from datastill.report.grouping import Comparison, Result, Results, Training, by_setting, sections
+from datastill.report.grouping import Comparison, Result, Results, Training, group_by_line, sections
 from datastill.report.multiple_testing import UNSURE, add_verdicts, gain_values, mean_resamples
 from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 from datastill.report.render import frame
@@ -85,7 +85,7 @@ def comparison_table(
     Raises DataError where a setting has no baseline or a training run has one seed twice.
     """
     number, _, metrics = TABLES[name]
-    source = _Source(by_setting(results), paper or numbers(None), resamples, metrics)
+    source = _Source(group_by_line(results), paper or numbers(None), resamples, metrics)
     lines = [
         {"table": f"{number}{chr(ord('a') + section)}", **line}
         for section, comparisons in enumerate(sections(source.results, unions, source.paper))
@@ -101,16 +101,16 @@ def comparison_table(
 
 
 def _lines(comparison: Comparison, source: _Source) -> list[Values]:
-    lines = []
-    for role, run in comparison.roles():
+    lines, baseline = [], comparison[0][1]
+    controls = {run.iterations: run for role, run in comparison if role == "control"}
+    for role, run in comparison:
         line = _measured(role, run, source)
         if role != "control":  # the paper has none
-            line |= _published(comparison, run, source)
+            line |= _published(baseline, run, source)
         if role != "supervised":
-            line |= _gain("gain", comparison.baseline, run, source)
-        control = comparison.control_of(run)
-        if role == "distilled" and control:
-            line |= _gain("control_gain", control, run, source)
+            line |= _gain("gain", baseline, run, source)
+        if role == "distilled" and run.iterations in controls:
+            line |= _gain("control_gain", controls[run.iterations], run, source)
         lines.append(line)
     _close_gap(lines, "ap", "gap_closed")
     _close_gap(lines, "paper_ap", "paper_gap_closed")
@@ -148,12 +148,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return None if None in values else float(np.mean(np.array(values, dtype=float)))
 
 
-def _published(comparison: Comparison, run: Training, source: _Source) -> Values:
-    metrics = source.paper.of(run.key)
+def _published(baseline: Training, run: Training, source: _Source) -> Values:
+    metrics, before = source.paper.of(run.key), source.paper.of(baseline.key)
     values: Values = {f"paper_{name}": value for name, value in metrics.items()}
-    baseline = source.paper.of(comparison.baseline.key)
-    if metrics and baseline and run != comparison.baseline:
-        values["paper_gain"] = metrics["ap"] - baseline["ap"]
+    if metrics and before and run != baseline:
+        values["paper_gain"] = metrics["ap"] - before["ap"]
     return values
 
 
