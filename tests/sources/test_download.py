@@ -287,7 +287,7 @@ def link(name):
         ("C:evil", "an absolute path"),
         ("photos\\evil", "not a portable path"),
         (link("photos/evil"), "neither a file nor a folder"),
-        ("photos/0.jpg", "a second of its name"),
+        ("photos/0.jpg", "not the only one of its name"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")

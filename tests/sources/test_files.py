@@ -306,7 +306,7 @@ def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
     shutil.copytree(gathered.root, root, symlinks=True)
     picture = root / "coco/val2017/000000000012.jpg"
     monkeypatch.chdir(root)
-    told = r"val: 1 images are gone or differ .* val2017/000000000012.*--profile coco` again"
+    told = r"val: 1 images are missing or differ .* val2017/000000000012.*--profile coco` again"
     shutil.rmtree(root / "work/coco/images")  # links to the first project
     picture.write_bytes(picture.read_bytes() + b"\0")
     with pytest.raises(data.DataError, match=told):

@@ -10,6 +10,7 @@ import stat
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -140,7 +141,7 @@ def _receive(archive: Archive, part: _Part, progress: Progress) -> str:
             if response.status_code == 416 or not _continues(part, response):
                 part.drop()
                 return "the server's file has changed"
-            _require_same_size(archive, response)
+            _check_size(archive, response)
             if response.status_code == 200:
                 part.begin(_tag(response))
             _append(archive, part, response, progress)
@@ -159,7 +160,7 @@ def _continues(part: _Part, response: requests.Response) -> bool:
     return response.status_code != 206 or (same_file and same_place)
 
 
-def _require_same_size(archive: Archive, response: requests.Response) -> None:
+def _check_size(archive: Archive, response: requests.Response) -> None:
     if response.status_code not in (200, 206):
         raise DataError(
             f"{archive.url}: expected a file, found HTTP status {response.status_code} "
@@ -225,12 +226,12 @@ def members(file: Path) -> list[zipfile.ZipInfo]:
             listed = source.infolist()
     except _DAMAGE as error:
         raise _set_aside(file, f"expected a zip archive, found none: {error}") from None
-    seen: set[str] = set()
+    counts = Counter(member.orig_filename for member in listed)
     for member in listed:
         name = member.orig_filename
-        if danger := "a second of its name" if name in seen else _danger(member):
+        repeated = "not the only one of its name" if counts[name] > 1 else ""
+        if danger := _danger(member) or repeated:
             raise DataError(f"{file}: member {name!r} is {danger}; nothing of it was unpacked")
-        seen.add(name)
     return listed
 
 

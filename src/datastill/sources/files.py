@@ -86,13 +86,10 @@ class FileSets:
 
     @cached_property
     def categories(self) -> list[Record]:
-        """The categories of all sets, defined by val's annotations: those with boxes or, of a
-        task of keypoints, the one with keypoints.
-        """
+        """The categories of all sets: those of val's annotations that `task` learns."""
         path = self.root / self.val.annotations
         try:
-            coco = read_published(path)
-            return learned_categories(coco, self.task)
+            return learned_categories(read_published(path), self.task)
         except DataError as error:
             message = str(error)
             raise DataError(message if str(path) in message else f"{path}: {message}") from None
@@ -120,22 +117,20 @@ class FileSets:
         Raises DataError where a file is malformed, no image remains or their number differs from
         `count`.
         """
-        categories = self.categories
-        path = self.root / spec.annotations
+        categories, path = self.categories, self.root / spec.annotations
         published = read_published(path)
         try:
-            tidied, flat = normalize(published, *categories)
+            listed, flat = normalize(published, *categories)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         if flat:
-            _log.warning(
-                "%s: %d annotations have boxes without extent and are left out", path, flat
-            )
+            text = "%s: %d annotations have boxes without extent and are left out"
+            _log.warning(text, path, flat)
         others = [read_published(self.root / other) for other in spec.without]
-        kept = without(tidied, [image["id"] for other in others for image in other.images])
-        reason = f"{spec.annotations} lists {len(tidied.images):,}"
+        kept = without(listed, [image["id"] for other in others for image in other.images])
+        reason = f"{spec.annotations} lists {len(listed.images):,}"
         if spec.without:
-            excluded = len(tidied.images) - len(kept.images)
+            excluded = len(listed.images) - len(kept.images)
             reason += f", {excluded:,} of them are in {' or '.join(spec.without)}"
         _check_count(spec, len(kept.images), reason)
         if not kept.images:
@@ -143,9 +138,7 @@ class FileSets:
         return kept
 
     def locate(self, spec: AnnotatedFiles, listed: Coco) -> tuple[Coco, list[Refusal]]:
-        """Return what is `listed` under the names that its files have below `images`, and what is
-        absent; the part of it that `spec` asks for.
-        """
+        """Return the images of `listed` that `spec` takes, named below `images`; and the absent."""
         folders = [self._link(folder) for folder in spec.images]
         try:
             present, refused = locate(listed, folders)
@@ -191,21 +184,13 @@ class FileSets:
 
     def _folder_images(self, spec: FolderFiles) -> tuple[list[Record], list[Refusal]]:
         images, refused = folder_images(self._link(spec.folder))
-        labelled = self._real_paths(spec.without)
-        images = [
-            i for i in images if os.path.realpath(self.images / i["file_name"]) not in labelled
-        ]
+        labelled = set()
+        for other in spec.without:
+            folders = [self._link(folder) for folder in other.images]
+            labelled |= set(map(self._real_path, locate(self.read(other), folders)[0].images))
+        images = [image for image in images if self._real_path(image) not in labelled]
         _check_count(spec, len(images) + len(refused), f"{spec.folder} holds as many")
         return images, refused
-
-    def _real_paths(self, specs: Sequence[AnnotatedFiles]) -> set[str]:
-        """Return where the images that these sets list really lie."""
-        paths = set()
-        for spec in specs:
-            folders = [self._link(folder) for folder in spec.images]
-            present, _ = locate(self.read(spec), folders)
-            paths |= set(map(self._real_path, present.images))
-        return paths
 
     def _real_path(self, image: Record) -> str:
         return os.path.realpath(self.images / image["file_name"])
@@ -220,13 +205,13 @@ class FileSets:
         if spec.repeats == "drop":
             paths = (self.images / image["file_name"] for image in images)
             hashes = [perceptual_hash(read_image(path).permute(1, 2, 0).numpy()) for path in paths]
-            earlier = repeats(hashes, _SAME_FRAME)
+            shown = list(zip(images, repeats(hashes, _SAME_FRAME), strict=True))
             refused += [
-                Refusal(image["file_name"], f"shows the same as {images[first]['file_name']}")
-                for image, first in zip(images, earlier, strict=True)
-                if first >= 0
+                Refusal(image["file_name"], f"shows the same as {images[earlier]['file_name']}")
+                for image, earlier in shown
+                if earlier >= 0
             ]
-            images = [image for image, first in zip(images, earlier, strict=True) if first < 0]
+            images = [image for image, earlier in shown if earlier < 0]
         return images, refused
 
     def _link(self, folder: str) -> Folder:

@@ -14,7 +14,7 @@ def photograph(image: Image, rng: np.random.Generator) -> Image:
     tint = gain * rng.normal(1, 0.035, 3)
     lit = _levels(image, tint, np.full(3, offset))
     if rng.random() < 0.3:
-        lit = _blurred(lit, rng.uniform(0.4, 1.0))
+        lit = np.asarray(cv2.GaussianBlur(lit, (3, 3), rng.uniform(0.4, 1.0)), np.uint8)
     return _compressed(_grainy(lit, rng, rng.uniform(2, 6)), int(rng.integers(60, 96)))
 
 
@@ -40,10 +40,6 @@ def _compressed(image: Image, quality: int) -> Image:
 def _levels(image: Image, gain: np.ndarray, offset: np.ndarray) -> Image:
     table = np.arange(256)[:, None] * gain + offset
     return np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None]), np.uint8)
-
-
-def _blurred(image: Image, sigma: float) -> Image:
-    return np.asarray(cv2.GaussianBlur(image, (3, 3), sigma), np.uint8)
 
 
 def _panned(image: Image, length: int, degrees: float) -> Image:
