@@ -26,7 +26,6 @@ def test_rows_that_differ_down_to_their_teachers_in_seeds_are_one_training_run(s
         "co-115_un-120 small 180000 of co-115_un-120 small 180000 of co-115 small 130000": ["b"],
     }
     assert [run.round for run in groups] == [1, 1, 2]
-    assert [run.role for run in groups] == ["supervised", "distilled", "distilled"]
 
 
 def test_other_teachers_of_the_same_round_can_be_left_out_of_account(teacher, student):

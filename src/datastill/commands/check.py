@@ -13,10 +13,8 @@ def run(profile: Profile) -> tuple[str, bool]:
     expected = load_expected(profile.results / "expected.yaml")
     measured = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
     metrics = {row: read_metrics(profile, row) for row in measured}
-    findings = [
-        *check_values(expected.expectations(), metrics),
-        *check_orders(expected.orders, metrics),
-    ]
+    findings = check_values(expected.expectations(), metrics)
+    findings += check_orders(expected.orders, metrics)
     lines = [
         f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: expected {finding.expected}, "
         f"found {finding.actual}"

@@ -82,17 +82,19 @@ def iterations(results: Sequence[Result]) -> Iterator[ComparedResult]:
     )
     if len({r.iterations for r in students}) < 2:
         raise DataError("table 2: expected a student of several iterations, found none")
-    baseline = _teacher(results, students[0])
+    teacher = students[0].teacher
+    baseline = next((r for r in results if r.row == teacher), None)
+    if baseline is None:
+        raise DataError(f"row {students[0].row}: expected its teacher {teacher} among the results")
     lengths = {baseline.iterations, *(r.iterations for r in students)}
     supervised = _supervised(results, students[0])
     controls = {length: r for length, r in supervised.items() if length in lengths}
     paper = numbers(published("table2_iterations"))
-    for result in sorted(controls.values(), key=lambda r: r.iterations):
+    lines = [*controls.values(), *students]
+    for result in sorted(lines, key=lambda r: (bool(r.unlabelled), r.iterations)):
         over = None if result is baseline else baseline
-        yield ComparedResult(result, over, None, result.iterations, paper.of(result.key))
-    for result in sorted(students, key=lambda r: r.iterations):
-        control = controls.get(result.iterations)
-        yield ComparedResult(result, baseline, control, result.iterations, paper.of(result.key))
+        control = controls.get(result.iterations) if result.unlabelled else None
+        yield ComparedResult(result, over, control, result.iterations, paper.of(result.key))
 
 
 def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
@@ -108,8 +110,8 @@ def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
             & (table["backbone"] == BACKBONE)
         ]
         usual = result.iterations == (360_000 if result.unlabelled else 130_000)
-        by_views = zip(lines["test_views"], lines["ap"], strict=True)
-        ap = dict(by_views) if usual and not result.ablation else {}
+        by_views = dict(zip(lines["test_views"], lines["ap"], strict=True))
+        ap = by_views if usual and not result.ablation else {}
         yield ComparedResult(result, paper={"ap": ap.get(1, nan)})
         yield ComparedResult(
             result,
@@ -212,13 +214,6 @@ def _supervised(results: Sequence[Result], student: Result) -> dict[int, Result]
     sets = student.labelled, student.backbone
     rows = [r for r in results if not (r.unlabelled or r.ablation)]
     return {r.iterations: r for r in rows if (r.labelled, r.backbone) == sets}
-
-
-def _teacher(results: Sequence[Result], student: Result) -> Result:
-    for result in results:
-        if result.row == student.teacher:
-            return result
-    raise DataError(f"row {student.row}: expected its teacher {student.teacher} among the results")
 
 
 def _measured(name: str, compared: ComparedResult) -> Values:

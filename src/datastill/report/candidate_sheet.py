@@ -71,10 +71,8 @@ def _resized(image: Image) -> tuple[Image, float]:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
-def _pixels(values: NDArray[Any], scale: float) -> list[Any]:
-    """Return coordinates as the nearest pixels of a panel."""
-    pixels: list[Any] = np.rint(scale * values.astype(float)).astype(int).tolist()
-    return pixels
+def _pixels(values: NDArray[Any], scale: float) -> Any:
+    return np.rint(scale * values.astype(float)).astype(int).tolist()
 
 
 def _draw_verdicts(panel: Image, candidates: Sequence[Candidate], scale: float) -> Image:

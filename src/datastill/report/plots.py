@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -24,13 +22,9 @@ STYLES = {
     "distilled": ("#D55E00", "D"),
     "upper bound": ("#009E73", "^"),
 }
-KEY = "    ".join(
-    (
-        "row: training, iterations",
-        "bar: 95 % interval over images",
-        "dashed: baseline",
-        "gain in brackets: not distinguishable",
-    )
+KEY = (
+    "row: training, iterations    bar: 95 % interval over images    dashed: baseline    "
+    "gain in brackets: not distinguishable"
 )
 FAINT, GREY, PALE = "#B0B0B0", "#555555", "#EEEEEE"
 ROW = 0.32  # inches a line
@@ -40,18 +34,6 @@ CURVES = {  # tables with an x, and what it is
     "figure5": "fraction of the unlabelled images",
     "figure6": "AP of the teacher, as it annotates",
 }
-UNIT = {"table2": 1000}
-
-
-@dataclass(frozen=True)
-class Series:
-    """Points of a curve and, where they are measured here, their intervals."""
-
-    role: str
-    x: Sequence[float]
-    ap: Sequence[float]
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
 
 
 def draw_table(table: pd.DataFrame, path: Path) -> None:
@@ -66,12 +48,10 @@ def draw_table(table: pd.DataFrame, path: Path) -> None:
             f"{path}: expected a distilled row to draw, found none; a row with an `ablation` is "
             "not a line of this table"
         )
-    if "row" not in table:
-        figure = _panels(table)
-    else:
-        figure = _curves(table) if table["table"].iloc[0] in CURVES else _bars(table)
+    of_ablations = _curves if table["table"].iloc[0] in CURVES else _bars
+    figure = of_ablations(table) if "row" in table else _panels(table)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # no version of matplotlib in the file
+    # the file does not name matplotlib's version
     FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})
 
 
@@ -123,14 +103,8 @@ def _draw_bar(axis: Axes, line: Record, y: float, side: str, alpha: float) -> No
         end = line["ap_high"]
         axis.hlines(y, line["ap_low"], end, color=colour, lw=2.5, alpha=alpha)
     axis.plot(ap, y, marker, color=colour, markersize=7, markeredgecolor="white")
-    axis.annotate(
-        f"{ap:.1f}{_gain(line, side)}",
-        (end, y),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-    )
+    axis.annotate(f"{ap:.1f}{_gain(line, side)}", (end, y), xytext=(8, 0),
+                  textcoords="offset points", va="center", fontsize=9)  # fmt: skip
 
 
 def _gain(line: Record, side: str) -> str:
@@ -150,59 +124,42 @@ def _name_lines(axis: Axes, lines: pd.DataFrame) -> None:
         names.append(f"{training(line)}{sets}, {backbone}{line['iterations']:,}")
     axis.set_yticks(lines["y"], names)
     for _, section in lines.groupby("table", sort=False):
-        axis.text(
-            0,
-            section["y"].max() + 0.6,
-            title(section),
-            transform=axis.get_yaxis_transform(),
-            fontweight="bold",
-            va="bottom",
-        )
+        axis.text(0, section["y"].max() + 0.6, title(section), fontweight="bold", va="bottom",
+                  transform=axis.get_yaxis_transform())  # fmt: skip
 
 
 def _curves(table: pd.DataFrame) -> Figure:
-    name = table["table"].iloc[0]
-    ours, paper = list(_our_series(table)), list(_paper_series(table))
-    figure = Figure(figsize=(9.5 if paper else 5.5, 3.6), dpi=150, layout="constrained")
-    axes = figure.subplots(1, 2 if paper else 1, squeeze=False)[0]
-    for axis, whose, curves in zip(axes, ("ours", "paper"), (ours, paper), strict=False):
-        for series in curves:
-            _draw_curve(axis, series, UNIT.get(name, 1))
+    name, ours = table["table"].iloc[0], table[table["role"] != "paper"]
+    points = table[table["role"] == "paper"].assign(role="distilled")
+    paper = points if len(points) else table[table["paper_ap"].notna()]
+    sides = [("ours", "ap", ours)] + ([("paper", "paper_ap", paper)] if len(paper) else [])
+    figure = Figure(figsize=(5.5 if paper.empty else 9.5, 3.6), dpi=150, layout="constrained")
+    axes = figure.subplots(1, len(sides), squeeze=False)[0]
+    for axis, (whose, column, lines) in zip(axes, sides, strict=True):
+        for role, part in lines.groupby("role", sort=False):
+            x = part["x"] / (1000 if name == "table2" else 1)
+            _draw_curve(axis, str(role), x, part[column])
+            if whose == "ours":
+                low, high, colour = part["ap_low"], part["ap_high"], STYLES[str(role)][0]
+                axis.vlines(x, low, high, color=colour, lw=2, alpha=0.4)
         axis.set_title(whose, fontsize=10)
         axis.set_xlabel(CURVES[name], fontsize=9)
         axis.set_ylabel("AP", fontsize=9)
         axis.grid(color=PALE)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
+    students = table[table["control_gain"].notna()]
+    if name != "table2" and len(students):
+        _draw_curve(axes[0], "control", students["x"], students["ap"] - students["control_gain"])
     axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle(TITLES[name], fontsize=11, fontweight="bold")
     return figure
 
 
-def _our_series(table: pd.DataFrame) -> Iterator[Series]:
-    for role, lines in table[table["role"] != "paper"].groupby("role", sort=False):
-        yield Series(str(role), *(lines[c].tolist() for c in ("x", "ap", "ap_low", "ap_high")))
-    distilled = table[table["control_gain"].notna()]
-    if "table2" not in set(table["table"]) and len(distilled):
-        level = (distilled["ap"] - distilled["control_gain"]).tolist()
-        yield Series("control", distilled["x"].tolist(), level)
-
-
-def _paper_series(table: pd.DataFrame) -> Iterator[Series]:
-    """Yield the paper's points of a figure, or else those that stand beside our rows."""
-    points = table[table["role"] == "paper"].assign(role="distilled")
-    points = points if len(points) else table[table["paper_ap"].notna()]
-    for role, lines in points.groupby("role", sort=False):
-        yield Series(str(role), lines["x"].tolist(), lines["paper_ap"].tolist())
-
-
-def _draw_curve(axis: Axes, series: Series, unit: float) -> None:
-    colour, marker = STYLES[series.role]
-    x = [value / unit for value in series.x]
-    axis.plot(x, series.ap, f"{marker}-", color=colour, lw=1.5, markersize=6,
-              markeredgecolor="white", label=series.role)  # fmt: skip
-    if series.low:
-        axis.vlines(x, series.low, series.high, color=colour, lw=2, alpha=0.4)
+def _draw_curve(axis: Axes, role: str, x: pd.Series[float], ap: pd.Series[float]) -> None:
+    colour, marker = STYLES[role]
+    axis.plot(x, ap, f"{marker}-", color=colour, lw=1.5, markersize=6,
+              markeredgecolor="white", label=role)  # fmt: skip
 
 
 def _bars(table: pd.DataFrame) -> Figure:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,18 +18,9 @@ from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 from datastill.report.render import frame
 from datastill.report.seed_variance import SeedVariance, seed_variance
 
-
-class TableSpec(NamedTuple):
-    """A table's name in the paper, its numbers there (see `published`) and its metrics."""
-
-    number: str
-    published: str
-    metrics: tuple[str, ...]
-
-
-TABLES = {
-    "table1": TableSpec("1", "table1_keypoints", METRICS),
-    "table4": TableSpec("4", "table4_detection", BOX_METRICS),
+TABLES = {  # the paper's numbers, as `published` names them, and the metrics
+    "table1": ("table1_keypoints", METRICS),
+    "table4": ("table4_detection", BOX_METRICS),
 }
 AREAS = ("ap_small", "ap_medium", "ap_large")
 
@@ -58,13 +48,7 @@ class _Source:
     paper: Numbers
     resamples: int
     metrics: tuple[str, ...]
-
-    @cached_property
-    def seed_variance(self) -> SeedVariance:
-        """The variance of AP between the seeds of all lines."""
-        return seed_variance(
-            {t: [result.metrics["ap"] for result in group] for t, group in self.results.items()}
-        )
+    between_seeds: SeedVariance  # of AP, pooled over all lines
 
 
 def comparison_table(
@@ -84,10 +68,11 @@ def comparison_table(
     What does not apply is NaN.
     Raises DataError where a setting has no baseline or a training run has one seed twice.
     """
-    number, _, metrics = TABLES[name]
-    source = _Source(group_by_line(results), paper or numbers(None), resamples, metrics)
+    metrics, by_line = TABLES[name][1], group_by_line(results)
+    between_seeds = seed_variance({t: [r.metrics["ap"] for r in by_line[t]] for t in by_line})
+    source = _Source(by_line, paper or numbers(None), resamples, metrics, between_seeds)
     lines = [
-        {"table": f"{number}{chr(ord('a') + section)}", **line}
+        {"table": f"{name.removeprefix('table')}{chr(ord('a') + section)}", **line}
         for section, comparisons in enumerate(sections(source.results, unions, source.paper))
         for comparison in comparisons
         for line in _lines(comparison, source)
@@ -159,7 +144,7 @@ def _published(baseline: Training, run: Training, source: _Source) -> Values:
 def _gain(name: str, before: Training, after: Training, source: _Source) -> Values:
     old, new = ([result.matches for result in source.results[run]] for run in (before, after))
     differences = mean_resamples(new, source.resamples) - mean_resamples(old, source.resamples)
-    differences += source.seed_variance.of_difference(len(old), len(new), source.resamples)
+    differences += source.between_seeds.of_difference(len(old), len(new), source.resamples)
     before_ap, after_ap = (fmean(average_precision(m).ap for m in side) for side in (old, new))
     return gain_values(name, after_ap - before_ap, differences)
 

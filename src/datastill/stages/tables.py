@@ -44,7 +44,7 @@ def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
     """Write the table `name` as CSV, Markdown and a figure; return it for the terminal."""
     path, resamples = profile.results / name, profile.params.evaluate.resamples
     if name in TABLES:
-        paper = numbers(published(TABLES[name].published))
+        paper = numbers(published(TABLES[name][0]))
         table = comparison_table(name, results, _unions(profile), paper, resamples)
     else:
         table = ablation_table(name, pool_seeds(results, ensembles(profile)), resamples)
