@@ -58,5 +58,5 @@ def test_a_profile_of_that_name_that_was_made_otherwise_stays(datastill, tmp_pat
     path.write_text("# mine\n")
     answer = datastill("run", "--seeds", "0,1", "--dry", cwd=tmp_path)
     assert answer.returncode == 1
-    assert "was not made by --seeds" in answer.stderr
+    assert "miniature-seeds/params.yaml: was not written by --seeds" in answer.stderr
     assert path.read_text() == "# mine\n"

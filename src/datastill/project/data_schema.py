@@ -1,4 +1,4 @@
-"""Section `data` of params.yaml: the image sets and where they come from."""
+"""Section `data` of params.yaml: the image sets and their sources."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Union(Section):
 class AnnotatedImages(Section):
     """The images that a COCO JSON lists, less those of the files `without`.
 
-    images   folders to look in, the first that has the file
-    count    how many images that makes; null where nobody knows
+    images   folders to search; the first that has the file is used
+    count    number of images, null where unknown
     All paths are relative to `data.root`.
     """
 
@@ -38,9 +38,9 @@ class AnnotatedImages(Section):
 
 
 class Part(Section):
-    """Images number `skip` to `skip + take`, or all from there, of an order by chance.
+    """Images `skip` to `skip + take`, or all from `skip` on, of a random order.
 
-    Images that show the same are one in this order, so no two parts share a picture.
+    Images that show the same count as one, so that no two parts share them.
     """
 
     seed: Natural
@@ -49,7 +49,7 @@ class Part(Section):
 
 
 class PartOfImages(AnnotatedImages):
-    """A part of the images that a COCO JSON lists: how one file makes several sets."""
+    """A part of the images that a COCO JSON lists, so that one file makes several sets."""
 
     part: Part
 
@@ -63,11 +63,11 @@ class ImageFolder(Section):
 
 
 class Videos(Section):
-    """Random frames of every video of a folder, or of a text file that lists them.
+    """Random frames of every video in a folder, or in a text file that lists videos.
 
-    per_video  frames of each, one from every one of as many equally long stretches
-    repeats    whether frames that show the same picture as an earlier one stay
-    count      how many videos there are
+    per_video  frames per video, one from each of as many segments of equal length
+    repeats    whether a frame that shows the same as an earlier one is kept
+    count      number of videos
     """
 
     videos: str
@@ -78,14 +78,14 @@ class Videos(Section):
 
 
 def _kind(spec: Any) -> str:
-    """Return which kind of set `spec` is, by the key that only this kind has."""
+    """Return the kind of set that `spec` is, by the key that only this kind has."""
     has = spec if isinstance(spec, Mapping) else getattr(spec, "model_fields_set", ())
     kinds = ("folder", "videos", "union", "part")
     return next((kind for kind in kinds if kind in has), "annotations")
 
 
 def _kind_of_val(spec: Any) -> str:
-    """Return which kind of set with annotations `spec` is."""
+    """Return the kind of annotated set that `spec` is."""
     return "part" if _kind(spec) == "part" else "annotations"
 
 
@@ -100,7 +100,7 @@ FileSet = Annotated[
 
 
 class DrawnData(Section):
-    """Image sets that the project draws itself; `watched` is what DVC redoes them for."""
+    """Image sets that the project draws itself; DVC redraws them when `watched` changes."""
 
     source: Literal["drawn"]
     watched: str
@@ -112,9 +112,9 @@ class DrawnData(Section):
 
 
 class FileData(Section):
-    """Image sets from files below `root`; `watched` is what DVC redoes them for.
+    """Image sets from files below `root`; DVC rebuilds them when `watched` changes.
 
-    leaks  images of other sets that are also in val: refused with an error, or dropped
+    leaks  images of other sets that are also in val: refuse them with an error, or drop them
     """
 
     source: Literal["files"]

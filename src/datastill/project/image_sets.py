@@ -1,4 +1,4 @@
-"""Image sets as stage `data` left them, held to the manifest."""
+"""Image sets as stage `data` left them, checked against the manifest."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ VAL = "val"
 
 
 def load(profile: Profile, name: str) -> Coco:
-    """Return an image set whose images are all there.
+    """Return an image set, all of whose images are there.
 
-    DVC restores the JSON files of a clone or of another branch, not the images; the command line
-    brings those back before a stage runs. Raises DataError where some are gone or differ in size
+    In a clone or on another branch DVC restores the JSON files; the images are restored by the
+    command line before a stage runs. Raises DataError where some are missing or differ in size
     from the manifest.
     """
     coco = read_coco(profile.image_set(name))
     if absent := changed_images(profile, coco):
         raise DataError(
-            f"{name}: {len(absent)} images are gone or differ from those that stage data read, "
-            f"such as {absent[0]}; bring them back or run `datastill data{profile.option}` again"
+            f"{name}: {len(absent)} images are missing or differ from those that stage data read, "
+            f"such as {absent[0]}; restore them or run `datastill data{profile.option}` again"
         )
     return coco
 

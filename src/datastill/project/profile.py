@@ -1,4 +1,4 @@
-"""Where a profile keeps its files; every path is relative to the project's root."""
+"""The files of a profile; every path is relative to the project's root."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ class Profile:
 
     @property
     def option(self) -> str:
-        """What a command needs, after its name, to work on this profile."""
+        """The command-line option that selects this profile, with a leading space."""
         profile = self.params.profile
         return "" if profile == DEFAULT_PROFILE else f" --profile {profile}"
 
     @property
     def work(self) -> Path:
-        """Data sets, models and annotations: large, in DVC's hands, never in git."""
+        """The folder of data sets, models and annotations: large, in DVC, never in git."""
         return Path("work") / self.params.profile
 
     @property
     def results(self) -> Path:
-        """Numbers and tables: small, for people, in git."""
+        """The folder of numbers and tables: small, for people, in git."""
         return Path("results") / self.params.profile
 
     @property
@@ -55,11 +55,11 @@ class Profile:
 
     @property
     def manifest(self) -> Path:
-        """Return the list of all image files of the profile."""
+        """The list of all image files of the profile."""
         return self.work / "data" / "manifest.csv"
 
     def model(self, row: str) -> Path:
-        """Return the folder of a trained model: weights, card and journal."""
+        """Return the folder of a trained model: weights, card and metrics log."""
         return self.work / "models" / row
 
     def weights(self, row: str) -> Path:
@@ -67,7 +67,7 @@ class Profile:
         return self.model(row) / "weights.safetensors"
 
     def training(self, row: str) -> Path:
-        """Return the folder of a training that is under way; neither in git nor in DVC."""
+        """Return the folder of a training run in progress; neither in git nor in DVC."""
         return self.work / "training" / row
 
     def annotations(self, row: str) -> Path:
@@ -79,11 +79,11 @@ class Profile:
         return self.work / "annotations" / f"{row}.parquet"
 
     def annotation_card(self, row: str) -> Path:
-        """Return the facts about a row's generated annotations."""
+        """Return the facts about the annotations generated for a row."""
         return self.results / "annotations" / f"{row}.json"
 
     def detections(self, row: str, *, all_views: bool = False) -> Path:
-        """Return the COCO results of a model on val, through one view or all."""
+        """Return the COCO results of a model on val, with one view or all."""
         views = "all-views" if all_views else "one-view"
         return self.work / "detections" / row / f"{views}.json"
 
@@ -92,15 +92,15 @@ class Profile:
         return self.results / "metrics" / f"{row}.json"
 
     def export(self, row: str) -> Path:
-        """Return the folder in which a row's model and annotations leave the project."""
+        """Return the folder to which a row's model and annotations are exported."""
         return self.work / "export" / row
 
     def sheet(self, name: str) -> Path:
-        """Return the picture that shows an image set or a row's generated annotations."""
+        """Return the contact sheet of an image set or of a row's generated annotations."""
         return self.work / "sheets" / f"{name}.png"
 
     def inputs(self, row: str) -> dict[str, Path]:
-        """Return the files a row is trained on, by what they are to it."""
+        """Return the files that a row is trained on, by their role."""
         spec = self.params.row(row)
         if isinstance(spec, DistilledRow):
             return {"labelled": self.image_set(spec.labelled), "generated": self.annotations(row)}
@@ -108,13 +108,13 @@ class Profile:
 
 
 def open_profile(profile: str) -> Profile:
-    """Return the place of `profile`; raises ParamsError for wrong params or those of another."""
+    """Return `profile`; raises ParamsError for wrong params or those of another profile."""
     path = params_path(profile)
     params = load_params(path)
     for key, expected in (("profile", profile), ("params_file", path.as_posix())):
-        if (found := getattr(params, key)) != expected:
+        if (value := getattr(params, key)) != expected:
             raise ParamsError(
-                f"{path}: {key}: expected {expected}, as it lies there, found {found}; its files "
+                f"{path}: {key}: expected {expected}, after its folder, found {value}; its files "
                 "would be those of another profile"
             )
     return Profile(params)
@@ -128,11 +128,11 @@ def check_annotated(profile: Profile, row: str) -> None:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return what a card or a file of metrics says, {} where there is none.
+    """Return the content of a card or metrics file, {} where there is none.
 
-    Raises DataError where it is no JSON.
+    Raises DataError where it is not JSON.
     """
     try:
         return dict(json.loads(path.read_text())) if path.is_file() else {}
     except ValueError as error:
-        raise DataError(f"{path}: expected JSON, found text that is none: {error}") from None
+        raise DataError(f"{path}: expected JSON, found other text: {error}") from None

@@ -1,4 +1,4 @@
-"""Rows of params.yaml: a model each, trained on labelled and perhaps generated annotations."""
+"""Rows of params.yaml: one model each, trained on labelled and perhaps generated annotations."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ else:
 
 
 class Ablation(Section):
-    """Where a row departs from the method of the paper; what is not given stays as it is.
+    """Where a row departs from the paper's method; null keeps the method.
 
-    start           the weights that its training starts from: of the backbone, random, or all of
-                    its teacher's (fine-tuning)
+    start           weights to start from: the backbone's, random, or the teacher's (fine-tuning)
     labelled_share  of every minibatch, instead of train.labelled_share
     augmentation    strong: colours, blur and holes in the images with generated annotations
-    fraction        of the unlabelled images that are annotated
-    views           through which its teacher annotates: 1 is the plain one, else those closest to
-                    it in scale
-    average         of what the mean over the views is taken, instead of probabilities
+    fraction        of the unlabelled images to annotate
+    views           number of views of the teacher: 1 is single-scale, else those closest in scale
+    average         what is averaged over the views, instead of probabilities
     """
 
     start: Literal["initial", "random", "teacher"] | None = None
@@ -47,22 +45,22 @@ class SupervisedRow(Section):
 
     @model_validator(mode="after")
     def _ablates_what_it_has(self) -> SupervisedRow:
-        asked = self.ablation.model_dump(exclude_none=True)
-        alone = [name for name in asked if name != "start" or asked[name] == "teacher"]
-        if alone and not isinstance(self, DistilledRow):
-            raise ValueError(f"ablation.{alone[0]} needs a teacher; this row has none")
+        ablation = self.ablation.model_dump(exclude_none=True)
+        distilled = [key for key in ablation if key != "start" or ablation[key] == "teacher"]
+        if distilled and not isinstance(self, DistilledRow):
+            raise ValueError(f"ablation.{distilled[0]} needs a teacher; this row has none")
         return self
 
 
 class DistilledRow(SupervisedRow):
-    """A model trained on human labels and on those that `teacher` generated."""
+    """A model trained on human labels and on annotations that `teacher` generated."""
 
     unlabelled: str
     teacher: str
 
 
 class Ensemble(Section):
-    """Three models that annotate as one: model distillation, the paper's figure 1."""
+    """Three models that annotate as one: model distillation (figure 1)."""
 
     first: str
     second: str

@@ -12,35 +12,38 @@ from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
 from datastill.project.data_schema import Data
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
-from datastill.project.section import Natural, Positive, Section, Share
+from datastill.project.section import Natural, Positive, PositiveFloat, Section, Share
 
 if TYPE_CHECKING:
     from datastill.inference.views import ViewSettings
 
 Table = Literal["table1", "table2", "table3", "table4", "figure5", "figure6", "beyond"]
 
-# Of a row: a word of a command line, a key of DVC's, a folder.
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+# A row's name is also a command-line argument, a DVC key and a folder.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Initial(Section):
-    """How `datastill pretrain` makes the initial weights, from drawn things of `side` pixels."""
+    """How `datastill pretrain` trains the initial weights, on drawn objects of `side` pixels."""
 
     pictures: Positive
     held_out: Positive
     side: Positive
     epochs: Positive
     batch: Positive
-    base_lr: Annotated[float, Field(gt=0)]
+    base_lr: PositiveFloat
     warmup: Natural
     seed: Natural
 
 
 class Train(Section):
-    """How teacher and student are trained; iterations stand with each row.
+    """How teachers and students are trained; each row has its own iterations.
 
-    initial_files    backbone: its initial weights, where they are not in the package or torchvision
-    micro_batch_size  of a batch, that pass the network together: their losses are averaged
+    initial_files     backbone: file of its initial weights, where the package and torchvision have
+                      none
+    micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
     """
 
     start: Literal["initial", "random"]
@@ -48,14 +51,14 @@ class Train(Section):
     batch: Positive
     micro_batch_size: Positive
     labelled_share: Share
-    base_lr: Annotated[float, Field(gt=0)]
+    base_lr: PositiveFloat
     warmup: Natural
     milestones: list[Share]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     long_side: Positive
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    precision: Precision
     checkpoint_every: Positive
     log_every: Positive
 
@@ -67,9 +70,9 @@ class Train(Section):
 
 
 class Views(Section):
-    """The plain view of every test, and the scales of multi-transform inference.
+    """The single-scale view of every test, and the views of multi-transform inference.
 
-    voting_iou  overlap from which a box votes for another; keypoints have no votes
+    voting_iou  least IoU at which a box votes for another; boxes only
     """
 
     plain_short_side: Positive
@@ -79,7 +82,7 @@ class Views(Section):
     flip: bool
     voting_iou: Annotated[float, Field(gt=0, le=1)]
     batch: Positive
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    precision: Precision
 
     @model_validator(mode="after")
     def _every_view_once(self) -> Views:
@@ -95,15 +98,15 @@ class Views(Section):
 
 
 class Select(Section):
-    """Which candidates become annotations; see distill/select.py for the rules.
+    """Which candidates become annotations; distill/thresholds.py has the rules.
 
     images_without  images without annotations: kept as background (the paper), or dropped
-    max_unreadable_fraction    share of the images that may be unreadable before the stage fails
+    max_unreadable_fraction  of the images; with more, the stage fails
     """
 
     instances: Literal["match", "prior", "fixed"]
     keypoints: Literal["match", "match_by_type", "fixed", "agreement"] | None
-    per_image: Annotated[float, Field(gt=0)] | None
+    per_image: PositiveFloat | None
     min_score: Share | None
     min_probability: Share | None
     min_views: Positive | None
@@ -117,26 +120,26 @@ class Select(Section):
             "instances": {"prior": "per_image", "fixed": "min_score"},
             "keypoints": {"fixed": "min_probability", "agreement": "min_views"},
         }
-        for of, values in needs.items():
-            value = values.get(getattr(self, of))
-            if value and getattr(self, value) is None:
-                raise ValueError(f"{of}: {getattr(self, of)} needs a value for {value}")
+        for key, values in needs.items():
+            needed = values.get(getattr(self, key))
+            if needed and getattr(self, needed) is None:
+                raise ValueError(f"{key}: {getattr(self, key)} needs a value for {needed}")
         return self
 
 
 class Evaluate(Section):
-    """What evaluation is asked beside AP; rows in `with_views` are also tested with all views."""
+    """The bootstrap's resamples, and the rows to test with all views as well."""
 
     resamples: Positive
     with_views: list[str]
 
 
 class Machine(Section):
-    """What the present machine offers; nothing that decides a result, so no stage depends on it.
+    """The resources of this machine; they decide no result, so no stage depends on them.
 
-    processes  that train together, one per device; auto is one per GPU
-    workers    processes that load images for each of them; 0 loads between steps
-    engine     that annotates: local, or ray (a cluster; needs datastill[ray])
+    processes  training processes, one per device; auto is one per GPU
+    workers    image-loading processes for each of them; 0 loads between steps
+    engine     what annotates: local, or ray (a cluster; needs datastill[ray])
     """
 
     processes: Positive | Literal["auto"]
@@ -148,7 +151,7 @@ class Tracking(Section):
     """Where MLflow keeps its runs, and how long a stage waits for it at its end."""
 
     uri: str
-    patience_seconds: Annotated[float, Field(gt=0)]
+    patience_seconds: PositiveFloat
 
 
 class Params(Section):
@@ -159,7 +162,7 @@ class Params(Section):
     params_file: str
     task: Task
     tables: Annotated[list[Table], Field(min_length=1)]
-    scale: Annotated[float, Field(gt=0)]
+    scale: PositiveFloat
     data: Data
     initial: Initial | None
     train: Train
@@ -202,7 +205,7 @@ class Expected(Section):
         """A number and how far off it may be."""
 
         value: float
-        tolerance: Annotated[float, Field(gt=0)]
+        tolerance: PositiveFloat
 
     values: dict[str, dict[str, Value]]
     orders: list[str]

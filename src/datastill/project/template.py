@@ -1,8 +1,9 @@
-"""The params.yaml of a new profile: a template with its reasons, filled in."""
+"""The params.yaml of a new profile: a commented template, filled in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from string import Template
 from textwrap import indent
@@ -12,11 +13,9 @@ import yaml
 
 _TEMPLATE = Path(__file__).parent / "own.yaml"
 _INDENT = "  "
+_MATCH = "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement"
 _OF_TASK = {
-    "keypoints": {
-        "table": "table1",
-        "keypoints": "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement",
-    },
+    "keypoints": {"table": "table1", "keypoints": _MATCH},
     "boxes": {"table": "table4", "keypoints": "null # boxes have none"},
 }
 _UPPER = """  all: # the upper bound: labels for all images
@@ -40,32 +39,30 @@ def own_params(
     values: Mapping[str, Any],
     data: Mapping[str, Any],
     views: Sequence[int],
-    found: Sequence[str],
+    comments: Sequence[str],
     rounds: int = 1,
 ) -> str:
     """Return the text of a params.yaml.
 
-    values  of the template's names; data  its section `data`; views  short sides; found  comments;
-    rounds  of annotating and retraining, each with the student before as teacher
+    values  of the template's names; data  its section `data`; views  short sides; comments  at its
+    head; rounds  of annotating and retraining, each with the student of the one before as teacher
     """
-    upper = _UPPER.format(**values) if "all" in data["sets"] else ""
+    names = [_STUDENT, *(f"{_STUDENT}_round-{number}" for number in range(2, rounds + 1))]
+    students = [
+        _ROUND.format(name=name, teacher=teacher, **values) for teacher, name in pairwise(names)
+    ]
     blocks = {
         "data": _block(data),
         "views": indent(_block([*views]), _INDENT),
-        "found": "\n".join("# " + " ".join(line.split()) for line in found),
-        "upper": upper,
-        "rounds": "".join(_round(number, values) for number in range(2, rounds + 1)),
+        "comments": "\n".join("# " + " ".join(comment.split()) for comment in comments),
+        "upper": _UPPER.format(**values) if "all" in data["sets"] else "",
+        "rounds": "".join(students),
     }
     return Template(_TEMPLATE.read_text()).substitute(values, **blocks, **_OF_TASK[values["task"]])
 
 
-def _round(number: int, values: Mapping[str, Any]) -> str:
-    before = _STUDENT if number == 2 else f"{_STUDENT}_round-{number - 1}"
-    return _ROUND.format(name=f"{_STUDENT}_round-{number}", teacher=before, **values)
-
-
 def plain_yaml(value: Any) -> str:
-    """Return `value` as YAML in the order and the form of all params.yaml."""
+    """Return `value` as YAML in the order and style of every params.yaml."""
     return yaml.dump(value, Dumper=_Nested, sort_keys=False, allow_unicode=True, width=10_000)
 
 
@@ -74,7 +71,7 @@ def _block(value: Any) -> str:
 
 
 class _Nested(yaml.SafeDumper):
-    """Writes lists deeper than their key, as all params.yaml do."""
+    """Indents lists below their key."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
