@@ -22,17 +22,16 @@ PERSON_KEYPOINTS = (
     "left_wrist", "right_wrist", "left_hip", "right_hip",
     "left_knee", "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
-PERSON_SKELETON = (
-    (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
-    (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
-)  # fmt: skip  # 1-based pairs, as COCO writes them
 PERSON: Record = {
     "id": 1,
     "name": "person",
     "supercategory": "person",
     "keypoints": list(PERSON_KEYPOINTS),
-    "skeleton": [list(edge) for edge in PERSON_SKELETON],
-}
+    "skeleton": [  # 1-based pairs, as COCO writes them
+        [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8], [7, 9],
+        [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
+    ],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

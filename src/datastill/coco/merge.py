@@ -115,15 +115,14 @@ def _agree(labels: Sequence[Record], others: Sequence[Record]) -> bool:
     """Return whether both label the same, up to order and rounding."""
     unmatched = [*map(_numbers, others)]
     for numbers in map(_numbers, labels):
-        match = next((i for i, other in enumerate(unmatched) if _close(numbers, other)), None)
-        if match is None:
+        for other in unmatched:
+            comparable = len(other) == len(numbers)
+            if comparable and np.allclose(numbers, other, rtol=0, atol=_TOLERANCE):
+                unmatched.remove(other)
+                break
+        else:
             return False
-        del unmatched[match]
     return not unmatched
-
-
-def _close(numbers: list[float], others: list[float]) -> bool:
-    return len(numbers) == len(others) and np.allclose(numbers, others, atol=_TOLERANCE, rtol=0)
 
 
 def _numbers(label: Record) -> list[float]:

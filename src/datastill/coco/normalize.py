@@ -35,9 +35,8 @@ def read_labels(path: Path) -> Coco:
     annotations (with a `score`).
     """
     coco = read_foreign(path)
-    for name, records in (("images", coco.images), ("annotations", coco.annotations)):
-        if not records:
-            raise DataError(f"{path}: expected {name}, found none; {_ADVICE}")
+    _expect(coco.images, path, "images", f"none; {_ADVICE}")
+    _expect(coco.annotations, path, "annotations", f"none; {_ADVICE}")
     if generated := [a["id"] for a in coco.annotations if "score" in a]:
         raise DataError(
             f"{path}: expected human labels, found {len(generated):,} generated annotations (with "
@@ -55,21 +54,24 @@ def read_foreign(path: Path) -> Coco:
     """
     other = other_format(path)
     content = None if other else _read_json(path)
-    if other := other or other_json(content):
-        wanted = "expected COCO JSON (images, annotations, categories)"
-        raise DataError(f"{path}: {wanted}, found {other}; {_ADVICE}")
+    other = other or other_json(content)
+    _expect(not other, path, "COCO JSON (images, annotations, categories)", f"{other}; {_ADVICE}")
     coco = _parse(path, content)
     names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
     for key, values in (("a name", names), ("an id", ids)):
-        if not values or None in values or max(Counter(values).values()) > 1:
-            raise DataError(f"{path}: expected {key} of its own for every category, found {values}")
+        own = values and None not in values and max(Counter(values).values()) == 1
+        _expect(own, path, f"{key} of its own for every category", values)
     if nameless := [i["id"] for i in coco.images if not isinstance(i.get("file_name"), str)]:
         raise DataError(f"{path}: images {nameless[:5]} have no file_name")
-    if unlisted := [a["id"] for a in coco.annotations if a.get("category_id") not in {*ids}]:
-        raise DataError(
-            f"{path}: annotations {unlisted[:5]} name categories that the file does not list"
-        )
+    known = set(ids)
+    if lost := [a["id"] for a in coco.annotations if a.get("category_id") not in known]:
+        raise DataError(f"{path}: annotations {lost[:5]} name categories that it does not list")
     return coco
+
+
+def _expect(holds: Any, subject: Path | str, expected: str, actual: Any) -> None:
+    if not holds:
+        raise DataError(f"{subject}: expected {expected}, found {actual}")
 
 
 def _read_json(path: Path) -> Any:
@@ -100,7 +102,7 @@ def learned_categories(coco: Coco, task: str) -> list[Record]:
         named = [{"id": each["id"], "name": each["name"]} for each in coco.categories]
         return sorted(named, key=lambda each: each["id"])
     category = keypoint_category(coco.categories)
-    if category is None:
+    if not category:
         raise DataError("expected one category with keypoints, found none")
     _check_named([category])
     build_skeleton([category])
@@ -133,12 +135,11 @@ def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     images = [_image(image) for image in coco.images]
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     for key, value in (("id", "an id"), ("file_name", "a file")):
-        (most, times), *_ = Counter(i[key] for i in images).most_common(1) or [(None, 0)]
-        if times > 1:
-            raise DataError(f"image {most}: expected {value} of its own, found it {times} times")
+        for most, times in Counter(image[key] for image in images).most_common(1):
+            _expect(times == 1, f"image {most}", f"{value} of its own", f"it {times} times")
     for annotation in coco.annotations:
-        if "category_id" not in annotation:
-            raise DataError(f"annotation {annotation['id']}: expected a category_id, found none")
+        subject = f"annotation {annotation['id']}"
+        _expect("category_id" in annotation, subject, "a category_id", "none")
     known = {category["id"]: category for category in categories}
     annotations = [
         _annotation(annotation, known[annotation["category_id"]], sizes)
@@ -158,46 +159,39 @@ def _check_same(coco: Coco, category: Record) -> None:
     if listed is None or listed.get("name") != name:
         other = f"{listed.get('name')!r} under it" if listed else "no such id"
         raise DataError(f"category {category['id']}: expected {name!r} as in val, found {other}")
-    if keypoints and listed.get("keypoints") and listed["keypoints"] != keypoints:
-        raise DataError(
-            f"category {name!r}: expected val's keypoints {keypoints}, found {listed['keypoints']}"
-        )
+    given = listed.get("keypoints") or keypoints
+    same = not keypoints or given == keypoints
+    _expect(same, f"category {name!r}", f"val's keypoints {keypoints}", given)
 
 
 def _image(image: Record) -> Record:
-    if not isinstance(image.get("file_name"), str):
-        raise DataError(f"image {image['id']}: expected a file_name, found none")
-    size = image.get("width"), image.get("height")
-    if not all(isinstance(side, int) and side > 0 for side in size):
-        raise DataError(f"image {image['id']}: expected width and height in pixels, found {size}")
-    if not _is_id(image["id"]):
-        raise DataError(f"image {image['id']!r}: expected a whole number as its id, of 64 bits")
+    subject, size = f"image {image['id']!r}", (image.get("width"), image.get("height"))
+    _expect(isinstance(image.get("file_name"), str), subject, "a file_name", "none")
+    positive = all(isinstance(side, int) and side > 0 for side in size)
+    _expect(positive, subject, "width and height in pixels", size)
+    _expect(_is_id(image["id"]), subject, "a whole number of 64 bits as its id", "another")
     return {key: image[key] for key in ("id", "file_name", "width", "height")}
 
 
 def _annotation(
     annotation: Record, category: Record, sizes: Mapping[int, tuple[int, int]]
 ) -> Record:
-    subject = f"annotation {annotation['id']}: expected"
-    size = sizes.get(annotation["image_id"]) if "image_id" in annotation else None
-    bbox, area = annotation.get("bbox"), annotation.get("area")
-    if size is None:
-        raise DataError(f"{subject} the id of an image, found {annotation.get('image_id')}")
-    if not _are_numbers(bbox, 4):
-        raise DataError(f"{subject} bbox (x, y, w, h), found {bbox}")
+    subject = f"annotation {annotation['id']}"
+    image, bbox, area = (annotation.get(key) for key in ("image_id", "bbox", "area"))
+    _expect(image in sizes, subject, "the id of an image", image)
+    _expect(_are_numbers(bbox, 4), subject, "bbox (x, y, w, h)", bbox)
     length = 3 * len(category.get("keypoints") or ())
     keypoints = annotation.get("keypoints") or [0] * length
-    if length and not _are_numbers(keypoints, length):
-        keypoints_of = f"{length} numbers for the keypoints of {category['name']!r}"
-        raise DataError(f"{subject} {keypoints_of}, found {keypoints}")
-    if area is not None and not _are_numbers([area], 1):
-        raise DataError(f"{subject} an area in square pixels, found {area}")
+    expected = f"{length} numbers for the keypoints of {category['name']!r}"
+    _expect(not length or _are_numbers(keypoints, length), subject, expected, keypoints)
+    given = area is None or _are_numbers([area], 1)
+    _expect(given, subject, "an area in square pixels", area)
     normalized = {
         "id": annotation["id"],
-        "image_id": annotation["image_id"],
+        "image_id": image,
         "category_id": annotation["category_id"],
         "bbox": bbox,
-        "area": area if area and area > 0 else _area(annotation, size),
+        "area": area if area and area > 0 else _area(annotation, *sizes[annotation["image_id"]]),
         "iscrowd": int(annotation.get("iscrowd") or 0),
     }
     if length:
@@ -212,10 +206,10 @@ def _are_numbers(values: Any, count: int) -> bool:
         return False
 
 
-def _area(annotation: Mapping[str, Any], size: tuple[int, int]) -> float:
+def _area(annotation: Record, width: int, height: int) -> float:
     """Return the area of the mask, polygons or RLE with or without compression, or of the box."""
-    (width, height), shape = size, annotation.get("segmentation")
     box_area = float(annotation["bbox"][2] * annotation["bbox"][3])
+    shape = annotation.get("segmentation")
     if not shape:
         return box_area
     try:

@@ -12,13 +12,11 @@ from typing import Any, Literal
 from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.errors import DataError
 
-COCO_SIGMAS = tuple(
-    tenths / 10  # as pycocotools writes them, to the bit
-    for tenths in (
-        0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87,
-        0.89, 0.89,
-    )
+_TENTHS = (
+    0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87,
+    0.89, 0.89,
 )  # fmt: skip
+COCO_SIGMAS = tuple(tenths / 10 for tenths in _TENTHS)  # as pycocotools has them, to the bit
 CONSTANT_SIGMA = median(COCO_SIGMAS)
 
 
@@ -100,7 +98,7 @@ def _names(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-def is_left(name: str) -> bool:
+def _is_left(name: str) -> bool:
     """Return whether the first side in a keypoint's `name` is the left one."""
     side = _SIDES.search(name) or _INITIALS.search(name)
     return side is not None and side[0][0] in "lL"
@@ -141,7 +139,7 @@ def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozen
             advice = 'rename it, or give the category its "flip_pairs": [["left", "right"], ...]'
             raise DataError(f"{error}; {advice}") from None
         return inferred, frozenset(
-            i for i, j in enumerate(inferred) if i != j and is_left(names[i])
+            i for i, j in enumerate(inferred) if i != j and _is_left(names[i])
         )
     flip_indices, left = list(range(len(names))), set()
     for pair in pairs if isinstance(pairs, list) else [pairs]:
@@ -162,13 +160,10 @@ def _sigmas(
         return COCO_SIGMAS, "coco"
     if given is None:
         return (CONSTANT_SIGMA,) * len(names), "constant"
-    if not (isinstance(given, list) and len(given) == len(names) and all(map(_positive, given))):
+    numbers = isinstance(given, list) and all(isinstance(value, int | float) for value in given)
+    if not numbers or len(given) != len(names) or not all(0 < value < math.inf for value in given):
         raise DataError(f"sigmas: expected {len(names)} numbers above 0, found {given}")
     return tuple(map(float, given)), "given"
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
 
 
 def _edges(given: Any, keypoints: int) -> tuple[tuple[int, int], ...]:

@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 from datastill.coco.format import Coco, Record
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
-from datastill.images import load
-from datastill.images.load import Refusal, image_id
+from datastill.images.load import Refusal, image_id, image_size, printable
 
 IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017
@@ -89,14 +88,13 @@ def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
     names = [n for n in folder.listing() if PurePosixPath(n).suffix.lower() in IMAGE_KINDS]
     for name in sorted(names):
         file_name = f"{folder.name}/{name}"
-        if file_name != (text := load.printable(file_name)):
+        if file_name != (text := printable(file_name)):
             refused.append(Refusal(text, "its name is no UTF-8; rename it"))
             continue
         try:
-            with load.open_image(folder.path / name) as image:
-                width, height = load.upright_size(image)
-        except load.PILLOW_ERRORS as error:
-            refused.append(Refusal(file_name, f"no readable image: {error}"))
+            width, height = image_size(folder.path / name)
+        except DataError as error:
+            refused.append(Refusal(file_name, str(error)))
             continue
         identity = {"id": image_id(file_name), "file_name": file_name}
         records.append({**identity, "width": width, "height": height})

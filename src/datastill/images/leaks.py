@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from datastill.coco.format import Coco, Record
+from datastill.coco.format import Coco
 from datastill.images.folders import plain_name
 from datastill.images.perceptual_hash import near_duplicates
 
@@ -64,14 +64,12 @@ def _by_id(val: Coco, other: Coco, known: set[str]) -> dict[str, str]:
 
     Frames of two videos may both be numbered from 1 and named after their numbers.
     """
-    names = {_identity(image): image["file_name"] for image in val.images}
-    pairs = [(image["file_name"], names.get(_identity(image))) for image in other.images]
+    vals, others = (
+        {(i["id"], plain_name(i["file_name"])): i["file_name"] for i in coco.images}
+        for coco in (val, other)
+    )
     return {
-        name: f"is {namesake} by its id"
-        for name, namesake in pairs
-        if namesake and not {name, namesake} <= known
+        name: f"is {vals[identity]} by its id"
+        for identity, name in others.items()
+        if identity in vals and not {name, vals[identity]} <= known
     }
-
-
-def _identity(image: Record) -> tuple[int, str]:
-    return image["id"], plain_name(image["file_name"])

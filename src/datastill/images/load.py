@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
@@ -19,20 +20,15 @@ from datastill.errors import DataError
 
 # What data sets use of Pillow's formats; for EPS it would run a program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
-PILLOW_ERRORS = (
-    *(OSError, EOFError, SyntaxError, ValueError, struct.error),
-    Image.DecompressionBombError,
-)
+_PILLOW_ERRORS = (
+    OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 _ORIENTATION = 0x0112  # the EXIF tag
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # from each orientation to upright
+_TO_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}  # fmt: skip  # by EXIF orientation
 
 
 @dataclass(frozen=True)
@@ -97,27 +93,35 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     if not content:
         raise DataError("no readable image: the file is empty")
     try:
-        with open_image(io.BytesIO(content)) as image:
-            upright = upright_size(image)
+        with _open(io.BytesIO(content)) as image:
+            upright = _upright_size(image)
             if size and image.size != size != upright:
                 actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
                 raise DataError(f"the image is {actual}, its annotations are for {annotated}")
-            turn = _TURNS.get(_orientation(image)) if size in (None, upright) else None
+            turn = _TO_UPRIGHT.get(_orientation(image)) if size in (None, upright) else None
             pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
     except UnidentifiedImageError:
         raise DataError("no readable image: of no format that is known") from None
-    except PILLOW_ERRORS as error:
+    except _PILLOW_ERRORS as error:
         raise DataError(f"no readable image: {error}") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def open_image(file: Path | BinaryIO) -> Image.Image:
+def image_size(path: Path) -> tuple[int, int]:
+    """Return the upright (width, height) that an image's header has; raises DataError."""
+    try:
+        with _open(path) as image:
+            return _upright_size(image)
+    except _PILLOW_ERRORS as error:
+        raise DataError(f"no readable image: {error}") from None
+
+
+def _open(file: Path | BinaryIO) -> Image.Image:
     """Open an image file by its content, whatever its suffix."""
     return Image.open(file, formats=_FORMATS)
 
 
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return (width, height) after turning `image` as its EXIF orientation says."""
+def _upright_size(image: Image.Image) -> tuple[int, int]:
     return image.size[::-1] if _orientation(image) in range(5, 9) else image.size
 
 
