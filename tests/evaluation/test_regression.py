@@ -33,7 +33,7 @@ def test_a_value_is_right_up_to_and_at_its_tolerance(value, tolerance, ok):
     assert finding.ok is ok
     assert finding.name == "co-35 ap"
     assert finding.expected == f"{value:g} ± {tolerance:g}"
-    assert finding.found == "29.6"
+    assert finding.actual == "29.6"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_value_is_right_up_to_and_at_its_tolerance(value, tolerance, ok):
 )
 def test_what_is_missing_or_no_number_fails_and_says_so(row, metric, found):
     finding = only(check_values({row: {metric: Expectation(1.0, 1e9)}}, METRICS))
-    assert (finding.ok, finding.found) == (False, found)
+    assert (finding.ok, finding.actual) == (False, found)
 
 
 def test_every_expected_value_has_its_finding_in_order():
@@ -79,7 +79,7 @@ def test_every_expected_value_has_its_finding_in_order():
 )
 def test_an_order_holds_where_every_sign_does(order, found, ok):
     finding = only(check_orders([order], METRICS))
-    assert (finding.name, finding.found, finding.ok) == (order, found, ok)
+    assert (finding.name, finding.actual, finding.ok) == (order, found, ok)
     assert finding.expected == f"ap: {order}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,25 @@ def _keypoints(points: NDArray[np.float64], kept: Flags) -> list[list[float]]:
     marked[:, :2], marked[:, 2] = rounded(points[kept, :2], 2), 2
     values[kept] = marked
     return values.reshape(len(values), -1).tolist()
+
+
+@dataclass
+class Tally:
+    """Counts of the annotations on their way to the file, and the `records` of some images."""
+
+    instances: int = 0
+    ignored: int = 0
+    keypoints: int = 0
+    images: Counter[int] = field(default_factory=Counter)  # instances by image id
+    records: list[Record] = field(default_factory=list)
+
+    def counted(self, records: Iterator[Record], remembered: set[int]) -> Iterator[Record]:
+        """Yield `records`; keep those on images of the ids `remembered`."""
+        for record in records:
+            self.ignored += record["iscrowd"]
+            self.instances += not record["iscrowd"]
+            self.keypoints += record.get("num_keypoints", 0)
+            self.images[record["image_id"]] += not record["iscrowd"]
+            if record["image_id"] in remembered:
+                self.records.append(record)
+            yield record

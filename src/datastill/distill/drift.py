@@ -5,18 +5,21 @@ Count matching assumes that both show as many instances per image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datastill.distill.thresholds import Threshold
+
 LARGE = 0.5  # of the labelled set's standard deviations: a medium effect in Cohen's terms
 UNSURE = 0.5  # a threshold below it accepts boxes that are more likely wrong by their own score
 SURE = 0.95  # a threshold above it rejects boxes of which the teacher is all but certain
 ODD = 1.5  # ratio of counts, either way, from which a threshold means something else on each set
 _TENTHS = np.linspace(0, 1, 11)
+_NAMED = 8  # categories in a warning
 _MAX_COUNTED = 5  # instances per image; images with more are counted together
 
 
@@ -117,3 +120,35 @@ def _count_warnings(labelled: SetStats, threshold: float) -> Iterator[str]:
             f"image, where people marked {annotated:.2f}: the unlabelled images probably do not "
             "show as many; give select.per_image a number of your own with instances: prior"
         )
+
+
+def category_warnings(
+    names: Sequence[str], labelled: Collection[str], thresholds: Mapping[str, Threshold]
+) -> Iterator[str]:
+    """Yield which categories are not annotated as people annotate them, and why.
+
+    labelled    those of `names` with a labelled instance
+    thresholds  of the categories that are wanted
+    """
+    kept = {name: t for name, t in thresholds.items() if t.kept}
+    cases = {
+        "wanted to match the labelled set, and never predicted by the teacher": [
+            f"{n} ({t.wanted})" for n, t in thresholds.items() if t.exhausted and not t.kept
+        ],
+        "predicted too rarely to match the labelled set; all are kept, whatever their score": [
+            f"{name} ({t.kept} of {t.wanted})" for name, t in kept.items() if t.exhausted
+        ],
+        f"to match the labelled set, accepted at a score below {UNSURE:g}": [
+            f"{name} ({t.value:.2f})" for name, t in kept.items() if t.value < UNSURE
+        ],
+        "so rare among the labelled that none is wanted in as few images": [
+            name for name in names if name in labelled and name not in thresholds
+        ],
+        "without a labelled instance, so none is annotated": [
+            name for name in names if name not in labelled
+        ],
+    }
+    for problem, categories in cases.items():
+        more = [f"and {len(categories) - _NAMED} more"] if len(categories) > _NAMED else []
+        if categories:
+            yield f"{problem}: {', '.join([*categories[:_NAMED], *more])}"

@@ -8,43 +8,26 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record, Task
 from datastill.coco.metadata import build_metadata
 from datastill.coco.results import to_records, xywh
 from datastill.coco.subsets import subset
-from datastill.distill.annotations import generate, with_verdicts
-from datastill.distill.drift import UNSURE, SetStats, drift
+from datastill.distill.annotations import Tally, generate, with_verdicts
+from datastill.distill.drift import SetStats, category_warnings, drift
 from datastill.distill.shards import Candidates, to_matrix
 from datastill.distill.thresholds import Density, Selection, read_columns
-from datastill.evaluation.annotation_quality import AnnotationQuality, measure, precision_recall
+from datastill.evaluation.annotation_quality import (
+    AnnotationQuality,
+    measure,
+    measure_categories,
+    precision_recall,
+)
 from datastill.images.load import Refusal
 
 _STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
-_NAMED = 8  # categories in a warning
-
-
-@dataclass
-class Tally:
-    """Counts of the annotations on their way to the file, and the `records` of some images."""
-
-    instances: int = 0
-    ignored: int = 0
-    keypoints: int = 0
-    images: Counter[int] = field(default_factory=Counter)  # instances by image id
-    records: list[Record] = field(default_factory=list)
-
-    def counted(self, records: Iterator[Record], remembered: set[int]) -> Iterator[Record]:
-        """Yield `records`; keep those on images of the ids `remembered`."""
-        for record in records:
-            self.ignored += record["iscrowd"]
-            self.instances += not record["iscrowd"]
-            self.keypoints += record.get("num_keypoints", 0)
-            self.images[record["image_id"]] += not record["iscrowd"]
-            if record["image_id"] in remembered:
-                self.records.append(record)
-            yield record
 
 
 @dataclass(frozen=True)
@@ -168,33 +151,16 @@ def _quality(annotated: AnnotatedRow) -> dict[str, Any] | None:
         similarity if key == "mean_similarity" else key: value for key, value in quality.items()
     }
     if annotated.boxes:
-        facts["by_category"] = _quality_by_category(generated, truth)
+        kept = ("precision50", "recall50", "generated", "truth")
+        facts["by_category"] = {
+            name: {key: value for key, value in _rounded(each).items() if key in kept}
+            for name, each in measure_categories(generated, truth).items()
+        }
     return facts
 
 
-def _quality_by_category(generated: Coco, truth: Coco) -> dict[str, Any]:
-    """Return precision and recall of every category that is present or generated, by name."""
-    qualities = {
-        category["name"]: _rounded(
-            measure(_one_category(generated, category), _one_category(truth, category), "boxes")
-        )
-        for category in truth.categories
-    }
-    kept = ("precision50", "recall50", "generated", "truth")
-    return {
-        name: {key: quality[key] for key in kept}
-        for name, quality in qualities.items()
-        if quality["generated"] or quality["truth"]
-    }
-
-
-def _one_category(coco: Coco, category: Record) -> Coco:
-    annotations = [a for a in coco.annotations if a["category_id"] == category["id"]]
-    return Coco(coco.images, annotations, [c for c in coco.categories if c["id"] == category["id"]])
-
-
 def _rounded(quality: AnnotationQuality) -> dict[str, float | None]:
-    return {name: _round(value) for name, value in asdict(quality).items()}
+    return {key: _round(value) for key, value in asdict(quality).items()}
 
 
 def _round(value: float | None) -> float | None:
@@ -202,29 +168,16 @@ def _round(value: float | None) -> float | None:
 
 
 def _sensitivity(annotated: AnnotatedRow) -> list[dict[str, float | None]]:
-    """Return what other thresholds would have given: instances per image and, if the truth is
-    known, precision and recall at a similarity of 0.5.
-
-    For boxes it is what other shares of the wanted instances, the same for all categories, would.
+    """Return the instances per image and, where the truth is known, precision and recall at a
+    similarity of 0.5 that other thresholds would give, or other shares of the wanted boxes.
     """
-    if annotated.boxes:
-        key, levels = "share", _STEPS.tolist()
-        needed = _needed_shares(annotated)
-        counts = [float((needed <= share).sum()) for share in levels]
-        cutoffs = (1 / _STEPS).tolist()
-    else:
-        (scores,) = read_columns(annotated.candidates, "score")
-        wanted = np.rint(_STEPS * annotated.selection.instance.kept).astype(int)
-        ranks = np.unique(np.clip(wanted, 1, len(scores)))
-        key = "threshold"
-        levels = [round(value, 4) for value in np.sort(scores)[::-1][ranks - 1].tolist()]
-        counts = [float((scores >= threshold).sum()) for threshold in levels]
-        cutoffs = levels
+    key, levels, counts = _share_levels(annotated) if annotated.boxes else _score_levels(annotated)
     points: Sequence[tuple[float | None, float | None]] = [(None, None)] * len(levels)
     if annotated.unlabelled.annotations:
-        truth = subset(annotated.unlabelled, annotated.readable)
-        records = _by_share(annotated, needed) if annotated.boxes else _lenient(annotated, levels)
+        records = _by_share(annotated) if annotated.boxes else _lenient(annotated, min(levels))
         generated = Coco(annotated.readable, records, annotated.unlabelled.categories)
+        truth = subset(annotated.unlabelled, annotated.readable)
+        cutoffs = [1 / level for level in levels] if annotated.boxes else levels
         sigmas = build_metadata(truth, annotated.task).sigmas
         points = precision_recall(generated, truth, cutoffs, annotated.task, sigmas=sigmas)
     return [
@@ -238,16 +191,32 @@ def _sensitivity(annotated: AnnotatedRow) -> list[dict[str, float | None]]:
     ]
 
 
-def _lenient(annotated: AnnotatedRow, thresholds: Sequence[float]) -> list[Record]:
-    """Return the annotations that the lowest of `thresholds` would generate."""
-    lowest = replace(annotated.selection.instance, value=min(thresholds))
-    lenient = replace(annotated.selection, instance=lowest, ignored=None)
-    tables = (with_verdicts(table, lenient, "") for table in annotated.candidates.tables())
+_Levels = tuple[str, list[float], list[int]]  # their name, values and numbers of instances
+
+
+def _score_levels(annotated: AnnotatedRow) -> _Levels:
+    (scores,) = read_columns(annotated.candidates, "score")
+    wanted = np.rint(_STEPS * annotated.selection.instance.kept).astype(int)
+    ranks = np.unique(np.clip(wanted, 1, len(scores)))
+    levels = [round(value, 4) for value in np.sort(scores)[::-1][ranks - 1].tolist()]
+    return "threshold", levels, [int((scores >= level).sum()) for level in levels]
+
+
+def _share_levels(annotated: AnnotatedRow) -> _Levels:
+    needed = _needed_shares(annotated)
+    return "share", _STEPS.tolist(), [int((needed <= share).sum()) for share in _STEPS]
+
+
+def _lenient(annotated: AnnotatedRow, lowest: float) -> list[Record]:
+    """Return the annotations that the threshold `lowest` would generate."""
+    instance = replace(annotated.selection.instance, value=lowest)
+    selection = replace(annotated.selection, instance=instance, ignored=None)
+    tables = (with_verdicts(table, selection, "") for table in annotated.candidates.tables())
     return list(generate(tables, annotated.density.area_shares))
 
 
 def _needed_shares(annotated: AnnotatedRow) -> NDArray[np.float64]:
-    """Return the share of the wanted instances from which each candidate (n,) is annotated."""
+    """Return the share of the wanted boxes from which each candidate (n,) is annotated."""
     scores, categories = read_columns(annotated.candidates, "score", "category_id")
     needed = np.full(len(scores), np.inf)
     for category, threshold in annotated.selection.by_category.items():
@@ -257,23 +226,20 @@ def _needed_shares(annotated: AnnotatedRow) -> NDArray[np.float64]:
     return needed
 
 
-def _by_share(annotated: AnnotatedRow, needed: NDArray[np.float64]) -> list[Record]:
-    """Return the candidates as annotations whose scores fall as their `needed` shares rise."""
-    records: list[Record] = []
-    start = 0
-    for table in annotated.candidates.tables("image_id", "category_id", "box"):
-        shares = needed[start : start + len(table)]
-        start += len(table)
-        kept = shares <= _STEPS[-1]
-        fields = {
-            "image_id": table["image_id"].to_numpy()[kept].tolist(),
-            "category_id": table["category_id"].to_numpy()[kept].tolist(),
-            "bbox": xywh(to_matrix(table["box"]))[kept].tolist(),
-            "score": (1 / shares[kept]).tolist(),
-        }
-        numbers = range(len(records) + 1, len(records) + int(kept.sum()) + 1)
-        records += to_records({"id": numbers, **fields})
-    return records
+def _by_share(annotated: AnnotatedRow) -> list[Record]:
+    """Return the candidates as annotations whose scores fall as their needed shares rise."""
+    needed = _needed_shares(annotated)
+    table = pa.concat_tables(annotated.candidates.tables("image_id", "category_id", "box"))
+    kept = np.flatnonzero(needed <= _STEPS[-1])
+    table = table.take(kept)
+    fields = {
+        "id": range(1, len(kept) + 1),
+        "image_id": table["image_id"].to_pylist(),
+        "category_id": table["category_id"].to_pylist(),
+        "bbox": xywh(to_matrix(table["box"])).tolist(),
+        "score": (1 / needed[kept]).tolist(),
+    }
+    return [*to_records(fields)]
 
 
 def _drift(annotated: AnnotatedRow) -> dict[str, Any]:
@@ -310,7 +276,10 @@ def _stats(
 def _warnings(annotated: AnnotatedRow) -> Iterator[str]:
     selection, refused = annotated.selection, annotated.refused
     if annotated.boxes:
-        yield from _category_warnings(annotated)
+        names, annotations = annotated.category_names, annotated.labelled.annotations
+        labelled = {names[a["category_id"]] for a in annotations if not a["iscrowd"]}
+        thresholds = {names[n]: each for n, each in selection.by_category.items()}
+        yield from category_warnings([*names.values()], labelled, thresholds)
     else:
         named = (("instances", selection.instance), ("keypoints", selection.keypoint))
         for objects, threshold in named:
@@ -321,34 +290,3 @@ def _warnings(annotated: AnnotatedRow) -> Iterator[str]:
                 )
     if refused:
         yield f"{len(refused)} images cannot be read, such as {refused[0].file_name}"
-
-
-def _category_warnings(annotated: AnnotatedRow) -> Iterator[str]:
-    """Yield which categories are not annotated as people annotate them, and why."""
-    names = annotated.category_names
-    thresholds = {names[n]: each for n, each in annotated.selection.by_category.items()}
-    annotations = annotated.labelled.annotations
-    labelled = {names[a["category_id"]] for a in annotations if not a["iscrowd"]}
-    kept = {name: t for name, t in thresholds.items() if t.kept}
-    absent = [name for name in names.values() if name not in thresholds]
-    cases = {
-        "wanted to match the labelled set, and never predicted by the teacher": [
-            f"{n} ({t.wanted})" for n, t in thresholds.items() if t.exhausted and not t.kept
-        ],
-        "predicted too rarely to match the labelled set; all are kept, whatever their score": [
-            f"{name} ({t.kept} of {t.wanted})" for name, t in kept.items() if t.exhausted
-        ],
-        f"to match the labelled set, accepted at a score below {UNSURE:g}": [
-            f"{name} ({t.value:.2f})" for name, t in kept.items() if t.value < UNSURE
-        ],
-        "so rare among the labelled that none is wanted in as few images": [
-            name for name in absent if name in labelled
-        ],
-        "without a labelled instance, so none is annotated": [
-            name for name in names.values() if name not in labelled
-        ],
-    }
-    for problem, categories in cases.items():
-        more = [f"and {len(categories) - _NAMED} more"] if len(categories) > _NAMED else []
-        if categories:
-            yield f"{problem}: {', '.join([*categories[:_NAMED], *more])}"

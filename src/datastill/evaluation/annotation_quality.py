@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from datastill.coco.format import Coco, Task
+from datastill.coco.format import Coco, Record, Task
 from datastill.errors import DataError
 from datastill.evaluation.coco_ap import prepared, silence
 
@@ -65,6 +65,22 @@ def measure(
         generated=int(counted[0]),
         truth=present,
     )
+
+
+def measure_categories(generated: Coco, truth: Coco) -> dict[str, AnnotationQuality]:
+    """Return the quality of the boxes of each category that is present or generated, by name."""
+    qualities = {
+        category["name"]: measure(
+            _one_category(generated, category), _one_category(truth, category), "boxes"
+        )
+        for category in truth.categories
+    }
+    return {name: each for name, each in qualities.items() if each.generated or each.truth}
+
+
+def _one_category(coco: Coco, category: Record) -> Coco:
+    annotations = [a for a in coco.annotations if a["category_id"] == category["id"]]
+    return Coco(coco.images, annotations, [category])
 
 
 def precision_recall(

@@ -1,4 +1,4 @@
-"""How sure is an AP? Bootstrap over the images of the validation set, from one matching pass."""
+"""Bootstrap intervals of AP over the images of the validation set, from one matching pass."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
-from datastill.evaluation.coco_ap import AveragePrecision, prepared, silence, summary
+from datastill.evaluation.coco_ap import AveragePrecision, prepared, silence, summarize
 
 RECALLS = np.linspace(0, 1, 101)  # COCO's recall thresholds
 BLOCK = 2**17  # detections x resamples worked on at a time: what fits a core's cache
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The detections of one category in one range of areas, best score first.
+class RankedDetections:
+    """The detections of one category in one range of areas, best first, and their matches.
 
     scores   (d,)    descending, in pycocotools' order where tied
     image    (d,)    index into `Matches.image_ids`
-    correct  (t, d)  matches a counted truth at IoU threshold t
-    ignored  (t, d)  neither correct nor false: matches an ignored truth, or none and its area is
+    correct  (t, d)  matches counted truth at IoU threshold t
+    ignored  (t, d)  neither correct nor false: matches ignored truth, or none and its area is
                      outside the range
-    truths   (i,)    counted truths of every image
+    truths   (i,)    number of counted truths of every image
     """
 
     scores: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Curve:
     def steps(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
         """Starts and ends (exclusive) of the runs of correct detections, and the ignored ones.
 
-        One entry per threshold. Precision only rises within a run, so its end is all that counts.
+        One entry per threshold. Within a run precision only rises, so only its end counts.
         """
         edges = [np.flatnonzero(np.diff(row, prepend=False, append=False)) for row in self.correct]
         ignored = [np.flatnonzero(row) for row in self.ignored]
@@ -49,16 +49,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Matches:
-    """All that AP needs of detections and truth.
+    """Detections matched with the truth.
 
     image_ids  (i,) ascending
     areas      names of the ranges of areas, "all" first
-    curves     per category and area
+    ranked     per category and area
     """
 
     image_ids: NDArray[Any]
     areas: tuple[str, ...]
-    curves: tuple[tuple[Curve, ...], ...]
+    ranked: tuple[tuple[RankedDetections, ...], ...]
 
 
 def match(
@@ -70,24 +70,25 @@ def match(
         evaluation.evaluate()
     images, areas = evaluation.params.imgIds, tuple(evaluation.params.areaRngLbl)
     cells = iter(evaluation.evalImgs)  # category by category, area by area, image by image
-    curves = [
-        tuple(_curve([next(cells) for _ in images], len(evaluation.params.iouThrs)) for _ in areas)
+    thresholds = len(evaluation.params.iouThrs)
+    ranked = [
+        tuple(_rank([next(cells) for _ in images], thresholds) for _ in areas)
         for _ in evaluation.params.catIds
     ]
-    return Matches(np.asarray(images), areas, tuple(curves))
+    return Matches(np.asarray(images), areas, tuple(ranked))
 
 
-def _curve(cells: list[dict[str, Any] | None], thresholds: int) -> Curve:
-    found = [(index, cell) for index, cell in enumerate(cells) if cell is not None]
+def _rank(cells: list[dict[str, Any] | None], thresholds: int) -> RankedDetections:
+    present = [(index, cell) for index, cell in enumerate(cells) if cell is not None]
     truths = np.zeros(len(cells), dtype=np.int64)
-    for index, cell in found:
+    for index, cell in present:
         truths[index] = np.count_nonzero(cell["gtIgnore"] == 0)
-    scores = _join([np.asarray(cell["dtScores"], dtype=float) for _, cell in found], (0,))
-    image = np.repeat([i for i, _ in found], [len(cell["dtScores"]) for _, cell in found])
-    matched = _join([cell["dtMatches"] != 0 for _, cell in found], (thresholds, 0))
-    ignored = _join([cell["dtIgnore"] != 0 for _, cell in found], (thresholds, 0)).astype(bool)
+    scores = _join([np.asarray(cell["dtScores"], dtype=float) for _, cell in present], (0,))
+    image = np.repeat([i for i, _ in present], [len(cell["dtScores"]) for _, cell in present])
+    matched = _join([cell["dtMatches"] != 0 for _, cell in present], (thresholds, 0))
+    ignored = _join([cell["dtIgnore"] != 0 for _, cell in present], (thresholds, 0)).astype(bool)
     order = np.argsort(-scores, kind="mergesort")  # as pycocotools, down to the order of ties
-    return Curve(
+    return RankedDetections(
         scores[order],
         image.astype(np.int64)[order],
         np.ascontiguousarray((matched.astype(bool) & ~ignored)[:, order]),
@@ -103,9 +104,9 @@ def _join(parts: list[NDArray[Any]], empty: tuple[int, ...]) -> NDArray[Any]:
 def average_precision(
     matches: Matches, weights: NDArray[np.integer[Any]] | None = None
 ) -> AveragePrecision:
-    """Return the AP over images counted `weights` (i,) times each; without weights, pycocotools'.
+    """Return the AP with each image counted `weights` (i,) times; without weights, pycocotools'.
 
-    Raises DataError where `weights` are not one whole number >= 0 per image, or leave no truth.
+    Raises DataError if `weights` are not one whole number >= 0 per image, or leave no truth.
     """
     images = len(matches.image_ids)
     chosen = np.ones(images, dtype=np.int64) if weights is None else np.asarray(weights)
@@ -114,33 +115,32 @@ def average_precision(
             f"weights: expected {images} whole numbers >= 0, one per image, "
             f"found shape {chosen.shape} of {chosen.dtype}"
         )
-    rows = [[_precisions(curve, chosen[None])[0] for curve in areas] for areas in matches.curves]
+    rows = [[_precisions(ranked, chosen[None])[0] for ranked in areas] for areas in matches.ranked]
     table = np.array(rows).reshape(len(rows), len(matches.areas), -1)
-    return summary(np.moveaxis(table, -1, 0), matches.areas)
+    return summarize(np.moveaxis(table, -1, 0), matches.areas)
 
 
 def bootstrap(matches: Matches, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
     """Return AP in percent of `resamples` draws of the images with replacement, (resamples,).
 
-    A draw without any truth is NaN.
+    It is NaN for a draw without any truth.
     """
-    return np.concatenate(
-        [_mean_ap(matches, drawn) for drawn in _draws([matches], resamples, seed)]
-    )
+    draws = _draws([matches], resamples, seed)
+    return np.concatenate([_mean_ap(matches, drawn) for drawn in draws])
 
 
 def interval(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval that holds the share `level` of `samples`, NaN left out.
 
-    For AP of 200 to 400 images, 95 % intervals hold the true value 93.4 to 95 % of the time in
-    simulations, and lie high when they miss: the envelope flatters AP on few images. Correcting
-    that bias (basic, BC) evened the misses out for strong detectors and not for weak ones.
-    Raises DataError where no sample is a number.
+    In simulations of AP on 200 to 400 images, 95 % intervals hold the true value 93.4 to 95 % of
+    the time, and lie high when they miss: the envelope flatters AP on few images. Correcting that
+    bias (basic, BC) evened out the misses of strong detectors, not those of weak ones.
+    Raises DataError if no sample is a number.
     """
     defined = samples[~np.isnan(samples)]
     if not len(defined):
         raise DataError("interval: no resample has any truth; annotate more images")
-    # "weibull" has unbiased tails; numpy's default is narrower: 0.6 % less in it at 300 resamples
+    # "weibull" has unbiased tails; numpy's default covers 0.6 % less at 300 resamples
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method="weibull")
     return float(low), float(high)
 
@@ -154,8 +154,8 @@ def paired_interval(
 ) -> tuple[float, tuple[float, float]]:
     """Return mean AP of `b` minus mean AP of `a`, in percent, and its interval.
 
-    Several Matches a side are several training seeds. Every resample draws the same images for all.
-    Raises DataError where their images differ.
+    Several Matches per side are several training seeds. Each resample draws the same images for
+    all. Raises DataError if their images differ.
     """
     before, after = _several(a), _several(b)
     once = np.ones((1, len(before[0].image_ids)), dtype=np.int32)
@@ -188,7 +188,7 @@ def _draws(many: list[Matches], resamples: int, seed: int) -> Iterator[NDArray[n
     generator = np.random.default_rng(seed)
     if not len(ids):
         raise DataError("bootstrap: expected images to draw from, found none")
-    widest = max([len(ids), *(len(c[0].image) for m in many for c in m.curves)])
+    widest = max([len(ids), *(len(areas[0].image) for m in many for areas in m.ranked)])
     rows = max(1, BLOCK // widest)
     for start in range(0, resamples, rows):
         picks = generator.integers(0, len(ids), (min(rows, resamples - start), len(ids)))
@@ -197,30 +197,29 @@ def _draws(many: list[Matches], resamples: int, seed: int) -> Iterator[NDArray[n
 
 def _mean_ap(matches: Matches, weights: NDArray[np.int32]) -> NDArray[np.float64]:
     """Return AP in percent over all areas for every row of `weights` (b, i), (b,)."""
-    tables = np.array([_precisions(areas[0], weights).mean(axis=1) for areas in matches.curves])
+    tables = np.array([_precisions(areas[0], weights).mean(axis=1) for areas in matches.ranked])
     defined = ~np.isnan(tables)
     with np.errstate(invalid="ignore"):
         return 100 * np.where(defined, tables, 0).sum(axis=0) / defined.sum(axis=0)
 
 
-def _precisions(curve: Curve, weights: NDArray[Any]) -> NDArray[np.float64]:
+def _precisions(ranked: RankedDetections, weights: NDArray[Any]) -> NDArray[np.float64]:
     """Return AP in [0, 1] for every row of `weights` (b, i) and threshold, (b, t); NaN: no truth.
 
-    A weight stands for copies of an image next to each other, in pycocotools' order also among ties
-    with other images: copies of a correct detection prolong a run, copies of a false one leave
-    recall, so one step per run is exact. (Ties *within* an image keep their order detection by
-    detection, where pycocotools would take copied files copy by copy.)
+    A weight stands for adjacent copies of an image, also among ties with other images: copies of a
+    correct detection prolong a run, those of a false one leave recall, so one step per run is
+    exact. (Of ties within an image, pycocotools would take copied files copy by copy instead.)
     """
-    truths = weights @ curve.truths
+    truths = weights @ ranked.truths
     needed = _needed(truths)
-    total = _sums(weights, curve.image)
-    precisions = np.empty((len(weights), len(curve.steps)))
-    for t, (starts, ends, ignored) in enumerate(curve.steps):
+    total = _sums(weights, ranked.image)
+    precisions = np.empty((len(weights), len(ranked.steps)))
+    for t, (starts, ends, ignored) in enumerate(ranked.steps):
         counted = np.take(total, ends, axis=1)
         gained = counted - np.take(total, starts, axis=1)
         if len(ignored):
             before = np.searchsorted(ignored, ends)
-            counted -= np.take(_sums(weights, curve.image[ignored]), before, axis=1)
+            counted -= np.take(_sums(weights, ranked.image[ignored]), before, axis=1)
         precisions[:, t] = _envelope_mean(gained, counted, needed)
     precisions[truths == 0] = np.nan
     return precisions
@@ -247,7 +246,7 @@ def _envelope_mean(
 ) -> NDArray[np.float64]:
     """Return the mean over recalls of the best precision at or beyond each of them, (b,).
 
-    gained, counted  (b, runs)  weight of a run of correct detections; of all counted up to its end
+    gained, counted  (b, runs)  weight of each run of correct detections; of all up to its end
     needed           (b, 101)   correct detections that reach each recall
     """
     rows, runs = gained.shape

@@ -1,4 +1,4 @@
-"""How good is a detector? COCO average precision, the number of record, from pycocotools."""
+"""COCO average precision, by pycocotools: the number of record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_DETECTIONS = {"keypoints": 20, "boxes": 100}  # per image and category, COC
 class AveragePrecision:
     """COCO AP in percent, as the paper prints it.
 
-    A range of areas without any truth is None, and so is `ap_small` for keypoints: COCO has none.
+    A range of areas without truth is None, as is `ap_small` for keypoints: COCO has none.
     """
 
     ap: float
@@ -43,7 +43,7 @@ def evaluate(
 
     `sigmas` are OKS's, one per keypoint; COCO's 17 by default. As in pycocotools, the area of a
     detected person is that of its bbox and, for results without bbox, of its keypoints' extent.
-    Raises DataError on malformed records and where `truth` has nothing to find.
+    Raises DataError on malformed records and if `truth` has no object to detect.
     """
     evaluation = prepared(truth, detections, task, sigmas=sigmas)
     with silence():
@@ -51,33 +51,28 @@ def evaluate(
         evaluation.accumulate()
     precision = evaluation.eval["precision"][..., -1]  # (threshold, recall, category, area)
     table = np.where((precision > -1).all(axis=1), precision.mean(axis=1), np.nan)
-    return summary(table, evaluation.params.areaRngLbl)
+    return summarize(table, evaluation.params.areaRngLbl)
 
 
-def summary(table: NDArray[np.float64], areas: Sequence[str]) -> AveragePrecision:
-    """Average AP in [0, 1] of every IoU threshold .5:.05:.95, category and area, NaN without truth.
+def summarize(table: NDArray[np.float64], areas: Sequence[str]) -> AveragePrecision:
+    """Return the means of a `table` (10, k, a) of AP in [0, 1], NaN without truth.
 
-    table  (10, k, a)
-    Raises DataError where no category has any truth.
+    Its axes are IoU threshold .5:.05:.95, category and area. Raises DataError if no category has
+    any truth.
     """
     everywhere = table[..., areas.index("all")]
     if np.isnan(everywhere).all():
         raise DataError("truth: no annotated object of this task in any image, so AP is undefined")
-    ranges = {area: table[..., index] for index, area in enumerate(areas)}
-    return AveragePrecision(
-        _percent(everywhere),
-        _percent(everywhere[0]),
-        _percent(everywhere[5]),
-        *(_percent_or_none(ranges.get(area)) for area in ("small", "medium", "large")),
+    ap, ap50, ap75 = (
+        float(100 * np.nanmean(values)) for values in (everywhere, everywhere[0], everywhere[5])
     )
-
-
-def _percent(values: NDArray[np.float64]) -> float:
-    return float(100 * np.nanmean(values))
-
-
-def _percent_or_none(values: NDArray[np.float64] | None) -> float | None:
-    return None if values is None or np.isnan(values).all() else _percent(values)
+    ranges = {area: table[..., index] for index, area in enumerate(areas)}
+    by_area = {
+        area: float(100 * np.nanmean(values))
+        for area, values in ranges.items()
+        if not np.isnan(values).all()
+    }
+    return AveragePrecision(ap, ap50, ap75, *map(by_area.get, ("small", "medium", "large")))
 
 
 def prepared(
@@ -97,7 +92,9 @@ def prepared(
             evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, dtype=float)
         points = len(evaluation.params.kpt_oks_sigmas) if task == "keypoints" else 0
         evaluation.cocoGt = _index(truth, _truths(truth, points))
-        evaluation.cocoDt = _results(evaluation.cocoGt, _detections(truth, detections, points))
+        results = _detections(truth, detections, points)
+        # loadRes fails on an empty list
+        evaluation.cocoDt = evaluation.cocoGt.loadRes(results) if results else _index(truth, [])
     evaluation.params.imgIds = sorted({image["id"] for image in truth.images})
     evaluation.params.catIds = sorted({category["id"] for category in truth.categories})
     evaluation.params.maxDets = [MOST_DETECTIONS[task]]
@@ -105,34 +102,21 @@ def prepared(
 
 
 def silence() -> AbstractContextManager[Any]:
-    """Swallow what pycocotools prints."""
+    """Return a context in which pycocotools prints nothing."""
     return redirect_stdout(io.StringIO())
 
 
 def _index(truth: Coco, annotations: list[Record]) -> Any:
     index = COCO()
-    index.dataset = {
-        "images": truth.images,
-        "annotations": annotations,
-        "categories": truth.categories,
-    }
+    index.dataset = {**vars(truth), "annotations": annotations}
     index.createIndex()
     return index
-
-
-def _results(index: Any, detections: list[Record]) -> Any:
-    if detections:
-        return index.loadRes(detections)
-    nothing = COCO()  # loadRes fails on an empty list
-    nothing.dataset = {**index.dataset, "annotations": []}
-    nothing.createIndex()
-    return nothing
 
 
 def _truths(truth: Coco, points: int) -> list[Record]:
     check = _checker(truth, points)
     copies = []
-    # pycocotools takes a match with id 0 for none and drops repeated ids, so ids restart at 1
+    # to pycocotools id 0 means no match, and it drops repeated ids: so ids restart at 1
     for number, annotation in enumerate(truth.annotations, start=1):
         copy = {"iscrowd": 0, **annotation, "id": number}
         if points:
@@ -162,13 +146,9 @@ def _checker(truth: Coco, points: int) -> Callable[[str, Record, tuple[str, ...]
     sizes = {"bbox": 4, "area": 1, "score": 1, "keypoints": 3 * points}
 
     def check(place: str, record: Record, names: tuple[str, ...]) -> None:
-        if record.get("image_id") not in images:
-            raise DataError(
-                f"{place}: image_id {record.get('image_id')!r} is no image of the truth"
-            )
-        if record.get("category_id") not in categories:
-            found = record.get("category_id")
-            raise DataError(f"{place}: category_id {found!r} is no category of the truth")
+        for key, known in (("image_id", images), ("category_id", categories)):
+            if record.get(key) not in known:
+                raise DataError(f"{place}: {key} {record.get(key)!r} is not in the truth")
         for name in (*names, "keypoints") if points else names:
             _check_numbers(f"{place}.{name}", record.get(name), sizes[name])
 

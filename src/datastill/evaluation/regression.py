@@ -1,4 +1,4 @@
-"""Do the results still say what they said? Values with tolerances, and orders between rows."""
+"""Regression checks of results: values with tolerances, and orders between rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 1e-9  # 30.1 is within 30 ± 0.1, whatever binary fractions say
 
 @dataclass(frozen=True)
 class Expectation:
-    """A value and how far off, both ways, is still right."""
+    """A value and its tolerance, both ways."""
 
     value: float
     tolerance: float
@@ -25,18 +25,18 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: its name, what it wanted and found, in words, and whether that is right."""
+    """One check: its name, the expected and the actual in words, and whether they agree."""
 
     name: str
     expected: str
-    found: str
+    actual: str
     ok: bool
 
 
 def check_values(
     expected: Mapping[str, Mapping[str, Expectation]], metrics: Metrics
 ) -> list[Finding]:
-    """Compare every expected value; a row or metric that is missing or no number fails."""
+    """Compare every expected value; a row or metric that is missing or not a number fails."""
     return [
         _check_value(row, metric, expectation, metrics)
         for row, expectations in expected.items()
@@ -45,12 +45,12 @@ def check_values(
 
 
 def _check_value(row: str, metric: str, expectation: Expectation, metrics: Metrics) -> Finding:
-    wanted = f"{expectation.value:g} ± {expectation.tolerance:g}"
+    expected = f"{expectation.value:g} ± {expectation.tolerance:g}"
     value = _number(metrics, row, metric)
     if isinstance(value, str):
-        return Finding(f"{row} {metric}", wanted, value, ok=False)
-    near = abs(value - expectation.value) <= expectation.tolerance + ROUNDING
-    return Finding(f"{row} {metric}", wanted, f"{value:g}", ok=near)
+        return Finding(f"{row} {metric}", expected, value, ok=False)
+    ok = abs(value - expectation.value) <= expectation.tolerance + ROUNDING
+    return Finding(f"{row} {metric}", expected, f"{value:g}", ok)
 
 
 def _number(metrics: Metrics, row: str, metric: str) -> float | str:
@@ -76,15 +76,15 @@ def check_orders(orders: Sequence[str], metrics: Metrics, metric: str = "ap") ->
 def _check_order(order: str, metrics: Metrics, metric: str) -> Finding:
     rows, signs = _parse(order)
     values = [_number(metrics, row, metric) for row in rows]
-    missing = [value for value in values if isinstance(value, str)]
-    if missing:
-        return Finding(order, f"{metric}: {order}", "; ".join(missing), ok=False)
-    numbers = [float(value) for value in values]
-    actual = [_sign(left, right) for left, right in pairwise(numbers)]
-    found = f"{numbers[0]:g}" + "".join(
-        f" {sign} {number:g}" for sign, number in zip(actual, numbers[1:], strict=True)
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values):
+        missing = "; ".join(value for value in values if isinstance(value, str))
+        return Finding(order, f"{metric}: {order}", missing, ok=False)
+    actual = ["<" if a < b else ">" if a > b else "=" for a, b in pairwise(numbers)]
+    rest = (f" {sign} {number:g}" for sign, number in zip(actual, numbers[1:], strict=True))
+    return Finding(
+        order, f"{metric}: {order}", f"{numbers[0]:g}" + "".join(rest), ok=actual == signs
     )
-    return Finding(order, f"{metric}: {order}", found, ok=actual == signs)
 
 
 def _parse(order: str) -> tuple[list[str], list[str]]:
@@ -93,7 +93,3 @@ def _parse(order: str) -> tuple[list[str], list[str]]:
     if not signs or not all(rows) or any(re.search(r"[\s=]", row) for row in rows):
         raise DataError(f"order {order!r}: expected rows joined by < or >, as 'co-35 < co-115'")
     return rows, signs
-
-
-def _sign(left: float, right: float) -> str:
-    return "<" if left < right else ">" if left > right else "="
