@@ -60,7 +60,7 @@ def _stay_inside(file_name: str) -> None:
         raise DataError(f"file_name {file_name!r} leaves the image folder")
 
 
-def plain_name(file_name: str) -> str:
+def bare_name(file_name: str) -> str:
     """Return the name without its folders and, for COCO's images, without the prefix of 2014."""
     name = file_name.rpartition("/")[2]
     match = _COCO_NAME.fullmatch(name)
@@ -68,15 +68,15 @@ def plain_name(file_name: str) -> str:
 
 
 def _by_name(files: Iterable[str]) -> dict[str, str]:
-    """Return every file by its own name, and COCO's images also by their plain one."""
+    """Return every file by its own name, and COCO's images also by their bare one."""
     names = sorted(files)
-    plain = {plain_name(name): name for name in names if _COCO_NAME.fullmatch(name)}
-    return plain | {name: name for name in names}
+    bare = {bare_name(name): name for name in names if _COCO_NAME.fullmatch(name)}
+    return bare | {name: name for name in names}
 
 
 def _located_name(file_name: str, listings: Iterable[tuple[str, Mapping[str, str]]]) -> str | None:
-    plain = plain_name(file_name)
-    names = [file_name, plain] if _COCO_NAME.fullmatch(plain) else [file_name]
+    bare = bare_name(file_name)
+    names = [file_name, bare] if _COCO_NAME.fullmatch(bare) else [file_name]
     matches = (f"{folder}/{files[n]}" for folder, files in listings for n in names if n in files)
     return next(matches, None)
 

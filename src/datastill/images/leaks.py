@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from datastill.coco.format import Coco
-from datastill.images.folders import plain_name
+from datastill.images.folders import bare_name
 from datastill.images.perceptual_hash import near_duplicates
 
 
@@ -65,7 +65,7 @@ def _by_id(val: Coco, other: Coco, known: set[str]) -> dict[str, str]:
     Frames of two videos may both be numbered from 1 and named after their numbers.
     """
     vals, others = (
-        {(i["id"], plain_name(i["file_name"])): i["file_name"] for i in coco.images}
+        {(i["id"], bare_name(i["file_name"])): i["file_name"] for i in coco.images}
         for coco in (val, other)
     )
     return {
