@@ -8,6 +8,12 @@ from datastill.synthetic import box_scenes
 from datastill.synthetic.box_scenes import CATEGORIES, draw_objects
 from datastill.synthetic.drawing.objects import OBJECT_KINDS
 from datastill.synthetic.drawing.raster import paint, stamp
+from datastill.synthetic.drawing.visibility import (
+    Layer,
+    overlay,
+    visible_area,
+    visible_enough,
+)
 from datastill.synthetic.keypoint_scenes import draw_people
 
 SIZE = (320, 240)
@@ -82,18 +88,16 @@ def test_the_box_and_area_are_those_of_the_pixels_that_something_painted_last():
         assert (stencil > 0)[~seen].sum() <= 4
 
 
-def test_what_stands_before_an_object_takes_of_it():
-    alone, both = (
-        [box_scenes.Object(1, 1.0, [], stencil) for stencil in _bars(count)] for count in (1, 2)
-    )
-    first, hidden = (box_scenes._overlaid(each, [], (40, 30)) for each in (alone, both))
-    assert (first == 1).sum() == 200
-    assert (hidden == 1).sum() == 100
-    kept = box_scenes._visible_enough(both, [], (40, 30))
-    assert len(kept) == 2
-    buried = [*both, box_scenes.Object(1, 2.0, [], _bars(1)[0])]
-    kept = box_scenes._visible_enough(buried, [], (40, 30))
-    assert [id(each) for each in kept] == [id(each) for each in buried[1:]]
+def test_what_stands_before_an_object_hides_it():
+    bars = [Layer([], bar) for bar in _bars(2)]
+    alone, both = (overlay(layers, [], (40, 30)) for layers in (bars[:1], bars))
+    assert visible_area(alone, 0) == 200
+    assert visible_area(both, 0) == 100
+    minima = (box_scenes._MIN_AREA, box_scenes._MIN_VISIBLE)
+    assert len(visible_enough(bars, [], (40, 30), minima)) == 2
+    buried = [*bars, Layer([], _bars(1)[0])]
+    kept = visible_enough(buried, [], (40, 30), minima)
+    assert [id(layer) for layer in kept] == [id(layer) for layer in buried[1:]]
 
 
 def _bars(count):

@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from datastill.coco.format import PERSON, PERSON_KEYPOINTS
 from datastill.errors import DataError
 from datastill.synthetic import keypoint_scenes
+from datastill.synthetic.drawing import visibility
 from datastill.synthetic.drawing.bodies import Build, Placement, pose_body
 from datastill.synthetic.drawing.clothed_body import clothed_body
 from datastill.synthetic.drawing.outfits import everyday_outfit
@@ -200,8 +201,8 @@ def test_a_sport_clip_moves_and_an_everyday_pose_keeps_still():
 
 
 def test_people_too_hidden_to_be_annotated_are_not_drawn(monkeypatch):
-    monkeypatch.setattr(keypoint_scenes, "_visible_enough", lambda figures, *_: [])
+    monkeypatch.setattr(keypoint_scenes, "visible_enough", lambda *_: [])
     nobody = draw_people("a", 3, 0, "everyday", SIZE)
     monkeypatch.undo()
-    monkeypatch.setattr(keypoint_scenes, "visible_area", lambda *_: 0)
+    monkeypatch.setattr(visibility, "visible_area", lambda *_: 0)
     assert same(draw_people("a", 3, 0, "everyday", SIZE), nobody)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -14,15 +13,7 @@ from filelock import FileLock, Timeout
 from datastill.errors import DataError
 from datastill.io import write_text
 from datastill.progress import Steps
-from datastill.sources.download import (
-    Archive,
-    Progress,
-    bytes_there,
-    download,
-    members,
-    unpack,
-    verify,
-)
+from datastill.sources.download import Archive, bytes_there, download, members, unpack, verify
 
 _MIB, _GIB = 2**20, 2**30
 
@@ -75,18 +66,18 @@ def _chosen(only: Sequence[str]) -> list[Archive]:
 def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     if count := _unpacked_files(archive, folder):
         return f"{archive.name}: already there, {count} files"
-    with _progress(f"downloading {archive.name}", archive.size) as progress:
-        file = download(archive, folder, progress)
+    with Steps(f"downloading {archive.name}, MiB", archive.size // _MIB) as steps:
+        file = download(archive, folder, _Mebibytes(steps))
     if archive.digest:
-        with _progress(f"verifying {archive.name}", archive.size) as progress:
-            verify(archive, file, progress)
+        with Steps(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
+            verify(archive, file, _Mebibytes(steps))
     listed = members(file)
     total = sum(member.file_size for member in listed)
     names = [member.filename for member in listed if not member.is_dir()]
     existing = [path for name in names if (path := folder / name).exists()]
     _require_space(folder, total - sum(path.stat().st_size for path in existing))
-    with _progress(f"unpacking {archive.name}", total) as progress:
-        unpack(file, listed, folder, progress)
+    with Steps(f"unpacking {archive.name}, MiB", total // _MIB) as steps:
+        unpack(file, listed, folder, _Mebibytes(steps))
     files = [str(PurePosixPath(name)) for name in names]
     note = {"size": archive.size, "digest": archive.digest, "files": files}
     write_text(_marker(archive, folder), json.dumps(note, indent=0) + "\n")
@@ -97,21 +88,19 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     return f"{archive.name}: {len(files)} files, {proof}"
 
 
-@contextmanager
-def _progress(title: str, size: int) -> Iterator[Progress]:
-    """Yield a callback that shows bytes as MiB; those of its first call were done earlier."""
-    with Steps(f"{title}, MiB", size // _MIB) as steps:
-        before: int | None = None
+class _Mebibytes:
+    """Counts bytes as steps of a MiB; those of the first call were done by an earlier run."""
 
-        def show(done: int) -> None:
-            nonlocal before
-            if before is None:
-                steps.start_at(done // _MIB)
-            else:
-                steps.advance(done // _MIB - before)
-            before = done // _MIB
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._before: int | None = None
 
-        yield show
+    def __call__(self, done: int) -> None:
+        if self._before is None:
+            self._steps.start_at(done // _MIB)
+        else:
+            self._steps.advance(done // _MIB - self._before)
+        self._before = done // _MIB
 
 
 def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from datastill.coco.format import Record
@@ -20,10 +19,10 @@ from datastill.synthetic.drawing.distractors import obstacle
 from datastill.synthetic.drawing.objects import OBJECT_KINDS
 from datastill.synthetic.drawing.outfits import everyday_outfit
 from datastill.synthetic.drawing.poses import everyday_motion, pose_at
-from datastill.synthetic.drawing.raster import Image, Polygon, Size, paint, stamp, stencil_of
+from datastill.synthetic.drawing.raster import Size, stencil_of
 from datastill.synthetic.drawing.viewpoints import random_yaw
-from datastill.synthetic.drawing.visibility import outline
-from datastill.synthetic.keypoint_scenes import Drawing, random_height, scene_rng
+from datastill.synthetic.drawing.visibility import Layer, annotate_box, overlay, visible_enough
+from datastill.synthetic.keypoint_scenes import Drawing, painted, random_height, scene_rng
 
 PERSON_ID = 1
 CATEGORIES: tuple[Record, ...] = (
@@ -39,33 +38,23 @@ _MIN_AREA = (8 / 240) ** 2  # of the image height squared
 
 
 @dataclass(frozen=True)
-class Object:
-    """A person or an object in a scene.
-
-    height   of a person at its distance, in pixels: the smaller, the farther away
-    stencil  (h, w) nonzero where it is if nothing is before it
-    """
+class Object(Layer):
+    """A person or an object; `height` is a person's at its distance, in pixels."""
 
     category: int
     height: float
-    polygons: list[Polygon]
-    stencil: Image
 
 
 def draw_objects(name: str, index: int, seed: int, size: Size) -> Drawing:
     """Draw scene `index` of the set `name`; `size` is (width, height) in pixels."""
     rng = scene_rng(name, index, seed)
-    image = haze(household_background(rng, size))
+    background = haze(household_background(rng, size))
     objects = sorted(_random_objects(rng, size), key=lambda each: each.height)
     front = obstacle(rng, size, _OBSTACLE_KINDS) if rng.random() < _OBSTACLE else []
-    objects = _visible_enough(objects, front, size)
-    for polygons in [*(each.polygons for each in objects), front]:
-        paint(image, polygons)
-    stencil = _overlaid(objects, front, size)
-    annotations = [
-        {"category_id": each.category, **outline(_mask(stencil, number)), "iscrowd": 0}
-        for number, each in enumerate(objects, start=1)
-    ]
+    objects = visible_enough(objects, front, size, (_MIN_AREA, _MIN_VISIBLE))
+    image = painted(background, [*(each.polygons for each in objects), front])
+    stencil = overlay(objects, front, size)
+    annotations = [annotate_box(stencil, each.category, i) for i, each in enumerate(objects)]
     return Drawing(photograph(image, rng), annotations)
 
 
@@ -78,7 +67,7 @@ def _random_objects(rng: np.random.Generator, size: Size) -> Iterator[Object]:
         outfit, build = everyday_outfit(rng), random_build(rng)
         body = pose_body(pose_at(everyday_motion(rng), 0.5), build, placement)
         polygons = clothed_body(body, outfit)
-        yield Object(PERSON_ID, height, polygons, stencil_of(polygons, size))
+        yield Object(polygons, stencil_of(polygons, size), PERSON_ID, height)
     mean_people = float(np.dot(range(len(_PEOPLE)), _PEOPLE))
     for kind in OBJECT_KINDS:
         for _ in range(rng.poisson(kind.per_person * mean_people)):
@@ -89,7 +78,7 @@ def _random_objects(rng: np.random.Generator, size: Size) -> Iterator[Object]:
             )
             foot = np.array([_random_x(rng, size), ground])
             polygons = list(kind.draw(rng, foot, rng.uniform(*kind.heights) * height))
-            yield Object(kind.category, height, polygons, stencil_of(polygons, size))
+            yield Object(polygons, stencil_of(polygons, size), kind.category, height)
 
 
 def _random_x(rng: np.random.Generator, size: Size) -> float:
@@ -100,28 +89,3 @@ def _random_ground(rng: np.random.Generator, height: float, size: Size) -> float
     """Sample the floor below an object: what is near, and so large, stands low."""
     near = min(height / size[1], 1.0)
     return float((0.6 + 0.4 * near + rng.uniform(-0.06, 0.06)) * size[1])
-
-
-def _visible_enough(objects: list[Object], front: list[Polygon], size: Size) -> list[Object]:
-    """Return the objects visible enough to be recognised; the others are not drawn."""
-    stencil = _overlaid(objects, front, size)
-    kept = []
-    for number, each in enumerate(objects, start=1):
-        silhouette = cv2.countNonZero(each.stencil)
-        min_area = max(_MIN_AREA * size[1] ** 2, _MIN_VISIBLE * silhouette)
-        if cv2.countNonZero(_mask(stencil, number)) >= min_area:
-            kept.append(each)
-    return kept
-
-
-def _overlaid(objects: list[Object], front: list[Polygon], size: Size) -> Image:
-    """Return (h, w): the number of the object on top, counted from 1; 0 for none."""
-    stencil = np.zeros((size[1], size[0]), np.uint8)
-    for number, each in enumerate(objects, start=1):
-        stencil[each.stencil > 0] = number
-    stamp(stencil, front)
-    return stencil
-
-
-def _mask(stencil: Image, number: int) -> Image:
-    return np.asarray(stencil == number, np.uint8)

@@ -18,7 +18,7 @@ from datastill.errors import DataError
 from datastill.synthetic.drawing.backgrounds import everyday_background, haze, sport_background
 from datastill.synthetic.drawing.bodies import Body, Build, Placement, pose_body, random_build
 from datastill.synthetic.drawing.camera import film, photograph
-from datastill.synthetic.drawing.clothed_body import PARTS, clothed_body
+from datastill.synthetic.drawing.clothed_body import clothed_body
 from datastill.synthetic.drawing.distractors import obstacle
 from datastill.synthetic.drawing.outfits import Outfit, everyday_outfit, sport_outfit
 from datastill.synthetic.drawing.poses import Motion, everyday_motion, pose_at, sport_motion
@@ -28,11 +28,16 @@ from datastill.synthetic.drawing.raster import (
     Size,
     paint,
     random_colour,
-    stamp,
     stencil_of,
 )
 from datastill.synthetic.drawing.viewpoints import random_yaw
-from datastill.synthetic.drawing.visibility import annotate_body, keypoints_inside, visible_area
+from datastill.synthetic.drawing.visibility import (
+    Layer,
+    annotate_body,
+    keypoints_inside,
+    overlay,
+    visible_enough,
+)
 
 FRAMES_IN_CLIP = 12
 _SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the exposure time, in clips
@@ -116,13 +121,11 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A person at one time, as polygons and as a stencil (h, w) of the body parts."""
+class Figure(Layer):
+    """A person at one time."""
 
     person: Person
     body: Body
-    polygons: list[Polygon]
-    stencil: Image
 
 
 def draw_people(name: str, index: int, seed: int, style: str, size: Size) -> Drawing:
@@ -140,9 +143,11 @@ def draw_people(name: str, index: int, seed: int, style: str, size: Size) -> Dra
     blocked = rng.random() < settings.obstacle
     front = obstacle(rng, size, settings.obstacle_kinds) if blocked else []
     time = (int(rng.integers(FRAMES_IN_CLIP)) + 0.5) / FRAMES_IN_CLIP
-    figures = _visible_enough([_figure(person, time, size) for person in people], front, size)
+    figures = [_figure(person, time, size) for person in people]
+    figures = visible_enough(figures, front, size, (_MIN_AREA, _MIN_VISIBLE))
+    figures = [each for each in figures if keypoints_inside(each.body, size) >= _MIN_KEYPOINTS]
     image = _exposed(background, figures, front, time)
-    stencil = _overlaid(figures, front, size)
+    stencil = overlay(figures, front, size)
     annotations = [annotate_body(stencil, each.body, i) for i, each in enumerate(figures)]
     return Drawing(settings.camera(image, rng), annotations)
 
@@ -199,45 +204,24 @@ def _random_ground(rng: np.random.Generator, height: float, image_height: int) -
 def _figure(person: Person, time: float, size: Size) -> Figure:
     body = person.at(time)
     polygons = clothed_body(body, person.outfit)
-    return Figure(person, body, polygons, stencil_of(polygons, size))
-
-
-def _visible_enough(figures: list[Figure], front: list[Polygon], size: Size) -> list[Figure]:
-    """Return the figures visible enough to be annotated; the others are not drawn."""
-    stencil = _overlaid(figures, front, size)
-    kept = []
-    for i, figure in enumerate(figures):
-        silhouette = cv2.countNonZero(figure.stencil)
-        min_area = max(_MIN_AREA * size[1] ** 2, _MIN_VISIBLE * silhouette)
-        inside = keypoints_inside(figure.body, size)
-        if visible_area(stencil, i) >= min_area and inside >= _MIN_KEYPOINTS:
-            kept.append(figure)
-    return kept
-
-
-def _overlaid(figures: list[Figure], front: list[Polygon], size: Size) -> Image:
-    """Return (h, w): the person and part on top, as PARTS * person + part; 0 for nobody."""
-    stencil = np.zeros((size[1], size[0]), np.uint8)
-    for i, figure in enumerate(figures):
-        cv2.copyTo(figure.stencil + np.uint8(PARTS * i), figure.stencil, stencil)
-    stamp(stencil, front)
-    return stencil
+    return Figure(polygons, stencil_of(polygons, size), person, body)
 
 
 def _exposed(background: Image, figures: list[Figure], front: list[Polygon], time: float) -> Image:
     """Return what the camera sees from just before to just after `time`."""
-    frames = [_painted(background, [*(figure.polygons for figure in figures), front])]
+    frames = [painted(background, [*(figure.polygons for figure in figures), front])]
     if all(len(figure.person.motion) == 1 for figure in figures):
         return frames[0]
     for moment in (time - _SHUTTER, time + _SHUTTER):
         people = (figure.person for figure in figures)
         bodies = [clothed_body(person.at(moment), person.outfit) for person in people]
-        frames.append(_painted(background, [*bodies, front]))
+        frames.append(painted(background, [*bodies, front]))
     blend = cv2.addWeighted(frames[1], 0.5, frames[2], 0.5, 0)
     return np.asarray(cv2.addWeighted(frames[0], 0.4, blend, 0.6, 0), np.uint8)
 
 
-def _painted(background: Image, layers: Iterable[list[Polygon]]) -> Image:
+def painted(background: Image, layers: Iterable[list[Polygon]]) -> Image:
+    """Return a copy of `background` with `layers` painted on it in their order."""
     image = background.copy()
     for polygons in layers:
         paint(image, polygons)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def paint(image: Image, polygons: Iterable[Polygon]) -> None:
         cv2.fillPoly(image, [points], polygon.colour, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def stamp(stencil: Image, polygons: Iterable[Polygon]) -> None:
+def stamp(stencil: NDArray[Any], polygons: Iterable[Polygon]) -> None:
     """Write the part of every polygon that has one into the (h, w) `stencil`."""
     for polygon in polygons:
         if polygon.part is not None:

@@ -1,16 +1,22 @@
-"""COCO annotations of drawn bodies, read off a stencil of the person on top at each pixel."""
+"""COCO annotations of drawn people and objects, read off a stencil of what is on top."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.synthetic.drawing.bodies import Body
 from datastill.synthetic.drawing.clothed_body import PARTS, keypoint_parts
-from datastill.synthetic.drawing.raster import Image, Size
+from datastill.synthetic.drawing.raster import Image, Polygon, Size, stamp
+
+Stencil = NDArray[np.uint16]
 
 # The centre that a joint belongs to and its smallest z relative to that, in body heights.
 _FACING = {
@@ -19,9 +25,54 @@ _FACING = {
 }  # fmt: skip
 
 
-def visible_area(stencil: Image, person: int) -> int:
-    """Return how many pixels of `person` are on top."""
-    return cv2.countNonZero(_mask(stencil, person))
+@dataclass(frozen=True)
+class Layer:
+    """A person or an object of a scene, as polygons and as a stencil (h, w) of its parts alone."""
+
+    polygons: list[Polygon]
+    stencil: Image
+
+
+AnyLayer = TypeVar("AnyLayer", bound=Layer)
+
+
+def overlay(layers: Sequence[Layer], front: list[Polygon], size: Size) -> Stencil:
+    """Return (h, w) the layer and part on top, as PARTS * index + part; 0 for none.
+
+    The last layer is the nearest; `front` hides them all.
+    """
+    stencil = np.zeros((size[1], size[0]), np.uint16)
+    for index, layer in enumerate(layers):
+        own = layer.stencil > 0
+        stencil[own] = PARTS * index + layer.stencil[own]
+    stamp(stencil, front)
+    return stencil
+
+
+def visible_enough(
+    layers: Sequence[AnyLayer], front: list[Polygon], size: Size, minima: tuple[float, float]
+) -> list[AnyLayer]:
+    """Return the layers with enough visible pixels to be annotated.
+
+    minima  a share of the image height squared, and a share of the layer's own silhouette
+    """
+    stencil = overlay(layers, front, size)
+    return [
+        layer
+        for index, layer in enumerate(layers)
+        if visible_area(stencil, index)
+        >= max(minima[0] * size[1] ** 2, minima[1] * cv2.countNonZero(layer.stencil))
+    ]
+
+
+def visible_area(stencil: Stencil, index: int) -> int:
+    """Return how many pixels of layer `index` are on top."""
+    return cv2.countNonZero(_mask(stencil, index))
+
+
+def _mask(stencil: Stencil, index: int) -> Image:
+    first = PARTS * index
+    return np.asarray(cv2.inRange(stencil, first + 1, first + PARTS - 1), np.uint8)
 
 
 def keypoints_inside(body: Body, size: Size) -> int:
@@ -30,39 +81,35 @@ def keypoints_inside(body: Body, size: Size) -> int:
     return int(((points >= 0) & (points < size)).all(axis=1).sum())
 
 
-def _mask(stencil: Image, person: int) -> Image:
-    first = PARTS * person
-    return np.asarray(cv2.inRange(stencil, first + 1, first + PARTS - 1), np.uint8)
+def annotate_box(stencil: Stencil, category: int, index: int) -> Record:
+    """Return the COCO annotation, without keypoints, of layer `index` in `stencil`."""
+    return {"category_id": category, **_outline(_mask(stencil, index)), "iscrowd": 0}
 
 
-def outline(mask: Image) -> Record:
-    """Return bbox, area and polygons of the nonzero pixels of the (h, w) `mask`."""
-    left, top, width, height = cv2.boundingRect(mask)
-    return {
-        "bbox": [float(left), float(top), float(width), float(height)],
-        "area": float(np.count_nonzero(mask)),
-        "segmentation": _polygons(mask),
-    }
-
-
-def annotate_body(stencil: Image, body: Body, person: int) -> Record:
-    """Return the COCO annotation of `body`, number `person` in `stencil`."""
-    keypoints = _keypoints(stencil, body, person)
+def annotate_body(stencil: Stencil, body: Body, index: int) -> Record:
+    """Return the COCO annotation of `body`, layer `index` in `stencil`."""
+    keypoints = _keypoints(stencil, body, index)
     return {
         "category_id": 1,
-        **outline(_mask(stencil, person)),
+        **_outline(_mask(stencil, index)),
         "keypoints": [number for point in keypoints for number in point],
         "num_keypoints": sum(v > 0 for _, _, v in keypoints),
         "iscrowd": 0,
     }
 
 
-def _polygons(mask: Image) -> list[list[float]]:
+def _outline(mask: Image) -> Record:
+    left, top, width, height = cv2.boundingRect(mask)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return [contour.astype(float).ravel().tolist() for contour in contours if len(contour) > 2]
+    polygons = [contour.astype(float).ravel().tolist() for contour in contours if len(contour) > 2]
+    return {
+        "bbox": [float(left), float(top), float(width), float(height)],
+        "area": float(np.count_nonzero(mask)),
+        "segmentation": polygons,
+    }
 
 
-def _keypoints(stencil: Image, body: Body, person: int) -> list[tuple[float, float, int]]:
+def _keypoints(stencil: Stencil, body: Body, index: int) -> list[tuple[float, float, int]]:
     height, width = stencil.shape
     points = []
     for name in PERSON_KEYPOINTS:
@@ -72,7 +119,7 @@ def _keypoints(stencil: Image, body: Body, person: int) -> list[tuple[float, flo
             points.append((0.0, 0.0, 0))
             continue
         near = stencil[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        parts = {PARTS * person + part for part in keypoint_parts(name)}
+        parts = {PARTS * index + part for part in keypoint_parts(name)}
         visible = _faces_viewer(body, name) and not parts.isdisjoint(near.ravel().tolist())
         points.append((round(float(x), 2), round(float(y), 2), 2 if visible else 1))
     return points
