@@ -44,8 +44,8 @@ def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str,
 
 
 def _plain(verdict: Verdict) -> dict[str, str]:
-    state, differs = verdict.state, verdict.found
-    return {"path": verdict.file.path, "where": verdict.where, "state": state, "found": differs}
+    plain = {"path": verdict.file.path, "where": verdict.where, "state": verdict.state}
+    return plain | {"found": verdict.difference}
 
 
 def _table(profile: Profile, table: str) -> Path:

@@ -65,16 +65,18 @@ def _read(path: Path) -> list[Record]:
 def _with_rows(lines: list[Record], path: Path, name: str) -> list[Entry]:
     """Return the entries of a table that names its rows: of each its first line."""
     ours = [line for line in reversed(lines) if line["role"] != "paper"]
-    rows = {line["row"]: (line.get("rows") or line["row"]).split() for line in ours}
-    first = {row: line for line in ours for row in rows[line["row"]]}
+    first = {row: line for line in ours for row in _rows_in(line)}
     if name and name not in first:
         raise DataError(f"{path}: no row {name!r}; there are {', '.join(sorted(first))}")
     entries = []
     for line in [first[name]] if name else {line["row"]: line for line in ours}.values():
-        own = rows[line["row"]]
-        over = {gain: [line[column]] for gain, column in OVER.items() if line.get(column)}
-        entries.append(Entry(line["row"], line, [line], len(own), own, over))
+        rows, over = _rows_in(line), {gain: [line.get(column, "")] for gain, column in OVER.items()}
+        entries.append(Entry(line["row"], line, [line], len(rows), rows, over))
     return entries
+
+
+def _rows_in(line: Record) -> list[str]:
+    return (line.get("rows") or line["row"]).split()
 
 
 def _with_sets(chain: Chain, lines: list[Record], path: Path, name: str) -> list[Entry]:

@@ -6,7 +6,7 @@ import io
 import shutil
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -114,18 +114,14 @@ def _annotations(facts: Mapping[str, Any]) -> str:
     return f"{text}, generated at {_commit(facts['code'])}"
 
 
-def _set(facts: Mapping[str, Any]) -> str:
-    return f"{facts['images']:,} images" if "images" in facts else ""
-
-
-def _source(facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-
-
-_FACTS = {
-    "value": _value, "result": _result, "model": _model, "annotations": _annotations,
-    "set": _set, "source": _source,
-}  # fmt: skip
+_FACTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "value": _value,
+    "result": _result,
+    "model": _model,
+    "annotations": _annotations,
+    "set": lambda facts: f"{facts['images']:,} images" if "images" in facts else "",
+    "source": lambda facts: ", ".join(f"{k} {v}" for k, v in facts.items() if v is not None),
+}
 
 
 def _commit(code: str) -> str:
@@ -138,7 +134,7 @@ def _file(file: File, verdicts: Sequence[Verdict]) -> str:
     digests = f"{md5}  {sha256}" if file.sha256 else md5
     wrong = _wrong(verdicts)
     mark = "".join(f"{MARKS[verdict.state]} " for verdict in (wrong or verdicts)[:1])
-    differences = (f" [bold red]{escape(v.where)} {v.found}[/]" for v in wrong)
+    differences = (f" [bold red]{escape(v.where)} {v.difference}[/]" for v in wrong)
     return f"{mark}[dim]{escape(file.path)}  {digests}[/]{''.join(differences)}"
 
 
@@ -147,7 +143,7 @@ def _wrong(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _summary(verdicts: Sequence[Verdict]) -> list[str]:
-    lines = [f"[bold red]differs[/] {escape(v.where)}: {v.found}" for v in _wrong(verdicts)]
+    lines = [f"[bold red]differs[/] {escape(v.where)}: {v.difference}" for v in _wrong(verdicts)]
     absent = [verdict.where for verdict in verdicts if verdict.state == "absent"]
     lines += [f"[dim]not here, so not verified:[/] {escape(path)}" for path in absent[:SHOWN]]
     if len(absent) > SHOWN:

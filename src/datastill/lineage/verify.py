@@ -25,7 +25,7 @@ class Verdict:
     file: File
     where: str  # the path that was read
     state: State
-    found: str = ""  # in words, where it differs
+    difference: str = ""  # in words
 
 
 def verify(files: Iterable[File], cache: Path) -> list[Verdict]:
