@@ -1,0 +1,118 @@
+"""Sections that contradict each other."""
+
+import pytest
+from raw_params import accepted, read, refusal
+
+
+def test_a_set_that_rows_need_and_nobody_defines_is_named(tmp_path):
+    raw = read()
+    del raw["data"]["sets"]["un-120"]
+    assert "distilled.co-115_un-120.unlabelled: 'un-120'" in refusal(tmp_path, raw)
+
+
+def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(tmp_path):
+    raw = read("pipelines/coco/params.yaml")
+    others = ["val", "co-35", "un-12", "s1m-180"]
+    raw["data"]["sets"]["un-120"] = {"folder": "others", "without": others, "count": None}
+    refused = refusal(tmp_path, raw)
+    for name in ("un-12", "s1m-180"):
+        assert f"data.sets.un-120.without: '{name}' is not a set with annotations" in refused
+    assert "has 2 wrong keys" in refused
+
+
+def test_an_ensemble_consists_of_supervised_rows(tmp_path):
+    raw = read()
+    three = {"first": "co-35", "second": "co-115", "third": "co-35"}
+    raw["ensembles"] = {"both": {**three, "second": "nobody"}, "co-35": three}
+    refused = refusal(tmp_path, raw)
+    assert "ensembles.both.second: 'nobody' is not a row in supervised" in refused
+    assert "ensembles.co-35: is also the name of a row" in refused
+
+
+def test_rows_do_not_teach_each_other_in_a_cycle(tmp_path):
+    raw = read()
+    rows = raw["distilled"]
+    rows["co-115_un-120"]["teacher"] = "co-115_s1m-180"
+    params = accepted(tmp_path, raw)
+    assert params.distilled["co-115_un-120"].teacher == "co-115_s1m-180"
+    rows["co-115_s1m-180"]["teacher"] = "co-115_un-120"
+    rows["co-35_co-80"]["teacher"] = "co-115_un-120"
+    refused = refusal(tmp_path, raw)
+    assert "has 1 wrong key" in refused
+    circle = "forms a cycle: co-115_un-120 taught by co-115_s1m-180 taught by"
+    assert f"distilled.co-115_un-120.teacher: {circle}" in refused
+
+
+def test_more_views_than_there_are_cost_one_message_before_anything_runs(tmp_path):
+    raw = read()
+    row = raw["distilled"]["co-35_co-80"]
+    row["ablation"] = {"views": 18}
+    assert accepted(tmp_path, raw).distilled["co-35_co-80"].ablation.views == 18
+    row["ablation"] = {"views": 19}
+    assert "ablation.views: expected 1 to 18, found 19" in refusal(tmp_path, raw)
+
+
+def test_no_more_views_must_agree_than_there_are(tmp_path):
+    raw = read()
+    raw["select"] |= {"keypoints": "agreement", "min_views": 9}
+    accepted(tmp_path, raw)
+    raw["distilled"]["co-35_co-80"]["ablation"] = {"views": 4}
+    assert "row co-35_co-80 has 4 views, so 9 never agree" in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "reason"),
+    [("co-115", "co-115 has backbone slim, not small"), ("three", "three is three models")],
+)
+def test_a_student_starts_from_a_teacher_that_is_like_it(tmp_path, teacher, reason):
+    raw = read()
+    raw["supervised"]["co-115"]["backbone"] = "slim"
+    raw["ensembles"] = {"three": {"first": "co-35", "second": "co-35", "third": "co-35"}}
+    student = raw["distilled"]["co-115_un-120"]
+    student |= {"teacher": teacher, "ablation": {"start": "teacher"}}
+    assert f"distilled.co-115_un-120.ablation.start: {reason}" in refusal(tmp_path, raw)
+    student["teacher"] = "co-35"
+    assert accepted(tmp_path, raw)
+
+
+def test_what_does_not_fit_boxes_is_named_with_the_reason(tmp_path):
+    raw = read("pipelines/boxes/params.yaml")
+    raw["tables"] = ["table1"]
+    raw["select"] |= {"keypoints": "match", "min_views": 9, "instances": "prior"}
+    raw["select"]["per_image"] = 2.0
+    refused = refusal(tmp_path, raw)
+    for text in (
+        "has 4 wrong keys",
+        "tables: task boxes has no table1",
+        "select.keypoints: boxes have no keypoints; write null",
+        "select.min_views: boxes have no keypoints; write null",
+        "select.instances: one prior cannot serve every category",
+    ):
+        assert text in refused
+
+
+def test_boxes_have_no_heatmaps_whose_logits_could_be_averaged(tmp_path):
+    raw = read("pipelines/boxes/params.yaml")
+    raw["distilled"]["co-35_co-80"]["ablation"] = {"average": "logits"}
+    assert "distilled.co-35_co-80.ablation.average: boxes" in refusal(tmp_path, raw)
+
+
+def test_what_does_not_fit_keypoints_is_named_with_the_reason(tmp_path):
+    raw = read()
+    raw["select"]["keypoints"] = None
+    raw["data"]["sets"]["co-80"]["style"] = raw["data"]["val"]["style"] = "household"
+    refused = refusal(tmp_path, raw)
+    for text in (
+        "has 3 wrong keys",
+        "select.keypoints: task keypoints needs a rule for them",
+        "data.sets.co-80.style: household has no keypoints",
+        "data.val.style: household has no keypoints",
+    ):
+        assert text in refused
+
+
+@pytest.mark.parametrize("value", [["boxes"], None, "masks"])
+def test_a_task_that_there_is_not_is_one_wrong_key(tmp_path, value):
+    raw = read()
+    raw["task"] = value
+    assert "has 1 wrong key\n  task: " in refusal(tmp_path, raw)
