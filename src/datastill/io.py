@@ -1,7 +1,5 @@
 """Atomic writes and file digests."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Progress of a stage: a bar with the time left on a terminal, elsewhere a line now and then."""
 
-from __future__ import annotations
-
 import time
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """COCO JSON, the contract between the stages: content, reader and writer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Faults of annotated sets that can be trained on all the same."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Merge of human labels with generated annotations that were corrected in a labelling tool."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count

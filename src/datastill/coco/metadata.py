@@ -1,7 +1,5 @@
 """Metadata: the categories and keypoints that a detector predicts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The reader of other people's COCO JSON, and its normalization into ours."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

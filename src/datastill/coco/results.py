@@ -1,7 +1,5 @@
 """Predictions as COCO records, with rounded numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Skeleton of a category: names, mirror partners, limbs and OKS sigmas of its keypoints."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Recognition of annotation formats other than COCO JSON."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Subsets and unions of annotated image sets (section 5.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import chain
 

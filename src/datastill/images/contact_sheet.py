@@ -1,7 +1,5 @@
 """Contact sheets: tiled images with their boxes, category names, scores and skeletons."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

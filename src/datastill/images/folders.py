@@ -1,7 +1,5 @@
 """Folders of images and the images of annotation files in them."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence

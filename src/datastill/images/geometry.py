@@ -1,7 +1,5 @@
 """Scale and mirror of images and their boxes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate

@@ -1,7 +1,5 @@
 """Leaks: images of val that are also in a set to learn from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

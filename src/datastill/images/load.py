@@ -1,7 +1,5 @@
 """Image files, decoded to RGB pixels."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import struct

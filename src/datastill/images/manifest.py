@@ -1,7 +1,5 @@
 """Manifest of an image set: size, digest, perceptual hash and brightness of every file."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence

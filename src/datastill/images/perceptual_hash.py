@@ -1,7 +1,5 @@
 """Perceptual hash and near-duplicates, whatever their size, encoding or mirroring."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Pools of workers that drop their queue on an error or a signal."""
 
-from __future__ import annotations
-
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 

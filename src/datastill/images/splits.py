@@ -1,7 +1,5 @@
 """Disjoint splits of one annotated set, in an order drawn from a seed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
