@@ -1,0 +1,71 @@
+"""Tolerances from the seeds of a profile."""
+
+import json
+import math
+import shutil
+import statistics
+from pathlib import Path
+
+import pytest
+import yaml
+from measured_seeds import ROWS, SEEDS, accepted, expected
+from places import ROOT
+
+from datastill.commands import accept
+from datastill.errors import DataError
+from datastill.project.loading import load_expected
+from datastill.project.profile import open_profile
+
+
+def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
+    with pytest.raises(DataError, match="no training run has two seeds"):
+        accept.run(open_profile("miniature"), "miniature")
+
+
+def test_by_default_a_profile_is_judged_by_its_own_seeds_or_those_made_of_it(clone):
+    assert accept.run(open_profile("miniature")) == accepted()
+    assert "over the seeds of profile seeds:" in accept.run(open_profile("seeds"))
+    shutil.rmtree("pipelines/seeds")
+    with pytest.raises(DataError, match="run `datastill run miniature --seeds 0,1,2`"):
+        accept.run(open_profile("miniature"))
+    shutil.copytree(ROOT / "pipelines/seeds", "pipelines/miniature-seeds")
+    shutil.copytree("results/seeds", "results/miniature-seeds")
+    params = Path("pipelines/miniature-seeds/params.yaml")
+    text = params.read_text().replace("profile: seeds", "profile: miniature-seeds")
+    params.write_text(text.replace("pipelines/seeds/", "pipelines/miniature-seeds/"))
+    assert "over the seeds of profile miniature-seeds:" in accept.run(open_profile("miniature"))
+
+
+def test_students_of_different_teachers_are_no_seeds_of_each_other(clone):
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["supervised"]["weak"] = {**params["supervised"]["co-115"], "iterations": 90000}
+    params["distilled"]["of-weak"] = {**params["distilled"]["co-115_un-120"], "teacher": "weak"}
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    for row in ("weak", "of-weak"):
+        shutil.copy(SEEDS / "co-35_seed-0.json", f"results/miniature/metrics/{row}.json")
+    with pytest.raises(DataError, match="no training run has two seeds"):
+        accept.run(open_profile("miniature"), "miniature")
+
+
+def test_seeds_that_never_differ_still_leave_room_for_rounding(clone):
+    for path in Path("results/seeds/metrics").glob("*.json"):
+        path.write_text(json.dumps({"ap": 0.0}))
+    accepted()
+    assert load_expected(expected()).values["co-35"]["ap"].tolerance == 0.01
+
+
+def test_a_tolerance_is_three_sd_of_the_difference_of_two_runs_pooled_over_all_trainings(clone):
+    values = {}
+    for path in SEEDS.glob("*.json"):
+        values.setdefault(path.stem.partition("_seed-")[0], []).append(
+            json.loads(path.read_text())["ap"]
+        )
+    assert all(len(seeds) == 3 for seeds in values.values())  # so the pooled variance is the mean
+    pooled = math.sqrt(statistics.mean(statistics.variance(seeds) for seeds in values.values()))
+    accepted()
+    written = yaml.safe_load(expected().read_text())["values"]
+    assert list(written) == list(ROWS)
+    for row in ROWS:
+        measured = json.loads((SEEDS / f"{row}_seed-0.json").read_text())["ap"]
+        tolerance = pytest.approx(3 * math.sqrt(2) * pooled, abs=0.005)
+        assert written[row] == {"ap": {"value": measured, "tolerance": tolerance}}
