@@ -7,7 +7,6 @@ def fill(path, steps, resume_at=0, loss=1.0):
     journal = MetricsLog(path, resume_at)
     for step in steps:
         journal.write(step, {"loss": loss + step})
-    journal.close()
 
 
 def found(path):
@@ -26,7 +25,6 @@ def test_a_step_can_be_read_before_the_journal_is_closed(tmp_path):
     journal = MetricsLog(tmp_path / "journal.jsonl", 0)
     journal.write(0, {"loss": 2.0})
     assert found(tmp_path / "journal.jsonl") == [(0, 2.0)]
-    journal.close()
 
 
 def test_a_resumed_journal_takes_back_the_steps_to_be_repeated(tmp_path):

@@ -32,8 +32,8 @@ from datastill.project.profile import Profile
 from datastill.report.render import Column, text_grid, word
 from datastill.sources.files import AnnotatedFiles, VideoFiles
 from datastill.stages.data import excerpt, file_sets, leak_text
-from datastill.stages.ensemble import members
-from datastill.stages.train import count_processes, start
+from datastill.stages.ensemble import member_rows
+from datastill.stages.train import count_processes, starting_weights
 from datastill.training.distributed import check_shares
 
 _MAX_NAMES = 3  # of categories, at both ends
@@ -82,7 +82,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
         _load_drawn(profile, findings)
     _check_initial_weights(profile, findings)
     for name in profile.params.ensembles:
-        findings.attempt(members, profile, name)
+        findings.attempt(member_rows, profile, name)
     keypoints, categories = _objects(profile, findings)
     speeds = time_backbones(profile, keypoints, categories, probe_seconds, findings.faults.append)
     costs = Costs(profile, keypoints, _image_counts(profile, findings), speeds)
@@ -165,7 +165,7 @@ def _check_initial_weights(profile: Profile, findings: Findings) -> None:
     """Record a fault for each backbone whose initial weights neither exist nor can be fetched."""
     files = profile.params.train.initial_files
     rows = profile.params.rows().items()
-    initial = (row.backbone for name, row in rows if start(profile, name) == "initial")
+    initial = (row.backbone for name, row in rows if starting_weights(profile, name) == "initial")
     for backbone in dict.fromkeys(initial):
         fetched = backbone in IMAGENET and not initial_weights(backbone).is_file()
         if fetched and backbone not in files:

@@ -17,6 +17,7 @@ from datastill.progress import Steps
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint
 from datastill.project.schema import Initial
+from datastill.stages.train import SHARED_SETTINGS
 from datastill.synthetic.classification import QUESTIONS, draw_pictures
 from datastill.training.dataset import Example
 from datastill.training.distributed import launch
@@ -100,9 +101,6 @@ def _settings(profile: Profile, backbone: str, initial: Initial) -> Settings:
         fingerprint=fingerprint(deciding),
         seed=initial.seed,
         micro_batch_size=initial.batch,
-        momentum=shared.momentum,
-        weight_decay=shared.weight_decay,
-        checkpoint_every=shared.checkpoint_every,
-        log_every=shared.log_every,
         workers=0,
+        **shared.model_dump(include=SHARED_SETTINGS),
     )

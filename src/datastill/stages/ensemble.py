@@ -9,14 +9,15 @@ from datastill.project.profile import Profile
 
 
 def run(profile: Profile, name: str) -> None:
-    """Join the weights of the ensemble called `name`; raises ParamsError where `members` does."""
-    join_weights(profile.weights(name), [profile.weights(row) for row in members(profile, name)])
+    """Join the weights of ensemble `name`; errors of `member_rows` and `join_weights`."""
+    rows = member_rows(profile, name)
+    join_weights(profile.weights(name), [profile.weights(row) for row in rows])
 
 
-def members(profile: Profile, name: str) -> list[str]:
-    """Return the rows that the ensemble called `name` joins.
+def member_rows(profile: Profile, name: str) -> list[str]:
+    """Return the rows that ensemble `name` joins.
 
-    Raises ParamsError where there is none, or heatmaps of several sizes have no mean.
+    Raises ParamsError where there is no such ensemble, or its heatmaps differ in size.
     """
     ensembles, file = profile.params.ensembles, profile.params.params_file
     if name not in ensembles:
@@ -25,6 +26,7 @@ def members(profile: Profile, name: str) -> list[str]:
     rows: list[str] = list(ensembles[name].model_dump().values())
     sizes = {row: backbone_spec(profile.params.row(row).backbone).heatmap for row in rows}
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{row} {size} x {size}" for row, size in sizes.items())
-        raise ParamsError(f"{file}: ensembles.{name}: expected heatmaps of one size, found {told}")
+        listed = ", ".join(f"{row} {size} x {size}" for row, size in sizes.items())
+        key = f"{file}: ensembles.{name}"
+        raise ParamsError(f"{key}: expected heatmaps of one size, found {listed}")
     return rows

@@ -1,4 +1,4 @@
-"""Training examples: an annotated image, augmented, as the tensors a detector learns from."""
+"""Training examples: annotated images, augmented, as tensors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from datastill.training.sampler import MixedSampler
 
 @dataclass(frozen=True)
 class Example:
-    """One image and what is on it; `image_id` names it in its set."""
+    """One image and its targets; `image_id` identifies it in set `source`, as in Draw."""
 
     image_id: int
     source: int
@@ -34,7 +34,7 @@ class Example:
 class Augmentation:
     """Random horizontal flip, keypoints exchanged by `flip_indices`, and a random scale.
 
-    strong  images with generated annotations are distorted, too
+    strong  whether images with generated annotations also get strong augmentation
     """
 
     short_sides: tuple[int, int]  # drawn uniformly between the two, both included
@@ -51,7 +51,7 @@ class Augmentation:
         low, high = self.short_sides
         image, target = rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
         if self.strong and source:
-            from datastill.training.strong_augment import distort  # and only now torch's compiler
+            from datastill.training.strong_augment import distort  # imports torch's compiler
 
             image = distort(image, rng)
         return image, target
@@ -88,7 +88,7 @@ def as_target(
 ) -> dict[str, Tensor]:
     """Return the tensors of one image's COCO annotations; crowds become regions to ignore.
 
-    `labels` are the network's by category id; without any, all is of the one category there is.
+    `labels` are the network's by category id; None means a single category.
     Raises DataError where an annotation's category has no label.
     """
     single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
@@ -118,8 +118,8 @@ def _label(annotation: Record, labels: Mapping[int, int] | None) -> int:
     return labels[annotation["category_id"]]
 
 
-class _Packed:
-    """The targets of a set, an array of each kind: small, and shared by loading processes."""
+class _PackedTargets:
+    """The targets of a set in one array of each kind: small, and shared by loading processes."""
 
     def __init__(self, coco: Coco, keypoints: int, labels: Mapping[int, int] | None) -> None:
         objects = coco.by_image()
@@ -131,14 +131,14 @@ class _Packed:
         }
 
     def target(self, index: int) -> dict[str, Tensor]:
-        mine = {name: slice(*starts[index : index + 2]) for name, starts in self._starts.items()}
-        return {name: array[mine[name]].clone() for name, array in self._arrays.items()}
+        spans = {name: slice(*starts[index : index + 2]) for name, starts in self._starts.items()}
+        return {name: array[spans[name]].clone() for name, array in self._arrays.items()}
 
 
 class Minibatches(Dataset[list[Example]]):
-    """Minibatch number i of a training, the same whoever asks and however often.
+    """The minibatches of a training run by iteration, equal in every process and on every call.
 
-    labels  those of the network by category id; None where there is one category
+    labels  the network's by category id; None where there is one category
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Minibatches(Dataset[list[Example]]):
         augmentation: Augmentation,
         labels: Mapping[int, int] | None = None,
     ) -> None:
-        self._sets = [_Packed(coco, len(augmentation.flip_indices), labels) for coco in sets]
+        self._sets = [_PackedTargets(coco, len(augmentation.flip_indices), labels) for coco in sets]
         self._root, self._sampler, self._augmentation = root, sampler, augmentation
 
     def __len__(self) -> int:
@@ -162,8 +162,7 @@ class Minibatches(Dataset[list[Example]]):
             packed = self._sets[draw.source]
             record = packed.images[draw.index]
             image = load_image(self._root, record)
-            rng = np.random.default_rng([self._sampler.seed, 2, iteration, draw.place])
-            target = packed.target(draw.index)
-            image, target = self._augmentation(image, target, rng, draw.source)
+            rng = np.random.default_rng([self._sampler.seed, 2, iteration, draw.slot])
+            image, target = self._augmentation(image, packed.target(draw.index), rng, draw.source)
             examples.append(Example(record["id"], draw.source, image, target))
         return examples

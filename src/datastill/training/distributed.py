@@ -1,4 +1,4 @@
-"""Who trains: one process, or several that `torchrun` started, one per device."""
+"""One training process, or several that `torchrun` started, one per device."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from datastill.model.precision import Choice, resolve_precision
 
 
 def launch(precision: Choice) -> Fabric:
-    """Return the Fabric of this process, connected with the others of its training, if any.
+    """Return the Fabric of this process, connected with the others of its run, if any.
 
-    The loss of a batch is the same whatever their number; batch normalisation, where a backbone
-    has it, keeps the running statistics of the first process.
+    The loss of a batch is the same for any number of processes; batch normalisation, where a
+    backbone has it, keeps the running statistics of the first one.
     """
-    world, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     fabric = Fabric(
-        devices=here,
-        num_nodes=world // here,
+        devices=local,
+        num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
         precision=resolve_precision(precision),
     )
@@ -31,7 +31,7 @@ def check_shares(batch: int, micro_batch_size: int, processes: int) -> None:
     """Raise TrainingError unless every process makes equally many whole passes of a batch."""
     if batch % (micro_batch_size * processes):
         raise TrainingError(
-            f"a batch of {batch} images makes no equal passes of {micro_batch_size} for "
+            f"a batch of {batch} images does not split into equal passes of {micro_batch_size} for "
             f"{processes} processes: change train.batch, train.micro_batch_size or "
             "machine.processes"
         )

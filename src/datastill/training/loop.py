@@ -1,4 +1,4 @@
-"""One trainer for teacher and student: seeded, resumable to the same bits, loud when it fails."""
+"""The trainer of teacher and student: seeded, and resumable to the same bits."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Settings of a training run.
 
-    folder            where state and journal live until the training is done
-    fingerprint       of everything that decides the result; a state with another one is not resumed
-    micro_batch_size   images of a minibatch that pass the network at once
+    folder            home of state and metrics log until the run is done
+    fingerprint       of everything that decides the result; only a state with the same is resumed
+    micro_batch_size  images of a minibatch that pass the network at once
     checkpoint_every  iterations between states: what a kill can cost
-    log_every         iterations between journal entries
+    log_every         iterations between entries of the metrics log
     workers           processes that load images; 0 loads between steps
     """
 
@@ -49,6 +49,20 @@ class Settings:
     log_every: int
     workers: int
 
+    @property
+    def state_path(self) -> Path:
+        """The file of the state from which an interrupted run resumes."""
+        return self.folder / "state.pt"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The model and its optimizer as `fabric` set them up."""
+
+    fabric: Fabric
+    model: Any
+    optimizer: Optimizer
+
 
 def train(
     fabric: Fabric,
@@ -60,54 +74,64 @@ def train(
     """Train `detector` in place, a minibatch per iteration of the schedule.
 
     A minibatch passes the network `micro_batch_size` images at a time; its loss is the mean over
-    the passes, whichever of `fabric`'s processes makes them. `minibatches` are this process's part.
-    It goes on from the state in `settings.folder` if there is one: killed and resumed, it ends with
-    the bits of an undisturbed training on the same machine. `advance` hears the iteration and its
-    losses. Raises TrainingError, naming the images, where a loss is no finite number.
+    the passes of all of `fabric`'s processes. `minibatches` are this process's part. Resumes from
+    the state in `settings.folder` if there is one, and then ends with the bits of an undisturbed
+    run on the same machine. `advance` receives each iteration and its losses. Raises TrainingError,
+    naming the images, where a loss is not finite.
     """
-    schedule = settings.schedule
-    optimizer = SGD(
+    state = _find_state(settings)
+    learner, start = _set_up(fabric, detector, settings, state), _iteration(state)
+    iterations = settings.schedule.iterations
+    log = MetricsLog(settings.folder / "journal.jsonl", start) if fabric.is_global_zero else None
+    for iteration, examples in _load(minibatches, range(start, iterations), settings.workers):
+        losses = _step(learner, examples, settings, iteration)
+        last = iteration == iterations - 1
+        if log and (iteration % settings.log_every == 0 or last):
+            log.write(iteration, losses)
+        advance(iteration, losses)
+        checkpoint = (iteration + 1) % settings.checkpoint_every == 0
+        if last or checkpoint:
+            _check_finite(detector, iteration)
+        if checkpoint and fabric.is_global_zero:
+            _save(settings, learner, detector, iteration + 1)
+
+
+def resume_at(settings: Settings) -> int:
+    """Return the iteration at which an interrupted run resumes, 0 where there is none."""
+    return _iteration(_find_state(settings))
+
+
+def _find_state(settings: Settings) -> dict[str, Any] | None:
+    """Return the state to resume from, None where there is none for these settings."""
+    path = settings.state_path
+    state = load_state(path) if path.is_file() else None
+    if state and state["fingerprint"] != settings.fingerprint:
+        _log.warning("%s belongs to other params, data or code: starting from the beginning", path)
+        return None
+    return state
+
+
+def _iteration(state: dict[str, Any] | None) -> int:
+    return int(state["iteration"]) if state else 0
+
+
+def _set_up(
+    fabric: Fabric, detector: nn.Module, settings: Settings, state: dict[str, Any] | None
+) -> Learner:
+    optimizer: Optimizer = SGD(
         detector.parameters(),
-        lr=schedule.base_lr,
+        lr=settings.schedule.base_lr,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
     )
-    start = resume_at(settings)
-    state = load_state(_state_path(settings)) if start else None
     if state:
-        _log.warning("resuming at iteration %d", start)
+        _log.warning("resuming at iteration %d", _iteration(state))
         detector.load_state_dict(state["detector"])
         fabric.strategy.precision.load_state_dict(state["precision"])
     model, optimizer = fabric.setup(detector.train(), optimizer)
     if state:  # only now: momenta take the device of their weights
         optimizer.load_state_dict(state["optimizer"])
-    learner = Learner(fabric, model, optimizer)
-    journal = (
-        MetricsLog(settings.folder / "journal.jsonl", start) if fabric.is_global_zero else None
-    )
-    for iteration, examples in _load(
-        minibatches, range(start, schedule.iterations), settings.workers
-    ):
-        losses = _step(learner, examples, settings, iteration)
-        last = iteration == schedule.iterations - 1
-        if journal and (iteration % settings.log_every == 0 or last):
-            journal.write(iteration, losses)
-        advance(iteration, losses)
-        if last or (iteration + 1) % settings.checkpoint_every == 0:
-            _refuse_broken(detector, iteration)
-        if (iteration + 1) % settings.checkpoint_every == 0 and fabric.is_global_zero:
-            _checkpoint(settings, learner, detector, iteration + 1)
-    if journal:
-        journal.close()
-
-
-@dataclass(frozen=True)
-class Learner:
-    """What learns: the model and its optimizer as `fabric` set them up."""
-
-    fabric: Fabric
-    model: Any
-    optimizer: Optimizer
+    return Learner(fabric, model, optimizer)
 
 
 def _step(
@@ -137,7 +161,7 @@ def _step(
 
 
 def _losses(learner: Learner, examples: list[Example], iteration: int) -> dict[str, Tensor]:
-    """Return the loss of one pass, and what it is the sum of, by name."""
+    """Return the loss of one pass and its summands, by name."""
     device = learner.fabric.to_device
     images = [unit_interval(device(example.image)) for example in examples]
     parts = learner.model(Batch(images, [device(example.target) for example in examples]))
@@ -151,48 +175,27 @@ def _losses(learner: Learner, examples: list[Example], iteration: int) -> dict[s
     return {"loss": total, **{name.removeprefix("loss_"): part for name, part in parts.items()}}
 
 
-def _refuse_broken(detector: nn.Module, iteration: int) -> None:
-    """Raise TrainingError where weights are no finite numbers: nothing may go on from them."""
+def _check_finite(detector: nn.Module, iteration: int) -> None:
+    """Raise TrainingError where a weight is not finite: neither state nor model may hold it."""
     broken = [n for n, tensor in detector.state_dict().items() if not torch.isfinite(tensor).all()]
     if broken:
         raise TrainingError(
-            f"iteration {iteration}: {len(broken)} weights are no finite numbers, such as "
-            f"{broken[0]}; lower train.base_lr"
+            f"iteration {iteration}: {len(broken)} weights are not finite, such as {broken[0]}; "
+            "lower train.base_lr"
         )
 
 
 def _load(
-    minibatches: Dataset[list[Example]], which: range, workers: int
+    minibatches: Dataset[list[Example]], iterations: range, workers: int
 ) -> Iterator[tuple[int, list[Example]]]:
-    if workers:
-        _allow_open_files()
-    loader = DataLoader(minibatches, batch_size=None, sampler=which, num_workers=workers)
-    return zip(which, loader, strict=True)
+    if workers:  # every tensor from a worker is an open file
+        _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    loader = DataLoader(minibatches, batch_size=None, sampler=iterations, num_workers=workers)
+    return zip(iterations, loader, strict=True)
 
 
-def _allow_open_files() -> None:
-    """Lift the limit as far as a user may: every tensor from a worker is an open file."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _state_path(settings: Settings) -> Path:
-    return settings.folder / "state.pt"
-
-
-def resume_at(settings: Settings) -> int:
-    """Return the iteration at which an interrupted training goes on, 0 where there is none."""
-    path = _state_path(settings)
-    if not path.is_file():
-        return 0
-    state = load_state(path)
-    if state["fingerprint"] != settings.fingerprint:
-        _log.warning("%s belongs to other params, data or code: starting from the beginning", path)
-        return 0
-    return int(state["iteration"])
-
-
-def _checkpoint(settings: Settings, learner: Learner, detector: nn.Module, iteration: int) -> None:
+def _save(settings: Settings, learner: Learner, detector: nn.Module, iteration: int) -> None:
     state = {
         "fingerprint": settings.fingerprint,
         "iteration": iteration,
@@ -200,4 +203,4 @@ def _checkpoint(settings: Settings, learner: Learner, detector: nn.Module, itera
         "optimizer": learner.optimizer.state_dict(),
         "precision": learner.fabric.strategy.precision.state_dict(),
     }
-    save_state(_state_path(settings), state)
+    save_state(settings.state_path, state)

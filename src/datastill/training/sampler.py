@@ -1,4 +1,4 @@
-"""Which images make up which minibatch: labelled and generated as 6 : 4 (section 4)."""
+"""Composition of minibatches: labelled and generated images as 6 : 4 (section 4)."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Draw:
-    """Image `index` of set `source`, 0 labelled, 1 generated, for one `place` of a minibatch."""
+    """Image `index` of set `source`, 0 labelled, 1 generated, for one `slot` of a minibatch."""
 
-    place: int
+    slot: int
     source: int
     index: int
 
 
 class MixedSampler:
-    """The whole training as a pure function of (seed, iteration).
+    """The images of a whole training run as a pure function of (seed, iteration).
 
-    Every place of a minibatch comes from set 0 with probability `share`, else from set 1; each set
-    is run through in a fresh random order per epoch. Nothing is remembered between calls, so the
-    state that a checkpoint needs is the number of the iteration, and any process can ask for any
-    minibatch, or, of several processes that train together, the `part` it is given.
+    Every slot of a minibatch is filled from set 0 with probability `share`, else from set 1; each
+    epoch of a set has a random order of its own. No call depends on another: a checkpoint needs
+    only the number of the iteration, and any process can take any minibatch, or its `part` of it.
     """
 
     def __init__(
         self, sizes: tuple[int, ...], share: float, iterations: int, batch: int, seed: int
     ) -> None:
         self.sizes, self.batch, self.seed = sizes, batch, seed
-        self.places = range(batch)
+        self.slots = range(batch)
         chance = np.random.default_rng([seed, 0]).random((iterations, batch))
         self._sources = (chance >= (share if len(sizes) > 1 else 1.0)).astype(np.int8)
-        # Place p of source s is the n-th draw from s: all earlier places of s, counted once here.
+        # Draws from set 1 before each iteration: they give every slot its number within its set.
         self._before = np.cumsum(self._sources.sum(axis=1)) - self._sources.sum(axis=1)
         self._orders: dict[tuple[int, int], NDArray[np.int64]] = {}
 
@@ -42,26 +41,26 @@ class MixedSampler:
         return len(self._sources)
 
     def part(self, number: int, parts: int) -> MixedSampler:
-        """Return the same sampler for the places of part `number`; parts are equally large."""
+        """Return the same sampler for the slots of part `number`; parts are equally large."""
         size = self.batch // parts
-        mine = copy(self)
-        mine.places = range(number * size, (number + 1) * size)
-        return mine
+        part = copy(self)
+        part.slots = range(number * size, (number + 1) * size)
+        return part
 
     def __getitem__(self, iteration: int) -> list[Draw]:
-        """Return the draws of minibatch `iteration` in their places."""
+        """Return the draws of minibatch `iteration` in the order of its slots."""
         generated = int(self._before[iteration])
         counts = [iteration * self.batch - generated, generated]
         draws = []
-        for place, source in enumerate(self._sources[iteration].tolist()):
-            if place in self.places:
-                epoch, turn = divmod(counts[source], self.sizes[source])
-                draws.append(Draw(place, source, int(self._order(source, epoch)[turn])))
+        for slot, source in enumerate(self._sources[iteration].tolist()):
+            if slot in self.slots:
+                epoch, position = divmod(counts[source], self.sizes[source])
+                draws.append(Draw(slot, source, int(self._order(source, epoch)[position])))
             counts[source] += 1
         return draws
 
     def _order(self, source: int, epoch: int) -> NDArray[np.int64]:
-        """Return the order of an epoch; the last few are kept, for minibatches that span two."""
+        """Return the order of an epoch; the last few are cached, for minibatches that span two."""
         key = (source, epoch)
         if key not in self._orders:
             if len(self._orders) >= 2 * len(self.sizes):

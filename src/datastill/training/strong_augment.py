@@ -1,4 +1,4 @@
-"""Strong augmentation: other colours, blur and holes, and the annotations stay what they are."""
+"""Strong augmentation: other colours, blur and holes, none of which moves an annotation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HOLE = (0.02, 0.1)  # of the area of the image
 
 
 def distort(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return `image` (3, h, w) uint8 as a worse camera and things in the way would show it.
+    """Return `image` (3, h, w) uint8 with colour jitter, blur and occlusion.
 
-    Nothing moves: jitter of brightness, contrast, saturation and hue, loss of colour, blur, and
+    That is jitter of brightness, contrast, saturation and hue, loss of colour, blur, and
     up to three rectangles of one random colour each (STAC, arXiv 2005.04757, does likewise).
     """
     if rng.random() < _COLOUR:
