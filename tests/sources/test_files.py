@@ -1,4 +1,4 @@
-"""Stage `data` of a profile whose sets are files: a COCO of a few tiny images, gathered for real.
+"""Stage `data` of a profile whose sets are files: a COCO of a few tiny images, prepared for real.
 
 train2014 are the images 1 to 6, val2014 7 to 12, minival (val2017) of these 11 and 12.
 """
@@ -7,10 +7,9 @@ import csv
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,13 +158,11 @@ def no_videos(section):
 
 
 @pytest.fixture(scope="module")
-def gathered(tmp_path_factory):
-    """A project in which the program has run; tests may not change it."""
+def prepared(tmp_path_factory):
+    """A project in which stage `data` has run; tests may not change it."""
     project = make_project(tmp_path_factory.mktemp("coco"))
-    program = Path(sys.executable).parent / "datastill"
-    command = [program, "data", "--profile", "coco"]
-    answer = subprocess.run(command, cwd=project.root, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
+    with chdir(project.root):
+        data.run(open_profile("coco"))
     return project
 
 
@@ -207,67 +204,68 @@ def test_the_profile_of_the_paper_counts_as_the_paper():
     assert counts["co-80"] + counts["co-35"] == 118_287
 
 
-def test_every_set_has_its_members_and_their_annotations(gathered):
-    assert {name: ids(gathered.set(name)) for name in IDS} == IDS
+def test_every_set_has_its_members_and_their_annotations(prepared):
+    assert {name: ids(prepared.set(name)) for name in IDS} == IDS
     for name in ("co-80", "co-35", "co-115", "val"):
         expected = [annotation(number) for number in IDS[name]]
         for person in expected:
             del person["segmentation"]
-        assert gathered.set(name).annotations == expected
-    assert gathered.set("un-120").annotations == []
-    assert {str(gathered.set(name).categories) for name in (*IDS, "s1m-180")} == {str([PERSON])}
-    assert gathered.refused() == []
+        assert prepared.set(name).annotations == expected
+    assert prepared.set("un-120").annotations == []
+    assert {str(prepared.set(name).categories) for name in (*IDS, "s1m-180")} == {str([PERSON])}
+    assert prepared.refused() == []
 
 
-def test_every_video_gives_one_image_and_says_where_it_is_from(gathered):
-    content = gathered.set("s1m-180")
+def test_every_video_gives_one_image_and_says_where_it_is_from(prepared):
+    content = prepared.set("s1m-180")
     assert [image["video"] for image in content.images] == ["1.avi", "2.avi", "3.avi"]
     for image in content.images:
-        shown = cv2.imread(str(gathered.images / image["file_name"]))[..., ::-1]
+        shown = cv2.imread(str(prepared.images / image["file_name"]))[..., ::-1]
         source = 1000 * int(image["video"][0]) + image["frame"]
         assert np.abs(shown.astype(int) - picture(source)).mean() < 12
         assert shown.shape == (image["height"], image["width"], 3) == (HEIGHT, WIDTH, 3)
     assert content.annotations == []
 
 
-def test_the_manifest_has_a_line_per_image_of_all_sets(gathered):
-    with (gathered.data / "manifest.csv").open(newline="") as file:
+def test_the_manifest_has_a_line_per_image_of_all_sets(prepared):
+    with (prepared.data / "manifest.csv").open(newline="") as file:
         listed = [line["file_name"] for line in csv.DictReader(file)]
-    sets = [gathered.set(name) for name in (*IDS, "s1m-180") if name != "co-115"]
+    sets = [prepared.set(name) for name in (*IDS, "s1m-180") if name != "co-115"]
     assert sorted(listed) == sorted(image["file_name"] for s in sets for image in s.images)
     assert len(listed) == 6 + 4 + 5 + 2 + 3
 
 
-def test_images_stay_where_they_are_and_are_linked(gathered):
-    links = {path.name: path for path in gathered.images.iterdir() if path.is_symlink()}
+def test_images_stay_where_they_are_and_are_linked(prepared):
+    links = {path.name: path for path in prepared.images.iterdir() if path.is_symlink()}
     assert {name: path.resolve() for name, path in links.items()} == {
-        name: (gathered.coco / name).resolve() for name in FOLDERS[2017]
+        name: (prepared.coco / name).resolve() for name in FOLDERS[2017]
     }
-    assert [path.name for path in gathered.images.iterdir() if not path.is_symlink()] == ["s1m-180"]
+    assert [path.name for path in prepared.images.iterdir() if not path.is_symlink()] == ["s1m-180"]
     for name, folder in [("co-80", "train2017"), ("co-35", "train2017"), ("val", "val2017")]:
-        for image in gathered.set(name).images:
+        for image in prepared.set(name).images:
             assert image["file_name"] == f"{folder}/{image['id']:012d}.jpg"
-            assert (gathered.images / image["file_name"]).is_file()
+            assert (prepared.images / image["file_name"]).is_file()
 
 
-def test_the_layout_of_2014_gives_the_same_sets(gathered, tmp_path, run):
+@pytest.mark.slow
+def test_the_layout_of_2014_gives_the_same_sets(prepared, tmp_path, run):
     older = make_project(tmp_path / "project", 2014)
     assert run(older, "data")[0] == 0
     for name in IDS:
-        one, other = gathered.set(name), older.set(name)
+        one, other = prepared.set(name), older.set(name)
         assert [less_name(i) for i in one.images] == [less_name(i) for i in other.images]
         assert one.annotations == other.annotations
     assert {i["file_name"].split("/")[0] for i in older.set("val").images} == {"val2014"}
-    assert older.set("s1m-180") == gathered.set("s1m-180")
+    assert older.set("s1m-180") == prepared.set("s1m-180")
 
 
 def less_name(image):
     return {key: value for key, value in image.items() if key != "file_name"}
 
 
-def test_links_and_frames_that_are_gone_are_made_again(gathered, tmp_path, monkeypatch):
+def test_links_and_frames_that_are_gone_are_made_again(prepared, tmp_path, monkeypatch):
     root = tmp_path / "project"
-    shutil.copytree(gathered.root, root, symlinks=True)
+    shutil.copytree(prepared.root, root, symlinks=True)
     project = Project(root)
     frames = project.contents("work/coco/images/s1m-180")
     shutil.rmtree(project.images)
@@ -276,13 +274,13 @@ def test_links_and_frames_that_are_gone_are_made_again(gathered, tmp_path, monke
     assert ids(load_restored(profile, "co-115")) == IDS["co-115"]
     assert [path.name for path in project.images.iterdir()] == ["train2017"]
     assert project.images.joinpath("train2017").resolve() == root / "coco/train2017"
-    assert load_restored(profile, "s1m-180") == gathered.set("s1m-180")
+    assert load_restored(profile, "s1m-180") == prepared.set("s1m-180")
     assert project.contents("work/coco/images/s1m-180") == frames
 
 
-def test_stages_that_miss_the_same_images_make_them_again_once(gathered, tmp_path, monkeypatch):
+def test_stages_that_miss_the_same_images_make_them_again_once(prepared, tmp_path, monkeypatch):
     root = tmp_path / "project"
-    shutil.copytree(gathered.root, root, symlinks=True)
+    shutil.copytree(prepared.root, root, symlinks=True)
     shutil.rmtree(root / "work/coco/images")
     monkeypatch.chdir(root)
     made, restore = [], FileSets.restore
@@ -296,23 +294,23 @@ def test_stages_that_miss_the_same_images_make_them_again_once(gathered, tmp_pat
     with ThreadPoolExecutor() as pool:
         loaded = list(pool.map(lambda _: load_restored(open_profile("coco"), "s1m-180"), range(3)))
     assert made == [{"s1m-180"}]
-    assert loaded == [gathered.set("s1m-180")] * 3
+    assert loaded == [prepared.set("s1m-180")] * 3
 
 
 def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
-    gathered, tmp_path, monkeypatch
+    prepared, tmp_path, monkeypatch
 ):
     root = tmp_path / "project"
-    shutil.copytree(gathered.root, root, symlinks=True)
+    shutil.copytree(prepared.root, root, symlinks=True)
     picture = root / "coco/val2017/000000000012.jpg"
     monkeypatch.chdir(root)
-    told = r"val: 1 images are missing or differ .* val2017/000000000012.*--profile coco` again"
+    message = r"val: 1 images are missing or differ .* val2017/000000000012.*--profile coco` again"
     shutil.rmtree(root / "work/coco/images")  # links to the first project
     picture.write_bytes(picture.read_bytes() + b"\0")
-    with pytest.raises(data.DataError, match=told):
+    with pytest.raises(data.DataError, match=message):
         load_restored(open_profile("coco"), "val")
     picture.unlink()
-    with pytest.raises(data.DataError, match=told):
+    with pytest.raises(data.DataError, match=message):
         load_restored(open_profile("coco"), "val")
 
 

@@ -117,6 +117,7 @@ def every_frame(path):
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name[-30:])
 def test_a_real_clip_gives_the_frame_of_that_index_among_all_its_frames(clip, capfd):
     if not clip.exists():
@@ -451,6 +452,7 @@ def test_a_listed_video_that_is_absent_is_refused(library, tmp_path, extract):
     assert extract(library / "list.txt", tmp_path) == ([], [Refusal("none.mp4", reason)])
 
 
+@pytest.mark.slow
 def test_several_frames_of_a_video_are_one_of_every_stretch_of_it(library, tmp_path, extract):
     found = []
     for seed in range(4):

@@ -17,7 +17,7 @@ from datastill.synthetic.drawing.visibility import (
 from datastill.synthetic.keypoint_scenes import draw_people
 
 SIZE = (320, 240)
-COUNT = 300
+COUNT = 200
 
 
 @pytest.fixture(scope="module")
