@@ -20,7 +20,7 @@ from datastill.synthetic.drawing.visibility import annotate_body
 from datastill.synthetic.keypoint_scenes import STYLES, draw_people
 
 SIZE = (320, 240)
-COUNT = 150
+COUNT = 200
 SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 
