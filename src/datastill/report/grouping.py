@@ -104,7 +104,7 @@ def group_by_seed(
 ) -> dict[Training, list[R]]:
     """Group rows that differ only in their seeds and their teachers' seeds, in order of appearance.
 
-    With `by_teacher` false, other teachers of the same round make no difference either.
+    With `by_teacher` false, rows with other teachers of the same round join a group too.
     """
     by_name = {row.row: row for row in rows}
     groups: dict[Training, list[R]] = {}
@@ -139,7 +139,7 @@ def group_by_line(results: Sequence[Result]) -> dict[Training, list[Result]]:
 def pool_seeds(results: Sequence[Result], ensembles: Ensembles | None = None) -> list[Result]:
     """Return one result per training run, in order of appearance, with the mean of its metrics.
 
-    It has the row name of its first seed, and so has its teacher. Raises DataError where a training
+    It and its teacher are named after their first seeds' rows. Raises DataError where a training
     run has one seed and teacher twice.
     """
     groups = group_by_seed(results, ensembles)

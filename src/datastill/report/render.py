@@ -24,7 +24,7 @@ Record = Mapping[Any, Any]  # one line of a frame, by column
 
 @dataclass(frozen=True)
 class Column:
-    """A column for people: its heading, what it shows of a line, and for which tables."""
+    """A column of a rendered table: `cell` shows a line; the tables it `applies` to have it."""
 
     heading: str
     cell: Callable[[Record], str]
@@ -71,7 +71,7 @@ def text_grid(columns: Sequence[Column], table: pd.DataFrame) -> list[str]:
 
 
 def legend(table: pd.DataFrame) -> list[str]:
-    """Return what ~ means, where the text of `table` has one."""
+    """Return the line that explains ~, where the text of `table` contains it."""
     verdicts = table[["gain_verdict", "control_gain_verdict"]]
     return [LEGEND] if (verdicts == UNSURE).to_numpy().any() else []
 

@@ -1,4 +1,4 @@
-"""The variance between seeds, which intervals over the validation images do not hold."""
+"""The variance between seeds, which intervals over the validation images leave out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Two runs differ by chance with √2 times the sd of one; beyond 3 of these it is seldom chance.
+# Two runs differ by chance with √2 times the sd of one; beyond 3 times that it is seldom chance.
 FACTOR = 3 * math.sqrt(2)
 MIN_TOLERANCE = 0.01  # metrics have two decimals
 _SEED = 0
@@ -21,8 +21,8 @@ _SEED = 0
 class SeedVariance:
     """The standard deviation of a metric between seeds, pooled over training runs, in its units.
 
-    degrees  of freedom: how many results it rests on, less one per training run; 0 if unknown
-    seeds    of each training run that has several, how many
+    degrees  of freedom: the number of results, less one per training run; 0 if unknown
+    seeds    the number of seeds of each training run that has several
     """
 
     sd: float
@@ -35,7 +35,7 @@ class SeedVariance:
         return max(MIN_TOLERANCE, round(FACTOR * self.sd, 2))
 
     def of_difference(self, before: int, after: int, draws: int) -> NDArray[np.float64]:
-        """Draw what other seeds would add to the difference of means over so many, (draws,).
+        """Draw what other seeds would add to a difference of means over so many seeds, (draws,).
 
         Student's t, for the sd is itself an estimate; zeros where it is unknown.
         """
