@@ -107,13 +107,8 @@ ABLATION_TERMINAL = [column for column in ABLATION_PAGE if column.heading not in
 
 def to_markdown(table: pd.DataFrame) -> str:
     """Return a table for a page: its titles, columns with values, and sentences."""
-    page = shown(PAGE, table)
-    parts = [*_ablation_parts(table)] if "row" in table else [
-        part
-        for _, section in table.groupby("table", sort=False)
-        for part in (f"**{title(section)}**", markdown_grid(page, section), *gaps(section))
-    ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    parts = _ablation_parts if "row" in table else _comparison_parts
+    return "\n\n".join(parts(table)) + "\n"
 
 
 def to_text(table: pd.DataFrame) -> str:
@@ -122,16 +117,16 @@ def to_text(table: pd.DataFrame) -> str:
         ours = table[table["role"] != "paper"]
         grid = text_grid(shown(ABLATION_TERMINAL, ours), ours)
         return "\n".join([TITLES[table["table"].iloc[0]], *grid, *legend(table)]) + "\n"
-    name_backbones = several("backbone")(table)
-    sections = [section for _, section in table.groupby("table", sort=False)]
-    parts = ["\n".join(_lines(section, name_backbones)) for section in sections]
+    several_backbones = several("backbone")(table)
+    sections = table.groupby("table", sort=False)
+    parts = ["\n".join(_lines(section, several_backbones)) for _, section in sections]
     return "\n\n".join([*parts, *legend(table)]) + "\n"
 
 
-def _lines(section: pd.DataFrame, name_backbones: bool) -> Iterator[str]:
+def _lines(section: pd.DataFrame, several_backbones: bool) -> Iterator[str]:
     yield from wrapped([title(section)])
     for backbone, part in section.groupby("backbone", sort=False):
-        yield from [str(backbone)] if name_backbones else []
+        yield from [str(backbone)] if several_backbones else []
         yield from text_grid(shown(TERMINAL, part), part)
     yield from wrapped(gaps(section))
 
@@ -158,8 +153,13 @@ def gaps(section: pd.DataFrame) -> list[str]:
     return sentences
 
 
+def _comparison_parts(table: pd.DataFrame) -> Iterator[str]:
+    page = shown(PAGE, table)
+    for _, section in table.groupby("table", sort=False):
+        yield from (f"**{title(section)}**", markdown_grid(page, section), *gaps(section))
+
+
 def _ablation_parts(table: pd.DataFrame) -> Iterator[str]:
-    """Yield the title, the figure where it is one, the columns and how to read them."""
     name, ours = table["table"].iloc[0], table[table["role"] != "paper"]
     points = table[table["role"] == "paper"]
     yield f"**{TITLES[name]}**"
