@@ -3,8 +3,14 @@ import re
 
 import pytest
 
-from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, read_coco, write_coco
-from datastill.coco.skeleton import infer_flip_indices
+from datastill.coco.format import (
+    PERSON,
+    PERSON_KEYPOINTS,
+    Coco,
+    read_coco,
+    stream_coco,
+    write_coco,
+)
 from datastill.errors import DataError
 
 IMAGES = '"images": [{"id": 1}]'
@@ -29,11 +35,13 @@ def test_the_same_content_is_the_same_bytes_through_any_number_of_round_trips(
     assert others == [first, first]
 
 
-def test_a_written_file_is_plain_coco_json(tmp_path, coco, person):
-    write_coco(tmp_path / "set.json", coco([1], [person()]))
-    content = json.loads((tmp_path / "set.json").read_text())
-    assert list(content) == ["images", "annotations", "categories"]
-    assert content["annotations"] == [person()]
+@pytest.mark.parametrize("count", [0, 1, 1000, 1001, 2000])
+def test_a_file_written_in_batches_is_one_json_text(tmp_path, coco, person, count):
+    content = coco([1], [person(number=number, note="é") for number in range(count)])
+    path = tmp_path / "set.json"
+    stream_coco(path, content.images, iter(content.annotations), content.categories)
+    assert path.read_text() == json.dumps(vars(content), separators=(",", ":"))
+    assert list(json.loads(path.read_text())) == ["images", "annotations", "categories"]
 
 
 def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
@@ -90,34 +98,6 @@ def test_a_category_with_an_empty_list_of_keypoints_has_none(nothing):
     ball = {"id": 3, "name": "ball", "keypoints": nothing}
     assert Coco([], [], [ball, PERSON]).keypoint_names() == PERSON_KEYPOINTS
     assert Coco([], [], [ball]).keypoint_names() == ()
-
-
-def test_in_a_mirror_the_sides_of_a_person_change():
-    flip_indices = infer_flip_indices(PERSON_KEYPOINTS)
-    assert flip_indices == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-
-
-@pytest.mark.parametrize(
-    ("names", "flip_indices"),
-    [
-        (("right_paw", "tail", "eye", "left_paw"), (3, 1, 2, 0)),
-        (("eye_left", "eye_right"), (1, 0)),
-        (("paw_left_front", "paw_left_back", "paw_right_back", "paw_right_front"), (3, 2, 1, 0)),
-        (("Left Eye", "Nose", "Right Eye"), (2, 1, 0)),
-        (("LeftElbow", "RightElbow", "RIGHT_HIP", "LEFT_HIP"), (1, 0, 3, 2)),
-        (("L_Eye", "R_Eye", "hinge_r", "hinge_l"), (1, 0, 3, 2)),
-        (("r", "tail", "ear.l", "L1", "R1"), (0, 1, 2, 3, 4)),
-        ((), ()),
-    ],
-)
-def test_partners_are_found_by_name_wherever_they_stand(names, flip_indices):
-    assert infer_flip_indices(names) == flip_indices
-
-
-@pytest.mark.parametrize(("name", "partner"), [("left_eye", "right_eye"), ("r_right", "r_left")])
-def test_a_side_without_the_other_is_named(name, partner):
-    with pytest.raises(DataError, match=f"'{name}' has no mirror partner '{partner}'"):
-        infer_flip_indices(("nose", name))
 
 
 def test_writing_makes_the_folder_and_leaves_nothing_else_in_it(tmp_path, coco):

@@ -1,7 +1,7 @@
 import pytest
 from pycocotools.cocoeval import Params
 
-from datastill.coco.format import PERSON
+from datastill.coco.format import PERSON, PERSON_KEYPOINTS
 from datastill.coco.skeleton import Skeleton, build_skeleton, infer_flip_indices
 from datastill.errors import DataError
 
@@ -87,3 +87,31 @@ def test_several_categories_with_keypoints_are_refused_with_what_to_do():
 def test_a_malformed_skeleton_is_named_with_its_category(change, message):
     with pytest.raises(DataError, match=f"category 'hand': .*{message}"):
         build_skeleton([{**HAND, **change}])
+
+
+def test_in_a_mirror_the_sides_of_a_person_change():
+    flip_indices = infer_flip_indices(PERSON_KEYPOINTS)
+    assert flip_indices == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+
+
+@pytest.mark.parametrize(
+    ("names", "flip_indices"),
+    [
+        (("right_paw", "tail", "eye", "left_paw"), (3, 1, 2, 0)),
+        (("eye_left", "eye_right"), (1, 0)),
+        (("paw_left_front", "paw_left_back", "paw_right_back", "paw_right_front"), (3, 2, 1, 0)),
+        (("Left Eye", "Nose", "Right Eye"), (2, 1, 0)),
+        (("LeftElbow", "RightElbow", "RIGHT_HIP", "LEFT_HIP"), (1, 0, 3, 2)),
+        (("L_Eye", "R_Eye", "hinge_r", "hinge_l"), (1, 0, 3, 2)),
+        (("r", "tail", "ear.l", "L1", "R1"), (0, 1, 2, 3, 4)),
+        ((), ()),
+    ],
+)
+def test_partners_are_found_by_name_wherever_they_stand(names, flip_indices):
+    assert infer_flip_indices(names) == flip_indices
+
+
+@pytest.mark.parametrize(("name", "partner"), [("left_eye", "right_eye"), ("r_right", "r_left")])
+def test_a_side_without_the_other_is_named(name, partner):
+    with pytest.raises(DataError, match=f"'{name}' has no mirror partner '{partner}'"):
+        infer_flip_indices(("nose", name))

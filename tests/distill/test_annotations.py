@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pycocotools.coco import COCO
 
-from datastill.coco.format import PERSON, Coco, stream_coco, write_coco
+from datastill.coco.format import PERSON, Coco, write_coco
 from datastill.distill import annotations as generating
 from datastill.distill.annotations import EVIDENCE, EvidenceFile, generate, with_verdicts
 from datastill.distill.thresholds import Density, Rules, Selection, Threshold, select
@@ -107,13 +107,6 @@ def test_generated_annotations_are_coco_to_pycocotools(generated, tmp_path):
         assert 0 <= p["score"] <= 1
         assert p["area"] == pytest.approx(0.6 * p["bbox"][2] * p["bbox"][3], abs=0.01)
     assert coco.loadCats(1)[0]["keypoints"] == PERSON["keypoints"]
-
-
-def test_streamed_annotations_are_the_bytes_of_those_written_at_once(generated, tmp_path):
-    many = Coco(generated.images, generated.annotations * 2, generated.categories)
-    write_coco(tmp_path / "once.json", many)
-    stream_coco(tmp_path / "streamed.json", *vars(many).values())
-    assert (tmp_path / "streamed.json").read_bytes() == (tmp_path / "once.json").read_bytes()
 
 
 def test_what_is_ignored_becomes_a_crowd_and_is_named_in_the_evidence(two):
