@@ -12,7 +12,7 @@ import pytest
 
 from datastill.errors import DataError
 from datastill.sources import download as archives
-from datastill.sources.download import Archive, bytes_there, download, members, unpack, verify
+from datastill.sources.download import Archive, bytes_there, download, safe_members, unpack, verify
 
 CONTENT = random.Random(0).randbytes(300_000)  # several chunks
 
@@ -265,7 +265,7 @@ def without_folders(content):
 
 def test_unpack_writes_every_member_and_says_how_far_it_is(tmp_path):
     file, told = write_zip(tmp_path / "a.zip", PHOTOS), []
-    unpack(file, members(file), tmp_path / "to", told.append)
+    unpack(file, safe_members(file), tmp_path / "to", told.append)
     assert photos(tmp_path / "to") == without_folders(PHOTOS)
     assert told == [0, 1000, 2000, 3000, 4000, 5000]
 
@@ -297,7 +297,7 @@ def test_an_unsafe_member_is_named_and_nothing_at_all_is_unpacked(tmp_path, name
         target.writestr(name, "/etc")
     shown = repr(getattr(name, "filename", name))
     with pytest.raises(DataError) as error:
-        members(file)
+        safe_members(file)
     assert f"{file}: member {shown} is {danger}; nothing" in str(error.value)
     assert list(tmp_path.iterdir()) == [file]
 
@@ -305,11 +305,11 @@ def test_an_unsafe_member_is_named_and_nothing_at_all_is_unpacked(tmp_path, name
 def test_a_killed_unpacking_is_gone_on_with(tmp_path):
     file, to = write_zip(tmp_path / "a.zip", PHOTOS), tmp_path / "to"
     with pytest.raises(Killed):
-        unpack(file, members(file), to, kill_after(3))
+        unpack(file, safe_members(file), to, kill_after(3))
     assert len(photos(to)) == 3
     before = {path: path.stat().st_mtime_ns for path in (to / "photos").iterdir()}
     (to / "photos" / "4.jpg.partial").write_text("killed midway")
-    unpack(file, members(file), to, ignore)
+    unpack(file, safe_members(file), to, ignore)
     assert photos(to) == without_folders(PHOTOS)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -321,7 +321,7 @@ def test_a_file_of_other_content_is_not_overwritten(tmp_path, content):
     mine.write_bytes(content)
     file = write_zip(tmp_path / "a.zip", PHOTOS)
     with pytest.raises(DataError, match=r"2\.jpg: differs from .*a\.zip; move it away"):
-        unpack(file, members(file), tmp_path, ignore)
+        unpack(file, safe_members(file), tmp_path, ignore)
     assert mine.read_bytes() == content
 
 
@@ -335,11 +335,11 @@ def patched(file: Path, old: bytes, new: bytes) -> Path:
 @pytest.mark.parametrize("declared", [10, 10**6 + 1])
 def test_a_member_of_another_size_than_it_declares_is_not_kept(tmp_path, declared):
     file = write_zip(tmp_path / "a.zip", {"bomb": bytes(10**6)})
-    (bomb,) = members(file)
+    (bomb,) = safe_members(file)
     sizes = struct.pack("<LL", bomb.compress_size, bomb.file_size)
     patched(file, sizes, struct.pack("<LL", bomb.compress_size, declared))
     with pytest.raises(DataError, match=r"member 'bomb' is damaged: .*a\.zip\.bad: run again"):
-        unpack(file, members(file), tmp_path / "to", ignore)
+        unpack(file, safe_members(file), tmp_path / "to", ignore)
     assert list((tmp_path / "to").iterdir()) == []
 
 
@@ -347,7 +347,7 @@ def test_a_damaged_member_sets_the_archive_aside(tmp_path):
     file = write_zip(tmp_path / "a.zip", {"a": b"what was packed"}, zipfile.ZIP_STORED)
     patched(file, b"what was packed", b"what was hacked")
     with pytest.raises(DataError, match=r"member 'a' is damaged: Bad CRC-32"):
-        unpack(file, members(file), tmp_path / "to", ignore)
+        unpack(file, safe_members(file), tmp_path / "to", ignore)
     assert (tmp_path / "a.zip.bad").exists()
     assert list((tmp_path / "to").iterdir()) == []
 
@@ -355,7 +355,7 @@ def test_a_damaged_member_sets_the_archive_aside(tmp_path):
 def test_what_is_no_zip_or_packed_in_a_rare_way_is_an_error(tmp_path):
     (tmp_path / "a.zip").write_bytes(CONTENT)
     with pytest.raises(DataError, match="expected a zip archive, found none"):
-        members(tmp_path / "a.zip")
+        safe_members(tmp_path / "a.zip")
     file = write_zip(tmp_path / "b.zip", {"b": "b"}, zipfile.ZIP_BZIP2)
     with pytest.raises(DataError, match="member 'b' is neither stored nor deflated"):
-        members(file)
+        safe_members(file)

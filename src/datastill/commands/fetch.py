@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from datastill.errors import DataError
 from datastill.io import write_text
 from datastill.progress import Steps
-from datastill.sources.download import Archive, bytes_there, download, members, unpack, verify
+from datastill.sources.download import Archive, bytes_there, download, safe_members, unpack, verify
 
 _MIB, _GIB = 2**20, 2**30
 
@@ -71,7 +71,7 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     if archive.digest:
         with Steps(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
             verify(archive, file, _Mebibytes(steps))
-    listed = members(file)
+    listed = safe_members(file)
     total = sum(member.file_size for member in listed)
     names = [member.filename for member in listed if not member.is_dir()]
     existing = [path for name in names if (path := folder / name).exists()]

@@ -219,7 +219,7 @@ def _set_aside(file: Path, error: str) -> DataError:
     return DataError(f"{file}: {error}; it is now {bad.name}: run again to download it anew")
 
 
-def members(file: Path) -> list[zipfile.ZipInfo]:
+def safe_members(file: Path) -> list[zipfile.ZipInfo]:
     """Return the members of the zip `file`; raises DataError where one is unsafe to unpack."""
     try:
         with zipfile.ZipFile(file) as source:

@@ -94,7 +94,7 @@ def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str
 def _leaked(
     profile: Profile, val: Coco, others: dict[str, Coco], manifest: pd.DataFrame
 ) -> list[Refusal]:
-    """Return the images of `others` to drop because val has them; raises DataError for others."""
+    """Return the images of `others` to drop as in val; raises DataError where none may be."""
     leaks = find_leaks(val, others, manifest)
     data = profile.params.data
     if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):

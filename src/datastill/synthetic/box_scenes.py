@@ -86,6 +86,6 @@ def _random_x(rng: np.random.Generator, size: Size) -> float:
 
 
 def _random_ground(rng: np.random.Generator, height: float, size: Size) -> float:
-    """Sample the floor below an object: what is near, and so large, stands low."""
+    """Sample the floor below an object: near, and so large, objects stand low."""
     near = min(height / size[1], 1.0)
     return float((0.6 + 0.4 * near + rng.uniform(-0.06, 0.06)) * size[1])

@@ -38,12 +38,12 @@ _UNNAMED = tuple(kind for kind in EVERYDAY_DISTRACTORS if kind != "ball")  # wit
 
 def everyday_background(rng: np.random.Generator, size: Size) -> Image:
     """Draw an ordinary place with clutter, without people."""
-    return _cluttered(_everyday_place(rng, size), rng, (2, 8), EVERYDAY_DISTRACTORS)
+    return _cluttered_place(rng, size, (2, 8), EVERYDAY_DISTRACTORS)
 
 
 def household_background(rng: np.random.Generator, size: Size) -> Image:
     """Draw an ordinary place whose clutter has no category of its own."""
-    return _cluttered(_everyday_place(rng, size), rng, (1, 6), _UNNAMED)
+    return _cluttered_place(rng, size, (1, 6), _UNNAMED)
 
 
 def sport_background(rng: np.random.Generator, size: Size) -> Image:
@@ -62,17 +62,13 @@ def haze(background: Image) -> Image:
     return np.asarray(faded, np.uint8)
 
 
-def _everyday_place(rng: np.random.Generator, size: Size) -> Image:
-    places = (_room, _street, _park, _blocks)
-    return places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
-
-
-def _cluttered(
-    image: Image, rng: np.random.Generator, counts: tuple[int, int], kinds: tuple[str, ...]
+def _cluttered_place(
+    rng: np.random.Generator, size: Size, counts: tuple[int, int], kinds: tuple[str, ...]
 ) -> Image:
-    height, width = image.shape[:2]
+    places = (_room, _street, _park, _blocks)
+    image = places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
     for _ in range(rng.integers(*counts)):
-        paint(image, random_distractor(rng, (width, height), kinds))
+        paint(image, random_distractor(rng, size, kinds))
     return _unevenly_lit(image, rng, 9.0)
 
 
@@ -111,15 +107,13 @@ def _furniture(rng: np.random.Generator, size: Size, line: float) -> Iterator[Po
             low = top + rng.uniform(0.12, 0.35) * height
             yield Polygon(box(left - 3, top - 3, left + wide + 3, low + 3), darker(colour, 0.5))
             yield Polygon(box(left, top, left + wide, low), colour)
-            yield Polygon(
-                box(left + 0.48 * wide, top, left + 0.52 * wide, low), darker(colour, 0.5)
-            )
+            bar = box(left + 0.48 * wide, top, left + 0.52 * wide, low)
+            yield Polygon(bar, darker(colour, 0.5))
             continue
         top = line - rng.uniform(0.08, 0.5) * height  # a cupboard
         low = line + rng.uniform(0, 0.12) * height
         yield Polygon(box(left, top, left + wide, low), colour)
-        shelves = np.linspace(top, low, rng.integers(3, 6))[1:-1]
-        for y in shelves:
+        for y in np.linspace(top, low, rng.integers(3, 6))[1:-1]:  # shelves
             yield Polygon(box(left, y - 1, left + wide, y + 1), darker(colour, 0.6))
 
 

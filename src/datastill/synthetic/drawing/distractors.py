@@ -1,4 +1,4 @@
-"""Clutter around people: some of it looks a little like them, some hides them."""
+"""Clutter around people: some of it resembles them, some hides them."""
 
 from __future__ import annotations
 

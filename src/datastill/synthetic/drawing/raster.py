@@ -28,7 +28,7 @@ class Polygon:
 
     points  (n, 2) x, y in pixels
     colour  RGB, 0 to 255
-    part    the value of its pixels in a stencil (0 hides what is behind); None leaves them as is
+    part    the value of its pixels in a stencil (0 hides everything behind); None leaves them as is
     """
 
     points: Points

@@ -37,7 +37,7 @@ AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
 
 def overlay(layers: Sequence[Layer], front: list[Polygon], size: Size) -> Stencil:
-    """Return (h, w) the layer and part on top, as PARTS * index + part; 0 for none.
+    """Return (h, w) the layer and part on top, as PARTS * index + part; 0 where there is none.
 
     The last layer is the nearest; `front` hides them all.
     """
