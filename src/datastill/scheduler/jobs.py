@@ -38,11 +38,11 @@ class Job:
         return _UNCHANGED not in self.log.read_text(errors="replace")
 
     def last_line(self) -> str:
-        """Return the last line of its log that is not blank."""
+        """Return the last line of its log that is not blank, "" without any."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - _TAIL))
-            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+            lines = file.read().decode(errors="replace").replace("\r", "\n").rstrip().split("\n")
+        return lines[-1].strip()
 
 
 def start(stage: str, log: Path, environment: Mapping[str, str], device: str) -> Job:

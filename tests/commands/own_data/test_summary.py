@@ -14,7 +14,7 @@ def test_what_was_found_and_chosen_and_what_goes_on_is_said(project, run):
         "labelled: 1 images would be refused, such as photos/3.jpg: no readable image",
         "labelled: short side 48 to 48 pixels, median 48; long side 64 to 64, median 64",
         "instances: person 15; 5.0 of 17 keypoints marked on each",
-        "boxes are then",
+        "boxes then measure",
         "datastill plan own",
         "dvc repro pipelines/own/dvc.yaml",
     ):

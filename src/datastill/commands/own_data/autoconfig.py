@@ -104,13 +104,13 @@ def _side(stats: SetStats, hardware: Hardware, anchors: tuple[int, ...]) -> tupl
     side = max(_STEP, _STEP * round(min(feasible, max_side) / _STEP))
     low, middle, high = (side * each for each in stats.box_sides)
     why = (
-        f"boxes are then {middle:.0f} pixels wide ({low:.0f} to {high:.0f}), anchors "
+        f"boxes then measure {middle:.0f} pixels ({low:.0f} to {high:.0f}), anchors "
         f"{anchors[0]} to {anchors[-1]}"
     )
     if max_side < feasible:
-        return side, f"{why}; images are enlarged no more than in the paper"
-    if feasible != ideal:
-        return side, f"{why}; {hardware.backbone} works at {lowest} to {highest}"
+        why += "; images are enlarged no more than in the paper"
+    elif feasible != ideal:
+        why += f"; {hardware.backbone} works at {lowest} to {highest}"
     return side, why
 
 

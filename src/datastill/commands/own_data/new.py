@@ -59,9 +59,8 @@ def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
     lines = [*describe(inspection), *_settings(choices, views)]
     values = {"profile": name, "task": task, "seed": inputs.division.seed, **_values(choices)}
     _write(name, own_params(values, data, views, lines, rounds))
-    folder = PIPELINES / name
-    steps = [f"  datastill plan {name}", f"  dvc repro {folder / STAGES}"]
-    return "\n".join([*lines, f"written: {folder}", "", "next", *steps])
+    steps = [f"  datastill plan {name}", f"  dvc repro {PIPELINES / name / STAGES}"]
+    return "\n".join([*lines, f"written: {PIPELINES / name}", "", "next", *steps])
 
 
 def _check_name(name: str) -> None:
