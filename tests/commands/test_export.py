@@ -17,9 +17,9 @@ from datastill.tracking.run_record import read_record
 
 
 @pytest.fixture
-def exported(place, tmp_path):
+def exported(profile, tmp_path):
     """The folder of the student."""
-    export.run(place, "student", tmp_path / "student", champion=False)
+    export.run(profile, "student", tmp_path / "student", champion=False)
     return tmp_path / "student"
 
 
@@ -38,120 +38,142 @@ def test_the_folder_holds_plain_data_alone(exported):
             list(pickletools.genops(path.read_bytes()))
 
 
-def test_the_folder_of_the_training_keeps_its_own_card(place):
-    card = (place.model("student") / "card.json").read_bytes()
+def test_the_folder_of_the_training_keeps_its_own_card(profile):
+    card = (profile.model("student") / "card.json").read_bytes()
     with pytest.raises(DataError, match="expected another folder than that of a training"):
-        export.run(place, "student", place.model("student"), champion=False)
-    assert (place.model("student") / "card.json").read_bytes() == card
+        export.run(profile, "student", profile.model("student"), champion=False)
+    assert (profile.model("student") / "card.json").read_bytes() == card
 
 
-def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(place):
-    kept = place.metrics("teacher").read_text()
-    metrics, told = json.loads(kept), read_record(place, "teacher").metrics
-    ends = [told["val/keypoints/ap low"], told["val/keypoints/ap high"]]
+def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(profile):
+    kept = profile.metrics("teacher").read_text()
+    metrics, logged = json.loads(kept), read_record(profile, "teacher").metrics
+    ends = [logged["val/keypoints/ap low"], logged["val/keypoints/ap high"]]
     assert ends == metrics["interval"]
-    assert told["val/keypoints/ap with views"] == metrics["with_views"]["ap"]
-    place.metrics("teacher").write_text(json.dumps(metrics | {"provenance": {"weights": "other"}}))
+    assert logged["val/keypoints/ap with views"] == metrics["with_views"]["ap"]
+    profile.metrics("teacher").write_text(
+        json.dumps(metrics | {"provenance": {"weights": "other"}})
+    )
     try:
-        assert not [name for name in read_record(place, "teacher").metrics if name[:4] == "val/"]
+        assert not [name for name in read_record(profile, "teacher").metrics if name[:4] == "val/"]
     finally:
-        place.metrics("teacher").write_text(kept)
+        profile.metrics("teacher").write_text(kept)
 
 
-def test_the_card_says_what_it_finds_how_and_how_well(place, exported):
-    card, measured = card_of(exported), json.loads(place.metrics("student").read_text())
+def test_the_card_says_what_it_finds_how_and_how_well(profile, exported):
+    card, measured = card_of(exported), json.loads(profile.metrics("student").read_text())
     assert [category["name"] for category in card["categories"]] == ["hand"]
     assert card["keypoints"] == ["wrist", "thumb", "index", "ring", "little"]
     assert card["swap"] == [0, 1, 2, 3, 4]
     assert card["oks"] == {"sigmas": [0.072] * 5, "from": "constant"}
     assert (card["task"], card["backbone"]) == ("keypoints", "small")
-    assert card["views"] == place.params.views.model_dump()
+    assert card["views"] == profile.params.views.model_dump()
     assert card["measured"]["ap"] == measured["ap"]
     assert card["measured"]["interval"] == measured["interval"]
 
 
-def test_the_card_names_everything_the_model_came_from_by_digest(place, exported):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flip": "yes"},
+        {"short_sides": []},
+        {"short_sides": [96, 0]},
+        {"voting_iou": 1.5},
+        {"batch": True},
+        {"precision": "8"},
+        {"long_side": None},
+    ],
+)
+def test_view_settings_of_a_card_that_was_edited_are_refused_by_key(exported, change):
+    card, (key,) = card_of(exported), change
+    card["views"] |= change
+    (exported / "card.json").write_text(json.dumps(card))
+    with pytest.raises(DataError, match=rf"card\.json: views\.{key}: .*export the model again"):
+        find_model(str(exported), "nowhere")
+
+
+def test_the_card_names_everything_the_model_came_from_by_digest(profile, exported):
     lineage = card_of(exported)["lineage"]
-    trained = json.loads((place.model("student") / "card.json").read_text())
+    trained = json.loads((profile.model("student") / "card.json").read_text())
     assert lineage["weights"] == digest(exported / "weights.safetensors")
     assert lineage["teacher"] == "teacher"
-    assert lineage["teacher_weights"] == digest(place.weights("teacher"))
-    assert lineage["annotations"] == digest(place.annotations("student"))
+    assert lineage["teacher_weights"] == digest(profile.weights("teacher"))
+    assert lineage["annotations"] == digest(profile.annotations("student"))
     assert lineage["image_sets"] == {
-        name: digest(place.image_set(name)) for name in ("labelled", "unlabelled", "val")
+        name: digest(profile.image_set(name)) for name in ("labelled", "unlabelled", "val")
     }
     assert lineage["code"] == trained["code"]
     assert lineage["fingerprint"] == trained["fingerprint"]
 
 
-def test_generated_annotations_are_coco_for_annotation_tools(place, exported):
+def test_generated_annotations_are_coco_for_annotation_tools(profile, exported):
     content = json.loads((exported / "annotations.json").read_text())
     assert set(content) == {"info", "licenses", "images", "annotations", "categories"}
     assert "generated by datastill's teacher teacher" in content["info"]["description"]
-    assert content["info"]["sha256"] == digest(place.annotations("student"))
+    assert content["info"]["sha256"] == digest(profile.annotations("student"))
     for image in content["images"]:
         assert not Path(image["file_name"]).is_absolute()
-        assert (place.images / image["file_name"]).is_file()
+        assert (profile.images / image["file_name"]).is_file()
     read = COCO(str(exported / "annotations.json"))
-    ours = json.loads(place.annotations("student").read_text())["annotations"]
+    ours = json.loads(profile.annotations("student").read_text())["annotations"]
     assert list(read.anns.values()) == ours
     assert all(0 < a["score"] <= 1 for a in read.anns.values())
     (hand,) = read.cats.values()
     assert (hand["supercategory"], hand["skeleton"][0]) == ("hand", [1, 2])
 
 
-def test_a_supervised_row_has_no_annotations_to_export(place, tmp_path):
-    told = export.run(place, "teacher", tmp_path / "teacher", champion=False)
+def test_a_supervised_row_has_no_annotations_to_export(profile, tmp_path):
+    printed = export.run(profile, "teacher", tmp_path / "teacher", champion=False)
     assert not (tmp_path / "teacher" / "annotations.json").exists()
     assert "teacher" not in card_of(tmp_path / "teacher")["lineage"]
-    assert f"datastill predict {tmp_path / 'teacher'}" in told
+    assert f"datastill predict {tmp_path / 'teacher'}" in printed
 
 
-def test_the_best_row_is_that_with_the_highest_ap(place, tmp_path):
-    aps = {r: json.loads(place.metrics(r).read_text())["ap"] for r in ("teacher", "student")}
+def test_the_best_row_is_that_with_the_highest_ap(profile, tmp_path):
+    aps = {r: json.loads(profile.metrics(r).read_text())["ap"] for r in ("teacher", "student")}
     assert aps["teacher"] != aps["student"]
-    export.run(place, "best", tmp_path / "best", champion=False)
+    export.run(profile, "best", tmp_path / "best", champion=False)
     assert card_of(tmp_path / "best")["name"] == max(aps, key=aps.get)
 
 
-def test_numbers_of_other_weights_are_none_of_this_models(place, tmp_path):
-    kept = place.metrics("teacher").read_text()
+def test_numbers_of_other_weights_are_none_of_this_models(profile, tmp_path):
+    kept = profile.metrics("teacher").read_text()
     metrics = json.loads(kept)
     metrics["provenance"]["weights"] = "another"
-    place.metrics("teacher").write_text(json.dumps(metrics))
+    profile.metrics("teacher").write_text(json.dumps(metrics))
     try:
-        export.run(place, "teacher", tmp_path / "teacher", champion=False)
+        export.run(profile, "teacher", tmp_path / "teacher", champion=False)
         with pytest.raises(DataError, match="its AP is not known; run `datastill evaluate"):
-            export.run(place, "teacher", tmp_path / "teacher", champion=True)
-        assert export.best(place) == "student"
+            export.run(profile, "teacher", tmp_path / "teacher", champion=True)
+        assert export.best(profile) == "student"
     finally:
-        place.metrics("teacher").write_text(kept)
+        profile.metrics("teacher").write_text(kept)
     assert card_of(tmp_path / "teacher")["measured"] == {}
 
 
-def test_weights_of_before_there_were_categories_in_them_ask_for_a_training(place, tmp_path):
-    weights = place.weights("teacher")
+def test_weights_of_before_there_were_categories_in_them_ask_for_a_training(profile, tmp_path):
+    weights = profile.weights("teacher")
     kept = weights.read_bytes()
     detector, card = load_detector(weights)
     save_weights(weights, detector, {k: v for k, v in card.items() if k != "categories"})
     try:
-        with pytest.raises(DataError, match="does not say what it finds; train the row again"):
-            export.run(place, "teacher", tmp_path / "new", champion=False)
-        with pytest.raises(DataError, match="does not say what it finds; train the row again"):
+        with pytest.raises(DataError, match="train the row again"):
+            export.run(profile, "teacher", tmp_path / "new", champion=False)
+        with pytest.raises(DataError, match="train the row again"):
             find_model("teacher", "miniature")
     finally:
         weights.write_bytes(kept)
     assert not (tmp_path / "new").exists()
 
 
-def test_a_row_that_is_none_or_not_trained_leaves_nothing(place, tmp_path):
+def test_a_row_that_is_none_or_not_trained_leaves_nothing(profile, tmp_path):
     with pytest.raises(ParamsError, match="no row 'nobody'"):
-        export.run(place, "nobody", tmp_path / "new", champion=False)
-    weights = place.weights("teacher")
+        export.run(profile, "nobody", tmp_path / "new", champion=False)
+    weights = profile.weights("teacher")
     weights.rename(weights.with_name("aside"))
     try:
         with pytest.raises(DataError, match="train this row first"):
-            export.run(place, "teacher", tmp_path / "new", champion=False)
+            export.run(profile, "teacher", tmp_path / "new", champion=False)
     finally:
         weights.with_name("aside").rename(weights)
     assert not (tmp_path / "new").exists()

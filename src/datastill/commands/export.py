@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,14 +21,15 @@ from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 
 ANNOTATIONS = "annotations.json"
+_MEASURED = ("interval", "images", "instances", "with_views")  # in a model's card, beside AP
 BEST = "best"
 
 
 def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
-    """Write what is known of `row` to a folder; return what is there now.
+    """Write the model and annotations of `row` to a folder; return what was written, as text.
 
-    `best` is the row with the highest AP on val. Raises DatastillError where the row is not
-    trained, or not evaluated and yet to be the champion, or MLflow refuses it.
+    `best` is the row with the highest AP on val. Raises DatastillError if the row is not trained,
+    or to become the champion and not evaluated, or if MLflow refuses it.
     """
     name = best(profile) if row == BEST and row not in profile.params.rows() else row
     folder = to or profile.export(name)
@@ -35,12 +37,12 @@ def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
     if profile.annotations(name).is_file():
         lines.append(f"{write_annotations(profile, name, folder)}: its generated annotations")
     if champion:
-        lines.append(_crown(profile, name))
+        lines.append(_promote(profile, name))
     return "\n".join(lines)
 
 
 def best(profile: Profile) -> str:
-    """Return the row with the highest AP on val; raises DataError where none is evaluated."""
+    """Return the row with the highest AP on val; raises DataError if none is evaluated."""
     measured = {row: _measured(profile, row) for row in profile.params.rows()}
     aps = {row: metrics["ap"] for row, metrics in measured.items() if metrics}
     if not aps:
@@ -52,10 +54,10 @@ def best(profile: Profile) -> str:
 def write_model(profile: Profile, row: str, folder: Path) -> Path:
     """Write weights and card to `folder`; the card comes last, and makes it a model.
 
-    Raises DataError where that is the folder of a training, which has a card of its own.
+    Raises DataError if that is the folder of a training run, which has a card of its own.
     """
     if folder.resolve().parent == profile.model(row).resolve().parent:
-        raise DataError(f"{folder}: expected another folder than that of a training")
+        raise DataError(f"{folder}: expected another folder than that of a training run")
     card = model_card(profile, row)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
@@ -65,38 +67,33 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
 
 
 def model_card(profile: Profile, row: str) -> dict[str, Any]:
-    """Return all that using a model takes, how good it is, and what it came from."""
+    """Return what it takes to use a model, its metrics and its lineage."""
     profile.params.row(row)
-    _, inside = load_detector(profile.weights(row))
-    categories = card_categories(profile.weights(row), inside)
-    skeleton = card_metadata(categories, bool(inside["keypoints"])).skeleton
+    _, card = load_detector(profile.weights(row))
+    categories = card_categories(profile.weights(row), card)
+    skeleton = card_metadata(categories, bool(card["keypoints"])).skeleton
     measured = _measured(profile, row)
     return {
         "format": FORMAT,
         "name": row,
         "profile": profile.params.profile,
         "task": profile.params.task,
-        "backbone": inside["backbone"],
+        "backbone": card["backbone"],
         "categories": categories,
         "keypoints": skeleton.names,
         "swap": skeleton.flip_indices,
         "oks": skeleton.oks(),
-        "views": profile.params.views.model_dump(),
-        "measured": {
-            key: measured[key]
-            for key in measured
-            if key.startswith("ap") or key in ("interval", "images", "instances", "with_views")
-        },
+        "views": asdict(profile.params.views.settings()),
+        "measured": {k: v for k, v in measured.items() if k.startswith("ap") or k in _MEASURED},
         "lineage": _lineage(profile, row),
     }
 
 
 def _measured(profile: Profile, row: str) -> dict[str, Any]:
-    """Return what was measured of these very weights, {} where they were not."""
-    metrics = read_facts(profile.metrics(row))
-    weights = profile.weights(row)
-    known = metrics.get("provenance", {}).get("weights")
-    return metrics if weights.is_file() and known == digest(weights) else {}
+    """Return the metrics of these very weights, {} if they are not evaluated."""
+    metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
+    evaluated = metrics.get("provenance", {}).get("weights")
+    return metrics if weights.is_file() and evaluated == digest(weights) else {}
 
 
 def _lineage(profile: Profile, row: str) -> dict[str, Any]:
@@ -111,10 +108,10 @@ def _lineage(profile: Profile, row: str) -> dict[str, Any]:
     }
     if isinstance(spec, DistilledRow):
         sets |= {spec.unlabelled}
-        evidence = read_facts(profile.annotation_card(row)).get("provenance", {})
+        provenance = read_facts(profile.annotation_card(row)).get("provenance", {})
         lineage |= {
             "teacher": spec.teacher,
-            "teacher_weights": evidence.get("teacher_weights"),
+            "teacher_weights": provenance.get("teacher_weights"),
             "annotations": trained.get("inputs", {}).get("generated"),
         }
     paths = {name: profile.image_set(name) for name in sorted(sets)}
@@ -123,9 +120,8 @@ def _lineage(profile: Profile, row: str) -> dict[str, Any]:
 
 
 def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
-    """Write the annotations generated for `row` as annotation tools read them."""
-    generated = read_coco(profile.annotations(row))
-    spec = profile.params.row(row)
+    """Write the annotations generated for `row` in the form that annotation tools read."""
+    generated, spec = read_coco(profile.annotations(row)), profile.params.row(row)
     teacher = spec.teacher if isinstance(spec, DistilledRow) else ""
     info = {
         "description": f"annotations generated by datastill's teacher {teacher} for row {row}",
@@ -140,8 +136,8 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     return folder / ANNOTATIONS
 
 
-def _crown(profile: Profile, row: str) -> str:
-    """Register the model of `row` as the profile's champion; return what to do with it."""
+def _promote(profile: Profile, row: str) -> str:
+    """Register the model of `row` as the profile's champion; return how to serve it."""
     measured = _measured(profile, row)
     if not measured:
         command = f"datastill evaluate {row}{profile.option}"
@@ -151,9 +147,8 @@ def _crown(profile: Profile, row: str) -> str:
         model = write_model(profile, row, Path(folder) / "model")
         number = promote(profile, row, measured["ap"], model)
     better = best(profile)
-    advice = (
-        f"; {better} has a higher AP" if measured["ap"] < _measured(profile, better)["ap"] else ""
-    )
+    higher = measured["ap"] < _measured(profile, better)["ap"]
+    advice = f"; {better} has a higher AP" if higher else ""
     return (
         f"models:/{name}@champion is version {number}: {row}, AP {measured['ap']}{advice}\n"
         f"MLFLOW_TRACKING_URI={profile.params.tracking.uri} mlflow models serve "

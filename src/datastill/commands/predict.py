@@ -1,8 +1,7 @@
-"""Command `predict`: a trained model looks at images of one's own."""
+"""Command `predict`: a trained model on images of one's own."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,59 +18,74 @@ from datastill.inference.predictor import CARD, ReadyModel, load_folder, load_we
 from datastill.io import write_text
 from datastill.progress import Steps
 
-_TOGETHER = 8  # images in memory
+_BATCH = 8  # images in memory
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where predictions go: a COCO results file, a folder of pictures; None is nowhere."""
+    """Where predictions go: a COCO results file and a folder of pictures, or None."""
 
     results: Path | None
     pictures: Path | None
 
 
 def find_model(name: str, profile: str) -> ReadyModel:
-    """Return the model of an exported folder or, where there is no such folder, of a row.
+    """Return the model of an exported folder or, if there is no such folder, of a row.
 
-    Raises DatastillError where `name` is neither.
+    Raises DatastillError if `name` is neither.
     """
     if (Path(name) / CARD).is_file():
         return load_folder(Path(name))
-    opened = importlib.import_module("datastill.project.profile").open_profile(profile)
+    from datastill.project.profile import open_profile  # an exported folder needs no project
+
+    opened = open_profile(profile)
     if name not in opened.params.rows():
         rows = ", ".join(opened.params.rows())
-        raise ParamsError(f"{name!r} is no model folder (no {CARD} in it) and no row; rows: {rows}")
+        raise ParamsError(
+            f"{name!r} is neither a model folder (no {CARD} in it) nor a row; rows: {rows}"
+        )
     return load_weights(opened.weights(name), opened.params.views.settings())
 
 
 def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Output) -> str:
     """Predict on all images that are named or lie in named folders; return what to print.
 
-    That is where the results are or, without a file for them, the results. An image that cannot be
-    read is named in a warning. Raises DataError where none can be read, and then writes nothing.
+    That is the path of the results or, without a file for them, the results. An image that cannot
+    be read is named in a warning. Raises DataError if none can be read, and then writes nothing.
     """
     files = list(dict.fromkeys(file for name in names for file in _files(name)))
-    images: list[Record] = []
-    results: list[Record] = []
-    model.inference(views)  # a wrong number of views is told before anything is read
-    with Steps("predicting", len(files)) as steps:
-        for start in range(0, len(files), _TOGETHER):
-            part = files[start : start + _TOGETHER]
-            read = dict(_read(part))
-            found = model.predict(list(read.values()), views)
-            for (file, pixels), objects in zip(read.items(), found, strict=True):
-                images.append(_image(file, pixels))
-                results += [_result(images[-1], each) for each in objects]
-                _draw(output.pictures, images[-1], pixels, objects, model)
-            steps.advance(len(part))
-    if not images:
+    model.inference(views)  # refuses a wrong number of views before anything is read
+    predictions = list(_predict(model, files, views, output.pictures))
+    if not predictions:
         raise DataError(f"expected images, found none that can be read in {', '.join(names)}")
-    return _write(output.results, results, images, model)
+    results = [
+        {"image_id": image["id"], "file_name": image["file_name"], **each}
+        for image, objects in predictions
+        for each in objects
+    ]
+    return _write(output.results, results, [image for image, _ in predictions], model)
+
+
+def _predict(
+    model: ReadyModel, files: Sequence[str], views: int | None, pictures: Path | None
+) -> Iterator[tuple[Record, list[Record]]]:
+    """Yield every readable image and its objects; draw them where there is a folder for it."""
+    with Steps("predicting", len(files)) as steps:
+        for start in range(0, len(files), _BATCH):
+            batch = files[start : start + _BATCH]
+            pixels = dict(_read(batch))
+            predictions = model.predict(list(pixels.values()), views)
+            for (file, image), objects in zip(pixels.items(), predictions, strict=True):
+                (height, width), number = image.shape[-2:], image_id(file)
+                record = {"id": number, "file_name": file, "width": width, "height": height}
+                _draw(pictures, record, image, objects, model)
+                yield record, objects
+            steps.advance(len(batch))
 
 
 def _files(name: str) -> Iterator[str]:
-    """Yield the file `name` as it was given, or the images in the folder `name`, sorted."""
+    """Yield the file `name` as given, or the images in the folder `name`, sorted."""
     if not Path(name).is_dir():
         yield name
         return
@@ -90,37 +104,25 @@ def _read(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
             _log.warning("left out: %s", error)
 
 
-def _image(file: str, pixels: Tensor) -> Record:
-    height, width = pixels.shape[-2:]
-    return {"id": image_id(file), "file_name": file, "width": width, "height": height}
-
-
-def _result(image: Record, found: Record) -> Record:
-    return {"image_id": image["id"], "file_name": image["file_name"], **found}
-
-
 def _draw(
-    folder: Path | None, image: Record, pixels: Tensor, found: list[Record], model: ReadyModel
+    folder: Path | None, record: Record, image: Tensor, objects: list[Record], model: ReadyModel
 ) -> None:
-    if folder is None:
-        return
-    sheets = importlib.import_module(
-        "datastill.images.contact_sheet"
-    )  # OpenCV, only where it is needed
-    picture = sheets.draw_annotations(pixels.permute(1, 2, 0).numpy(), found, model.metadata)
-    sheets.write_png(folder / f"{Path(image['file_name']).stem}-{image['id']}.png", picture)
+    if folder:
+        from datastill.images.contact_sheet import draw_annotations, write_png  # imports OpenCV
+
+        picture = draw_annotations(image.permute(1, 2, 0).numpy(), objects, model.metadata)
+        write_png(folder / f"{Path(record['file_name']).stem}-{record['id']}.png", picture)
 
 
 def _write(
     path: Path | None, results: list[Record], images: list[Record], model: ReadyModel
 ) -> str:
     """Write the results, and beside them the images and categories that their ids stand for."""
-    text = "[" + ",\n ".join(json.dumps(result) for result in results) + "]"
+    text = "[" + ",\n ".join(map(json.dumps, results)) + "]"
     if path is None:
         return text
     beside = path.with_suffix(".images.json")
-    write_text(
-        beside, json.dumps({"images": images, "categories": [*model.metadata.categories]}, indent=1)
-    )
+    content = {"images": images, "categories": [*model.metadata.categories]}
+    write_text(beside, json.dumps(content, indent=1))
     write_text(path, text + "\n")
     return f"{len(results)} objects on {len(images)} images: {path}; the images: {beside}"

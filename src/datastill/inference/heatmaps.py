@@ -1,4 +1,4 @@
-"""Many heatmaps of one instance become one hard keypoint each (section 4)."""
+"""Heatmaps of one instance from many views, averaged and decoded to hard keypoints (section 4)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Average = Literal["probabilities", "logits"]
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """Return heatmaps (n, k, m, m) that sum to 1 over positions, from raw ones."""
+    """Return heatmaps (n, k, m, m) that sum to 1 over positions, from logits."""
     return logits.flatten(2).softmax(-1).view_as(logits)
 
 
 class HeatmapMean:
-    """The mean of heatmaps over views, as probabilities, of which none is held.
+    """A running mean of heatmaps over views, as probabilities; no view's own are kept.
 
     The paper averages probabilities; the authors' published code averages logits.
     """
@@ -26,8 +26,8 @@ class HeatmapMean:
 
     def add(self, logits: Tensor) -> None:
         """Add the raw heatmaps (n, k, m, m) of one view."""
-        of = probabilities(logits) if self._average == "probabilities" else logits
-        self._total = self._total + of
+        heatmaps = probabilities(logits) if self._average == "probabilities" else logits
+        self._total = self._total + heatmaps
         self._count += 1
 
     def value(self) -> Tensor:
@@ -43,8 +43,8 @@ def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
     each axis; bins are half-open cells, so bin i of m is centred at (i + 0.5) / m of the box.
     """
     n, k, rows, columns = heatmaps.shape
-    peak, place = heatmaps.flatten(2).max(-1)
-    y, x = place // columns, place % columns
+    peak, index = heatmaps.flatten(2).max(-1)
+    y, x = index // columns, index % columns
     logs = heatmaps.clamp(min=torch.finfo(heatmaps.dtype).tiny).log()
     along_x = logs.gather(2, y[..., None, None].expand(n, k, 1, columns))[:, :, 0]
     along_y = logs.gather(3, x[..., None, None].expand(n, k, rows, 1))[..., 0]
@@ -56,12 +56,12 @@ def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
     )
 
 
-def _offset(logs: Tensor, place: Tensor) -> Tensor:
-    """Return where within +-0.5 bins of `place` a parabola peaks; 0 at the border of the map."""
+def _offset(logs: Tensor, index: Tensor) -> Tensor:
+    """Return where within +-0.5 bins of `index` a parabola peaks; 0 at the border of the map."""
     last = logs.shape[-1] - 1
-    near = torch.stack([place - 1, place, place + 1], dim=-1).clamp(0, last)
+    near = torch.stack([index - 1, index, index + 1], dim=-1).clamp(0, last)
     left, middle, right = logs.gather(-1, near).unbind(-1)
     curvature = 2 * middle - left - right
     offset = (right - left) / (2 * curvature.clamp(min=1e-6))
-    inside = (place > 0) & (place < last)
+    inside = (index > 0) & (index < last)
     return torch.where(inside, offset.clamp(-0.5, 0.5), 0.0)

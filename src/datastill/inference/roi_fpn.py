@@ -1,4 +1,4 @@
-"""Of a view's feature pyramid only what will be pooled: its boxes are known before it is seen.
+"""The feature pyramid of a view, computed only where boxes that are known already are pooled.
 
 A third of the work on a view of a ResNet-50 is the 3x3 convolutions that end the pyramid, most of
 it on the finest level; people cover little of an image, and none of most levels.
@@ -28,8 +28,8 @@ Region = tuple[slice, slice]  # rows and columns of a feature map
 def features_around(
     detector: Detector, images: Sequence[Tensor], boxes: Sequence[Tensor]
 ) -> tuple[ImageList, dict[str, Tensor]]:
-    """Return what `detector.features` does for `images` (3, h, w) in [0, 1], but zero wherever
-    `detector.heatmaps` does not look for the `boxes` (n, 4) of each.
+    """Return what `detector.features` does for `images` (3, h, w) in [0, 1], but zero where
+    `detector.heatmaps` does not read for the `boxes` (n, 4) of each.
     """
     if isinstance(detector, ModelEnsemble):
         return detector.features(images)
@@ -39,38 +39,38 @@ def features_around(
     maps = backbone.body(tensors)
     pool = detector.rcnn.roi_heads.keypoint_roi_pool
     strides = {name: _stride(tensors, level) for name, level in maps.items()}
-    regions = [_regions(pool, mine, strides) for mine in boxes]
+    regions = [_regions(pool, each, strides) for each in boxes]
     return ImageList(tensors, sizes), _pyramid(backbone.fpn, maps, regions)
 
 
 def _stride(images: Tensor, level: Tensor) -> int:
-    """Return how many pixels a cell is wide; a cell more or less at the edge does not matter."""
+    """Return the width of a cell in pixels; one cell more or less at the edge does not matter."""
     return int(2 ** round(log2(images.shape[-1] / level.shape[-1])))
 
 
 def _regions(pool: nn.Module, boxes: Tensor, strides: dict[str, int]) -> dict[str, Region]:
-    """Return the part of each level that `boxes` of one image are pooled from, where there is any.
+    """Return the region of each level, if any, that `boxes` of one image are pooled from.
 
-    What needs a level as a whole has slices without an end.
+    Slices without an end stand for a whole level.
     """
     if isinstance(pool, MatmulRoIAlign):
         return {pool.level: (slice(0, None), slice(0, None))}
     first, last = (int(log2(stride)) for stride in (min(strides.values()), max(strides.values())))
     levels = LevelMapper(first, last, pool.canonical_scale, pool.canonical_level)([boxes])
-    found = {}
+    regions = {}
     for number, (name, stride) in enumerate(strides.items()):
-        mine = boxes[levels == number] / stride
-        if len(mine):
-            x1, y1 = (mine[:, :2].amin(0).floor().int() - _MARGIN).clamp(min=0).tolist()
-            x2, y2 = (mine[:, 2:].amax(0).ceil().int() + _MARGIN).tolist()
-            found[name] = slice(y1, y2), slice(x1, x2)
-    return found
+        cells = boxes[levels == number] / stride
+        if len(cells):
+            x1, y1 = (cells[:, :2].amin(0).floor().int() - _MARGIN).clamp(min=0).tolist()
+            x2, y2 = (cells[:, 2:].amax(0).ceil().int() + _MARGIN).tolist()
+            regions[name] = slice(y1, y2), slice(x1, x2)
+    return regions
 
 
 def _pyramid(
     fpn: FeaturePyramidNetwork, maps: dict[str, Tensor], regions: Sequence[dict[str, Region]]
 ) -> dict[str, Tensor]:
-    """Return every level, from the finest on, right in the `regions` of each image."""
+    """Return every level, finest first, exact in the `regions` of each image."""
     levels: dict[str, Tensor] = {}
     above = None
     for name, inner, layer in reversed(
@@ -80,20 +80,20 @@ def _pyramid(
         if above is not None:
             lateral = lateral + interpolate(above, size=lateral.shape[-2:], mode="nearest")
         above = lateral
-        levels[name] = _level(layer, lateral, [mine.get(name) for mine in regions])
+        levels[name] = _level(layer, lateral, [each.get(name) for each in regions])
     return dict(reversed(levels.items()))
 
 
 def _level(layer: nn.Module, inner: Tensor, regions: Sequence[Region | None]) -> Tensor:
-    """Return `layer` of `inner` (n, c, h, w), of every image in its region alone."""
+    """Return `layer` of `inner` (n, c, h, w), of every image only in its region."""
     if all(region and region[0].stop is None for region in regions):
         return layer(inner)
-    level = inner.new_zeros(inner.shape)  # laid out as pooling reads it
+    level = inner.new_zeros(inner.shape)  # contiguous, as pooling reads it
     for one, result, region in zip(inner, level, regions, strict=True):
         if region:
             rows, columns = (_wider(side) for side in region)
-            seen = layer(one[None, :, rows, columns])[0]
-            result[:, *region] = seen[:, *map(_inside, region, (rows, columns), result.shape[1:])]
+            wide = layer(one[None, :, rows, columns])[0]
+            result[:, *region] = wide[:, *map(_inside, region, (rows, columns), result.shape[1:])]
     return level
 
 

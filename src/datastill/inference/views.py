@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_args
 
@@ -86,34 +86,27 @@ class ViewSettings:
 
 
 def parse_settings(section: Any, source: str) -> ViewSettings:
-    """Return the settings in a `section` of JSON; raises DataError, naming `source` and key."""
+    """Return the settings in a JSON `section`; raises DataError naming `source` and key."""
     if not isinstance(section, dict):
         raise DataError(f"{source}: expected view settings, found {section!r}")
-    for field in fields(ViewSettings):
-        valid, expected = _VALID.get(field.name, (_positive, "a whole number above 0"))
-        if not valid(value := section.get(field.name)):
-            raise DataError(f"{source}.{field.name}: expected {expected}, found {value!r}")
-    known = {field.name: section[field.name] for field in fields(ViewSettings)}
-    return ViewSettings(**known | {"short_sides": tuple(known["short_sides"])})
+    known = {field.name: section.get(field.name) for field in fields(ViewSettings)}
+    sides, iou = known["short_sides"], known["voting_iou"]
+    valid = {key: _is_positive(value) for key, value in known.items()} | {
+        "short_sides": isinstance(sides, list) and sides != [] and all(map(_is_positive, sides)),
+        "flip": isinstance(known["flip"], bool),
+        "voting_iou": type(iou) in (int, float) and 0 < iou <= 1,
+        "precision": known["precision"] in ("auto", *get_args(Precision)),
+    }
+    for key in (key for key in known if not valid[key]):
+        raise DataError(
+            f"{source}.{key}: expected what params.yaml may have in views.{key}, found "
+            f"{known[key]!r}; export the model again"
+        )
+    return ViewSettings(**known | {"short_sides": tuple(sides)})
 
 
-def _positive(value: Any) -> bool:
+def _is_positive(value: Any) -> bool:
     return type(value) is int and value > 0
-
-
-_PRECISIONS = ("auto", *get_args(Precision))
-_VALID: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "short_sides": (
-        lambda value: isinstance(value, list) and value != [] and all(map(_positive, value)),
-        "a list of whole numbers above 0",
-    ),
-    "flip": (lambda value: isinstance(value, bool), "true or false"),
-    "voting_iou": (
-        lambda value: type(value) in (int, float) and 0 < value <= 1,
-        "a number above 0 and up to 1",
-    ),
-    "precision": (lambda value: value in _PRECISIONS, f"one of {', '.join(_PRECISIONS)}"),
-}
 
 
 @dataclass(frozen=True)
