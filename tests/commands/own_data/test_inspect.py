@@ -154,7 +154,7 @@ def one_sided(content):
 
 FAULTS = {
     scored: "found 1 generated annotations (with a score), such as 103",
-    lost: "annotations [103] name categories that the file does not list",
+    lost: "annotations [103] name categories that it does not list",
     boxless: "mine/labels.json: annotation 103: expected bbox",
     bare: "labelled: expected keypoints on its images, found none",
     one_sided: "mine/labels.json: category 'person': ",
