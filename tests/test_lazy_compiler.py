@@ -33,12 +33,16 @@ def test_the_compiler_compiles_and_answers_torchvision_once_it_is_asked():
 
 def test_another_name_than_torchvisions_comes_from_the_compiler_itself():
     assert python(
-        "from datastill.lazy_compiler import without_compiler",
+        "import types",
+        "from datastill.lazy_compiler import _without_compiler",
         "import torch",
-        "with without_compiler():",
+        "def execute(module):",
         "    from torch._dynamo.utils import counters, is_compile_supported",
+        "    module.counters = counters",
+        "module = types.ModuleType('torchvision')",
+        "_without_compiler(execute, module)",
         "import torch._dynamo.utils as real",
-        "print(counters is real.counters)",
+        "print(module.counters is real.counters)",
     ) == ["True"]
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -24,35 +22,30 @@ _COMPILER = "torch._dynamo.utils"
 class TorchvisionFinder(MetaPathFinder):
     """Import hook that loads torchvision, once, without torch's compiler."""
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Return the spec of torchvision with a loader that defers the compiler, else None."""
         if name != "torchvision":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec:
+        if spec and _COMPILER not in sys.modules:
             loader: Any = spec.loader
-            loader.exec_module = without_compiler()(loader.exec_module)
+            execute = loader.exec_module
+            loader.exec_module = lambda module: _without_compiler(execute, module)
         return spec
 
 
-@contextmanager
-def without_compiler() -> Iterator[None]:
-    """Stand in for torch's compiler in what is imported inside, unless it is imported already.
+def _without_compiler(execute: Any, module: ModuleType) -> None:
+    """Execute `module` with a stand-in for torch's compiler.
 
     The one function that torchvision takes from it imports the compiler when it is called; any
     other name is taken from the compiler itself, at once.
     """
-    if _COMPILER in sys.modules:
-        yield
-        return
     stand_in = ModuleType(_COMPILER)
     vars(stand_in).update(is_compile_supported=_is_compile_supported, __getattr__=_import_name)
     sys.modules[_COMPILER] = stand_in
     try:
-        yield
+        execute(module)
     finally:
         if sys.modules.get(_COMPILER) is stand_in:
             del sys.modules[_COMPILER]

@@ -1,4 +1,4 @@
-"""How long does a detector take here? A few passes on made-up images, timed."""
+"""Time and memory of a detector on this device: a few timed passes over random images."""
 
 from __future__ import annotations
 
@@ -11,98 +11,91 @@ import torch
 from torch import Tensor
 
 from datastill.model.detector import Batch, build_detector, count_parameters
-from datastill.model.precision import Choice, inference_precision
+from datastill.model.precision import Choice, best_device, inference_precision
 
-_OBJECTS = 4  # on every made-up image: about COCO's mean of people where there are any
-_PATIENCE = 5.0  # seconds: warming up is a small part of what takes longer
+_OBJECTS = 4  # on every random image: about COCO's mean of people where there are any
+_PATIENCE = 5.0  # seconds: a pass that takes longer is hardly slowed by warming up
 _TIMES = 3
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds on the present device, the most memory that was in use in bytes, parameters."""
+    """Seconds on this device, the peak of memory in bytes, and the number of parameters."""
 
     train_pass: float
-    plain_image: float
+    single_scale_pass: float
     memory: int
     parameters: int
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a training pass holds: so many images of `size` (height, width), and what to find.
+    """Images of a training pass, all of `size` (height, width), and what to detect in them.
 
-    plain       size of an image that is only looked at
-    keypoints   of people; 0 for boxes of that many categories
+    single_scale  size of an image at inference
+    keypoints     of people; 0 for boxes of that many categories
     """
 
     images: int
     size: tuple[int, int]
-    plain: tuple[int, int]
+    single_scale: tuple[int, int]
     keypoints: int
     categories: int
 
 
-def probe(backbone: str, load: Load, precision: Choice, teacher_inference: Choice) -> Speed:
-    """Time training passes of that `load`, and plain inference in the precision of `looking`.
+def probe(backbone: str, load: Load, train_precision: Choice, test_precision: Choice) -> Speed:
+    """Time training passes of that `load`, and single-scale inference of boxes.
 
-    The first pass warms up, unless it takes so long that it has to do.
+    The first pass warms up and is not timed, unless it is a long one.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     detector = build_detector(backbone, load.keypoints, categories=load.categories).to(device)
     pixels = [torch.rand(3, *load.size, device=device) for _ in range(load.images)]
-    seen = torch.rand(3, *load.plain, device=device)
+    image = torch.rand(3, *load.single_scale, device=device)
     batch = Batch(pixels, [_objects(load.keypoints, load.size, device) for _ in pixels])
 
-    def learn() -> None:
-        with inference_precision(precision, device):
+    def train_pass() -> None:
+        with inference_precision(train_precision, device):
             total = sum(detector.train()(batch).values())
         total.backward()
 
-    def look() -> None:
-        with torch.inference_mode(), inference_precision(teacher_inference, device):
-            detector.boxes(*detector.features([seen]))
+    def detect() -> None:
+        with torch.inference_mode(), inference_precision(test_precision, device):
+            detector.boxes(*detector.features([image]))
 
-    train_pass = _seconds(learn, device)
+    train_seconds = _seconds(train_pass, device)
     detector.eval()
-    plain_image = _seconds(look, device)
-    return Speed(train_pass, plain_image, _memory(device), count_parameters(detector))
-
-
-def _memory(device: torch.device) -> int:
-    """Return the peak so far: of a GPU what PyTorch took, of a CPU all of this process."""
+    test_seconds = _seconds(detect, device)
+    memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the whole process
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = torch.cuda.max_memory_allocated()
+    return Speed(train_seconds, test_seconds, memory, count_parameters(detector))
 
 
 def _objects(keypoints: int, size: tuple[int, int], device: torch.device) -> dict[str, Tensor]:
-    height, width = size
-    corners = torch.rand(_OBJECTS, 2, device=device) * torch.tensor([width, height], device=device)
-    boxes = torch.cat([corners / 2, corners / 2 + torch.tensor([width, height]).to(device) / 3], 1)
-    points = boxes[:, None, :2].expand(-1, keypoints, -1) + 1
-    seen = torch.ones(_OBJECTS, keypoints, 1, device=device)
-    labels = torch.ones(_OBJECTS, dtype=torch.int64, device=device)
+    extent = torch.tensor(size[::-1], device=device)
+    corners = torch.rand(_OBJECTS, 2, device=device) * extent / 2
+    points = torch.ones(_OBJECTS, keypoints, 3, device=device)
+    points[..., :2] += corners[:, None]
     return {
-        "boxes": boxes,
-        "labels": labels,
-        "keypoints": torch.cat([points, seen], 2),
-        "ignored": boxes[:0],
+        "boxes": torch.cat([corners, corners + extent / 3], 1),
+        "labels": torch.ones(_OBJECTS, dtype=torch.int64, device=device),
+        "keypoints": points,
+        "ignored": torch.zeros(0, 4, device=device),
     }
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    """Return how long `work` takes once it is warm; what takes long is not done again."""
-    first = _timed(work, 1, device)
-    return first if first > _PATIENCE else _timed(work, _TIMES, device)
-
-
-def _timed(work: Callable[[], None], times: int, device: torch.device) -> float:
-    began = time.perf_counter()
-    for _ in range(times):
-        work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / times
+    """Return how long `work` takes once it is warm; long work is not repeated."""
+    for times in (1, _TIMES):
+        began = time.perf_counter()
+        for _ in range(times):
+            work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = (time.perf_counter() - began) / times
+        if seconds > _PATIENCE:
+            break
+    return seconds

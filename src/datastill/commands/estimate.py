@@ -60,14 +60,14 @@ class Costs:
             return 0.0
         images = self.images.get(row.unlabelled, _UNKNOWN)[1] * (row.ablation.fraction or 1)
         models = self.profile.params.models(row.teacher)
-        seconds = sum(self._speed(model).plain_image for model in models)
+        seconds = sum(self._speed(model).single_scale_pass for model in models)
         return images * seconds * self._relative_cost(row.ablation.views)
 
     def testing(self, name: str, row: SupervisedRow) -> float:
         """Return the seconds of evaluating row `name` on val."""
         with_views = name in self.profile.params.evaluate.with_views
         work = 1 + self._relative_cost(None) if with_views else 1
-        return self.images.get("val", _UNKNOWN)[1] * self._speed(row).plain_image * work
+        return self.images.get("val", _UNKNOWN)[1] * self._speed(row).single_scale_pass * work
 
     def _speed(self, row: SupervisedRow) -> Speed:
         return self.speeds.get(row.backbone, _UNTIMED)

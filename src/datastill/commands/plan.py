@@ -244,7 +244,7 @@ def _speeds_table(speeds: Mapping[str, Speed]) -> str:
             "backbone": name,
             "parameters": f"{speed.parameters:,}",
             "s per training pass": f"{speed.train_pass:.3f}",
-            "s per image, single scale": f"{speed.plain_image:.3f}",
+            "s per image, single scale": f"{speed.single_scale_pass:.3f}",
             "memory GB": _number(speed.memory, 1e9),
         }
         for name, speed in speeds.items()

@@ -8,57 +8,33 @@ from datastill.errors import ParamsError
 from datastill.model.config import BackboneSpec
 
 _SMALL = BackboneSpec(
-    widths=(32, 64, 128, 128),
-    pyramid_width=64,
-    normalised=True,
-    finest_stride=4,
-    anchor_sizes=(24, 48, 80, 128),
-    box_features=128,
+    widths=(32, 64, 128, 128), pyramid_width=64, normalised=True, finest_stride=4,
+    anchor_sizes=(24, 48, 80, 128), proposals=(100, 50), rpn_samples=32,
+    box_features=128, box_samples=16, positive_share=0.5, heatmap=28,
     # Mask R-CNN's eight layers see all of a 14 x 14 box; dilated ones do so in four.
     keypoint_layers=((48, 1), (48, 2), (48, 4), (48, 2)),
-    heatmap=28,
-    proposals=(100, 50),
-    rpn_samples=32,
-    box_samples=16,
-    positive_share=0.5,
-)
+)  # fmt: skip
 
 # Half as wide throughout: a worse teacher, for figure 6; it has no initial weights.
 _SLIM = replace(
-    _SMALL,
-    widths=(16, 32, 64, 64),
-    pyramid_width=32,
-    box_features=64,
+    _SMALL, widths=(16, 32, 64, 64), pyramid_width=32, box_features=64,
     keypoint_layers=((24, 1), (24, 2), (24, 4), (24, 2)),
-)
+)  # fmt: skip
 
 # Objects may be small, so the finest level proposes too; without a keypoint head, boxes are cheap.
 _SMALL_BOXES = replace(
-    _SMALL,
-    anchor_sizes=(12, 24, 48, 80, 128),
-    proposals=(200, 100),
-    rpn_samples=64,
-    box_samples=64,
-    positive_share=0.25,
-)
+    _SMALL, anchor_sizes=(12, 24, 48, 80, 128), proposals=(200, 100), rpn_samples=64,
+    box_samples=64, positive_share=0.25,
+)  # fmt: skip
 
 # The paper's: Mask R-CNN's keypoint detector on a ResNet with a feature pyramid.
 _RESNET50 = BackboneSpec(
-    widths=(256, 512, 1024, 2048),
-    pyramid_width=256,
-    normalised=False,
-    finest_stride=None,
-    anchor_sizes=(32, 64, 128, 256, 512),
-    box_features=1024,
+    widths=(256, 512, 1024, 2048), pyramid_width=256, normalised=False, finest_stride=None,
+    anchor_sizes=(32, 64, 128, 256, 512), proposals=(2000, 1000), rpn_samples=256,
+    box_features=1024, box_samples=512, positive_share=0.25, heatmap=56,
     keypoint_layers=((512, 1),) * 8,
-    heatmap=56,
-    proposals=(2000, 1000),
-    rpn_samples=256,
-    box_samples=512,
-    positive_share=0.25,
-    blocks=(3, 4, 6, 3),
-    frozen=("conv1", "bn1", "layer1"),  # Detectron's
-)
+    blocks=(3, 4, 6, 3), frozen=("conv1", "bn1", "layer1"),  # Detectron's
+)  # fmt: skip
 _RESNET101 = replace(_RESNET50, blocks=(3, 4, 23, 3))
 
 BACKBONES = {

@@ -7,40 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """One detector size.
+    """One detector size."""
 
-    widths             channels of the body's layers `layer1` to `layer4`
-    pyramid_width      channels of the feature pyramid
-    normalised         whether the pyramid and the keypoint head have batch normalisation
-    finest_stride      pixels per cell of the finest level, "0", if all boxes are pooled from it;
-                       None pools a box from the level of its size (FPN)
-    anchor_sizes       pixels, one per level that proposes boxes; with one size too few, the finest
-                       level does not propose
-    box_features       width of the two fully connected box layers
-    keypoint_layers    (channels, dilation) of the keypoint head's 3x3 convolutions
-    heatmap            bins per side of a keypoint heatmap: 28, or 56 by bilinear doubling
-    proposals          boxes kept per image after the RPN's NMS (training, test)
-    rpn_samples, box_samples   anchors and boxes per image that enter the loss
-    positive_share     of the sampled boxes that lie on objects; these also train the keypoint head
-    blocks             bottleneck blocks of each layer of a ResNet; () is SmallResNet
-    groups, group_width   of a ResNeXt's 3x3 convolutions
-    frozen             layers that keep their initial weights; the body's batch normalisation then
-                       keeps its statistics too
-    """
-
-    widths: tuple[int, int, int, int]
-    pyramid_width: int
-    normalised: bool
+    widths: tuple[int, int, int, int]  # channels of the body's layers `layer1` to `layer4`
+    pyramid_width: int  # channels of the feature pyramid
+    normalised: bool  # whether the pyramid and the keypoint head have batch normalisation
+    # Pixels per cell of the finest level if all boxes are pooled from it; None pools by size (FPN).
     finest_stride: int | None
+    # Pixels, one per level that proposes boxes; with one too few, the finest does not propose.
     anchor_sizes: tuple[int, ...]
-    box_features: int
-    keypoint_layers: tuple[tuple[int, int], ...]
-    heatmap: int
-    proposals: tuple[int, int]
-    rpn_samples: int
-    box_samples: int
-    positive_share: float
-    blocks: tuple[int, ...] = ()
-    groups: int = 1
+    box_features: int  # width of the two fully connected box layers
+    keypoint_layers: tuple[tuple[int, int], ...]  # (channels, dilation) of 3x3 convolutions
+    heatmap: int  # bins per side of a keypoint heatmap: 28, or 56 by bilinear doubling
+    proposals: tuple[int, int]  # boxes kept per image after the RPN's NMS (training, test)
+    rpn_samples: int  # anchors per image that enter the loss
+    box_samples: int  # boxes per image that enter the loss
+    positive_share: float  # of these boxes that lie on objects; they also train the keypoint head
+    blocks: tuple[int, ...] = ()  # bottleneck blocks of each layer of a ResNet; () is SmallResNet
+    groups: int = 1  # of a ResNeXt's 3x3 convolutions
     group_width: int = 64
+    # Layers that keep their initial weights; normalisation in the body then keeps its statistics.
     frozen: tuple[str, ...] = ()

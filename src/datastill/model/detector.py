@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,7 @@ class Detector(nn.Module):
         hidden = heads.keypoint_head(pooled)
         with torch.autocast(hidden.device.type, enabled=False):  # bf16 here would move peaks
             logits = heads.keypoint_predictor(hidden.float())
-        return list(logits.split([len(b) for b in boxes]))
+        return list(logits.split(list(map(len, boxes))))
 
 
 class ExactBoxCoder(BoxCoder):
@@ -153,16 +154,12 @@ def _rpn(spec: BackboneSpec) -> nn.Module:
     # Detectron ranks as many on every level before NMS; four small levels rank twice as many.
     ranked = 2 if spec.finest_stride else 1
     rpn = IgnoringProposals(
-        AnchorGenerator(sizes, (ASPECTS,) * len(sizes)),
-        RPNHead(spec.pyramid_width, len(ASPECTS)),
-        fg_iou_thresh=0.7,
-        bg_iou_thresh=0.3,
-        batch_size_per_image=spec.rpn_samples,
-        positive_fraction=0.5,
+        AnchorGenerator(sizes, (ASPECTS,) * len(sizes)), RPNHead(spec.pyramid_width, len(ASPECTS)),
+        fg_iou_thresh=0.7, bg_iou_thresh=0.3, nms_thresh=0.7,
+        batch_size_per_image=spec.rpn_samples, positive_fraction=0.5,
         pre_nms_top_n={"training": ranked * train, "testing": ranked * test},
         post_nms_top_n={"training": train, "testing": test},
-        nms_thresh=0.7,
-    )
+    )  # fmt: skip
     rpn.box_coder = ExactBoxCoder(rpn.box_coder.weights)
     levels = len(spec.widths) + 1
     return CoarseProposals(rpn) if len(sizes) < levels else rpn
@@ -173,15 +170,11 @@ def _heads(spec: BackboneSpec, keypoints: int, categories: int) -> IgnoringHeads
         _roi_pool(spec, BOX_BINS),
         TwoMLPHead(spec.pyramid_width * BOX_BINS * BOX_BINS, spec.box_features),
         FastRCNNPredictor(spec.box_features, num_classes=1 + categories),
-        fg_iou_thresh=0.5,
-        bg_iou_thresh=0.5,
-        batch_size_per_image=spec.box_samples,
-        positive_fraction=spec.positive_share,
-        bbox_reg_weights=None,
-        score_thresh=0.05,
-        nms_thresh=0.5,
+        fg_iou_thresh=0.5, bg_iou_thresh=0.5, bbox_reg_weights=None,
+        batch_size_per_image=spec.box_samples, positive_fraction=spec.positive_share,
+        score_thresh=0.05, nms_thresh=0.5,
         detections_per_img=20 if keypoints else 100,  # COCO's evaluation reads no more
-    )
+    )  # fmt: skip
     heads.box_coder = ExactBoxCoder(heads.box_coder.weights)
     if keypoints:
         heads.keypoint_roi_pool = _roi_pool(spec, KEYPOINT_BINS)
@@ -198,17 +191,13 @@ def _roi_pool(spec: BackboneSpec, bins: int) -> nn.Module:
 
 def _keypoint_head(spec: BackboneSpec) -> nn.Sequential:
     """Return Mask R-CNN's head, or one with normalised and dilated layers."""
-    channels = spec.pyramid_width
+    widths = [spec.pyramid_width, *(width for width, _ in spec.keypoint_layers)]
     if not spec.normalised:
-        return KeypointRCNNHeads(channels, [width for width, _ in spec.keypoint_layers])
+        return KeypointRCNNHeads(widths[0], widths[1:])
     modules: list[nn.Module] = []
-    for outputs, dilation in spec.keypoint_layers:
-        modules += [
-            nn.Conv2d(channels, outputs, 3, padding=dilation, dilation=dilation, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-        channels = outputs
+    for (inputs, outputs), layer in zip(pairwise(widths), spec.keypoint_layers, strict=True):
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=layer[1], dilation=layer[1], bias=False)
+        modules += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*modules)
 
 

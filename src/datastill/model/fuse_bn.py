@@ -24,14 +24,11 @@ def fuse(detector: Detector) -> Detector:
     for module in list(detector.modules()):
         for (_, before), (name, layer) in pairwise(list(module.named_children())):
             if isinstance(layer, FrozenBatchNorm2d):
-                _fuse(before, layer)
+                conv: Any = before
+                conv.weight, conv.bias = fuse_conv_bn_weights(
+                    conv.weight, conv.bias, layer.running_mean, layer.running_var, layer.eps,
+                    layer.weight, layer.bias,
+                )  # fmt: skip
                 setattr(module, name, nn.Identity())
                 fused = True
     return detector.to(memory_format=torch.channels_last) if fused else detector
-
-
-def _fuse(convolution: Any, norm: Any) -> None:
-    convolution.weight, convolution.bias = fuse_conv_bn_weights(
-        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
-        norm.weight, norm.bias,
-    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,12 @@ class ModelEnsemble(Detector):
 
     def __init__(self, members: Sequence[Detector]) -> None:
         super().__init__(members[0].rcnn, members[0].heatmap)
-        self._others = list(members[1:])
-        self.others = nn.ModuleList(self._others)  # what moves to a device
+        self.others: Any = nn.ModuleList(members[1:])
 
     def features(self, images: Sequence[Tensor]) -> tuple[ImageList, dict[str, Tensor]]:
         """Return the normalised, padded batch and every member's feature pyramid."""
         batch, features = super().features(images)
-        for number, member in enumerate(self._others):
+        for number, member in enumerate(self.others):
             features |= {f"{number}/{k}": v for k, v in member.features(images)[1].items()}
         return batch, features
 
@@ -39,7 +39,7 @@ class ModelEnsemble(Detector):
     ) -> list[Tensor]:
         """Return per image logits (n, k, m, m) whose softmax is the mean of the members'."""
         logits = [super().heatmaps(batch, _of_first(features), boxes)]
-        for number, member in enumerate(self._others):
+        for number, member in enumerate(self.others):
             logits.append(member.heatmaps(batch, with_prefix(f"{number}/", features), boxes))
         return [_log_mean(torch.stack(image)) for image in zip(*logits, strict=True)]
 

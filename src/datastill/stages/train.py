@@ -41,19 +41,14 @@ _PATIENCE = 40.0  # seconds: torchrun gives its workers 30
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """The labelled set of a row and, for a student, the generated annotations."""
-
-    sets: tuple[Coco, ...]
-    metadata: Metadata
-    digests: dict[str, str]  # SHA-256 of each file, by its role
-
-
-@dataclass(frozen=True)
 class RowTraining:
-    """A row's training run before its first step, and the card that describes it."""
+    """A row's training run before its first step, and the card that describes it.
 
-    data: TrainingData
+    sets  the labelled one and, for a student, the generated annotations
+    """
+
+    sets: list[Coco]
+    metadata: Metadata
     detector: Detector
     settings: Settings
     card: dict[str, Any]
@@ -79,26 +74,21 @@ def _run_distributed(profile: Profile, row: str, processes: int) -> None:
     """Have torchrun start this very command once per process; raise TrainingError if one fails."""
     settings = profile.params.train
     check_shares(settings.batch, settings.micro_batch_size, processes)
-    _initial_detector(profile, row, _load_data(profile, row).metadata)  # its errors once, from here
+    _initial_detector(profile, row, _load_sets(profile, row)[1])  # reports its errors once
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", profile.params.profile)
     torchrun = subprocess.Popen([sys.executable, "-m", *launcher, *command])
     try:
         failed = torchrun.wait() != 0
-    finally:
-        _terminate(torchrun)
-    if failed:
-        raise TrainingError(f"{row}: one of {processes} processes failed; its message is above")
-
-
-def _terminate(torchrun: subprocess.Popen[bytes]) -> None:
-    """Have torchrun end its workers, which have sessions of their own and outlive it otherwise."""
-    if torchrun.poll() is None:
-        torchrun.terminate()
+    except BaseException:
+        torchrun.terminate()  # it ends its workers: in sessions of their own, they would outlive it
         try:
             torchrun.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             torchrun.kill()
+        raise
+    if failed:
+        raise TrainingError(f"{row}: one of {processes} processes failed; its message is above")
 
 
 def _run_here(profile: Profile, row: str, fabric: Fabric) -> None:
@@ -132,16 +122,16 @@ def _prepare(profile: Profile, row: str, fabric: Fabric) -> RowTraining:
     spec, params = profile.params.row(row), profile.params
     check_shares(params.train.batch, params.train.micro_batch_size, fabric.world_size)
     with fabric.rank_zero_first():
-        data = _load_data(profile, row)
-        detector, initial = _initial_detector(profile, row, data.metadata)
+        sets, metadata = _load_sets(profile, row)
+        detector, initial = _initial_detector(profile, row, metadata)
     facts = {
         "row": spec.model_dump(exclude_none=True),
         "train": params.train.model_dump(exclude={"initial_files"}),
         "iterations": params.scaled(spec.iterations),
-        "inputs": data.digests,
+        "inputs": {role: digest(path) for role, path in profile.inputs(row).items()},
         "initial": initial,
         "precision": resolve_precision(params.train.precision),
-        "categories": data.metadata.categories,
+        "categories": metadata.categories,
     }
     settings = _settings(profile, row, fingerprint([facts, training_code()]))
     card = {
@@ -152,14 +142,14 @@ def _prepare(profile: Profile, row: str, fabric: Fabric) -> RowTraining:
         "attempt": _attempt(settings),
         "parameters": count_parameters(detector),
         "processes": fabric.world_size,
-        "keypoints": data.metadata.skeleton.names,
+        "keypoints": metadata.skeleton.names,
         "code": code_version(),
         **environment(),
     }
-    return RowTraining(data, detector, settings, card)
+    return RowTraining(sets, metadata, detector, settings, card)
 
 
-def _load_data(profile: Profile, row: str) -> TrainingData:
+def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
     spec = profile.params.row(row)
     paths = profile.inputs(row)
     labelled = trainable(load(profile, spec.labelled), profile.params.task)
@@ -171,8 +161,7 @@ def _load_data(profile: Profile, row: str) -> TrainingData:
     for path, coco in zip(paths.values(), sets, strict=True):
         if not coco.images:
             raise DataError(f"{path}: no image to train on")
-    digests = {role: digest(path) for role, path in paths.items()}
-    return TrainingData(tuple(sets), build_metadata(labelled, profile.params.task), digests)
+    return sets, build_metadata(labelled, profile.params.task)
 
 
 def _initial_detector(profile: Profile, row: str, metadata: Metadata) -> tuple[Detector, str]:
@@ -180,11 +169,9 @@ def _initial_detector(profile: Profile, row: str, metadata: Metadata) -> tuple[D
     spec, start = profile.params.row(row), starting_weights(profile, row)
     torch.manual_seed(spec.seed)
     detector = build_detector(
-        spec.backbone,
-        len(metadata.skeleton),
-        categories=len(metadata.categories),
+        spec.backbone, len(metadata.skeleton), categories=len(metadata.categories),
         train_all_layers=start == "random",
-    )
+    )  # fmt: skip
     if start == "random":
         return detector, "random"
     if start == "teacher" and isinstance(spec, DistilledRow):
@@ -206,18 +193,16 @@ def labelled_share(profile: Profile, row: SupervisedRow) -> float:
 def _minibatches(profile: Profile, row: str, training: RowTraining, fabric: Fabric) -> Minibatches:
     """Return this process's part of the run's minibatches."""
     params, spec = profile.params.train, profile.params.row(row)
-    sizes = tuple(len(coco.images) for coco in training.data.sets)
+    metadata = training.metadata
+    sizes = tuple(len(coco.images) for coco in training.sets)
     share, iterations = labelled_share(profile, spec), training.settings.schedule.iterations
     sampler = MixedSampler(sizes, share, iterations, params.batch, spec.seed)
-    augmentation = Augmentation(
-        (params.short_sides[0], params.short_sides[1]),
-        params.long_side,
-        training.data.metadata.skeleton.flip_indices,
-        strong=spec.ablation.augmentation == "strong",
-    )
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
-    labels = training.data.metadata.labels()
-    return Minibatches(training.data.sets, profile.images, sampler, augmentation, labels)
+    augmentation = Augmentation(
+        (params.short_sides[0], params.short_sides[1]), params.long_side,
+        metadata.skeleton.flip_indices, strong=spec.ablation.augmentation == "strong",
+    )  # fmt: skip
+    return Minibatches(training.sets, profile.images, sampler, augmentation, metadata.labels())
 
 
 def _settings(profile: Profile, row: str, fingerprint: str) -> Settings:

@@ -49,11 +49,6 @@ class Settings:
     log_every: int
     workers: int
 
-    @property
-    def state_path(self) -> Path:
-        """The file of the state from which an interrupted run resumes."""
-        return self.folder / "state.pt"
-
 
 @dataclass(frozen=True)
 class Learner:
@@ -79,9 +74,8 @@ def train(
     run on the same machine. `advance` receives each iteration and its losses. Raises TrainingError,
     naming the images, where a loss is not finite.
     """
-    state = _find_state(settings)
-    learner, start = _set_up(fabric, detector, settings, state), _iteration(state)
-    iterations = settings.schedule.iterations
+    state, iterations = _find_state(settings), settings.schedule.iterations
+    learner, start = _set_up(fabric, detector, settings, state), state["iteration"]
     log = MetricsLog(settings.folder / "journal.jsonl", start) if fabric.is_global_zero else None
     for iteration, examples in _load(minibatches, range(start, iterations), settings.workers):
         losses = _step(learner, examples, settings, iteration)
@@ -98,38 +92,33 @@ def train(
 
 def resume_at(settings: Settings) -> int:
     """Return the iteration at which an interrupted run resumes, 0 where there is none."""
-    return _iteration(_find_state(settings))
+    return int(_find_state(settings)["iteration"])
 
 
-def _find_state(settings: Settings) -> dict[str, Any] | None:
-    """Return the state to resume from, None where there is none for these settings."""
-    path = settings.state_path
-    state = load_state(path) if path.is_file() else None
-    if state and state["fingerprint"] != settings.fingerprint:
+def _find_state(settings: Settings) -> dict[str, Any]:
+    """Return the state to resume from, of iteration 0 where there is none for these settings."""
+    path = settings.folder / "state.pt"
+    if not path.is_file():
+        return {"iteration": 0}
+    state = load_state(path)
+    if state["fingerprint"] != settings.fingerprint:
         _log.warning("%s belongs to other params, data or code: starting from the beginning", path)
-        return None
+        return {"iteration": 0}
     return state
 
 
-def _iteration(state: dict[str, Any] | None) -> int:
-    return int(state["iteration"]) if state else 0
-
-
 def _set_up(
-    fabric: Fabric, detector: nn.Module, settings: Settings, state: dict[str, Any] | None
+    fabric: Fabric, detector: nn.Module, settings: Settings, state: dict[str, Any]
 ) -> Learner:
-    optimizer: Optimizer = SGD(
-        detector.parameters(),
-        lr=settings.schedule.base_lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
-    if state:
-        _log.warning("resuming at iteration %d", _iteration(state))
+    rate, momentum, decay = settings.schedule.base_lr, settings.momentum, settings.weight_decay
+    optimizer: Optimizer = SGD(detector.parameters(), rate, momentum, weight_decay=decay)
+    resumed = state["iteration"] > 0
+    if resumed:
+        _log.warning("resuming at iteration %d", state["iteration"])
         detector.load_state_dict(state["detector"])
         fabric.strategy.precision.load_state_dict(state["precision"])
     model, optimizer = fabric.setup(detector.train(), optimizer)
-    if state:  # only now: momenta take the device of their weights
+    if resumed:  # only now: momenta take the device of their weights
         optimizer.load_state_dict(state["optimizer"])
     return Learner(fabric, model, optimizer)
 
@@ -203,4 +192,4 @@ def _save(settings: Settings, learner: Learner, detector: nn.Module, iteration: 
         "optimizer": learner.optimizer.state_dict(),
         "precision": learner.fabric.strategy.precision.state_dict(),
     }
-    save_state(settings.state_path, state)
+    save_state(settings.folder / "state.pt", state)

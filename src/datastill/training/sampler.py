@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,6 @@ class MixedSampler:
         self._sources = (chance >= (share if len(sizes) > 1 else 1.0)).astype(np.int8)
         # Draws from set 1 before each iteration: they give every slot its number within its set.
         self._before = np.cumsum(self._sources.sum(axis=1)) - self._sources.sum(axis=1)
-        self._orders: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -55,16 +55,12 @@ class MixedSampler:
         for slot, source in enumerate(self._sources[iteration].tolist()):
             if slot in self.slots:
                 epoch, position = divmod(counts[source], self.sizes[source])
-                draws.append(Draw(slot, source, int(self._order(source, epoch)[position])))
+                order = _epoch_order(self.seed, source, epoch, self.sizes[source])
+                draws.append(Draw(slot, source, int(order[position])))
             counts[source] += 1
         return draws
 
-    def _order(self, source: int, epoch: int) -> NDArray[np.int64]:
-        """Return the order of an epoch; the last few are cached, for minibatches that span two."""
-        key = (source, epoch)
-        if key not in self._orders:
-            if len(self._orders) >= 2 * len(self.sizes):
-                self._orders.pop(next(iter(self._orders)))
-            rng = np.random.default_rng([self.seed, 1, source, epoch])
-            self._orders[key] = rng.permutation(self.sizes[source])
-        return self._orders[key]
+
+@lru_cache(maxsize=8)  # minibatches may span two epochs, of either set
+def _epoch_order(seed: int, source: int, epoch: int, size: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 1, source, epoch]).permutation(size)
