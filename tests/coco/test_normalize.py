@@ -62,17 +62,17 @@ def test_a_missing_area_is_that_of_the_mask_as_pycocotools_has_it(coco, person, 
     theirs = COCO()
     theirs.dataset = vars(content)
     theirs.createIndex()
-    (tidied,) = normalize(content, PERSON)[0].annotations
-    assert tidied["area"] == masks.area(theirs.annToRLE(annotation))
-    assert tidied["area"] != 200, "the box has another area"
-    assert tidied["iscrowd"] == crowd
+    (normalized,) = normalize(content, PERSON)[0].annotations
+    assert normalized["area"] == masks.area(theirs.annToRLE(annotation))
+    assert normalized["area"] != 200, "the box has another area"
+    assert normalized["iscrowd"] == crowd
 
 
 @pytest.mark.parametrize("shape", [None, [], {}])
 def test_without_a_mask_a_missing_area_is_that_of_the_box(coco, person, shape):
     annotation = less(person(segmentation=shape, bbox=[1, 2, 8.5, 10]), "area")
-    (tidied,) = normalize(coco([1], [annotation]), PERSON)[0].annotations
-    assert tidied["area"] == 85.0
+    (normalized,) = normalize(coco([1], [annotation]), PERSON)[0].annotations
+    assert normalized["area"] == 85.0
 
 
 @pytest.mark.parametrize("area", [0, -1.5])
@@ -106,8 +106,8 @@ def test_an_image_that_is_listed_twice_is_named(coco):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_crowd_stays_one_with_its_own_area_whatever_its_mask_is(coco, person, shape):
     crowd = person(iscrowd=1, area=77.5, segmentation=SHAPES[shape])
-    (tidied,) = normalize(coco([1], [crowd]), PERSON)[0].annotations
-    assert tidied == person(iscrowd=1, area=77.5), "as it was, less its mask"
+    (normalized,) = normalize(coco([1], [crowd]), PERSON)[0].annotations
+    assert normalized == person(iscrowd=1, area=77.5), "as it was, less its mask"
 
 
 def test_a_person_without_keypoints_stays_as_one_of_whom_none_is_marked(coco, person):
@@ -121,17 +121,17 @@ def test_a_person_without_keypoints_stays_as_one_of_whom_none_is_marked(coco, pe
 )
 def test_what_is_missing_or_null_is_worked_out(coco, person, key, expected):
     for given in (less(person(), key), {**person(), key: None}):
-        (tidied,) = normalize(coco([1], [given]), PERSON)[0].annotations
-        assert tidied[key] == expected
-        assert set(tidied) == set(person())
+        (normalized,) = normalize(coco([1], [given]), PERSON)[0].annotations
+        assert normalized[key] == expected
+        assert set(normalized) == set(person())
 
 
 def test_keypoints_are_counted_by_their_visibility_whatever_the_file_says(coco, person):
     points = [5, 6, 2, 7, 8, 1, 9, 9, 0, *[0] * 42]
     annotation = person(keypoints=points, num_keypoints=9)
-    (tidied,) = normalize(coco([1], [annotation]), PERSON)[0].annotations
-    assert tidied["num_keypoints"] == 2
-    assert tidied["keypoints"] == points
+    (normalized,) = normalize(coco([1], [annotation]), PERSON)[0].annotations
+    assert normalized["num_keypoints"] == 2
+    assert normalized["keypoints"] == points
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_images_keep_only_what_all_stages_know(coco):
 def test_boxes_without_extent_are_left_out_and_counted(coco, person, extent):
     flat = [person(1, n, bbox=[4, 4, *extent]) for n in (7, 8)]
     thin = person(1, 9, bbox=[4, 4, 0.01, 5])
-    tidied, count = normalize(coco([1], [flat[0], thin, flat[1]]), PERSON)
-    assert tidied.annotations == [thin]
+    normalized, count = normalize(coco([1], [flat[0], thin, flat[1]]), PERSON)
+    assert normalized.annotations == [thin]
     assert count == 2
 
 
@@ -214,10 +214,10 @@ def test_of_a_file_of_80_categories_only_persons_stay(coco, person):
     others = [less(person(1, n, category_id=n), "keypoints", "num_keypoints") for n in (3, 80)]
     one = less(person(2, 50), "keypoints", "num_keypoints")
     content = Coco(coco([1, 2]).images, [*others, one], named)
-    tidied, left_out = normalize(content, PERSON)
-    assert tidied.annotations == [person(2, 50, keypoints=[0] * 51, num_keypoints=0)]
-    assert tidied.categories == [PERSON]
-    assert tidied.images == content.images
+    normalized, left_out = normalize(content, PERSON)
+    assert normalized.annotations == [person(2, 50, keypoints=[0] * 51, num_keypoints=0)]
+    assert normalized.categories == [PERSON]
+    assert normalized.images == content.images
     assert left_out == 0, "what is of another category was not lost"
 
 
@@ -303,8 +303,8 @@ def real():
 
 def test_real_coco_comes_through_as_it_is(real):
     content, theirs = real
-    tidied, left_out = normalize(content, *learned_categories(content, "keypoints"))
-    kept = {a["id"]: a for a in tidied.annotations}
+    normalized, left_out = normalize(content, *learned_categories(content, "keypoints"))
+    kept = {a["id"]: a for a in normalized.annotations}
     assert len(kept) == 628
     assert left_out == 0
     assert sum(a["iscrowd"] for a in kept.values()) == 12
@@ -317,9 +317,9 @@ def test_real_coco_comes_through_as_it_is(real):
 def test_real_areas_that_are_missing_are_those_of_pycocotools(real):
     content, theirs = real
     bare = Coco(content.images, [less(a, "area") for a in content.annotations], content.categories)
-    tidied, _ = normalize(bare, *learned_categories(content, "keypoints"))
+    normalized, _ = normalize(bare, *learned_categories(content, "keypoints"))
     expected = {n: float(masks.area(theirs.annToRLE(a))) for n, a in theirs.anns.items()}
-    assert {a["id"]: a["area"] for a in tidied.annotations} == expected
+    assert {a["id"]: a["area"] for a in normalized.annotations} == expected
     for crowd in (a for a in content.annotations if a["iscrowd"]):
         assert isinstance(crowd["segmentation"]["counts"], list)
 
@@ -334,8 +334,8 @@ def test_real_images_to_train_on_are_those_that_pycocotools_names(real):
     theirs.createIndex()
     people = theirs.loadAnns(theirs.getAnnIds(iscrowd=False))
     expected = {a["image_id"] for a in people if a["num_keypoints"] > 0}
-    tidied, _ = normalize(content, *learned_categories(content, "keypoints"))
-    assert {image["id"] for image in trainable(tidied, "keypoints").images} == expected
+    normalized, _ = normalize(content, *learned_categories(content, "keypoints"))
+    assert {image["id"] for image in trainable(normalized, "keypoints").images} == expected
     assert 0 < len(expected) < len(content.images)
 
 
@@ -343,11 +343,11 @@ def test_the_real_list_of_unlabelled_images_is_read():
     path = ANNOTATIONS / "image_info_unlabeled2017.json"
     if not path.is_file():
         pytest.skip(f"no real COCO annotations at {path}")
-    tidied, _ = normalize(read_published(path), PERSON)
-    assert (len(tidied.images), tidied.annotations) == (60, [])
+    normalized, _ = normalize(read_published(path), PERSON)
+    assert (len(normalized.images), normalized.annotations) == (60, [])
 
 
-def test_boxes_of_several_categories_are_tidied_without_keypoints(coco, person):
+def test_boxes_of_several_categories_are_normalized_without_keypoints(coco, person):
     boxes = [
         {"id": 1, "image_id": 1, "category_id": 90, "bbox": [1, 2, 3, 4]},
         {"id": 2, "image_id": 1, "category_id": 3, "bbox": [0, 0, 0, 9]},
@@ -359,12 +359,12 @@ def test_boxes_of_several_categories_are_tidied_without_keypoints(coco, person):
     content = Coco(content.images, content.annotations, [*named, PERSON])
     wanted = learned_categories(Coco([], [], [named[0], PERSON, named[1]]), "boxes")
     assert wanted == [{"id": 1, "name": "person"}, named[1], named[0]]
-    tidied, flat = normalize(content, *wanted)
+    normalized, flat = normalize(content, *wanted)
     assert flat == 1
-    assert tidied.categories == wanted
-    assert [a["id"] for a in tidied.annotations] == [1, 4]
-    assert tidied.annotations[0] == {**boxes[0], "area": 12.0, "iscrowd": 0}
-    assert "keypoints" not in tidied.annotations[1]
+    assert normalized.categories == wanted
+    assert [a["id"] for a in normalized.annotations] == [1, 4]
+    assert normalized.annotations[0] == {**boxes[0], "area": 12.0, "iscrowd": 0}
+    assert "keypoints" not in normalized.annotations[1]
 
 
 def test_another_meaning_of_one_of_several_categories_is_an_error(coco, person):

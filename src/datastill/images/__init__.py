@@ -1,1 +1,1 @@
-"""Pixels: reading, listing and comparing image files."""
+"""Images: files and folders, geometry, hashes, splits, leaks and contact sheets."""
