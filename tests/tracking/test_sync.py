@@ -1,93 +1,14 @@
-import json
-import logging
-import socket
-import subprocess
-import sys
-import time
+"""What a record becomes in MLflow, whatever MLflow holds already."""
+
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow_runs import runs
+from mlflow_runs import RECORD, losses, only, runs
 
 from datastill.errors import DatastillError
-from datastill.tracking.live import follow, mirror_patiently
-from datastill.tracking.run_record import DataInput, RunRecord
-from datastill.tracking.store import Store
-from datastill.tracking.sync import mirror
-
-RECORD = RunRecord(
-    row="co-35",
-    fingerprint="f1",
-    attempt="a1",
-    tags={"role": "supervised", "seed": "7"},
-    params={"train.iterations": 30, "train.rate": 0.02},
-    history=[{"step": 10, "loss": 3.0, "rate": 0.1}, {"step": 20, "loss": 2.0, "rate": 0.1}],
-    metrics={"val/keypoints/ap": 29.6},
-    inputs=[
-        DataInput("co-35", "a" * 64, "work/data/co-35.json", "labelled", {"images": 150}),
-        DataInput("val", "b" * 64, "work/data/val.json", "val", {"images": 400}),
-    ],
-    status="FINISHED",
-)
-SHARED = RunRecord("co-35", "f1", status="FINISHED")
-PROGRAM = """
-import sys
-from datastill.tracking.run_record import RunRecord
-from datastill.tracking.store import Store
 from datastill.tracking.live import mirror_patiently
-store = Store(sys.argv[1], "datastill/test", patience_seconds=float(sys.argv[2]))
-print(mirror_patiently(store, lambda: RunRecord("co-35", "f1", status="FINISHED")), flush=True)
-"""
-
-
-def program(uri, patience_seconds):
-    command = [sys.executable, "-c", PROGRAM, uri, str(patience_seconds)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tracking") / "mlflow.db"
-    process = program(f"sqlite:///{path}", 60)  # both meet a database that is not there yet
-    mirror(Store(f"sqlite:///{path}", "datastill/test", 60), SHARED)
-    assert process.communicate(timeout=90) == ("True\n", "")
-    return path
-
-
-@pytest.fixture
-def store(database, request):
-    return Store(f"sqlite:///{database}", f"test/{request.node.name}", patience_seconds=30)
-
-
-@pytest.fixture
-def client(store):
-    from mlflow import MlflowClient
-
-    mirror(store, replace(RECORD, row="other"))  # a neighbour that nothing may touch
-    return MlflowClient(store.uri)
-
-
-def only(store, row="co-35"):
-    (run,) = [run for run in runs(store) if run["row"] == row]
-    return run
-
-
-def wait_for_loss(store, value):
-    end = time.monotonic() + 10
-    while only(store)["metrics"].get("loss") != value:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def losses(client, run_id, name="loss"):
-    return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
-
-
-def test_two_programs_that_meet_a_new_database_share_it_and_the_run(database):
-    assert only(Store(f"sqlite:///{database}", "datastill/test", 30))["status"] == "FINISHED"
-    assert not list(database.parent.glob("*.partial*"))
+from datastill.tracking.sync import mirror
 
 
 def test_a_row_mirrored_twice_is_one_finished_run(store, client):
@@ -207,71 +128,3 @@ def test_a_name_that_mlflow_refuses_is_told_before_anything_is_sent(store, name)
     with pytest.raises(DatastillError, match="MLflow refuses the name"):
         mirror(store, replace(RECORD, history=[{"step": 1, name: 1.0}]))
     assert not mirror_patiently(store, lambda: replace(RECORD, metrics={name: 1.0}))
-
-
-def test_a_follower_mirrors_the_journal_while_it_grows(store, client):
-    history = []
-    with follow(store, lambda: replace(RECORD, history=list(history)), every_seconds=0.05):
-        for step in (1, 2):
-            history.append({"step": step, "loss": 1 / step})
-            wait_for_loss(store, 1 / step)
-    assert only(store)["status"] == "RUNNING"
-    assert mirror_patiently(store, lambda: replace(RECORD, history=history))
-    assert only(store)["status"] == "FINISHED"
-    assert losses(client, only(store)["run_id"]) == [(1, 1.0), (2, 0.5)]
-
-
-@pytest.mark.parametrize(("error", "status"), [(OSError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-def test_a_training_that_dies_is_seen_as_dead(store, client, error, status):
-    with pytest.raises(error), follow(store, lambda: RECORD):
-        raise error
-    assert only(store)["status"] == status
-
-
-def test_a_follower_whose_record_cannot_be_read_says_so_once(store, caplog):
-    with follow(store, lambda: json.loads("{"), every_seconds=0.01):
-        time.sleep(0.2)
-    assert len(caplog.records) == 1
-    assert "results are safe on disk" in caplog.text
-
-
-def test_a_finished_training_whose_record_cannot_be_read_is_told_of_in_a_warning(store, caplog):
-    assert not mirror_patiently(store, lambda: json.loads("{"))
-    assert "results are safe on disk" in caplog.text
-
-
-@pytest.fixture(params=["closed", "silent"])
-def lost_server(request, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # else the next test waits for its turn
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        if request.param == "closed":
-            server.close()
-        yield address
-
-
-def test_a_lost_server_costs_no_more_than_the_patience(lost_server, caplog):
-    caplog.set_level(logging.WARNING)
-    store = Store(lost_server, "datastill/miniature", patience_seconds=0.5)
-    start = time.monotonic()
-    with follow(store, lambda: RECORD, every_seconds=0.01):
-        entered = time.monotonic()
-        time.sleep(0.1)
-    assert time.monotonic() - entered < 3
-    ended = time.monotonic()
-    assert not mirror_patiently(store, lambda: RECORD)
-    assert time.monotonic() - ended < 1.5
-    assert entered - start < 15
-    assert "`datastill track sync`" in caplog.text
-
-
-def test_a_program_ends_though_its_server_never_answers():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        process = program(f"http://127.0.0.1:{server.getsockname()[1]}", 6)
-        assert process.stdout.readline() == "False\n"
-        start = time.monotonic()
-        _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - start < 3
-    assert errors.count("\n") == 1
-    assert errors.startswith("tracking datastill/test: ")
