@@ -60,15 +60,10 @@ def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
     pictures, answers = torch.from_numpy(drawn).permute(0, 3, 1, 2), torch.from_numpy(drawn_answers)
     began = time.monotonic()
     settings = _settings(profile, backbone, initial)
-    sizes = (initial.pictures,)
-    sampler = MixedSampler(sizes, 1.0, settings.schedule.iterations, initial.batch, initial.seed)
-    with Steps("training the classifier", settings.schedule.iterations) as steps:
-        steps.start_at(resume_at(settings))
-        train(
-            launch(profile.params.train.precision),
-            classifier, PictureMinibatches(pictures, answers, sampler), settings,
-            lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
-        )  # fmt: skip
+    sampler = MixedSampler(
+        (initial.pictures,), 1.0, settings.schedule.iterations, initial.batch, initial.seed
+    )
+    _train(profile, classifier, PictureMinibatches(pictures, answers, sampler), settings)
     held_out = slice(initial.pictures, None)
     right = accuracies(classifier.cpu().eval(), pictures[held_out], answers[held_out])
     path = target or initial_weights(backbone)
@@ -87,6 +82,18 @@ def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
         for question, share in right.items()
     ]
     return "\n".join([*lines, str(path)])
+
+
+def _train(
+    profile: Profile, classifier: Classifier, minibatches: PictureMinibatches, settings: Settings
+) -> None:
+    fabric = launch(profile.params.train.precision)
+    with Steps("training the classifier", len(minibatches)) as steps:
+        steps.start_at(resume_at(settings))
+        train(
+            fabric, classifier, minibatches, settings,
+            lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
+        )  # fmt: skip
 
 
 def _settings(profile: Profile, backbone: str, initial: Initial) -> Settings:
