@@ -85,30 +85,30 @@ def test_three_models_annotate_as_one(ablated):
 
 
 @pytest.fixture
-def fed(monkeypatch):
-    """What the stage hands to the loop, which does not run."""
-    handed = []
+def calls(monkeypatch):
+    """Minibatches and settings that the stage gives to the loop, which does not run."""
+    captured = []
 
-    def caught(fabric, detector, minibatches, settings, advance):
-        handed.append((minibatches, settings))
+    def capture(fabric, detector, minibatches, settings, advance):
+        captured.append((minibatches, settings))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "train", caught)
+    monkeypatch.setattr(train, "train", capture)
     monkeypatch.setattr(train, "follow_row", lambda *_: nullcontext())
-    return handed
+    return captured
 
 
-def test_the_mix_and_the_distortion_are_those_of_the_row(ablated, fed):
+def test_the_mix_and_the_distortion_are_those_of_the_row(ablated, calls):
     for more in ({}, {"augmentation": "strong"}):
         with pytest.raises(KeyboardInterrupt):
             ablated("train", labelled_share=0.01, **more)
-    plain, strong = ([e for i in range(5) for e in batches[i]] for batches, _ in fed)
+    plain, strong = ([e for i in range(5) for e in batches[i]] for batches, _ in calls)
     assert sum(example.source for example in plain) > 0.9 * len(plain)  # not the profile's 0.4
     generated = [(a, b) for a, b in zip(plain, strong, strict=True) if a.source]
     assert any(not torch.equal(a.image, b.image) for a, b in generated)
 
 
-def test_the_loop_hears_seed_and_schedule_of_row_and_params(copy, fed, monkeypatch):
+def test_the_loop_gets_seed_and_schedule_of_row_and_params(copy, calls, monkeypatch):
     params = copy.params()
     params["supervised"]["co-35"]["seed"] = 5
     params["train"] |= {"milestones": [0.5], "base_lr": 0.01, "weight_decay": 0.002}
@@ -116,7 +116,7 @@ def test_the_loop_hears_seed_and_schedule_of_row_and_params(copy, fed, monkeypat
     monkeypatch.chdir(copy.root)
     with pytest.raises(KeyboardInterrupt):
         train.run(open_profile("miniature"), "co-35")
-    ((minibatches, settings),) = fed
+    ((minibatches, settings),) = calls
     assert (settings.seed, settings.momentum, settings.weight_decay) == (5, 0.9, 0.002)
     assert settings.schedule == Schedule(43, 0.01, params["train"]["warmup"], (0.5,))
     assert len(minibatches) == 43
@@ -134,11 +134,11 @@ def test_a_student_starts_from_its_teacher_where_it_is_asked(ablated):
 
 
 def test_a_student_can_be_the_next_teacher_and_its_student_is_another_line(ablated):
-    root = ablated("train", teacher="co-35_co-80")
+    root = ablated("train", teacher="co-35_co-80", iterations=36000)
     assert card(root)["teacher"] == "co-35_co-80"
     assert not evidence(root)["score"].equals(evidence(root, "co-35_co-80")["score"])
     profile = open_profile("miniature")
     evaluate.run(profile, "other")
     assert "distilled, round 2" in tables.run(profile)
     lines = pd.read_csv(root / "results/miniature/table1.csv")
-    assert lines["round"].tolist() == [1, 1, 2, 1]
+    assert lines["round"].tolist() == [1, 2, 1, 1]
