@@ -1,4 +1,4 @@
-"""Which code a number comes from, and what must be made anew where it changes."""
+"""The code behind a number, and what an edit of it makes anew."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ def package(tmp_path, monkeypatch):
     return target
 
 
-def test_results_of_uncommitted_code_say_so_and_a_lock_is_no_code(tmp_path, monkeypatch):
+def test_results_of_uncommitted_code_say_so_and_a_lock_is_not_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("src/a.py", "params.yaml", "pipelines/own/dvc.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,8 +39,12 @@ def test_results_of_uncommitted_code_say_so_and_a_lock_is_no_code(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("module", "trains", "looks"),
+    ("module", "trains", "infers"),
     [
+        ("coco/format.py", True, False),
+        ("images/load.py", True, True),
+        ("images/manifest.py", True, False),
+        ("instances.py", False, True),
         ("training/loop.py", True, False),
         ("training/sampler.py", True, False),
         ("synthetic/drawing/poses.py", False, False),
@@ -50,14 +54,16 @@ def test_results_of_uncommitted_code_say_so_and_a_lock_is_no_code(tmp_path, monk
         ("report/render.py", False, False),
     ],
 )
-def test_what_is_made_by_other_code_is_made_anew(package, module, trains, looks):
+def test_what_is_made_by_other_code_is_made_anew(package, module, trains, infers):
     before = provenance.training_code(), provenance.inference_code()
     (package / module).write_text((package / module).read_text() + "# other\n")
     after = provenance.training_code(), provenance.inference_code()
-    assert [one != other for one, other in zip(before, after, strict=True)] == [trains, looks]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [trains, infers]
 
 
-def test_a_training_goes_on_under_the_code_that_began_it_and_no_other(copy, package, monkeypatch):
+def test_a_training_run_resumes_under_the_code_that_began_it_alone(
+    copy, package, monkeypatch
+):
     def interrupted(profile, row, fabric, what):
         begun.append(what[2].fingerprint)
         raise KeyboardInterrupt

@@ -38,6 +38,7 @@ def test_a_profile_that_has_several_seeds_already_is_refused():
         with_seeds(ROOT / "pipelines/seeds/params.yaml", [0, 1], "more")
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_profile_and_says_what_would_run(project, datastill):
     answer = project.run("datastill", "run", "--seeds", "0,1", "--dry")
     assert answer.returncode == 0, answer.stderr
