@@ -202,7 +202,7 @@ FAULTS = {
         "  un-120: unlabeled2017/000000000023.jpg shows the same as val2017/000000000011.jpg ("
     ),
     "number of videos": "data.sets.s1m-180: expected 3 images, found 2: sports-1m has as many",
-    "shares of a batch": "a batch of 16 images makes no equal passes of 2 for 3 processes",
+    "shares of a batch": "a batch of 16 images does not split into equal passes of 2 for 3 processes",
 }
 
 

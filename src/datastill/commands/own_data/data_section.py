@@ -10,6 +10,7 @@ from typing import Any
 
 from datastill.commands.own_data.inputs import Inputs
 from datastill.commands.own_data.inspect import Inspection
+from datastill.images.identity import common_folder
 
 _FRAMES = 10  # per video: neighbouring frames look alike, and `repeats: drop` removes those
 _MAX_WATCHED = 20_000  # files: DVC checks each before every run
@@ -38,10 +39,8 @@ def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
 
 
 def _annotated(root: Path, labels: Path, images: Path) -> dict[str, Any]:
-    folders = [_below(root, images)]
-    return {
-        "annotations": _below(root, labels), "without": [], "images": folders, "count": None,
-    }  # fmt: skip
+    files = {"annotations": _below(root, labels), "without": [], "images": [_below(root, images)]}
+    return {**files, "count": None}
 
 
 def _unlabelled(root: Path, source: Path, seed: int, has_videos: bool) -> dict[str, Any]:
@@ -55,16 +54,12 @@ def _root(inputs: Inputs) -> Path:
     """Return the folder that contains all inputs: relative where it is inside the project."""
     paths = (inputs.labelled, inputs.val, inputs.images, inputs.val_images, inputs.unlabelled)
     folders = [path.parent if path.is_file() else path for path in paths if path]
-    return _relative(Path(os.path.commonpath(map(_absolute, folders))))
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.normpath(path.absolute()))
+    return _relative(Path(common_folder(folders)))
 
 
 def _relative(path: Path) -> Path:
     """Return `path` relative to the project where it is inside: a project may move."""
-    whole = _absolute(path)
+    whole = Path(os.path.normpath(path.absolute()))
     return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
 
 
