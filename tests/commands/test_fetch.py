@@ -173,12 +173,6 @@ def test_a_wrong_digest_is_refused_and_a_rerun_downloads_anew(coco, datastill_fe
     assert Path("coco/train2017/2.jpg").read_text() == "two"
 
 
-def test_an_archive_without_digest_says_what_stood_in_for_it(coco, datastill_fetch, monkeypatch):
-    monkeypatch.setattr(fetch, "COCO", [replace(fetch.COCO[0], digest=None)])
-    _, output, _ = datastill_fetch(coco.url)
-    assert "1 files, no digest is published: size and CRCs checked instead" in output
-
-
 @pytest.mark.parametrize("name", ["../evil", "/evil"])
 def test_an_unsafe_archive_unpacks_nothing_anywhere(coco, datastill_fetch, monkeypatch, name):
     evil = packed(coco.root / "zips" / "train2017.zip", {**PHOTOS, name: "evil"})
@@ -214,9 +208,7 @@ def disk(monkeypatch, free):
 def test_a_full_disk_is_noticed_before_anything_is_asked_for(coco, datastill_fetch, monkeypatch):
     monkeypatch.setattr(fetch, "COCO", [replace(a, size=2**33) for a in fetch.COCO])
     disk(monkeypatch, 3 * 2**30)
-    refuse(
-        datastill_fetch(coco.url), "coco: 24.0 GiB of disk needed, 3.0 GiB free"
-    )
+    refuse(datastill_fetch(coco.url), "coco: 24.0 GiB of disk needed, 3.0 GiB free")
     refuse(datastill_fetch(coco.url, "--keep"), "coco: 32.0 GiB of disk needed")
     assert coco.asked == []
 

@@ -68,9 +68,8 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
         return f"{archive.name}: already there, {count} files"
     with Steps(f"downloading {archive.name}, MiB", archive.size // _MIB) as steps:
         file = download(archive, folder, _Mebibytes(steps))
-    if archive.digest:
-        with Steps(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
-            verify(archive, file, _Mebibytes(steps))
+    with Steps(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
+        verify(archive, file, _Mebibytes(steps))
     listed = safe_members(file)
     total = sum(member.file_size for member in listed)
     names = [member.filename for member in listed if not member.is_dir()]
@@ -83,9 +82,7 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     write_text(_marker(archive, folder), json.dumps(note, indent=0) + "\n")
     if not keep:
         file.unlink()
-    published = f"{archive.digest} as published"
-    proof = published if archive.digest else "no digest is published: size and CRCs checked instead"
-    return f"{archive.name}: {len(files)} files, {proof}"
+    return f"{archive.name}: {len(files)} files, {archive.digest} as published"
 
 
 class _Mebibytes:

@@ -37,12 +37,12 @@ class Archive:
     """A zip archive on the web.
 
     size    in bytes
-    digest  "md5:<hexadecimal>", or another algorithm of hashlib; None where none is published
+    digest  "md5:<hexadecimal>", or another algorithm of hashlib
     """
 
     url: str
     size: int
-    digest: str | None = None
+    digest: str
 
     @property
     def name(self) -> str:
@@ -198,13 +198,11 @@ def _cause(error: BaseException) -> str:
 
 
 def verify(archive: Archive, file: Path, progress: Progress) -> None:
-    """Compare `file` with the digest of `archive`, if it has one.
+    """Compare `file` with the digest of `archive`.
 
     Raises DataError where they differ, and renames the file to `<name>.bad` so that no run uses it.
     """
-    algorithm, _, wanted = (archive.digest or "").partition(":")
-    if not algorithm:
-        return
+    algorithm, _, wanted = archive.digest.partition(":")
     state, done = hashlib.new(algorithm, usedforsecurity=False), 0
     for chunk in _chunks(file):
         state.update(chunk)
