@@ -1,10 +1,10 @@
-"""How much faster are images loaded, decoded and augmented than by torchvision's own transforms?
+"""Loading, decoding and augmentation of images, timed against torchvision's own transforms.
 
 The peer is `CocoDetection` with transforms v2 at Mask R-CNN's scales, boxes and labels alone, as
 those transforms have no keypoints; ours are whole examples. Both have as many loading processes as
 there are cores, and end where a trainer takes over: the peer's images in float32, ours as bytes,
-which our trainer makes float32 on the device. A third line says how fast ours are if this one
-process has to do that as well. They take turns, so that a busy machine slows all; the last line is
+which our trainer converts to float32 on the device. A third line times ours with that conversion
+in this process. They take turns, so that a busy machine slows all; the last line is
 the ratio of their median times.
 """
 

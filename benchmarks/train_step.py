@@ -1,4 +1,4 @@
-"""How much faster is our training step than torchvision's plain fp32 loop, same model and batch?
+"""Training steps timed against torchvision's fp32 loop, with the same model and batch.
 
 The peer is the same detector with torchvision's own RoIAlign, in fp32, in a loop as its tutorials
 write it. Both sides take turns, so that a busy machine slows both; the last line is the ratio of
@@ -44,7 +44,7 @@ def examples(number: int) -> list[Example]:
 
 
 def our_step(batches: list[list[Example]]) -> Callable[[int], None]:
-    """Return one optimisation step as train/loop.py takes it."""
+    """Return one optimisation step as training/loop.py takes it."""
     torch.manual_seed(0)
     fabric = Fabric(devices=1, precision=resolve_precision("auto"))
     detector = build_detector("small", len(PERSON_KEYPOINTS)).train()
@@ -61,7 +61,7 @@ def our_step(batches: list[list[Example]]) -> Callable[[int], None]:
 
 
 def peer_step(batches: list[list[Example]]) -> Callable[[int], None]:
-    """Return one optimisation step in plain fp32, with torchvision's pooling."""
+    """Return one optimisation step in fp32, with torchvision's pooling."""
     torch.manual_seed(0)
     detector = with_torchvision_pooling(build_detector("small", len(PERSON_KEYPOINTS))).train()
     optimizer = SGD(detector.parameters(), lr=0.01, momentum=0.9)

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def python(*lines):
     """Return what a new interpreter prints."""
@@ -10,6 +12,7 @@ def python(*lines):
     ).stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_what_does_not_train_starts_without_torchs_compiler():
     assert python(
         "from datastill.commands import explain, export, predict",
@@ -19,6 +22,7 @@ def test_what_does_not_train_starts_without_torchs_compiler():
     ) == ["True False"]
 
 
+@pytest.mark.slow
 def test_the_compiler_compiles_and_answers_torchvision_once_it_is_asked():
     assert python(
         "import datastill, torchvision, torch",
@@ -31,6 +35,7 @@ def test_the_compiler_compiles_and_answers_torchvision_once_it_is_asked():
     ) == ["False True", "True", "2.0"]
 
 
+@pytest.mark.slow
 def test_another_name_than_torchvisions_comes_from_the_compiler_itself():
     assert python(
         "import types",
@@ -46,6 +51,7 @@ def test_another_name_than_torchvisions_comes_from_the_compiler_itself():
     ) == ["True"]
 
 
+@pytest.mark.slow
 def test_a_compiler_that_is_imported_stays_as_it_is():
     assert python(
         "import torch._dynamo.utils as real",

@@ -293,6 +293,7 @@ def test_small_boxes_are_proposed_from_the_finest_level(boxes, images):
     assert not torch.equal(fine[0], noisy[0])
 
 
+@pytest.mark.slow
 def test_a_keypoint_detector_is_torchvisions_own_to_the_bit():
     """Boxes share its construction: the same random draws must still give the same weights."""
     torch.manual_seed(5)

@@ -24,13 +24,14 @@ def scattered(detector):
     return detector
 
 
+@pytest.mark.slow
 @torch.inference_mode()
-def test_a_folded_detector_is_the_same_function(images):
+def test_a_fused_detector_is_the_same_function(images):
     torch.manual_seed(0)
-    plain = scattered(build_detector("resnet50", 17).eval())
-    folded = fuse(copy.deepcopy(plain))
-    assert not any(isinstance(module, FrozenBatchNorm2d) for module in folded.modules())
-    (_, before), (_, after) = (each.features(images) for each in (plain, folded))
+    original = scattered(build_detector("resnet50", 17).eval())
+    fused = fuse(copy.deepcopy(original))
+    assert not any(isinstance(module, FrozenBatchNorm2d) for module in fused.modules())
+    (_, before), (_, after) = (each.features(images) for each in (original, fused))
     for level, features in before.items():
         scale = features.abs().max()
         assert (after[level] - features).abs().max() < 1e-4 * scale
@@ -40,8 +41,8 @@ def test_a_folded_detector_is_the_same_function(images):
 @torch.inference_mode()
 def test_a_detector_without_frozen_layers_stays_as_it_is(images):
     torch.manual_seed(0)
-    plain = build_detector("small", 17).eval()
-    folded = fuse(copy.deepcopy(plain))
-    assert str(folded) == str(plain)
-    (_, before), (_, after) = (each.features(images) for each in (plain, folded))
+    original = build_detector("small", 17).eval()
+    fused = fuse(copy.deepcopy(original))
+    assert str(fused) == str(original)
+    (_, before), (_, after) = (each.features(images) for each in (original, fused))
     assert all(torch.equal(before[level], after[level]) for level in before)

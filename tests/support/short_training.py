@@ -1,4 +1,4 @@
-"""A training of seconds: a real small detector, a few tiny images, a handful of iterations."""
+"""A training run of seconds: a real small detector, tiny images, a handful of iterations."""
 
 from types import SimpleNamespace
 
@@ -48,9 +48,9 @@ def draw_set(root, first_id, images, shift=0.0):
 
 
 def prepare_training(folder, iterations=8, sets=((1, 6),), initial=0, batch=2, **changes):
-    """What `train` needs: `sets` are those of `draw_set`, `initial` seeds the weights.
+    """The arguments of `train`: `sets` are those of `draw_set`, `initial` seeds the weights.
 
-    State and journal go to `folder`, images to its `images`; `changes` go to the settings.
+    State and metrics log go to `folder`, images to its `images`; `changes` go to the settings.
     """
     root = folder / "images"
     content = [draw_set(root, *span) for span in sets]

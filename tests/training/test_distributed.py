@@ -60,6 +60,7 @@ def heard(folder, rank):
     return read_metrics_log(folder / str(rank) / "journal.jsonl"), seen
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one_and_share_its_minibatches(tmp_path):
     for processes in (1, 2):
         (tmp_path / str(processes)).mkdir()
@@ -98,6 +99,7 @@ def test_a_process_computes_in_the_precision_asked_for(name):
     assert launch(name).strategy.precision.precision == name
 
 
+@pytest.mark.slow
 def test_a_broken_loss_in_one_process_ends_all_and_names_the_images(tmp_path):
     answer = start(tmp_path, broken="1")
     assert answer.returncode != 0

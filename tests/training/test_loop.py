@@ -61,8 +61,14 @@ def differ(one, other):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepare, tmp_path_factory):
-    return run(prepare(tmp_path_factory.mktemp("undisturbed")))[1]
+def undisturbed_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("undisturbed")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepare, undisturbed_folder):
+    """The weights of an undisturbed run; its metrics log is in `undisturbed_folder`."""
+    return run(prepare(undisturbed_folder))[1]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(prepare, tmp_path, undisturbed):
@@ -78,7 +84,7 @@ def test_processes_that_load_images_change_no_bit(prepare, tmp_path, undisturbed
 
 
 @pytest.mark.parametrize(("at", "resumed"), [(1, 0), (4, 3), (5, 3), (6, 6)])
-def test_an_interrupted_training_ends_with_the_bits_of_an_undisturbed_one(
+def test_an_interrupted_run_ends_with_the_bits_of_an_undisturbed_one(
     prepare, tmp_path, undisturbed, at, resumed
 ):
     interrupt(prepare(tmp_path), at)
@@ -103,7 +109,8 @@ def test_momenta_are_loaded_when_the_weights_are_on_their_device(prepare, tmp_pa
     assert loaded == [0], "on a GPU they would stay behind on the CPU"
 
 
-def test_a_training_killed_while_it_writes_a_state_goes_on_from_the_one_before(
+@pytest.mark.slow
+def test_a_run_killed_while_it_writes_a_state_resumes_from_the_one_before(
     prepare, tmp_path, undisturbed
 ):
     conftest = ROOT / "tests" / "support" / "short_training.py"
@@ -121,14 +128,14 @@ def test_a_training_killed_while_it_writes_a_state_goes_on_from_the_one_before(
     assert_same_bits(weights, undisturbed)
 
 
-def test_a_training_that_is_done_is_not_repeated(prepare, tmp_path):
+def test_a_finished_run_is_not_repeated(prepare, tmp_path):
     _, weights = run(prepare(tmp_path, iterations=6))
     heard, again = run(prepare(tmp_path, iterations=6, initial=1))
     assert heard == []
     assert_same_bits(again, weights)
 
 
-def test_the_state_of_another_training_is_left_alone_and_it_is_said(
+def test_the_state_of_another_run_is_not_resumed_and_a_warning_says_so(
     prepare, tmp_path, undisturbed, caplog
 ):
     interrupt(prepare(tmp_path, fingerprint="another", seed=9), 4)
@@ -138,26 +145,27 @@ def test_the_state_of_another_training_is_left_alone_and_it_is_said(
     assert "starting from the beginning" in caplog.text
 
 
-def test_the_journal_of_a_resumed_training_is_that_of_an_undisturbed_one(prepare, tmp_path):
-    run(prepare(tmp_path / "undisturbed"))
-    interrupt(prepare(tmp_path / "resumed"), 5)
-    run(prepare(tmp_path / "resumed"))
-    journals = [
+def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(
+    prepare, tmp_path, undisturbed, undisturbed_folder
+):
+    interrupt(prepare(tmp_path), 5)
+    run(prepare(tmp_path))
+    expected, resumed = (
         [
             {name: value for name, value in entry.items() if name != "time"}
-            for entry in read_metrics_log(tmp_path / name / "journal.jsonl")
+            for entry in read_metrics_log(folder / "journal.jsonl")
         ]
-        for name in ("undisturbed", "resumed")
-    ]
-    assert [entry["step"] for entry in journals[0]] == [0, 3, 6, 7]
-    assert journals[0] == journals[1]
+        for folder in (undisturbed_folder, tmp_path)
+    )
+    assert [entry["step"] for entry in expected] == [0, 3, 6, 7]
+    assert resumed == expected
     parts = {"classifier", "box_reg", "keypoint", "objectness", "rpn_box_reg"}
-    for entry in journals[0]:
+    for entry in expected:
         assert entry.keys() == {"step", "loss", "learning_rate"} | parts
         assert entry["loss"] == pytest.approx(sum(entry[part] for part in parts), rel=1e-5)
 
 
-def test_every_iteration_is_told_with_the_rate_of_the_schedule(prepare, tmp_path):
+def test_every_iteration_is_reported_with_the_rate_of_the_schedule(prepare, tmp_path):
     rates = []
     training = prepare(tmp_path, base_lr=0.03)
     train(**vars(training), advance=lambda i, losses: rates.append(losses["learning_rate"]))
@@ -165,9 +173,7 @@ def test_every_iteration_is_told_with_the_rate_of_the_schedule(prepare, tmp_path
     assert rates == pytest.approx(expected)
 
 
-def test_a_loss_that_is_no_number_stops_the_training_and_names_iteration_and_images(
-    prepare, tmp_path
-):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_iteration_and_images(prepare, tmp_path):
     training = prepare(tmp_path)
 
     def poison(iteration, losses):
@@ -183,7 +189,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_iteration_and_ima
 
 
 @pytest.mark.parametrize(("iterations", "at"), [(8, 2), (2, 1)], ids=["state", "end"])
-def test_weights_that_are_no_numbers_are_never_kept(prepare, tmp_path, iterations, at):
+def test_weights_that_are_not_finite_are_never_kept(prepare, tmp_path, iterations, at):
     training = prepare(tmp_path, iterations=iterations)
 
     def poison(iteration, losses):
@@ -215,14 +221,16 @@ def test_steps_are_those_of_sgd_with_momentum_and_weight_decay(prepare, tmp_path
             torch.testing.assert_close(weights[i + 1][name], expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_losses_go_down_on_one_image(prepare, tmp_path):
     training = prepare(tmp_path, iterations=30, sets=((1, 1),), base_lr=0.02)
     losses = []
-    train(**vars(training), advance=lambda i, found: losses.append(found["loss"]))
+    train(**vars(training), advance=lambda i, step: losses.append(step["loss"]))
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
 
 
-def test_a_mixed_training_learns_from_both_sets(prepare, tmp_path):
+@pytest.mark.slow
+def test_a_mixed_run_learns_from_both_sets(prepare, tmp_path):
     def mixed(name, labelled=0.0, generated=0.0):
         return prepare(tmp_path / name, sets=((1, 4, labelled), (50, 3, generated)))
 

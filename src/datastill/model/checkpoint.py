@@ -106,10 +106,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _restore(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
-    categories, random = len(card.get("categories", ("person",))), card["start"] == "random"
     detector = build_detector(
-        card["backbone"], len(card["keypoints"]), categories=categories, train_all_layers=random
-    )
+        card["backbone"], len(card["keypoints"]),
+        categories=len(card.get("categories", ("person",))),
+        train_all_layers=card["start"] == "random",
+    )  # fmt: skip
     detector.load_state_dict(tensors)
     return fuse(detector.eval())
 
