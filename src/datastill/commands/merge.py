@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import write_coco
-from datastill.coco.merge import Conflict, Merged, merge
+from datastill.coco.merge import Conflict, Merged, Naming, merge
 from datastill.coco.normalize import read_foreign
-from datastill.commands.own_data.inputs import usable_labels
+from datastill.commands.own_data.inputs import common_folder, usable_labels
 from datastill.errors import DataError, ParamsError
-from datastill.images.identity import by_file, by_name, common_folder
+from datastill.images.folders import Folder
 from datastill.io import write_text
 
 _SHOWN = 5  # conflicts
@@ -38,7 +38,7 @@ def run(
     if len({*paths}) < len(paths):
         raise ParamsError("expected every file once, found one of them twice")
     contents = {str(path): read_foreign(path) for path in paths}
-    merged = merge(contents, by_file(images) if images else by_name, scored)
+    merged = merge(contents, _by_file(images) if images else _by_name, scored)
     coco = merged.coco()
     if not coco.annotations:
         raise DataError(f"{to}: expected labels, found none but untouched generated ones")
@@ -49,6 +49,40 @@ def run(
         write_text(table, pd.DataFrame(lines).to_csv(index=False))
     write_coco(to, coco)
     return "\n".join([*_summary(merged), *_list(merged.conflicts, table), *_next(to, images)])
+
+
+def _by_name(file_name: str, _: bool) -> tuple[str, str]:
+    """Identify an image by its name without folders, which labelling tools change."""
+    return file_name.replace("\\", "/").rpartition("/")[2], file_name
+
+
+def _by_file(folders: Sequence[Path]) -> Naming:
+    """Return what identifies an image by its file in one of `folders`, named below all of them.
+
+    Tools add folders to names or remove them: the longest end of a name that is a file counts,
+    preferably in the folder that the name says. An image of the first annotation file (True) is
+    looked up in the first folder that has it. Raises DataError for no file, or for several.
+    """
+    listings = {folder: Folder(folder, folder.name).listing() for folder in folders}
+    top = common_folder(folders)
+
+    def identify(file_name: str, is_first: bool) -> tuple[str, str]:
+        parts = file_name.replace("\\", "/").split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            holding = [folder for folder in folders if end in listings[folder]]
+            named = [folder for folder in holding if [folder.resolve().name] == parts[:start][-1:]]
+            candidates = named or (holding[:1] if is_first else holding)
+            if len(candidates) > 1:
+                places = " and ".join(map(str, candidates))
+                raise DataError(f"{file_name}: is in {places}; put the folder's name before it")
+            if candidates:
+                path = candidates[0].absolute() / end
+                return str(path.resolve()), os.path.relpath(path, top)
+        places = ", ".join(map(str, folders))
+        raise DataError(f"{file_name}: no such image in {places}; name its folder with --images")
+
+    return identify
 
 
 def _summary(merged: Merged) -> Iterator[str]:

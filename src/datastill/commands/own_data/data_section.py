@@ -8,9 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from datastill.commands.own_data.inputs import Inputs
+from datastill.commands.own_data.inputs import Inputs, common_folder
 from datastill.commands.own_data.inspect import Inspection
-from datastill.images.identity import common_folder
 
 _FRAMES = 10  # per video: neighbouring frames look alike, and `repeats: drop` removes those
 _MAX_WATCHED = 20_000  # files: DVC checks each before every run

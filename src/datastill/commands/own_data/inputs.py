@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -170,6 +171,11 @@ def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
         raise DataError(f"{source}: expected images or videos, found none{first}")
     opened = _open_images("unlabelled", Coco(records, [], categories), folder)
     return replace(opened, refused=refused + opened.refused)
+
+
+def common_folder(folders: Sequence[Path]) -> str:
+    """Return the absolute path of the lowest folder that holds all `folders`."""
+    return os.path.commonpath([os.path.normpath(folder.absolute()) for folder in folders])
 
 
 def _open_images(name: str, coco: Coco, folder: Path) -> InspectedSet:
