@@ -65,10 +65,10 @@ class Lock:
 
     def writer(self, path: str) -> Stage:
         """Return the stage that wrote `path`."""
-        for stage in self.stages.values():
-            if path in stage.writes:
-                return stage
-        raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
+        writers = [stage for stage in self.stages.values() if path in stage.writes]
+        if not writers:
+            raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
+        return writers[0]
 
     def digests(self, path: str) -> list[str]:
         """Return the digests under which stages read or wrote `path`: one if all agree."""

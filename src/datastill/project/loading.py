@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,7 +34,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 def load_params(path: Path) -> Params:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
-    return _load(path, Params, misfits)
+    raw = read_yaml(path)
+    return _validated(path, Params, raw, [*misfits(raw)])
 
 
 def load_expected(path: Path) -> Expected:
@@ -42,7 +43,7 @@ def load_expected(path: Path) -> Expected:
     if not path.is_file():
         accept = f"datastill accept --profile {path.parent.name}"
         raise ParamsError(f"{path}: no such file; `{accept}` writes it from the present results")
-    return _load(path, Expected)
+    return _validated(path, Expected, read_yaml(path))
 
 
 def read_yaml(path: Path) -> Any:
@@ -55,17 +56,15 @@ def read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path} is not YAML: {error}") from None
 
 
-def _load(
-    path: Path,
-    model: type[_Model],
-    cross_checks: Callable[[Any], Iterator[Problem]] = lambda raw: iter(()),
+def _validated(
+    path: Path, model: type[_Model], raw: Any, contradictions: Sequence[Problem] = ()
 ) -> _Model:
-    raw, problems = read_yaml(path), []
+    problems: list[Problem] = []
     try:
         loaded = model.model_validate(raw)
     except ValidationError as error:
-        problems = [*_invalid(raw, error)]
-    problems += cross_checks(raw)
+        problems += _invalid(raw, error)
+    problems += contradictions
     if problems:
         count = "1 wrong key" if len(problems) == 1 else f"{len(problems)} wrong keys"
         lines = [f"{place or 'the file'}: {reason}" for place, reason in problems]

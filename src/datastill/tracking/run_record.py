@@ -65,10 +65,10 @@ class RunRecord:
 
 def check(record: RunRecord) -> None:
     """Raise DatastillError for a row, metric, param or artifact whose name MLflow refuses."""
-    metrics = {name for point in record.history for name in point} | set(record.metrics)
-    for name in [record.row, *sorted(metrics), *record.params, *record.artifacts]:
-        inside = posixpath.normpath(name) == name and not name.startswith(("/", ".."))
-        if not (NAME.fullmatch(name) and inside):
+    metrics = sorted({name for values in (*record.history, record.metrics) for name in values})
+    for name in [record.row, *metrics, *record.params, *record.artifacts]:
+        outside = posixpath.normpath(name) != name or name.startswith(("/", ".."))
+        if outside or not NAME.fullmatch(name):
             raise DatastillError(
                 f"row {record.row!r}: MLflow refuses the name {name!r}; metrics, params and "
                 "artifacts are relative paths of letters, digits, spaces, '_', '-' and '.'"

@@ -50,8 +50,8 @@ class Store:
     @property
     def database(self) -> Path | None:
         """The SQLite file, None for a server."""
-        path = Path(self.uri.removeprefix(SQLITE))
-        return path.absolute() if self.uri.startswith(SQLITE) else None
+        local = self.uri.startswith(SQLITE)
+        return Path(self.uri.removeprefix(SQLITE)).absolute() if local else None
 
     @property
     def address(self) -> str:

@@ -48,10 +48,11 @@ def mirror(store: Store, record: RunRecord) -> str:
             steps = {point.key: point.step for point in sorted(points, key=lambda p: p.step)}
             tags[MIRRORED] = json.dumps(marks | steps)
         _send_tags(client, run, tags)
-        if record.status == "RUNNING" != run.info.status:
-            client.update_run(run_id, status="RUNNING")
-        elif record.status != run.info.status:
-            client.set_terminated(run_id, record.status, _time(record, -1))
+        if run.info.status != record.status:
+            if record.status == "RUNNING":
+                client.update_run(run_id, status="RUNNING")
+            else:
+                client.set_terminated(run_id, record.status, _time(record, -1))
         _send_artifacts(client, run, record)
         return run_id
 

@@ -1,0 +1,125 @@
+"""Image scale and training iterations that suit a labelled set and a kind of machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from datastill.coco.format import Coco, Task
+from datastill.coco.subsets import trainable
+from datastill.model.backbones import backbone_spec
+
+BATCH = 16  # paper
+PAPER_EPOCHS = 130_000 * BATCH / 118_287  # of co-115
+PAPER_STUDENT = 360 / 130  # iterations of a student per iteration of its teacher
+PAPER_ENLARGEMENT = 800 / 480  # the test scale by the short side of most images of COCO
+PAPER_LONG = 1333 / 800
+PAPER_TRAIN_LOW = 640 / 800
+PAPER_VIEWS = tuple(side / 800 for side in range(400, 1201, 100))
+_STEP = 8  # pixels, so that the sides of all views are whole numbers
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Training settings for a kind of machine.
+
+    sides       minimum and maximum of the test scale's short side, in pixels
+    iterations  minimum and maximum of a supervised row
+    """
+
+    backbone: str
+    sides: tuple[int, int]
+    iterations: tuple[int, int]
+    base_lr: float
+    warmup: int
+    micro_batch_size: int
+    views_batch: int
+    processes: int | str
+    workers: int
+
+
+CPU = Hardware("small", (96, 256), (200, 1_500), 0.06, 25, 16, 16, 1, 0)
+GPU = Hardware("resnet50", (320, 800), (1_000, 130_000), 0.02, 500, 2, 8, "auto", 4)
+
+
+@dataclass(frozen=True)
+class SetStats:
+    """Summary statistics of a labelled set.
+
+    short_side  median of its images, in pixels
+    box_sides   10th, 50th and 90th percentile of the side of a box (root of its area), as a
+                fraction of the short side of its image
+    images      number of images to learn from
+    """
+
+    short_side: float
+    box_sides: tuple[float, float, float]
+    images: int
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The short side of the test scale in pixels, the iterations, and the reasons for both."""
+
+    hardware: Hardware
+    side: int
+    iterations: int
+    student_iterations: int
+    why_side: str
+    why_iterations: str
+
+    def scaled(self, proportion: float) -> int:
+        """Return a side in the paper's `proportion` to that of the test scale."""
+        return round(self.side * proportion)
+
+
+def measure(coco: Coco, task: Task) -> SetStats:
+    """Return the statistics of the images and instances of a labelled set that `task` learns."""
+    coco = trainable(coco, task)
+    short = {image["id"]: min(image["width"], image["height"]) for image in coco.images}
+    sides = [
+        math.sqrt(a["bbox"][2] * a["bbox"][3]) / short[a["image_id"]]
+        for a in coco.annotations
+        if not a["iscrowd"] and (task == "boxes" or a["num_keypoints"])
+    ]
+    low, middle, high = map(float, np.percentile(sides or [1.0], (10, 50, 90)))
+    return SetStats(float(np.median([*short.values()])), (low, middle, high), len(coco.images))
+
+
+def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
+    """Return the scale at which boxes suit the backbone's anchors, and the paper's epochs."""
+    anchors = backbone_spec(hardware.backbone, int(task == "keypoints")).anchor_sizes
+    side, why_side = _side(stats, hardware, anchors)
+    iterations, why = _iterations(stats, hardware)
+    return Choices(hardware, side, iterations, round(iterations * PAPER_STUDENT), why_side, why)
+
+
+def _side(stats: SetStats, hardware: Hardware, anchors: tuple[int, ...]) -> tuple[int, str]:
+    lowest, highest = hardware.sides
+    max_side = PAPER_ENLARGEMENT * stats.short_side
+    ideal = math.exp(np.log(anchors).mean()) / stats.box_sides[1]
+    feasible = min(max(ideal, lowest), highest)
+    side = max(_STEP, _STEP * round(min(feasible, max_side) / _STEP))
+    low, middle, high = (side * each for each in stats.box_sides)
+    why = (
+        f"boxes then measure {middle:.0f} pixels ({low:.0f} to {high:.0f}), anchors "
+        f"{anchors[0]} to {anchors[-1]}"
+    )
+    if max_side < feasible:
+        why += "; images are enlarged no more than in the paper"
+    elif feasible != ideal:
+        why += f"; {hardware.backbone} works at {lowest} to {highest}"
+    return side, why
+
+
+def _iterations(stats: SetStats, hardware: Hardware) -> tuple[int, str]:
+    ideal = round(PAPER_EPOCHS * stats.images / BATCH)
+    lowest, highest = hardware.iterations
+    iterations = min(max(ideal, lowest), highest)
+    why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images"
+    if iterations == ideal:
+        return iterations, f"{why}, as in the paper"
+    bound = f"at least {lowest:,}" if iterations > ideal else f"at most {highest:,} here"
+    return iterations, f"{why}; paper: {PAPER_EPOCHS:.1f}, {bound}"
