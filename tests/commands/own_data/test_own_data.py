@@ -8,7 +8,8 @@ import pytest
 import yaml
 from places import ROOT
 
-pytestmark = pytest.mark.xdist_group("hands")  # which begin early, and this takes long
+# of the group that begins early, since it takes long
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hands")]
 ITERATIONS = {"labelled": 12, "all": 12}  # and 18 for all others
 
 

@@ -10,7 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from datastill.commands.own_data.autoconfig import (
+from datastill.commands.own_data.data_section import section
+from datastill.commands.own_data.inputs import Inputs
+from datastill.commands.own_data.inspect import inspect
+from datastill.commands.own_data.summary import describe
+from datastill.errors import ParamsError
+from datastill.io import write_text
+from datastill.model.precision import best_device
+from datastill.project.autoconfig import (
     BATCH,
     CPU,
     GPU,
@@ -21,13 +28,6 @@ from datastill.commands.own_data.autoconfig import (
     choose,
     measure,
 )
-from datastill.commands.own_data.data_section import section
-from datastill.commands.own_data.inputs import Inputs
-from datastill.commands.own_data.inspect import inspect
-from datastill.commands.own_data.summary import describe
-from datastill.errors import ParamsError
-from datastill.io import write_text
-from datastill.model.precision import best_device
 from datastill.project.data_schema import FileData
 from datastill.project.loading import load_params
 from datastill.project.profile import DEFAULT_PROFILE, Profile
