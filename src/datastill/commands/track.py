@@ -1,4 +1,4 @@
-"""Command `track sync`: the MLflow runs of all rows, made again from the files alone."""
+"""Command `track sync`: mirror all trained rows to MLflow again, from their files alone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from datastill.tracking.live import mirror_row
 
 
 def run(profile: Profile) -> str:
-    """Mirror every trained row; return how many there are.
+    """Mirror every trained row; return their number.
 
     Raises DatastillError where the tracking store refuses or does not answer in time.
     """
     trained = [row for row in profile.params.rows() if (profile.model(row) / "card.json").is_file()]
-    lost = [row for row in trained if not mirror_row(profile, row)]
-    if lost:
-        raise DatastillError(f"{profile.params.tracking.uri}: not mirrored: {', '.join(lost)}")
+    if failed := [row for row in trained if not mirror_row(profile, row)]:
+        raise DatastillError(f"{profile.params.tracking.uri}: not mirrored: {', '.join(failed)}")
     return f"{len(trained)} of {len(profile.params.rows())} rows are trained and mirrored"

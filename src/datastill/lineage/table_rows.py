@@ -101,11 +101,11 @@ def _of_group(chain: Chain, group: list[Record], lines: list[Record]) -> Entry:
             row
             for line in lines
             if (line["table"], line["role"]) == (main["table"], role)
-            for row in rows_of(chain, line)
+            for row in _averaged(chain, line)
         ]
         for gain, role in GAINS.items()
     }
-    return Entry(_sets(main), main, group, int(main["seeds"]), rows_of(chain, main), over)
+    return Entry(_sets(main), main, group, int(main["seeds"]), _averaged(chain, main), over)
 
 
 def _sets(line: Record) -> str:
@@ -118,21 +118,14 @@ def _is_named(name: str, line: Record) -> bool:
     return not name or (first == _sets(line) and has >= set(words))
 
 
-def rows_of(chain: Chain, line: Record) -> list[str]:
-    """Return the rows that a line averages: those that differ in their seed alone."""
-    return [
-        row
-        for row, spec in chain.rows.items()
-        if all(str(spec.get(key) or "") == line[key] for key in KEYS)
-        and not spec.get("ablation")
-        and _round(spec, chain.rows) == int(line.get("round") or 1)
-    ]
+def _averaged(chain: Chain, line: Record) -> list[str]:
+    """Return the rows that a line averages: those of one training run, whatever their seeds."""
+    from datastill.report.grouping import TrainedRow, Training, group_by_seed  # pandas: a second
 
-
-def _round(spec: Mapping[str, Any], rows: Mapping[str, Any]) -> int:
-    """Return how many students the line of teachers that ends with a row has."""
-    before = rows.get(str(spec.get("teacher")), {})
-    return 1 + (_round(before, rows) if before.get("teacher") else 0)
+    rows = [TrainedRow(row=row, **spec) for row, spec in chain.rows.items()]
+    sets, number = (line["labelled"], line["unlabelled"] or None), int(line.get("round") or 1)
+    run = Training(*sets, line["backbone"], int(line["iterations"]), number)
+    return [row.row for row in group_by_seed(rows, by_teacher=False).get(run, [])]
 
 
 def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
