@@ -49,7 +49,7 @@ def test_an_ensemble_finds_the_first_ones_boxes_and_the_mean_of_all_heatmaps(
 
 def test_members_must_look_for_the_same(tmp_path, members):
     save_weights(members[1], build_detector("small", 4), {**CARD, "keypoints": NAMES[:4]})
-    with pytest.raises(DataError, match=r"1\.safetensors: looks for something else than .*0\."):
+    with pytest.raises(DataError, match=r"1\.safetensors: does not detect the same as .*0\."):
         join_weights(tmp_path / "joined", members)
 
 
@@ -65,5 +65,5 @@ def test_a_detector_takes_all_weights_of_another_or_says_why_not(members):
     expected, _ = load_detector(members[0])
     pairs = zip(detector.state_dict().values(), expected.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
-    with pytest.raises(DataError, match="no model of this backbone"):
+    with pytest.raises(DataError, match="not a model of this backbone"):
         load_into(detector, members[1])

@@ -62,7 +62,7 @@ class Intruder:
 
 def test_code_in_a_file_of_weights_is_never_run(tmp_path, detector):
     torch.save({"stem": Intruder(tmp_path / "harm")}, tmp_path / "imagenet.pth")
-    with pytest.raises(DataError, match=r"imagenet\.pth: damaged, or no plain data"):
+    with pytest.raises(DataError, match=r"imagenet\.pth: damaged, or not plain data"):
         start_from(tmp_path / "imagenet.pth", detector)
     assert not (tmp_path / "harm").exists()
 
@@ -119,7 +119,7 @@ def test_weights_of_something_else_are_refused(tmp_path, detector, damage):
         path.write_text("not at all")
     else:
         save_file({"stem.0.weight": torch.zeros(2)}, path)
-    with pytest.raises(DataError, match=r"initial.safetensors: no initial weights"):
+    with pytest.raises(DataError, match=r"initial\.safetensors: not initial weights"):
         start_from(path, detector)
 
 

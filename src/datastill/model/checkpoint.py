@@ -55,7 +55,7 @@ def join_weights(path: Path, members: Sequence[Path]) -> None:
         if "members" in card:
             raise DataError(f"{member}: is an ensemble itself; name its members instead")
         if cards and any(card.get(key) != cards[0].get(key) for key in _SUBJECT):
-            raise DataError(f"{member}: looks for something else than {members[0]}")
+            raise DataError(f"{member}: does not detect the same as {members[0]}")
         cards.append(card)
         tensors |= {f"{number}.{name}": tensor for name, tensor in weights.items()}
     subject = {key: cards[0][key] for key in _SUBJECT if key in cards[0]}
@@ -78,7 +78,7 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
         ]
         return ModelEnsemble(members).eval(), card
     except (KeyError, RuntimeError, TypeError, ValueError, ParamsError) as error:
-        raise DataError(f"{path}: no model of datastill: {error}") from None
+        raise DataError(f"{path}: not a model of datastill: {error}") from None
 
 
 def load_into(detector: Detector, path: Path) -> str:
@@ -90,7 +90,7 @@ def load_into(detector: Detector, path: Path) -> str:
     try:
         detector.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DataError(f"{path}: is no model of this backbone: {error}") from None
+        raise DataError(f"{path}: not a model of this backbone: {error}") from None
     return digest(path)
 
 
@@ -102,7 +102,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return read_card(path), tensors
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: no model of datastill: {error}") from None
+        raise DataError(f"{path}: not a model of datastill: {error}") from None
 
 
 def _restore(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
@@ -131,7 +131,7 @@ def load_state(path: Path) -> dict[str, Any]:
     except (OSError, EOFError, LookupError, RuntimeError, ValueError, UnpicklingError):
         # PyTorch's own message advises to execute the file; nobody should.
         raise DataError(
-            f"{path}: damaged, or no plain data of PyTorch; a training's state can be deleted to "
-            "start again"
+            f"{path}: damaged, or not plain data of PyTorch; delete the state of a training run to "
+            "start it again"
         ) from None
     return state

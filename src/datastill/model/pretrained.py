@@ -64,15 +64,15 @@ def start_from(path: Path, detector: Detector) -> str:
     """
     if not path.is_file():
         raise DataError(
-            f"{path}: no initial weights; name a file in train.initial_files, or train without any "
-            "by `train.start: random`"
+            f"{path}: no such initial weights; name a file in train.initial_files, or train without "
+            "any by `train.start: random`"
         )
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else load_state(path)
         body = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
         detector.rcnn.backbone.body.load_state_dict(body)
     except (SafetensorError, RuntimeError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: no initial weights of this backbone: {error}") from None
+        raise DataError(f"{path}: not initial weights of this backbone: {error}") from None
     return digest(path)
 
 
