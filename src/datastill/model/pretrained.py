@@ -64,8 +64,8 @@ def start_from(path: Path, detector: Detector) -> str:
     """
     if not path.is_file():
         raise DataError(
-            f"{path}: no such initial weights; name a file in train.initial_files, or train without "
-            "any by `train.start: random`"
+            f"{path}: no such initial weights; name a file in train.initial_files, or set "
+            "`train.start: random`"
         )
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else load_state(path)
