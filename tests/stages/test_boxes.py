@@ -191,7 +191,7 @@ def test_plan_counts_categories_and_show_draws_them(profile):
     text, ok = plan.run(profile, pixels=False, probe_seconds=0)
     assert ok
     assert "of 5: person" in text
-    assert "put to the vote at an IoU of 0.8" in text
+    assert "IoU of 0.8" in text
     assert show.run(profile, ROW).read_bytes().startswith(b"\x89PNG")
 
 

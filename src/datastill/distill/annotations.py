@@ -71,11 +71,12 @@ class EvidenceFile:
             yield file
             file._write()
 
-    def add(self, verdicts: pa.Table) -> None:
-        """Add a table of `with_verdicts`."""
+    def add(self, verdicts: pa.Table) -> pa.Table:
+        """Add a table of `with_verdicts`, and return it."""
         self._pending.append(verdicts)
         if sum(map(len, self._pending)) >= _GROUP:
             self._write()
+        return verdicts
 
     def _write(self) -> None:
         if self._pending:

@@ -117,20 +117,20 @@ class Candidates:
     """A teacher's candidates in a set of images, read some shards at a time; scores are cached."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
-        self._shards = shards
+        self.shards = shards
 
     @property
     def images(self) -> int:
         """The number of images, those that could not be read included."""
-        return sum(len(shard.images) for shard in self._shards)
+        return sum(len(shard.images) for shard in self.shards)
 
     def tables(self, *columns: str) -> Iterator[pa.Table]:
         """Yield all candidates in the order of the images, with these `columns` or all."""
         if columns == ("score",):
             yield self._scores_and_refusals[0]
             return
-        for start in range(0, len(self._shards), _SHARDS_PER_TABLE):
-            shards = self._shards[start : start + _SHARDS_PER_TABLE]
+        for start in range(0, len(self.shards), _SHARDS_PER_TABLE):
+            shards = self.shards[start : start + _SHARDS_PER_TABLE]
             yield pa.concat_tables([shard.read(list(columns) or None) for shard in shards])
 
     def refused(self) -> list[Refusal]:
@@ -139,5 +139,6 @@ class Candidates:
 
     @cached_property
     def _scores_and_refusals(self) -> tuple[pa.Table, list[Refusal]]:
-        tables = [shard.read(["score"]) for shard in self._shards]
-        return pa.concat_tables(tables), [each for table in tables for each in refusals(table)]
+        tables = [shard.read(["score"]) for shard in self.shards]
+        refused = [refusal for table in tables for refusal in refusals(table)]
+        return pa.concat_tables(tables or [SCHEMA.empty_table()]), refused

@@ -89,7 +89,7 @@ def parse_settings(section: Any, source: str) -> ViewSettings:
     """Return the settings in a JSON `section`; raises DataError naming `source` and key."""
     if not isinstance(section, dict):
         raise DataError(f"{source}: expected view settings, found {section!r}")
-    known = {field.name: section.get(field.name) for field in fields(ViewSettings)}
+    known: dict[str, Any] = {f.name: section.get(f.name) for f in fields(ViewSettings)}
     sides, iou = known["short_sides"], known["voting_iou"]
     valid = {key: _is_positive(value) for key, value in known.items()} | {
         "short_sides": isinstance(sides, list) and sides != [] and all(map(_is_positive, sides)),

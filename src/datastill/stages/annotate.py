@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
-import pyarrow as pa
 import torch
 
 from datastill.coco.format import Coco, Record, stream_coco
@@ -55,7 +54,8 @@ def run(profile: Profile, row: str) -> None:
     refused = _refused(profile, row, candidates)
     unreadable = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
-    selection = select(candidates, len(readable), density, _rules(profile))
+    rules = params.select.model_dump(exclude={"images_without", "max_unreadable_fraction"})
+    selection = select(candidates, len(readable), density, Rules(**rules))
     annotated = AnnotatedRow(
         row=row,
         teacher=spec.teacher,
@@ -91,20 +91,20 @@ def find(
 ) -> Candidates:
     """Return the candidates of `teacher` in `images`; only missing shards need inference."""
     shards = _shards(profile, teacher, inference, images)
-    written = [shard for shard in shards if shard.is_done]
-    if written and _delete_outdated(profile, written):
-        written = [shard for shard in shards if shard.is_done]
-    if len(written) < len(shards):
-        detector = load_model(profile, teacher, metadata)
-        label = f"predicting with {teacher} through {len(inference.views)} view(s)"
-        with Steps(label, len(images)) as steps:
-            steps.start_at(sum(len(shard.images) for shard in written))
-            if profile.params.machine.engine == "ray":
-                weights, root = profile.weights(teacher).absolute(), profile.images.absolute()
-                actor = ActorSpec(weights, root, inference, torch.get_num_threads())
-                find_on_cluster(actor, shards, steps.advance)
-            else:
-                find_candidates(Teacher(detector, inference), shards, profile.images, steps.advance)
+    candidates = Candidates([shard for shard in shards if shard.is_done])
+    if not _delete_outdated(profile, candidates) and candidates.images == len(images):
+        return candidates
+    done = sum(len(shard.images) for shard in shards if shard.is_done)
+    detector = load_model(profile, teacher, metadata)
+    label = f"predicting with {teacher} through {len(inference.views)} view(s)"
+    with Steps(label, len(images)) as steps:
+        steps.start_at(done)
+        if profile.params.machine.engine == "ray":
+            weights, root = profile.weights(teacher).absolute(), profile.images.absolute()
+            actor = ActorSpec(weights, root, inference, torch.get_num_threads())
+            find_on_cluster(actor, shards, steps.advance)
+        else:
+            find_candidates(Teacher(detector, inference), shards, profile.images, steps.advance)
     return Candidates(shards)
 
 
@@ -117,15 +117,15 @@ def _shards(
     return list(cut(images, read_column(profile.manifest, "digest"), profile.work / "shards" / key))
 
 
-def _delete_outdated(profile: Profile, shards: Sequence[Shard]) -> bool:
-    """Delete those of `shards` that refuse an image that can be read by now; return if any did.
+def _delete_outdated(profile: Profile, candidates: Candidates) -> bool:
+    """Delete the shards that refuse an image that can be read by now; return if any did.
 
     A disk was unavailable, for example. An image that is still damaged stays refused.
     """
-    refused = {refusal.file_name for refusal in Candidates(shards).refused()}
+    refused = {refusal.file_name for refusal in candidates.refused()}
     outdated = [
         shard
-        for shard in shards
+        for shard in candidates.shards
         if any(image["file_name"] in refused and _opens(profile, image) for image in shard.images)
     ]
     for shard in outdated:
@@ -153,12 +153,6 @@ def _refused(profile: Profile, row: str, candidates: Candidates) -> list[Refusal
     return refused
 
 
-def _rules(profile: Profile) -> Rules:
-    return Rules(
-        **profile.params.select.model_dump(exclude={"images_without", "max_unreadable_fraction"})
-    )
-
-
 def _kept_images(
     profile: Profile, images: list[Record], candidates: Candidates, selection: Selection
 ) -> list[Record]:
@@ -174,17 +168,12 @@ def _write(profile: Profile, annotated: AnnotatedRow) -> None:
     """Write annotations and evidence, in one pass over the shards; fill the tally."""
     images, categories = annotated.images, annotated.unlabelled.categories
     remembered = images if annotated.unlabelled.annotations else images[:SHOWN]
-    remembered_ids = {image["id"] for image in remembered}
-
-    def tables(evidence: EvidenceFile) -> Iterator[pa.Table]:
-        for table in annotated.candidates.tables():
-            verdicts = with_verdicts(table, annotated.selection, profile.params.select.instances)
-            evidence.add(verdicts)
-            yield verdicts
-
-    kept = {image["id"] for image in images}
+    kept, remembered_ids = ({image["id"] for image in each} for each in (images, remembered))
+    rule = profile.params.select.instances
     with EvidenceFile.create(profile.evidence(annotated.row)) as evidence:
-        records = generate(tables(evidence), annotated.density.area_shares)
+        tables = annotated.candidates.tables()
+        verdicts = (evidence.add(with_verdicts(t, annotated.selection, rule)) for t in tables)
+        records = generate(verdicts, annotated.density.area_shares)
         records = (record for record in records if record["image_id"] in kept)
         counted = annotated.tally.counted(records, remembered_ids)
         stream_coco(profile.annotations(annotated.row), images, counted, categories)
