@@ -202,7 +202,7 @@ FAULTS = {
         "  un-120: unlabeled2017/000000000023.jpg shows the same as val2017/000000000011.jpg ("
     ),
     "number of videos": "data.sets.s1m-180: expected 3 images, found 2: sports-1m has as many",
-    "shares of a batch": "a batch of 16 images does not split into equal passes of 2 for 3 processes",
+    "shares of a batch": "a batch of 16 images does not split into equal passes of 2",
 }
 
 
@@ -366,7 +366,7 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
     def probe(backbone, *_):
         if backbone == "resnet101":
             raise torch.OutOfMemoryError
-        return Speed(train_pass=1.0, single_scale_pass=3600.0, memory=10**9, parameters=250 * 10**6)
+        return Speed(1.0, single_scale_pass=3600.0, memory=10**9, parameters=250 * 10**6)
 
     monkeypatch.setattr(estimate, "probe", probe)
     code, text = plan(project, "--no-pixels", "--probe-seconds", "9")
@@ -387,7 +387,9 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
 
 def test_a_plain_look_is_timed_at_the_scale_of_the_plain_view(project, plan, monkeypatch):
     def probe(_, load, *__):  # an hour for what is 800 x 1067
-        return Speed(1.0, 3600 * load.single_scale[0] * load.single_scale[1] / (800 * 1067), 1, 10**6)
+        return Speed(
+            1.0, 3600 * load.single_scale[0] * load.single_scale[1] / (800 * 1067), 1, 10**6
+        )
 
     monkeypatch.setattr(estimate, "probe", probe)
     _, text = plan(project, "--no-pixels", "--probe-seconds", "9")

@@ -77,6 +77,7 @@ def up_to_date(project):
     return "Data and pipelines are up to date" in answer.stdout
 
 
+@pytest.mark.slow
 def test_ready_stages_run_together_in_order_and_share_gpus_and_cores(small):
     environment = {**small.environment, "CUDA_VISIBLE_DEVICES": "3,5"}
     environment.pop("OMP_NUM_THREADS", None)
@@ -97,6 +98,7 @@ def test_ready_stages_run_together_in_order_and_share_gpus_and_cores(small):
     assert {step["env"]["OMP_NUM_THREADS"] for step in told.values()} == {threads}
 
 
+@pytest.mark.slow
 def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
     assert small.run("dvc", "repro").returncode == 0
     assert "everything is up to date" in small.run("datastill", "run").stdout
@@ -140,8 +142,9 @@ def test_a_terminal_shows_how_far_stages_are_and_what_they_said_last(tmp_path, m
     assert "12 of 30" not in told
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):
-    put(small, seconds__txt="2", together__txt="a b", a__fails="")
+    put(small, seconds__txt="1", together__txt="a b", a__fails="")
     answer = small.run("datastill", "run", "--jobs", "2")
     assert answer.returncode == 1
     assert "a failed; the end of work/miniature/logs/a.log:" in answer.stderr
@@ -181,6 +184,7 @@ def left_in(root):
     return [command for command in found if "daemon" not in command]
 
 
+@pytest.mark.slow
 def test_a_signal_leaves_no_process_behind_and_the_next_run_goes_on(small):
     put(small, seconds__txt="60", in__txt="1", data__txt="1")
     assert small.run("dvc", "commit", "-f", "data").returncode == 0
@@ -205,21 +209,20 @@ def test_a_signal_leaves_no_process_behind_and_the_next_run_goes_on(small):
     assert up_to_date(small)
 
 
-def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(project):
-    params = project.params()
+def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(copy):
+    params = copy.params()
     params["machine"]["processes"] = 2
     params["train"]["micro_batch_size"] = 2
     params["supervised"]["co-35"]["iterations"] *= 20
-    project.write_params(params)
-    assert project.run("datastill", "data").returncode == 0
-    training = started(project, "datastill", "train", "co-35")
-    wait_for(project.root / "work/miniature/training/co-35/journal.jsonl", training)
-    assert len(left_in(project.root)) >= 4  # the command, torchrun and its two
+    copy.write_params(params)
+    training = started(copy, "datastill", "train", "co-35")
+    wait_for(copy.root / "work/miniature/training/co-35/journal.jsonl", training)
+    assert len(left_in(copy.root)) >= 4  # the command, torchrun and its two
     training.terminate()
     _, told = training.communicate(timeout=90)
     assert training.returncode == 1
     assert "stopped by SIGTERM" in told
-    assert left_in(project.root) == []
+    assert left_in(copy.root) == []
 
 
 def outputs(project):

@@ -44,8 +44,7 @@ class Findings:
     """What is known about the image sets before any stage runs, and all faults."""
 
     sets: dict[str, Coco] = field(default_factory=dict)
-    videos: dict[str, int] = field(default_factory=dict)
-    frames: dict[str, int] = field(default_factory=dict)  # at most, from the videos
+    videos: dict[str, tuple[int, int]] = field(default_factory=dict)  # and frames, at most
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -116,8 +115,7 @@ def _load_files(profile: Profile, findings: Findings) -> list[Record]:
     for spec in files.sets:
         if isinstance(spec, VideoFiles):
             if count := findings.attempt(files.count_videos, spec):
-                findings.videos[spec.name] = count
-                findings.frames[spec.name] = count * spec.per_video
+                findings.videos[spec.name] = count, count * spec.per_video
             continue
         listed, loaded = None, None
         if not isinstance(spec, AnnotatedFiles):
@@ -190,13 +188,13 @@ def _image_counts(profile: Profile, findings: Findings) -> dict[str, tuple[int, 
     task = profile.params.task
     sets = findings.sets.items()
     counts = {name: (len(trainable(coco, task).images), len(coco.images)) for name, coco in sets}
-    return counts | {name: (0, count) for name, count in findings.frames.items()}
+    return counts | {name: (0, frames) for name, (_, frames) in findings.videos.items()}
 
 
 def _sets_table(profile: Profile, findings: Findings) -> str:
     task, sets = profile.params.task, findings.sets.items()
     lines = [{"set": name, **_contents(coco, task)} for name, coco in sets]
-    lines += [{"set": name, "images": f"{n:,} videos"} for name, n in findings.videos.items()]
+    lines += [{"set": name, "images": f"{n:,} videos"} for name, (n, _) in findings.videos.items()]
     return _table(lines)
 
 

@@ -61,7 +61,7 @@ def _write_seeded(profile: Profile, seeds: str) -> Profile:
 
 def _preview(graph: Graph, jobs: int) -> str:
     stale = [name for name in graph.upstream if name in graph.stale]
-    downstream = set().union(*map(graph.downstream, stale)) - set(stale)
+    downstream = set().union(*map(graph.downstream, stale)).difference(stale)
     resources = [f"{jobs} at a time"]
     resources += [f"{THREADS}={threads(jobs)}"] if threads(jobs) else []
     resources += [f"GPUs {', '.join(devices())} in turn"] if devices() else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -80,11 +80,9 @@ class Inputs:
 
     def check(self) -> None:
         """Raise ParamsError where options contradict each other."""
-        division = self.division
-        options = (self.val, self.val_images, self.unlabelled)
-        counts = (division.val_fraction, division.val_count, division.label_only)
+        options = (self.val, self.val_images, self.unlabelled, *astuple(self.division)[:3])
         val, val_images, unlabelled, fraction, count, label_only = (
-            option is not None for option in (*options, *counts)
+            option is not None for option in options
         )
         contradictions = {
             "--task: expected keypoints or boxes": self.task not in {None, "keypoints", "boxes"},

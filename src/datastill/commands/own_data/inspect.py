@@ -141,8 +141,8 @@ def _check_trainable(name: str, coco: Coco, task: Task) -> None:
     """Raise DataError where a labelled set has nothing to learn from; crowds do not count."""
     if not trainable(coco, task).images:
         crowds = sum(a["iscrowd"] for a in coco.annotations)
+        but = f" but {crowds:,} crowds (iscrowd 1)" if crowds else ""
         raise DataError(
-            f"{name}: expected {task} on its images, found none on {len(coco.images):,}"
-            f"{f' but {crowds:,} crowds (iscrowd 1)' if crowds else ''}; choose another --seed "
-            "or a larger fraction, or label more"
+            f"{name}: expected {task} on its images, found none on {len(coco.images):,}{but}; "
+            "choose another --seed or a larger fraction, or label more"
         )
