@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from datastill.distill.drift import SetStats, drift
+from datastill.distill.drift import SetStats, category_warnings, drift
+from datastill.distill.thresholds import Threshold
 
 
 def stats(count, brightness, size=(640, 480), per_image=2, **changes):
@@ -90,3 +91,21 @@ def test_of_thresholds_by_category_nothing_is_said_and_no_prior_is_advised():
     assert "as much of every category" in warning
     assert "prior" not in warning
     assert "found_per_image" not in drift(stats(50, 120.0), stats(50, 120.0), None)["labelled"]
+
+
+def test_categories_that_people_annotate_otherwise_are_named_by_their_problem():
+    names = ["car", "cup", "kite", "dog", "comb", "bed"]
+    thresholds = {
+        "car": Threshold(0.8, 9, 9, exhausted=False),
+        "cup": Threshold(0.3, 4, 4, exhausted=False),
+        "kite": Threshold(0.6, 4, 1, exhausted=True),
+        "dog": Threshold(0.0, 2, 0, exhausted=True),
+    }
+    warnings = list(category_warnings(names, {*names} - {"bed"}, thresholds))
+    named = [warning.partition(": ")[2] for warning in warnings]
+    assert named == ["dog (2)", "kite (1 of 4)", "cup (0.30)", "comb", "bed"]
+
+
+def test_of_many_categories_the_first_are_named_and_the_rest_counted():
+    (warning,) = category_warnings([f"c{i}" for i in range(20)], set(), {})
+    assert warning.endswith(": c0, c1, c2, c3, c4, c5, c6, c7, and 12 more")

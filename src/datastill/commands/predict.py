@@ -70,7 +70,7 @@ def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Outp
 def _predict(
     model: ReadyModel, files: Sequence[str], views: int | None, pictures: Path | None
 ) -> Iterator[tuple[Record, list[Record]]]:
-    """Yield every readable image and its objects; draw them where there is a folder for it."""
+    """Yield every readable image and its objects; draw them if there is a folder for it."""
     with Steps("predicting", len(files)) as steps:
         for start in range(0, len(files), _BATCH):
             batch = files[start : start + _BATCH]

@@ -1,4 +1,4 @@
-"""Drift: how the unlabelled set differs from the labelled one.
+"""Drift: differences between the unlabelled set and the labelled one.
 
 Count matching assumes that both show as many instances per image.
 """
@@ -85,7 +85,7 @@ def _described(stats: SetStats, threshold: float | None) -> dict[str, Any]:
 
 
 def _shifts(labelled: SetStats, unlabelled: SetStats) -> Iterator[tuple[str, float]]:
-    """Yield by how many standard deviations of the labelled set each mean is off."""
+    """Yield the difference of each mean, in standard deviations of the labelled set."""
     others = unlabelled.measures()
     for name, values in labelled.measures().items():
         deviation = max(float(values.std()), 1e-3)

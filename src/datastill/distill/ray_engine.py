@@ -18,7 +18,7 @@ from datastill.errors import DataError, ParamsError
 from datastill.inference.predictor import load_on_device
 from datastill.inference.views import Inference
 
-_MOST_BLOCKS = 2000  # Ray's unit of work: a shard, or some of them where there are very many
+_MAX_BLOCKS = 2000  # Ray's units of work: a shard each, or several if there are more shards
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def find_on_cluster(
     ray = _connect()
     needs, actors = pool([each["Resources"] for each in ray.nodes() if each["Alive"]], spec.threads)
     try:
-        results = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), _MOST_BLOCKS)).map(
+        results = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), _MAX_BLOCKS)).map(
             Annotator,
             fn_constructor_args=(spec,),
             compute=ray.data.ActorPoolStrategy(size=min(len(tasks), actors)),

@@ -25,7 +25,7 @@ from datastill.errors import DataError
 from datastill.images.load import Refusal
 from datastill.io import atomic
 
-SIZE = 32  # images: what a kill can cost
+SIZE = 32  # images whose inference an interruption can cost
 _REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unreadable images
 
 SCHEMA = pa.schema(

@@ -82,7 +82,7 @@ class Selection:
     keypoint     of all keypoints together; None if each has its own or views decide
     by_type      of each keypoint
     views        that must agree on a keypoint, 0 if that does not matter
-    ignored      the score from which what is not kept is ignored; None rejects it all
+    ignored      the score from which instances that are not kept are ignored; None rejects all
     by_category  by category id, for boxes: then `instance` only sums them up, its value being the
                  lowest, and nothing is kept of a category without a threshold
     """

@@ -1,1 +1,1 @@
-"""Average precision, and how sure it is."""
+"""Average precision with intervals, and the quality of generated annotations."""

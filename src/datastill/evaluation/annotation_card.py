@@ -32,15 +32,15 @@ _STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
 
 @dataclass(frozen=True)
 class AnnotatedRow:
-    """A distilled row, and everything that its annotations came from and led to.
+    """A distilled row and its annotations, with everything that the card is computed from.
 
     rules       section `select` of params.yaml
-    unlabelled  with annotations where the truth is known
+    unlabelled  with annotations if the truth is known
     readable    unlabelled images that could be read; `images` are those of them that are kept
     candidates  of the teacher in the unlabelled images
     sample      of the teacher, single-scale, in some of the labelled images
     brightness  of all images, by file name
-    tally       with the records of all `images` where the truth is known
+    tally       with the records of all `images` if the truth is known
     """
 
     row: str

@@ -15,7 +15,7 @@ from datastill.errors import DataError
 from datastill.evaluation.coco_ap import AveragePrecision, prepared, silence, summarize
 
 RECALLS = np.linspace(0, 1, 101)  # COCO's recall thresholds
-BLOCK = 2**17  # detections x resamples worked on at a time: what fits a core's cache
+BLOCK = 2**17  # detections x resamples per step: they fit a core's cache
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Predictions of an image, and how its views agree about each keypoint and box."""
+"""Predictions of an image, and the agreement of its views about each keypoint and box."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Evidence:
     spread      (n, k)  root mean square distance of the views' own keypoints from the ensembled
                         one, in square roots of the box's area
     agreeing    (n, k)  views whose own keypoint is within AGREES of the ensembled one, same unit
-    views       (n,)    that voted for the box: 1 where it comes from a single view
+    views       (n,)    that voted for the box: 1 if it comes from a single view
     box_spread  (n,)    mean 1 - IoU of the votes with the box
     """
 

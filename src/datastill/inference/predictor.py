@@ -70,7 +70,7 @@ def card_categories(path: Path, card: Mapping[str, Any]) -> list[Record]:
 
 
 def load_folder(folder: Path) -> ReadyModel:
-    """Return the model of an exported folder; nothing in it is ever executed.
+    """Return the model of an exported folder; nothing in it is executed.
 
     Raises DataError if it is not one, or its weights are not those that its card names.
     """

@@ -1,4 +1,4 @@
-"""The feature pyramid of a view, computed only where boxes that are known already are pooled.
+"""The feature pyramid of a view, computed only around the boxes that will be pooled.
 
 A third of the work on a view of a ResNet-50 is the 3x3 convolutions that end the pyramid, most of
 it on the finest level; people cover little of an image, and none of most levels.

@@ -1,4 +1,4 @@
-"""Views of an image, and how inference is built from those in `params.yaml` (section 4)."""
+"""Views of an image, and the inference that `params.yaml` builds from them (section 4)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def parse_settings(section: Any, source: str) -> ViewSettings:
     }
     for key in (key for key in known if not valid[key]):
         raise DataError(
-            f"{source}.{key}: expected what params.yaml may have in views.{key}, found "
+            f"{source}.{key}: expected a value as for views.{key} in params.yaml, found "
             f"{known[key]!r}; export the model again"
         )
     return ViewSettings(**known | {"short_sides": tuple(sides)})
@@ -140,8 +140,8 @@ def build_inference(
 ) -> Inference:
     """Return the inference through `count` views of `settings`: 1 is single-scale, None is all.
 
-    Fewer than all are those closest to the single-scale view in scale. Raises DataError where
-    there are not as many.
+    Fewer than all are those closest in scale to the single-scale view. Raises DataError if
+    `count` is out of range.
     """
     short_side = settings.plain_short_side
     single_scale = View(short_side, settings.plain_long_side)

@@ -1,4 +1,4 @@
-"""The models of rows: what they must predict, and a teacher's inference and unlabelled images."""
+"""Models of rows: their metadata, and a teacher's inference and unlabelled images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def teacher_inference(
 def unlabelled_subset(profile: Profile, row: str) -> Coco:
     """Return the unlabelled set of `row`, or the random fraction of it that the row names.
 
-    Of one seed, a smaller fraction is part of every larger one.
+    With the same seed, a smaller fraction is part of every larger one.
     """
     spec = distilled(profile, row)
     whole = load(profile, spec.unlabelled)
