@@ -63,7 +63,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(datastill, tmp_p
         (("tables",), "val.json: no such file"),
         (("data", "--profile", "nowhere"), "pipelines/nowhere/params.yaml: no such file"),
         (("predict", "co-35", "a.jpg"), "train this row first"),
-        (("predict", "co-53", "a.jpg"), "no model folder (no card.json in it) and no row"),
+        (("predict", "co-53", "a.jpg"), "neither a model folder (no card.json in it) nor a row"),
         (("export", "co-35"), "train this row first"),
         (("export", "co-53"), "no row 'co-53'; there are co-35"),
         (("export", "best"), "no row is evaluated"),

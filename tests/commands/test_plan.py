@@ -4,6 +4,7 @@ train2014 are the images 1 to 6, val2014 7 to 10, val2017 11 and 12, unlabelled 
 """
 
 import json
+import math
 import shutil
 
 import pytest
@@ -387,9 +388,7 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
 
 def test_a_plain_look_is_timed_at_the_scale_of_the_plain_view(project, plan, monkeypatch):
     def probe(_, load, *__):  # an hour for what is 800 x 1067
-        return Speed(
-            1.0, 3600 * load.single_scale[0] * load.single_scale[1] / (800 * 1067), 1, 10**6
-        )
+        return Speed(1.0, 3600 * math.prod(load.single_scale) / (800 * 1067), 1, 10**6)
 
     monkeypatch.setattr(estimate, "probe", probe)
     _, text = plan(project, "--no-pixels", "--probe-seconds", "9")
