@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from contextlib import nullcontext
 
 import pytest
 
@@ -61,16 +62,15 @@ def test_what_is_made_by_other_code_is_made_anew(package, module, trains, infers
     assert [one != other for one, other in zip(before, after, strict=True)] == [trains, infers]
 
 
-def test_a_training_run_resumes_under_the_code_that_began_it_alone(
-    copy, package, monkeypatch
-):
-    def interrupted(profile, row, fabric, what):
-        begun.append(what[2].fingerprint)
+def test_a_training_run_resumes_under_the_code_that_began_it_alone(copy, package, monkeypatch):
+    def interrupted(fabric, detector, minibatches, settings, report):
+        begun.append(settings.fingerprint)
         raise KeyboardInterrupt
 
     begun, attempts = [], []
     monkeypatch.chdir(copy.root)
-    monkeypatch.setattr(train, "_train", interrupted)
+    monkeypatch.setattr(train, "train", interrupted)
+    monkeypatch.setattr(train, "follow_row", lambda *_: nullcontext())
     for edit in ("", "", "# other\n"):
         with (package / "training/loop.py").open("a") as file:
             file.write(edit)
