@@ -16,9 +16,6 @@ import yaml
 from mlflow_runs import runs
 from places import ROOT
 
-from datastill.scheduler.jobs import Job
-from datastill.scheduler.live_view import LiveView
-from datastill.scheduler.runner import devices, threads
 from datastill.tracking.store import Store
 
 STEP = """
@@ -112,34 +109,6 @@ def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
     assert "1 stages ran" in answer.stdout
     assert names(small)[4:] == ["data"]
     assert up_to_date(small)
-
-
-def test_the_users_threads_come_first_and_gpus_are_those_of_nvidia_smi(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert (threads(1), threads(2)) == ("7", "7")
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert threads(1) == ""
-    program = tmp_path / "nvidia-smi"
-    lines = [f"echo 'GPU {n}: NVIDIA H100 (UUID: GPU-{n}a)'" for n in (0, 1)]
-    program.write_text("\n".join(["#!/bin/sh", *lines]))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert devices() == ["0", "1"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert devices() == []
-
-
-def test_a_terminal_shows_how_far_stages_are_and_what_they_said_last(tmp_path, monkeypatch, capsys):
-    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
-        monkeypatch.setenv(name, value)
-    log = tmp_path / "a.log"
-    log.write_bytes(b"began\n12 of 30\r13 of 30 \xff\n\n")
-    with LiveView(4) as view:
-        view.show(1, [Job("supervised@co-35", log, "3", None)])
-    told = capsys.readouterr().err
-    assert all(part in told for part in ("1 of 4 stages", "supervised@co-35", "gpu 3", "13 of 30"))
-    assert "12 of 30" not in told
 
 
 @pytest.mark.slow
