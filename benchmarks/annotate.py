@@ -38,7 +38,7 @@ Placed = tuple[Tensor, Tensor]  # boxes (n, 4), keypoints (n, k, 3)
 SIZES = {"small": (320, 240), "resnet50": (640, 480)}
 
 
-def how(backbone: str) -> Inference:
+def paper_views(backbone: str) -> Inference:
     """Return the paper's 18 views at the scale of `backbone`."""
     plain, smallest, step = SCALES[backbone]
     sides = [smallest + step * i for i in range(9)]
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="of a trained row of that backbone")
     arguments = parser.parse_args()
     detector, folded = detectors(arguments.backbone, arguments.weights)
-    exact = how(arguments.backbone)
+    exact = paper_views(arguments.backbone)
     ours = replace(exact, precision=resolve_precision("auto"))
     count, rounds = (8, 3) if arguments.backbone == "small" else (1, 1)
     rounds = rounds if arguments.quick else 3 * rounds

@@ -1,7 +1,7 @@
 """Does annotating stay within its memory, and choosing again within seconds, for many images?
 
 Each size is the whole stage `annotate` in a process of its own, on real image files of which many
-are links to the same few. A stand-in for the teacher's look finds four people in every image;
+are links to the same few. A stand-in for the teacher's inference finds four people in every image;
 all else is what a user runs: reading, shards, evidence, annotations, drift card. After it the same
 process chooses again by every rule. The last line is how much the peak memory grows from the
 smallest to the largest size.
@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from datastill.coco.format import Coco, Record, write_coco
-from datastill.distill import candidates as teacher_inference
+from datastill.distill import candidates as candidates_module
 from datastill.images.manifest import examine
 from datastill.inference.agreement import Evidence, Prediction
 from datastill.instances import Instances
@@ -54,18 +54,18 @@ RULES = {
 
 
 class Stub:
-    """Finds people of chance in every image."""
+    """Predicts random people in every image."""
 
     def __init__(self) -> None:
         self._rng = np.random.default_rng(0)
 
     def run_views(
-        self, detector: object, pixels: list[torch.Tensor], how: object
+        self, detector: object, pixels: list[torch.Tensor], inference: object
     ) -> list[Prediction]:
         """Return PEOPLE instances with 17 keypoints for each of `pixels`."""
-        return [self._found() for _ in pixels]
+        return [self._prediction() for _ in pixels]
 
-    def _found(self) -> Prediction:
+    def _prediction(self) -> Prediction:
         corners, sides = torch.from_numpy(self._rng.uniform(0, 100, (2, PEOPLE, 2)))
         points = torch.from_numpy(self._rng.uniform(0, 1, (PEOPLE, 17, 3)))
         points[..., :2] = points[..., :2] * sides[:, None] + corners[:, None]
@@ -112,7 +112,7 @@ def measure(images: int, params: Path) -> dict[str, float]:
     preparing.join()
     if preparing.exitcode:
         raise SystemExit(f"the sets were not made: exit {preparing.exitcode}")
-    with patch.object(teacher_inference, "run_views", Stub().run_views):
+    with patch.object(candidates_module, "run_views", Stub().run_views):
         found = {"annotate": seconds(profile), "peak": peak()}
     for name, changes in RULES.items():
         select = profile.params.select.model_copy(update=changes)

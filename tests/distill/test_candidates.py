@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datastill.distill import candidates as annotate
+from datastill.distill import candidates as candidates_module
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.shards import SCHEMA, Candidates, cut, to_matrix
 from datastill.distill.thresholds import keypoint_array
@@ -32,7 +32,7 @@ def folder(tmp_path):
 
 
 class Fake:
-    """Stands in for `look`: image i has i % 3 people, told by its grey value; counts calls."""
+    """Stands in for `run_views`: image i has i % 3 people, i being its grey value."""
 
     def __init__(self, fail_at=None):
         self.seen, self.fail_at = [], fail_at
@@ -56,10 +56,10 @@ class Fake:
 
 @pytest.fixture
 def find(folder, listed, monkeypatch):
-    """Look with a fake at seven images, in shards of three; the whole table and what was heard."""
+    """Find candidates with a fake in seven images, three per shard; the table and the progress."""
 
     def run(fake, images=None, digests=DIGESTS):
-        monkeypatch.setattr(annotate, "run_views", fake)
+        monkeypatch.setattr(candidates_module, "run_views", fake)
         shards = list(cut(images or listed(7), digests, folder / "shards", 3))
         heard = []
         find_candidates(Teacher(None, None), shards, folder, heard.append)
@@ -102,7 +102,7 @@ def test_candidates_are_the_predictions_of_a_real_detector(
     assert 0 <= to_matrix(found["agreeing"]).min() <= to_matrix(found["agreeing"]).max() <= 4
 
 
-def test_a_second_look_predicts_nothing_and_finds_the_same(find):
+def test_a_second_run_predicts_nothing_and_reads_the_same(find):
     first, _ = find(Fake())
     again = Fake()
     second, heard = find(again)
@@ -111,7 +111,7 @@ def test_a_second_look_predicts_nothing_and_finds_the_same(find):
     assert second.equals(first)
 
 
-def test_an_interrupted_look_goes_on_at_the_shard_that_is_missing(find):
+def test_an_interrupted_run_resumes_at_the_shard_that_is_missing(find):
     with pytest.raises(RuntimeError, match="power cut"):
         find(Fake(fail_at=4))
     resumed = Fake()
@@ -120,7 +120,7 @@ def test_an_interrupted_look_goes_on_at_the_shard_that_is_missing(find):
     assert found["image_id"].to_pylist() == [101, 102, 102, 104, 105, 105]
 
 
-def test_an_image_that_changed_has_its_shard_looked_at_again_and_no_other(find):
+def test_an_image_that_changed_has_its_shard_written_again_and_no_other(find):
     find(Fake())
     again = Fake()
     find(again, digests={**DIGESTS, "4.png": "another"})
@@ -147,7 +147,7 @@ def test_images_that_cannot_be_read_are_named_and_the_others_done(find, folder, 
     assert "no such image" in refused[1].reason
 
 
-def test_a_file_name_that_leaves_the_root_is_no_unreadable_image_but_an_error(find, listed):
+def test_a_file_name_that_leaves_the_root_is_an_error_not_an_unreadable_image(find, listed):
     images = [{**listed(1)[0], "file_name": "../secret.png"}]
     with pytest.raises(DataError, match="leaves the image folder"):
         find(Fake(), images=images)
@@ -174,7 +174,7 @@ def killed(work, lines):
 def test_killed_twenty_times_and_run_to_the_end_the_bytes_are_those_of_one_run(
     folder, listed, monkeypatch
 ):
-    monkeypatch.setattr(annotate, "run_views", Fake())
+    monkeypatch.setattr(candidates_module, "run_views", Fake())
     images = [{**listed(7)[i % 7], "id": i} for i in range(60)]
 
     def work(place):

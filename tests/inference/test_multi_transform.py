@@ -163,16 +163,16 @@ def test_images_without_a_find_have_no_instances_and_others_keep_theirs(
         assert (len(found) > 0) == (score == high)
 
 
-def test_an_image_without_a_find_is_looked_at_once(detector, noise, flip_indices, monkeypatch):
+def test_an_image_without_a_find_costs_one_pass(detector, noise, flip_indices, monkeypatch):
     detector.rcnn.roi_heads.score_thresh = 1.0
-    looks, features = [], detector.features
+    passes, features = [], detector.features
     monkeypatch.setattr(
-        detector, "features", lambda images: looks.append(len(images)) or features(images)
+        detector, "features", lambda images: passes.append(len(images)) or features(images)
     )
     found = predict(
         detector, [noise(61, 83), noise(61, 83, 1)], Inference(PLAIN, VIEWS, flip_indices)
     )
-    assert looks == [2]
+    assert passes == [2]
     assert [tuple(instances.keypoints.shape) for instances in found] == [(0, 17, 3)] * 2
 
 
@@ -187,13 +187,13 @@ def test_the_flipped_view_of_a_mirrored_image_is_the_mirror_of_the_plain_one(
     boxes = torch.tensor([[5.0, 3.0, 40.0, 60.0], [30.5, 10.0, 88.0, 50.0]])
     mirrored = torch.tensor([[50.0, 3.0, 85.0, 60.0], [2.0, 10.0, 59.5, 50.0]])
 
-    def run_views(pixels, placed, view):
+    def keypoints(pixels, placed, view):
         instances = Instances(placed, torch.ones(2), torch.ones(2).long(), torch.zeros(2, 0, 3))
         monkeypatch.setattr(detector, "boxes", lambda batch, features: [instances])
         return predict(detector, [pixels], Inference(PLAIN, (view,), flip_indices))[0].keypoints
 
-    plain = run_views(image, boxes, PLAIN)
-    turned = run_views(image.flip(-1), mirrored, View(64, 200, flip=True))
+    plain = keypoints(image, boxes, PLAIN)
+    turned = keypoints(image.flip(-1), mirrored, View(64, 200, flip=True))
     x, y, probability = plain[:, list(flip_indices)].unbind(-1)
     assert torch.allclose(turned, torch.stack([90 - x, y, probability], -1), atol=1e-3)
     assert not torch.allclose(turned[:, list(flip_indices)], turned, atol=1)
@@ -255,9 +255,9 @@ def test_boxes_are_what_the_views_elect_each_mapped_back_into_the_image(box_dete
 
 
 def test_boxes_are_put_to_the_vote_in_fp32_whatever_the_networks_precision(box_detector, noise):
-    image, how = noise(128, 180), replace(box_inference(VIEWS), precision="bf16-mixed")
-    expected = vote(view_boxes(box_detector, image, how), 0.6, 12).instances
-    (found,) = predict(box_detector, [image], how)
+    image, inference = noise(128, 180), replace(box_inference(VIEWS), precision="bf16-mixed")
+    expected = vote(view_boxes(box_detector, image, inference), 0.6, 12).instances
+    (found,) = predict(box_detector, [image], inference)
     torch.testing.assert_close(found.boxes, expected.boxes, rtol=0, atol=1e-3)
 
 
@@ -280,7 +280,7 @@ def test_the_order_of_the_views_changes_no_box(box_detector, noise):
     torch.testing.assert_close(first.boxes, again.boxes, rtol=0, atol=1e-3)
 
 
-def test_what_the_views_find_can_be_looked_at_one_by_one(box_detector, noise):
+def test_the_boxes_of_each_view_can_be_had_one_by_one(box_detector, noise):
     image = noise(64, 90)
     views = view_boxes(box_detector, image, box_inference(VIEWS))
     assert len(views) == len(VIEWS)

@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from datastill.project.profile import open_profile
-from datastill.project.row_models import unlabelled_subset
+from datastill.project import image_sets, row_models
+from datastill.project.image_sets import load
+from datastill.project.profile import Profile, open_profile
+from datastill.project.row_models import row_metadata, teacher_inference, unlabelled_subset
+from datastill.stages import annotate as annotate_stage
 
 ROW = "co-35_co-80"
 
@@ -203,3 +207,30 @@ def test_why_of_an_image_that_the_teacher_was_not_asked_about_says_so(copy, data
     answer = datastill("why", ROW, other, cwd=copy.root)
     assert answer.returncode == 1
     assert f"no image {other} in the 0.5 of co-80 that its teacher annotates" in answer.stderr
+
+
+def test_ray_is_asked_where_the_params_say_so(profile, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        annotate_stage, "find_on_cluster", lambda actor, shards, _: asked.append((actor, shards))
+    )
+    monkeypatch.setattr(
+        annotate_stage, "inference_code", lambda: "other, so that no shard is known"
+    )
+    machine = profile.params.machine.model_copy(update={"engine": "ray"})
+    other = Profile(profile.params.model_copy(update={"machine": machine}))
+    images = load(profile, "unlabelled").images
+    metadata = row_metadata(other, "student")
+    inference = teacher_inference(other, "student", metadata)
+    annotate_stage.find(other, "teacher", metadata, inference, images)
+    ((actor, shards),) = asked
+    assert actor.weights == profile.weights("teacher").absolute()
+    assert [image for shard in shards for image in shard.images] == images
+
+
+def test_every_image_set_is_read_once(profile, monkeypatch):
+    read, counts = image_sets.read_coco, Counter()
+    monkeypatch.setattr(image_sets, "read_coco", lambda path: counts.update([path]) or read(path))
+    monkeypatch.setattr(row_models, "read_coco", lambda path: counts.update([path]) or read(path))
+    annotate_stage.run(profile, "student")
+    assert counts == {profile.image_set(name): 1 for name in ("labelled", "unlabelled")}
