@@ -42,9 +42,9 @@ def test_the_best_row_becomes_the_champion_and_belongs_to_its_run(profile, clien
     assert version.tags["row"] == export.best(profile)
     assert float(version.tags["ap"]) == card["ap"]
     assert version.tags["weights"] == card["provenance"]["weights"]
-    (mine,) = [r for r in runs(Store.of(profile)) if r["row"] == export.best(profile)]
-    assert version.run_id == mine["run_id"]
-    assert mine["status"] == "FINISHED"
+    (run_of_row,) = [r for r in runs(Store.of(profile)) if r["row"] == export.best(profile)]
+    assert version.run_id == run_of_row["run_id"]
+    assert run_of_row["status"] == "FINISHED"
     assert MODEL in champion
     logged = {path.suffix for path in Path("mlruns").rglob("*") if path.is_file()}
     assert ".safetensors" in logged
@@ -123,10 +123,10 @@ def test_served_by_mlflow_it_sees_what_the_command_sees(profile, served):
     assert answers(served, time.monotonic() + 150), (profile.work / "serve.log").read_text()[-3000:]
     row = export.best(profile)
     jpeg = base64.b64encode(Path(IMAGE).read_bytes()).decode()
-    for unlabelled_subset, views in ((1, 1), (4, 4), (0, None)):
+    for param, views in ((1, 1), (4, 4), (0, None)):
         asked = {
             "dataframe_records": [{"image": jpeg}, {"image": jpeg}],
-            "params": {"views": unlabelled_subset},
+            "params": {"views": param},
         }
         answer = requests.post(f"{served}/invocations", json=asked, timeout=60)
         assert answer.ok, answer.text

@@ -44,8 +44,8 @@ def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str,
 
 
 def _plain(verdict: Verdict) -> dict[str, str]:
-    plain = {"path": verdict.file.path, "where": verdict.where, "state": verdict.state}
-    return plain | {"found": verdict.difference}
+    place = {"path": verdict.file.path, "where": verdict.where}
+    return place | {"state": verdict.state, "found": verdict.difference}
 
 
 def _table(profile: Profile, table: str) -> Path:
