@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 from source_graph import FILES, PACKAGE, imported, own_imports, relative, top
 
-LAYERS = ["lazy_compiler", "errors", "instances", "progress", "io", "coco", "images", "synthetic", "sources"]
-LAYERS += ["model", "training", "inference", "distill", "evaluation", "report"]
+LAYERS = ["lazy_compiler", "errors", "instances", "progress", "io", "coco", "images"]
+LAYERS += ["synthetic", "sources", "model", "training", "inference", "distill"]
+LAYERS += ["evaluation", "report"]
 EDGES = ["project", "tracking", "lineage", "scheduler", "stages", "commands", "cli", "__main__"]
 HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "project", "pydantic": "project"}
 VAGUE = {"utils", "helpers", "common", "misc", "core", "base", "manager", "handler"}

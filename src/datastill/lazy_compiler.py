@@ -6,8 +6,6 @@ instead of 2.9 s, and `datastill evaluate` starts 1.1 s sooner (2 cores, files i
 bytecode compiled, medians of 7).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from importlib import import_module

@@ -152,7 +152,7 @@ def test_the_same_image_named_twice_is_looked_at_once(command):
 def test_what_is_neither_folder_nor_row_is_told_with_the_rows(command, tmp_path):
     code, _, told = command(tmp_path, HANDS)
     assert code == 1
-    assert "is neither a model folder (no card.json in it) nor a row; rows: teacher, student" in told
+    assert "neither a model folder (no card.json in it) nor a row; rows: teacher, student" in told
 
 
 def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(profile, tmp_path, monkeypatch):

@@ -1,7 +1,5 @@
 """The typer application, lazy calls of stages and commands, and one message per user error."""
 
-from __future__ import annotations
-
 import errno
 import gc
 import importlib

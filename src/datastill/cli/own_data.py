@@ -1,7 +1,5 @@
 """Commands for your own data: make a profile, use a model, take in corrections."""
 
-from __future__ import annotations
-
 import gc
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Commands that produce results: one per stage, and `run` for all stages of a profile."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Commands that query results: are they as expected, where do they come from, what do they show."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

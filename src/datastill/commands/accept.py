@@ -1,7 +1,5 @@
 """Command `accept`: the present results become what `check` expects."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

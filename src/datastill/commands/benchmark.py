@@ -1,7 +1,5 @@
 """Time and memory of a detector on this device: a few timed passes over random images."""
 
-from __future__ import annotations
-
 import resource
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Command `check`: the results against expected.yaml."""
 
-from __future__ import annotations
-
 from datastill.evaluation.regression import check_orders, check_values
 from datastill.project.loading import load_expected
 from datastill.project.profile import Profile

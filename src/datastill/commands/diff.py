@@ -1,7 +1,5 @@
 """Command `check --against`: the values that moved since a commit's results."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

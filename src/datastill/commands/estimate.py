@@ -1,7 +1,5 @@
 """Hours and disk space that the rows of a profile cost here, from a short timed probe."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping

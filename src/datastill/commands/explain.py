@@ -1,7 +1,5 @@
 """Command `why`: a teacher's candidates in one image, and why each was kept or not."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Command `export`: a row's model and generated annotations, for use outside the project."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """Command `fetch`: COCO's official archives, downloaded, verified and unpacked."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Command `merge`: generated annotations, corrected in a tool, merged into existing labels."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Command `plan`: a preview of what a profile does and costs, and of everything wrong with it."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

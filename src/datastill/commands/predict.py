@@ -1,7 +1,5 @@
 """Command `predict`: a trained model on images of one's own."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator, Sequence

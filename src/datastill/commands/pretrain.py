@@ -1,7 +1,5 @@
 """Command `pretrain`: a backbone's initial weights, learned from drawn pictures and kept in git."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Restored images: those that a clone or another branch lacks, remade before a stage needs them."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Command `run`: the stages of a profile that are out of date, several at a time."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

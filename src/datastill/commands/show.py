@@ -1,7 +1,5 @@
 """Command `show`: one picture of an image set, or of the annotations generated for a row."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from datastill.coco.format import read_coco

@@ -1,7 +1,5 @@
 """Tolerances of `accept` and `check --against`, from the seeds of a profile."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

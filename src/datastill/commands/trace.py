@@ -1,7 +1,5 @@
 """Command `trace`: the origin of a number in a table, back to the source of the images."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

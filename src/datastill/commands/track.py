@@ -1,7 +1,5 @@
 """Command `track sync`: mirror all trained rows to MLflow again, from their files alone."""
 
-from __future__ import annotations
-
 from datastill.errors import DatastillError
 from datastill.project.profile import Profile
 from datastill.tracking.live import mirror_row

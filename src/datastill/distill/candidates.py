@@ -1,7 +1,5 @@
 """A teacher's inference on unlabelled images (section 4): shard by shard, and resumable."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

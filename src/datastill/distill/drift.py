@@ -3,8 +3,6 @@
 Count matching assumes that both show as many instances per image.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The Ray engine: the same shards, written by a pool of actors on a cluster."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -4,8 +4,6 @@ A shard's path depends on its images and on everything that decides their candid
 views, code and image content. Interrupted, distributed or repeated, the same shards come out.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ The paper's rule is `match`: annotate as densely as people did, with no hand-set
 are matched category by category (section 6). The other rules are this project's own.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The card of a row's generated annotations: counts, thresholds, quality, sensitivity and drift."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace

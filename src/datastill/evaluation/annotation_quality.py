@@ -1,7 +1,5 @@
 """Quality of generated annotations: precision and recall where the truth is known."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

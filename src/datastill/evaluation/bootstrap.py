@@ -1,7 +1,5 @@
 """Bootstrap intervals of AP over the images of the validation set, from one matching pass."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """COCO average precision, by pycocotools: the number of record."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Callable, Sequence

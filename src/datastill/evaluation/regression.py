@@ -1,7 +1,5 @@
 """Regression checks of results: values with tolerances, and orders between rows."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Predictions of an image, and the agreement of its views about each keypoint and box."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -3,8 +3,6 @@
 Gidaris and Komodakis, ICCV 2015: after NMS, a box is the mean of all that overlap it, by score.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

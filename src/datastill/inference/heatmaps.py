@@ -1,7 +1,5 @@
 """Heatmaps of one instance from many views, averaged and decoded to hard keypoints (section 4)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

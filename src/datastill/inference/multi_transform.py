@@ -4,8 +4,6 @@ With keypoints, boxes come from one single-scale pass and heatmaps from all view
 without, the boxes of all views vote (section 6).
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

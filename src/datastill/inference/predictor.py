@@ -1,7 +1,5 @@
 """Trained models ready to predict: from weights, or from a folder that needs nothing else."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ A third of the work on a view of a ResNet-50 is the 3x3 convolutions that end th
 it on the finest level; people cover little of an image, and none of most levels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import log2
 

@@ -1,7 +1,5 @@
 """Views of an image, and the inference that `params.yaml` builds from them (section 4)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """dvc.lock: the parameters, inputs and outputs of every stage that ran."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

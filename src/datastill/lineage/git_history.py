@@ -1,7 +1,5 @@
 """The commit that holds the source a stage ran: DVC's digest of a folder, recomputed from git."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

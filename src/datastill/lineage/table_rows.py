@@ -1,7 +1,5 @@
 """From the lines of a table to the rows that they average."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

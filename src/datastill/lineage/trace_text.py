@@ -1,7 +1,5 @@
 """A chain as text: a tree from the number down to the source of the images."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Every digest of a chain, computed again from the files at hand."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator

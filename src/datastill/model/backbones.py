@@ -1,7 +1,5 @@
 """The one list of backbones, by name; plain data, so that reading params does not import torch."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from datastill.errors import ParamsError

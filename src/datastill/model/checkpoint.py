@@ -1,7 +1,5 @@
 """Weights on disk: safetensors with one JSON card, so that equal weights are equal bytes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

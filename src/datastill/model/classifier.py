@@ -1,7 +1,5 @@
 """An image classifier on a backbone's body: the source of initial weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

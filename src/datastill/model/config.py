@@ -1,7 +1,5 @@
 """Architecture and sampling of a detector, by backbone: plain data that needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

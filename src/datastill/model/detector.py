@@ -1,7 +1,5 @@
 """torchvision's R-CNNs, opened where the method needs it: boxes once, heatmaps at given boxes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise

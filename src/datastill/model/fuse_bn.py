@@ -1,7 +1,5 @@
 """Frozen normalisations fused into the convolutions before them, where they cost nothing."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Regions to ignore: crowds and doubtful annotations, neither objects nor background."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import RoIHeads

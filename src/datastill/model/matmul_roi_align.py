@@ -1,7 +1,5 @@
 """RoIAlign as two matrix products, for a backward pass that uses every core."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Several detectors as one teacher: model distillation (the paper's figure 1)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

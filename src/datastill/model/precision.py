@@ -1,7 +1,5 @@
 """Device and floating-point format of all computation."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Initial weights: the start of every training run, as the paper starts from ImageNet's."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 torchvision's ResNets stride in the 3x3 convolution of a block, the paper's in the 1x1 before it.
 """
 
-from __future__ import annotations
-
 from torch import nn
 from torchvision.models import (
     ResNet50_Weights,

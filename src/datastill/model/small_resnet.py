@@ -1,7 +1,5 @@
 """The miniature's body: a ResNet of four basic blocks."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from torch import Tensor, nn

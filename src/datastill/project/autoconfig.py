@@ -1,7 +1,5 @@
 """Image scale and training iterations that suit a labelled set and a kind of machine."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

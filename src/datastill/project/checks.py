@@ -1,7 +1,5 @@
 """Cross-checks of params.yaml: names that nothing defines, and values that contradict others."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 

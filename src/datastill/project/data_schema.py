@@ -1,7 +1,5 @@
 """Section `data` of params.yaml: the image sets and their sources."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

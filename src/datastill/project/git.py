@@ -1,7 +1,5 @@
 """Calls to git."""
 
-from __future__ import annotations
-
 import subprocess
 
 from datastill.errors import DataError

@@ -1,7 +1,5 @@
 """Image sets as stage `data` left them, checked against the manifest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from datastill.coco.format import Coco, read_coco

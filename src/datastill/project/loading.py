@@ -1,7 +1,5 @@
 """params.yaml and expected.yaml, read and checked: every wrong key is named, all at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar

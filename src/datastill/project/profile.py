@@ -1,7 +1,5 @@
 """The files of a profile; every path is relative to the project's root."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

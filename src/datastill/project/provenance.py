@@ -1,7 +1,5 @@
 """The code, machine and libraries behind a number."""
 
-from __future__ import annotations
-
 import json
 import platform
 from hashlib import sha256

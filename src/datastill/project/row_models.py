@@ -1,7 +1,5 @@
 """Models of rows: their metadata, and a teacher's inference and unlabelled images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

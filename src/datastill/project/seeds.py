@@ -1,7 +1,5 @@
 """A profile with every row once per seed, to measure how much of a difference is chance."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

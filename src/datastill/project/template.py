@@ -1,7 +1,5 @@
 """The params.yaml of a new profile: a commented template, filled in."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path

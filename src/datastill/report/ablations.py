@@ -1,7 +1,5 @@
 """Tables 2 and 3, figures 5 and 6 of the paper, and departures from its method."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

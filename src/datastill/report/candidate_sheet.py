@@ -1,7 +1,5 @@
 """Pictures of an image's candidates: verdicts, mean heatmaps and the views' disagreement."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Gains of a table: bootstrap p-values, corrected for all of them (Holm), and verdicts."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What people see of each table: its columns, titles and sentences, in Markdown and as text."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pandas as pd

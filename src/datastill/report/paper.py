@@ -1,7 +1,5 @@
 """The paper's tables and figures as numbers, shipped with the package."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """Generated blocks: the parts of a Markdown file that are written from results."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

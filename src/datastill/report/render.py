@@ -1,7 +1,5 @@
 """The table engine: values as a frame and CSV, cells as Markdown and as text for a terminal."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The variance between seeds, which intervals over the validation images leave out."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Tables 1 and 4: what distillation gains over supervised training, beside the paper's numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean

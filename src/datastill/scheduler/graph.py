@@ -1,7 +1,5 @@
 """The stages of a dvc.yaml, their dependencies, and which are out of date according to DVC."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

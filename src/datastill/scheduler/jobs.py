@@ -1,7 +1,5 @@
 """One stage in a process group of its own: started, watched and stopped with all its children."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

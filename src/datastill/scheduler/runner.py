@@ -1,7 +1,5 @@
 """The run of a graph of stages: as many at a time as are ready and allowed."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Archives from the web: downloaded, verified, unpacked; each step resumes where it was killed."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

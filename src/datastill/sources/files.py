@@ -1,7 +1,5 @@
 """Image sets from files: COCO's own, folders of images, videos."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Collection, Sequence

@@ -1,7 +1,5 @@
 """Drawn image sets under the paper's names (section 5.1): scenes, numbered and written to disk."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Video frames: uniformly random ones of every video; one each, as in s1m-180 (section 5.1)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import multiprocessing

@@ -1,7 +1,5 @@
 """Stage `annotate`: a teacher's ensembled predictions become a row's generated annotations."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Stage `data`: one COCO JSON for every image set of the profile, and a manifest of all images."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Stage `ensemble`: three trained models become one teacher (model distillation)."""
 
-from __future__ import annotations
-
 from datastill.errors import ParamsError
 from datastill.model.backbones import backbone_spec
 from datastill.model.checkpoint import join_weights

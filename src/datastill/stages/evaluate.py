@@ -1,7 +1,5 @@
 """Stages `evaluate-supervised` and `evaluate-distilled`: the AP of one row's model on val."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

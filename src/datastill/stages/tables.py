@@ -1,7 +1,5 @@
 """Stage `tables`: all results beside the paper's, each table as CSV, Markdown and a figure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

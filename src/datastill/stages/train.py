@@ -1,7 +1,5 @@
 """Stages `supervised` and `distilled`: one row's labelled and generated images become a model."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -3,8 +3,6 @@
 A scene follows from the name of its set, its index and the seed alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

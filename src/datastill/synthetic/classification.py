@@ -4,8 +4,6 @@ A label says what the picture shows and never where: no box, no keypoint. A pers
 labels, as ImageNet tells breeds of dogs apart.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from functools import partial

@@ -4,8 +4,6 @@ A scene follows from the name of its set, its index and the seed alone. People a
 the image height.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Mirroring in daemon threads: no training run waits for it, and a failure costs one warning."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The model that `mlflow models serve` runs: base64 JPEGs in, predictions out."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Everything that a row's files say about it, as plain data for MLflow."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence

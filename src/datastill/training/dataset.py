@@ -1,7 +1,5 @@
 """Training examples: annotated images, augmented, as tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate

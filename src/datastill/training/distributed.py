@@ -1,7 +1,5 @@
 """One training process, or several that `torchrun` started, one per device."""
 
-from __future__ import annotations
-
 import os
 
 from lightning_fabric import Fabric

@@ -1,7 +1,5 @@
 """The trainer of teacher and student: seeded, and resumable to the same bits."""
 
-from __future__ import annotations
-
 import logging
 import resource
 from collections.abc import Callable, Iterator

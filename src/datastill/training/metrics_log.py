@@ -1,7 +1,5 @@
 """Losses and learning rates of a training run, as JSON lines that need no tracking server."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

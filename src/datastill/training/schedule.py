@@ -1,7 +1,5 @@
 """Learning-rate schedule (section 4): linear warm-up, then a tenth at 70 % and at 90 %."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """Strong augmentation: other colours, blur and holes, none of which moves an annotation."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

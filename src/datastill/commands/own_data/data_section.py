@@ -1,7 +1,5 @@
 """Section `data` of a profile of own data: where the files are and how they are divided."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict
 from itertools import islice

@@ -1,7 +1,5 @@
 """The inputs of a profile: labels, folders of images and videos, each file opened once."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace

@@ -1,7 +1,5 @@
 """Inspection of all inputs: the sets of the future profile, and what is wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

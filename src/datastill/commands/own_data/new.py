@@ -1,7 +1,5 @@
 """Command `new`: a profile of your own data, with settings chosen from the data."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """The summary that `datastill new` prints: sets, categories, sizes, keypoints, refused images."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 

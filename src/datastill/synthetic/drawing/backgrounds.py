@@ -1,7 +1,5 @@
 """Backgrounds of drawn people: rooms, streets, parks and sports grounds, with their clutter."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import cv2

@@ -4,8 +4,6 @@ A body has a frame of its own, left, up and forward in body heights; the camera 
 x (right), y (down) and z (towards the viewer) in pixels. From the front, left is at the right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Camera effects: exposure, blur, grain and compression."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

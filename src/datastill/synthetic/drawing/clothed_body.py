@@ -1,7 +1,5 @@
 """The polygons of a clothed body, from the farthest to the nearest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Clutter around people: some of it resembles them, some hides them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The head of a drawn person from any side: hair, face, ears and cap."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Objects with a COCO category of their own: chairs, bottles, balls and kites."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Clothes, hair and skin of drawn people."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -7,8 +7,6 @@ limbs     left arm, right arm, left leg, right leg; each swing (forward), abduct
 A motion is (k, 22): key poses at equal intervals, k = 1 for a person who keeps still.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Filled polygons: the one primitive that drawn people, objects and backgrounds are made of."""
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass

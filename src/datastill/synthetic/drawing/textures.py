@@ -1,7 +1,5 @@
 """Prints and seams of a shirt: collar, bands, numbers; front and back differ."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The direction that drawn people face."""
 
-from __future__ import annotations
-
 import numpy as np
 
 _OBLIQUE = 0.6  # radians off the viewer's line from which a person is seen from the side

@@ -1,7 +1,5 @@
 """COCO annotations of drawn people and objects, read off a stencil of what is on top."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
