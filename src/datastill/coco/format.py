@@ -1,7 +1,7 @@
 """COCO JSON, the contract between the stages: content, reader and writer."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -89,23 +89,16 @@ def parse_coco(path: Path, content: Any) -> Coco:
     return Coco(*(sections[name] for name in names))
 
 
-def write_coco(path: Path, coco: Coco) -> None:
-    """Write `coco` to `path` atomically: equal bytes for equal content."""
-    stream_coco(path, coco.images, coco.annotations, coco.categories)
+def write_coco(path: Path, coco: Coco, annotations: Iterable[Record] | None = None) -> None:
+    """Write `coco` to `path` atomically: equal bytes for equal content.
 
-
-def stream_coco(
-    path: Path,
-    images: Sequence[Record],
-    annotations: Iterable[Record],
-    categories: Sequence[Record],
-) -> None:
-    """Write what `write_coco` would, holding no more than a batch of annotations in memory."""
+    `annotations` stand in for its own; no more than a batch of them is held in memory.
+    """
     with atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
         for head, records in (
-            ('{"images":[', images),
-            ('],"annotations":[', annotations),
-            ('],"categories":[', categories),
+            ('{"images":[', coco.images),
+            ('],"annotations":[', coco.annotations if annotations is None else annotations),
+            ('],"categories":[', coco.categories),
         ):
             file.write(head)
             remaining, comma = iter(records), ""

@@ -1,7 +1,6 @@
 """Faults of annotated sets that can be trained on all the same."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 from datastill.coco.format import Coco, Record
 
@@ -10,25 +9,22 @@ _MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints pass the border 
 
 def lint(coco: Coco) -> list[str]:
     """Return a sentence per kind of fault, with how often it occurs and where first."""
-    return [*_repeated(coco), *_outside(coco)]
-
-
-def _repeated(coco: Coco) -> Iterator[str]:
+    faults = []
     for name, values in (
         ("image ids", [image["id"] for image in coco.images]),
         ("file names", [image["file_name"] for image in coco.images]),
         ("annotation ids", [annotation["id"] for annotation in coco.annotations]),
     ):
         if repeated := [value for value, count in Counter(values).items() if count > 1]:
-            yield f"{len(repeated)} {name} are used more than once, such as {repeated[0]}"
-
-
-def _outside(coco: Coco) -> Iterator[str]:
+            text = f"{len(repeated)} {name} are used more than once, such as {repeated[0]}"
+            faults.append(text)
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco.images}
     for name, points in (("boxes", _corners), ("keypoints", _marked)):
         if outside := [a for a in coco.annotations if _leave(points(a), sizes[a["image_id"]])]:
             first = f"{outside[0]['id']} on image {outside[0]['image_id']}"
-            yield f"{len(outside)} annotations have {name} outside their image, such as {first}"
+            text = f"{len(outside)} annotations have {name} outside their image, such as {first}"
+            faults.append(text)
+    return faults
 
 
 def _leave(points: list[tuple[float, float]], size: tuple[int, int]) -> bool:

@@ -74,8 +74,7 @@ class Merged:
 
 
 def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
-    """Merge human labels, the first of `files` (content by name), with those that correct or extend
-    them.
+    """Merge the first of `files`, content by name, with those that correct or extend its labels.
 
     An image counts as labelled if a file lists it, unless all its annotations still have a `score`:
     those are generated and untouched, except where `scored` says that they were reviewed. Without
@@ -103,9 +102,8 @@ def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
             labels = grouped[image["id"]]
             if labels and not scored and all("score" in label for label in labels):
                 merged.untouched[name] += 1
-            else:
-                renamed = {**image, "file_name": file_name}
-                merged.add(key, renamed, [*map(translate, labels)], name)
+                continue
+            merged.add(key, {**image, "file_name": file_name}, [*map(translate, labels)], name)
     return merged
 
 
@@ -113,13 +111,11 @@ def _agree(labels: Sequence[Record], others: Sequence[Record]) -> bool:
     """Return whether both label the same, up to order and rounding."""
     unmatched = [*map(_numbers, others)]
     for numbers in map(_numbers, labels):
-        for other in unmatched:
-            comparable = len(other) == len(numbers)
-            if comparable and np.allclose(numbers, other, rtol=0, atol=_TOLERANCE):
-                unmatched.remove(other)
-                break
-        else:
+        comparable = (other for other in unmatched if len(other) == len(numbers))
+        close = (o for o in comparable if np.allclose(numbers, o, rtol=0, atol=_TOLERANCE))
+        if (match := next(close, None)) is None:
             return False
+        unmatched.remove(match)
     return not unmatched
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from datastill.coco.format import Coco, Record, Task
-from datastill.coco.skeleton import NO_SKELETON, Skeleton, build_skeleton, keypoint_category
+from datastill.coco.skeleton import NO_SKELETON, Skeleton, build_skeleton
 from datastill.errors import DataError
 
 
@@ -41,8 +41,7 @@ def build_metadata(coco: Coco, task: Task) -> Metadata:
     """Return what a detector trained on `coco` predicts; raises DataError where that is nothing."""
     categories = sorted(coco.categories, key=lambda category: category["id"])
     if task == "keypoints":
-        category = keypoint_category(categories)
-        categories = [category] if category else []
+        categories = [category for category in categories if category.get("keypoints")]
     if not categories:
         raise DataError(f"expected categories for the task {task}, found none")
     return card_metadata(categories, task == "keypoints")

@@ -3,7 +3,6 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,10 @@ def read_published(path: Path) -> Coco:
 
     Raises DataError, naming the file, where it is absent or not COCO JSON.
     """
-    return _parse(path, _read_json(path))
+    content = _read_json(path)
+    return parse_coco(
+        path, {"annotations": [], **content} if isinstance(content, dict) else content
+    )
 
 
 def read_labels(path: Path) -> Coco:
@@ -54,7 +56,7 @@ def read_foreign(path: Path) -> Coco:
     content = None if other else _read_json(path)
     other = other or other_json(content)
     _expect(not other, path, "COCO JSON (images, annotations, categories)", f"{other}; {_ADVICE}")
-    coco = _parse(path, content)
+    coco = parse_coco(path, content)
     names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
     for key, values in (("a name", names), ("an id", ids)):
         own = values and None not in values and max(Counter(values).values()) == 1
@@ -81,11 +83,6 @@ def _read_json(path: Path) -> Any:
         raise DataError(f"{path}: not a readable file: {error.strerror}") from None
     except ValueError as error:
         raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
-
-
-def _parse(path: Path, content: Any) -> Coco:
-    listed = {"annotations": [], **content} if isinstance(content, dict) else content
-    return parse_coco(path, listed)
 
 
 def learned_categories(coco: Coco, task: str) -> list[Record]:
@@ -135,15 +132,11 @@ def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     for key, value in (("id", "an id"), ("file_name", "a file")):
         for most, times in Counter(image[key] for image in images).most_common(1):
             _expect(times == 1, f"image {most}", f"{value} of its own", f"it {times} times")
-    for annotation in coco.annotations:
-        subject = f"annotation {annotation['id']}"
-        _expect("category_id" in annotation, subject, "a category_id", "none")
+    for a in coco.annotations:
+        _expect("category_id" in a, f"annotation {a['id']}", "a category_id", "none")
     known = {category["id"]: category for category in categories}
-    annotations = [
-        _annotation(annotation, known[annotation["category_id"]], sizes)
-        for annotation in coco.annotations
-        if annotation["category_id"] in known
-    ]
+    learned = [a for a in coco.annotations if a["category_id"] in known]
+    annotations = [_annotation(a, known[a["category_id"]], sizes) for a in learned]
     kept = [a for a in annotations if min(a["bbox"][2:]) >= _MIN_SIDE]
     return Coco(images, kept, list(categories)), len(annotations) - len(kept)
 
@@ -171,9 +164,7 @@ def _image(image: Record) -> Record:
     return {key: image[key] for key in ("id", "file_name", "width", "height")}
 
 
-def _annotation(
-    annotation: Record, category: Record, sizes: Mapping[int, tuple[int, int]]
-) -> Record:
+def _annotation(annotation: Record, category: Record, sizes: dict[int, tuple[int, int]]) -> Record:
     subject = f"annotation {annotation['id']}"
     image, bbox, area = (annotation.get(key) for key in ("image_id", "bbox", "area"))
     _expect(image in sizes, subject, "the id of an image", image)
@@ -182,8 +173,7 @@ def _annotation(
     keypoints = annotation.get("keypoints") or [0] * length
     expected = f"{length} numbers for the keypoints of {category['name']!r}"
     _expect(not length or _are_numbers(keypoints, length), subject, expected, keypoints)
-    given = area is None or _are_numbers([area], 1)
-    _expect(given, subject, "an area in square pixels", area)
+    _expect(area is None or _are_numbers([area], 1), subject, "an area in square pixels", area)
     normalized = {
         "id": annotation["id"],
         "image_id": image,

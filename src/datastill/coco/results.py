@@ -10,9 +10,7 @@ from datastill.coco.format import Record
 from datastill.instances import Instances
 
 
-def coco_results(
-    instances: Instances, decimals: Mapping[str, int | tuple[int, ...]]
-) -> list[Record]:
+def coco_results(instances: Instances, decimals: Mapping[str, ArrayLike]) -> list[Record]:
     """Return COCO results without an image_id: category_id and the fields named in `decimals`.
 
     Those are `score`, `bbox` (x, y, width, height) and `keypoints` (x, y, score)*k, in the order of

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.errors import DataError
@@ -16,7 +16,6 @@ _TENTHS = (
 )  # fmt: skip
 COCO_SIGMAS = tuple(tenths / 10 for tenths in _TENTHS)  # as pycocotools has them, to the bit
 CONSTANT_SIGMA = median(COCO_SIGMAS)
-
 
 _SIDES = re.compile("left|right", re.IGNORECASE)
 _INITIALS = re.compile("(?<![A-Za-z0-9])[LRlr](?![A-Za-z0-9])")  # L_Eye, hinge_r
@@ -32,7 +31,7 @@ class Skeleton:
     left          those that are drawn as the left one of their pair
     edges         limbs as 1-based pairs, as COCO writes them
     sigmas        (k,)  OKS's
-    sigmas_from         given by the data file, COCO's own, or one constant for all
+    sigmas_from         "given" by the data file, "coco"'s own, or one "constant" for all
     """
 
     names: tuple[str, ...] = ()
@@ -40,7 +39,7 @@ class Skeleton:
     left: frozenset[int] = frozenset()
     edges: tuple[tuple[int, int], ...] = ()
     sigmas: tuple[float, ...] = ()
-    sigmas_from: Literal["given", "coco", "constant"] = "constant"
+    sigmas_from: str = "constant"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,8 +62,7 @@ def build_skeleton(categories: Sequence[Record]) -> Skeleton:
     and the spread of keypoints over a body is no substitute for it.
     Raises DataError, naming the category, where several have keypoints or one is malformed.
     """
-    category = keypoint_category(categories)
-    if category is None:
+    if (category := keypoint_category(categories)) is None:
         return NO_SKELETON
     try:
         names = _names(category["keypoints"])
@@ -94,12 +92,6 @@ def _names(given: Any) -> tuple[str, ...]:
     if repeated := {name for name in given if given.count(name) > 1}:
         raise DataError(f"keypoint {min(repeated)!r} is named twice; give each its own name")
     return tuple(given)
-
-
-def _is_left(name: str) -> bool:
-    """Return whether the first side in a keypoint's `name` is the left one."""
-    side = _SIDES.search(name) or _INITIALS.search(name)
-    return side is not None and side[0][0] in "lL"
 
 
 def infer_flip_indices(names: Sequence[str]) -> tuple[int, ...]:
@@ -136,9 +128,9 @@ def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozen
         except DataError as error:
             advice = 'rename it, or give the category its "flip_pairs": [["left", "right"], ...]'
             raise DataError(f"{error}; {advice}") from None
-        return inferred, frozenset(
-            i for i, j in enumerate(inferred) if i != j and _is_left(names[i])
-        )
+        sides = (_SIDES.search(name) or _INITIALS.search(name) for name in names)
+        lefts = [side is not None and side[0][0] in "lL" for side in sides]
+        return inferred, frozenset(i for i, j in enumerate(inferred) if i != j and lefts[i])
     flip_indices, left = list(range(len(names))), set()
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not (isinstance(pair, list) and len(pair) == 2 and all(end in names for end in pair)):
@@ -151,9 +143,7 @@ def _mirror(names: tuple[str, ...], pairs: Any) -> tuple[tuple[int, ...], frozen
     return tuple(flip_indices), frozenset(left)
 
 
-def _sigmas(
-    names: tuple[str, ...], given: Any
-) -> tuple[tuple[float, ...], Literal["given", "coco", "constant"]]:
+def _sigmas(names: tuple[str, ...], given: Any) -> tuple[tuple[float, ...], str]:
     if given is None and names == PERSON_KEYPOINTS:
         return COCO_SIGMAS, "coco"
     if given is None:

@@ -25,11 +25,8 @@ def trainable(coco: Coco, task: str) -> Coco:
 
     So does Detectron; of keypoints, Mask R-CNN wants at least one annotated.
     """
-    kept = {
-        a["image_id"]
-        for a in coco.annotations
-        if not a.get("iscrowd") and (task == "boxes" or a["num_keypoints"])
-    }
+    objects = (a for a in coco.annotations if not a.get("iscrowd"))
+    kept = {a["image_id"] for a in objects if task == "boxes" or a["num_keypoints"]}
     return subset(coco, [image for image in coco.images if image["id"] in kept])
 
 
@@ -42,8 +39,7 @@ def union(parts: Sequence[Coco]) -> Coco:
         for records in sections:
             ids = {record["id"] for record in records}
             if shared := seen & ids:
-                raise DataError(
-                    f"two {section} of a union have the id {min(shared)}; renumber one of its sets"
-                )
+                text = f"two {section} of a union have the id {min(shared)}"
+                raise DataError(f"{text}; renumber one of its sets")
             seen |= ids
     return Coco(list(chain(*images)), list(chain(*annotations)), parts[0].categories)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import torch
 
-from datastill.coco.format import Coco, Record, stream_coco
+from datastill.coco.format import Coco, Record, write_coco
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import subset
 from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
@@ -164,7 +164,7 @@ def _kept_images(
 
 def _write(profile: Profile, annotated: AnnotatedRow) -> None:
     """Write annotations and evidence, in one pass over the shards; fill the tally."""
-    images, categories = annotated.images, annotated.unlabelled.categories
+    images = annotated.images
     remembered = images if annotated.unlabelled.annotations else images[:SHOWN]
     kept, remembered_ids = ({image["id"] for image in each} for each in (images, remembered))
     rule = profile.params.select.instances
@@ -174,7 +174,8 @@ def _write(profile: Profile, annotated: AnnotatedRow) -> None:
         records = generate(verdicts, annotated.density.area_shares)
         records = (record for record in records if record["image_id"] in kept)
         counted = annotated.tally.counted(records, remembered_ids)
-        stream_coco(profile.annotations(annotated.row), images, counted, categories)
+        coco = Coco(images, [], annotated.unlabelled.categories)
+        write_coco(profile.annotations(annotated.row), coco, counted)
 
 
 def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, object]) -> None:
