@@ -40,17 +40,16 @@ def _without_compiler(execute: Any, module: ModuleType) -> None:
     other name is taken from the compiler itself, at once.
     """
     stand_in = ModuleType(_COMPILER)
-    vars(stand_in).update(is_compile_supported=_is_compile_supported, __getattr__=_import_name)
+    vars(stand_in).update(
+        is_compile_supported=lambda kind: import_module(_COMPILER).is_compile_supported(kind),
+        __getattr__=_import_name,
+    )
     sys.modules[_COMPILER] = stand_in
     try:
         execute(module)
     finally:
         if sys.modules.get(_COMPILER) is stand_in:
             del sys.modules[_COMPILER]
-
-
-def _is_compile_supported(device_type: Any) -> Any:
-    return import_module(_COMPILER).is_compile_supported(device_type)
 
 
 def _import_name(name: str) -> Any:

@@ -23,8 +23,7 @@ _KEY = "card"  # safetensors orders several metadata keys at random; one JSON st
 
 def save_weights(path: Path, detector: Detector, card: dict[str, Any]) -> None:
     """Write the weights and the `card` that describes them, atomically."""
-    tensors = {name: tensor.contiguous() for name, tensor in detector.state_dict().items()}
-    save_tensors(path, tensors, card)
+    save_tensors(path, {k: t.contiguous() for k, t in detector.state_dict().items()}, card)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
@@ -36,8 +35,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -
 def read_card(path: Path) -> dict[str, Any]:
     """Return the card of the weights at `path`."""
     with safe_open(path, framework="pt") as file:
-        card: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-    return card
+        return json.loads((file.metadata() or {})[_KEY])
 
 
 def join_weights(path: Path, members: Sequence[Path]) -> None:
@@ -70,11 +68,9 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
     try:
         if "members" not in card:
             return _restore(card, tensors), card
-        members = [
-            _restore(member, with_prefix(f"{number}.", tensors))
-            for number, member in enumerate(card["members"])
-        ]
-        return ModelEnsemble(members).eval(), card
+        members = enumerate(card["members"])
+        detectors = [_restore(each, with_prefix(f"{i}.", tensors)) for i, each in members]
+        return ModelEnsemble(detectors).eval(), card
     except (KeyError, RuntimeError, TypeError, ValueError, ParamsError) as error:
         raise DataError(f"{path}: not a model of datastill: {error}") from None
 
@@ -120,16 +116,12 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return the state at `path`; nothing in it is ever executed.
-
-    Raises DataError where it is damaged.
-    """
+    """Return the state at `path`, never executing it; raises DataError where it is damaged."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, LookupError, RuntimeError, ValueError, UnpicklingError):
         # PyTorch's own message advises to execute the file; nobody should.
         raise DataError(
             f"{path}: damaged, or not plain data of PyTorch; delete the state of a training run to "
             "start it again"
         ) from None
-    return state

@@ -10,8 +10,6 @@ from datastill.model.backbones import backbone_spec
 from datastill.model.detector import IMAGE_MEAN, IMAGE_STD, Batch
 from datastill.model.resnets import build_body
 
-_UNASKED = -1
-
 
 class Classifier(nn.Module):
     """A backbone's body, average pooling and one linear layer for all questions.
@@ -45,5 +43,5 @@ class Classifier(nn.Module):
 
 def _cross_entropy(logits: Tensor, answers: Tensor) -> Tensor:
     """Return the mean over the images that were asked, 0 where none was."""
-    total = functional.cross_entropy(logits, answers, ignore_index=_UNASKED, reduction="sum")
-    return total / (answers != _UNASKED).sum().clamp(min=1)
+    total = functional.cross_entropy(logits, answers, ignore_index=-1, reduction="sum")
+    return total / (answers != -1).sum().clamp(min=1)

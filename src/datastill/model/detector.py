@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +53,7 @@ class Detector(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return the training losses by name; targets hold boxes, labels, keypoints, ignored."""
-        losses: dict[str, Tensor] = self.rcnn(batch.images, batch.targets)
-        return losses
+        return self.rcnn(batch.images, batch.targets)
 
     def features(self, images: Sequence[Tensor]) -> tuple[ImageList, dict[str, Tensor]]:
         """Return the normalised, padded batch and its feature pyramid."""
@@ -101,8 +101,7 @@ class ExactBoxCoder(BoxCoder):
 
     def decode_single(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
         """Return (n, 4 c) boxes of offsets (n, 4 c) to `boxes` (n, 4)."""
-        decoded: Tensor = super().decode_single(rel_codes.float(), boxes)
-        return decoded
+        return super().decode_single(rel_codes.float(), boxes)
 
 
 class CoarseProposals(nn.Module):
@@ -112,16 +111,10 @@ class CoarseProposals(nn.Module):
         super().__init__()
         self.rpn = rpn
 
-    def forward(
-        self,
-        images: ImageList,
-        features: dict[str, Tensor],
-        targets: list[dict[str, Tensor]] | None = None,
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def forward(self, images: ImageList, features: dict[str, Tensor], targets: Any = None) -> Any:
         """Return the proposals of every image and, in training, the losses."""
         coarse = {name: level for name, level in features.items() if name != "0"}
-        proposals: tuple[list[Tensor], dict[str, Tensor]] = self.rpn(images, coarse, targets)
-        return proposals
+        return self.rpn(images, coarse, targets)
 
 
 def build_detector(
@@ -147,8 +140,7 @@ def build_detector(
 
 
 def _rpn(spec: BackboneSpec) -> nn.Module:
-    sizes = tuple((size,) for size in spec.anchor_sizes)
-    train, test = spec.proposals
+    sizes, (train, test) = tuple((size,) for size in spec.anchor_sizes), spec.proposals
     # Detectron ranks as many on every level before NMS; four small levels rank twice as many.
     ranked = 2 if spec.finest_stride else 1
     rpn = IgnoringProposals(
@@ -159,8 +151,7 @@ def _rpn(spec: BackboneSpec) -> nn.Module:
         post_nms_top_n={"training": train, "testing": test},
     )  # fmt: skip
     rpn.box_coder = ExactBoxCoder(rpn.box_coder.weights)
-    levels = len(spec.widths) + 1
-    return CoarseProposals(rpn) if len(sizes) < levels else rpn
+    return CoarseProposals(rpn) if len(sizes) <= len(spec.widths) else rpn
 
 
 def _heads(spec: BackboneSpec, keypoints: int, categories: int) -> IgnoringHeads:
@@ -177,7 +168,11 @@ def _heads(spec: BackboneSpec, keypoints: int, categories: int) -> IgnoringHeads
     if keypoints:
         heads.keypoint_roi_pool = _roi_pool(spec, KEYPOINT_BINS)
         heads.keypoint_head = _keypoint_head(spec)
-        heads.keypoint_predictor = _keypoint_predictor(spec, keypoints)
+        channels, doubling = spec.keypoint_layers[-1][0], spec.heatmap > 2 * KEYPOINT_BINS
+        heads.keypoint_predictor = (
+            KeypointRCNNPredictor(channels, keypoints) if doubling
+            else nn.ConvTranspose2d(channels, keypoints, 4, 2, 1)
+        )  # fmt: skip
     return heads
 
 
@@ -197,13 +192,6 @@ def _keypoint_head(spec: BackboneSpec) -> nn.Sequential:
         convolution = nn.Conv2d(inputs, outputs, 3, padding=layer[1], dilation=layer[1], bias=False)
         modules += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*modules)
-
-
-def _keypoint_predictor(spec: BackboneSpec, keypoints: int) -> nn.Module:
-    channels = spec.keypoint_layers[-1][0]
-    if spec.heatmap > 2 * KEYPOINT_BINS:
-        return KeypointRCNNPredictor(channels, keypoints)
-    return nn.ConvTranspose2d(channels, keypoints, 4, 2, 1)
 
 
 def count_parameters(model: nn.Module) -> int:

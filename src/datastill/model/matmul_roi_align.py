@@ -23,9 +23,8 @@ class MatmulRoIAlign(nn.Module):
         self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]
     ) -> Tensor:
         """Return (n, c, output, output) for all `boxes` (n_i, 4) of all images in their order."""
-        maps = features[self.level]
-        pooled = [self._pool(one, box) for one, box in zip(maps, boxes, strict=True)]
-        return torch.cat(pooled)
+        maps = zip(features[self.level], boxes, strict=True)
+        return torch.cat([self._pool(*pair) for pair in maps])
 
     def _pool(self, feature: Tensor, boxes: Tensor) -> Tensor:
         channels, height, width = feature.shape

@@ -15,7 +15,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from datastill.model.config import BackboneSpec
-from datastill.model.small_resnet import SmallResNet
+from datastill.model.small_resnet import small_resnet
 
 IMAGENET: dict[str, WeightsEnum] = {
     "resnet50": ResNet50_Weights.IMAGENET1K_V1,
@@ -27,7 +27,7 @@ IMAGENET: dict[str, WeightsEnum] = {
 def build_body(spec: BackboneSpec) -> nn.Module:
     """Return the bottom-up network of `spec` with fresh weights, none of them frozen."""
     if not spec.blocks:
-        return SmallResNet(spec.widths)
+        return small_resnet(spec.widths)
     return ResNet(
         Bottleneck,
         spec.blocks,

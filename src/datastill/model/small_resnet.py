@@ -1,39 +1,24 @@
 """The miniature's body: a ResNet of four basic blocks."""
 
+from collections import OrderedDict
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 
-class SmallResNet(nn.Module):
-    """A ResNet of four basic blocks, of so many channels each."""
-
-    def __init__(self, widths: tuple[int, int, int, int]) -> None:
-        super().__init__()
-        width = widths[0]
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
-        )
-        self.layer1 = BasicBlock(width, width)
-        self.layer2, self.layer3, self.layer4 = (
-            _halving_block(inputs, outputs) for inputs, outputs in pairwise(widths)
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the coarsest features; the pyramid takes each layer's own output."""
-        features = self.stem(images)
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            features = layer(features)
-        return features
-
-
-def _halving_block(inputs: int, outputs: int) -> BasicBlock:
-    """Return a basic block that halves the resolution."""
-    shortcut = nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), nn.BatchNorm2d(outputs)
+def small_resnet(widths: tuple[int, int, int, int]) -> nn.Sequential:
+    """Return a ResNet with fresh weights: a stem, and a basic block of each of the `widths`."""
+    width = widths[0]
+    stem = nn.Sequential(
+        nn.Conv2d(3, width, 5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
     )
-    return BasicBlock(inputs, outputs, stride=2, downsample=shortcut)
+    body = OrderedDict[str, nn.Module](stem=stem, layer1=BasicBlock(width, width))
+    for number, (inputs, outputs) in enumerate(pairwise(widths), start=2):
+        convolution = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False)
+        shortcut = nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+        body[f"layer{number}"] = BasicBlock(inputs, outputs, stride=2, downsample=shortcut)
+    return nn.Sequential(body)

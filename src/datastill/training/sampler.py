@@ -1,10 +1,9 @@
 """Composition of minibatches: labelled and generated images as 6 : 4 (section 4)."""
 
-from __future__ import annotations
-
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ class MixedSampler:
     def __len__(self) -> int:
         return len(self._sources)
 
-    def part(self, number: int, parts: int) -> MixedSampler:
+    def part(self, number: int, parts: int) -> Self:
         """Return the same sampler for the slots of part `number`; parts are equally large."""
         size = self.batch // parts
         part = copy(self)
