@@ -17,17 +17,11 @@ from datastill.synthetic.drawing.backgrounds import everyday_background, haze, s
 from datastill.synthetic.drawing.bodies import Body, Build, Placement, pose_body, random_build
 from datastill.synthetic.drawing.camera import film, photograph
 from datastill.synthetic.drawing.clothed_body import clothed_body
+from datastill.synthetic.drawing.colours import random_colour
 from datastill.synthetic.drawing.distractors import obstacle
 from datastill.synthetic.drawing.outfits import Outfit, everyday_outfit, sport_outfit
 from datastill.synthetic.drawing.poses import Motion, everyday_motion, pose_at, sport_motion
-from datastill.synthetic.drawing.raster import (
-    Image,
-    Polygon,
-    Size,
-    paint,
-    random_colour,
-    stencil_of,
-)
+from datastill.synthetic.drawing.raster import Image, Polygon, Size, paint, stencil_of
 from datastill.synthetic.drawing.viewpoints import random_yaw
 from datastill.synthetic.drawing.visibility import (
     Layer,

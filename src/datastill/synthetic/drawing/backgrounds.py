@@ -5,31 +5,16 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from datastill.synthetic.drawing.colours import Colour, darker, mix, random_colour
 from datastill.synthetic.drawing.distractors import (
     DISTRACTORS,
     EVERYDAY_DISTRACTORS,
     random_distractor,
 )
-from datastill.synthetic.drawing.raster import (
-    Colour,
-    Image,
-    Points,
-    Polygon,
-    Size,
-    box,
-    capsule,
-    darker,
-    disc,
-    gradient,
-    mix,
-    oval,
-    paint,
-    paint_ground,
-    random_colour,
-)
+from datastill.synthetic.drawing.outlines import Points, box, capsule, disc, oval
+from datastill.synthetic.drawing.raster import Image, Polygon, Size, gradient, paint, paint_ground
 
 _CHALK: Colour = (236, 238, 236)
-_CLOTH = ((0.05, 0.9), (0.2, 1.0))
 _HAZE = 0.5
 _UNNAMED = tuple(kind for kind in EVERYDAY_DISTRACTORS if kind != "ball")  # without a category
 
@@ -167,7 +152,7 @@ def _tree(rng: np.random.Generator, size: Size, line: float) -> Iterator[Polygon
 
 
 def _blocks(rng: np.random.Generator, size: Size) -> Image:
-    image = gradient(size, random_colour(rng, *_CLOTH), random_colour(rng, *_CLOTH))
+    image = gradient(size, random_colour(rng), random_colour(rng))
     for _ in range(rng.integers(6, 22)):
         centre = rng.uniform(0, 1, 2) * size
         radii = rng.uniform(0.02, 0.25, 2) * size[1]
@@ -175,7 +160,7 @@ def _blocks(rng: np.random.Generator, size: Size) -> Image:
         points = box(*-radii, *radii) if angular else oval(np.zeros(2), radii)
         angle = rng.uniform(0, np.pi)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        paint(image, [Polygon(points @ turn + centre, random_colour(rng, *_CLOTH))])
+        paint(image, [Polygon(points @ turn + centre, random_colour(rng))])
     return image
 
 

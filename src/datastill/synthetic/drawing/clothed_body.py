@@ -5,18 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from datastill.synthetic.drawing.bodies import SIDES, Body
+from datastill.synthetic.drawing.colours import Colour, darker
 from datastill.synthetic.drawing.heads import head_polygons, long_hair
 from datastill.synthetic.drawing.outfits import Outfit
-from datastill.synthetic.drawing.raster import (
-    Colour,
-    Points,
-    Polygon,
-    capsule,
-    darker,
-    disc,
-    hull,
-    lit_capsule,
-)
+from datastill.synthetic.drawing.outlines import Points, capsule, disc, hull, lit_capsule
+from datastill.synthetic.drawing.raster import Polygon
 from datastill.synthetic.drawing.textures import shirt_details
 
 # The stencil's body parts: a keypoint is visible where one of its own parts is on top.

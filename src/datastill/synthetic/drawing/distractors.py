@@ -4,21 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datastill.synthetic.drawing.raster import (
-    Colour,
-    Points,
-    Polygon,
-    Size,
-    box,
-    capsule,
-    darker,
-    disc,
-    moved,
-    oval,
-    random_colour,
-)
+from datastill.synthetic.drawing.colours import Colour, darker, random_colour
+from datastill.synthetic.drawing.outlines import Points, box, capsule, disc, moved, oval
+from datastill.synthetic.drawing.raster import Polygon, Size
 
-_CLOTH = ((0.05, 0.9), (0.2, 1.0))
 _SKINS: tuple[Colour, ...] = ((236, 196, 164), (176, 124, 84), (110, 74, 50))
 
 
@@ -37,7 +26,7 @@ def obstacle(rng: np.random.Generator, size: Size, kinds: tuple[str, ...]) -> li
 
 def _ball(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
     centre, radius = _position(rng, size, 0.1), rng.uniform(0.02, 0.08) * size[1]
-    colour = random_colour(rng, *_CLOTH)
+    colour = random_colour(rng)
     yield Polygon(disc(centre, radius), darker(colour, 0.7))
     yield Polygon(disc(centre - 0.2 * radius, 0.7 * radius), colour)
 
@@ -51,7 +40,7 @@ def _post(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
     yield Polygon(box(x - half, high, x, low), colour)
     if rng.random() < 0.4:
         sign = box(x - 5 * half, high, x + 5 * half, high + 7 * half)
-        yield Polygon(sign, random_colour(rng, *_CLOTH))
+        yield Polygon(sign, random_colour(rng))
 
 
 def _lamp(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
@@ -73,7 +62,7 @@ def _blob(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
     """Sample a patch of skin or cloth colour."""
     centre, radii = _position(rng, size, 0.0), rng.uniform(0.02, 0.12, 2) * size[1]
     skin = _SKINS[rng.integers(len(_SKINS))]
-    colour = skin if rng.random() < 0.6 else random_colour(rng, *_CLOTH)
+    colour = skin if rng.random() < 0.6 else random_colour(rng)
     yield Polygon(oval(centre, radii), darker(colour, 0.85))
     yield Polygon(oval(centre, 0.8 * radii), colour)
 
@@ -82,7 +71,7 @@ def _limb(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
     """Sample a loose tapered stick in skin or cloth colour, bent once."""
     start, length = _position(rng, size, 0.0), rng.uniform(0.06, 0.2) * size[1]
     skin = rng.random() < 0.5
-    colour = _SKINS[rng.integers(len(_SKINS))] if skin else random_colour(rng, *_CLOTH)
+    colour = _SKINS[rng.integers(len(_SKINS))] if skin else random_colour(rng)
     thick = rng.uniform(0.1, 0.24) * length
     for thinner in (1.0, 0.7):
         angle = rng.uniform(0, 2 * np.pi)
@@ -113,7 +102,7 @@ def _dog(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
 def _coat(rng: np.random.Generator, size: Size) -> Iterator[Polygon]:
     """Sample clothes on a hook: a body without head or limbs."""
     top, high = _position(rng, size, 0.0), rng.uniform(0.15, 0.4) * size[1]
-    colour = random_colour(rng, *_CLOTH)
+    colour = random_colour(rng)
     outline = np.array([[-0.2, 0.05], [0.2, 0.05], [0.26, 1.0], [-0.26, 1.0]]) * high
     yield Polygon(top + outline, colour)
     for side in (-1, 1):

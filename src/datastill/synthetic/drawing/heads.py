@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from datastill.synthetic.drawing.bodies import SIDES, Body
+from datastill.synthetic.drawing.colours import Colour, darker
 from datastill.synthetic.drawing.outfits import Outfit
-from datastill.synthetic.drawing.raster import Colour, Points, Polygon, capsule, darker, disc, hull
+from datastill.synthetic.drawing.outlines import Points, capsule, disc, hull
+from datastill.synthetic.drawing.raster import Polygon
 
 _HEAD = np.array([0.058, 0.076, 0.066])  # half width, height and depth, in body heights
 _INK: Colour = (24, 20, 22)

@@ -5,17 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datastill.synthetic.drawing.raster import (
-    Colour,
-    Points,
-    Polygon,
-    box,
-    capsule,
-    darker,
-    disc,
-    moved,
-    random_colour,
-)
+from datastill.synthetic.drawing.colours import Colour, darker, random_colour
+from datastill.synthetic.drawing.outlines import Points, box, capsule, disc, moved
+from datastill.synthetic.drawing.raster import Polygon
 
 _PART = 1  # in a stencil: an object has no parts to tell apart
 _PAINT = ((0.3, 0.95), (0.35, 1.0))
@@ -86,7 +78,7 @@ def _bottle(rng: np.random.Generator, foot: Points, height: float) -> Iterator[P
 def _ball(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Polygon]:
     """Draw a ball with patches."""
     radius = height / 2
-    centre = moved(foot, 0, -radius)[:2]
+    centre = moved(foot, 0, -radius)
     colour = random_colour(rng, (0.0, 0.9), (0.6, 1.0))
     patch: Colour = darker(colour, 0.35) if rng.random() < 0.7 else (245.0, 245.0, 240.0)
     yield _solid(disc(centre, radius), darker(colour, 0.75))

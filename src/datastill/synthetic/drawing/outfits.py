@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datastill.synthetic.drawing.raster import Colour, darker, mix, random_colour
+from datastill.synthetic.drawing.colours import Colour, darker, mix, random_colour
 
 SKINS: tuple[Colour, ...] = (
     (246, 214, 188), (233, 188, 150), (212, 160, 118), (176, 124, 84), (128, 84, 56), (84, 54, 38),
@@ -41,7 +41,7 @@ def everyday_outfit(rng: np.random.Generator) -> Outfit:
     return Outfit(
         skin=_shade(SKINS, rng),
         hair=_shade(HAIRS, rng),
-        shirt=random_colour(rng, (0.05, 0.9), (0.2, 1.0)),
+        shirt=random_colour(rng),
         accent=random_colour(rng, (0.05, 0.9), (0.1, 1.0)),
         trousers=random_colour(rng, (0.05, 0.7), (0.12, 0.85)),
         shoes=random_colour(rng, (0.0, 0.8), (0.08, 0.95)),

@@ -1,6 +1,5 @@
 """Filled polygons: the one primitive that drawn people, objects and backgrounds are made of."""
 
-import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from datastill.synthetic.drawing.colours import Colour, darker
+from datastill.synthetic.drawing.outlines import Points
+
 Image = NDArray[np.uint8]
-Colour = tuple[float, float, float]
 Size = tuple[int, int]  # width, height in pixels
 
-_ANGLES = np.linspace(0, 2 * np.pi, 18, endpoint=False)
-_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
-_LIT = 0.66 * _CIRCLE + (-0.28, -0.12)
 _SUBPIXEL_BITS = 4
 
 
@@ -58,67 +55,6 @@ def stencil_of(polygons: Iterable[Polygon], size: Size) -> Image:
 
 def _fixed_point(points: Points) -> NDArray[np.int32]:
     return np.rint(points * 2**_SUBPIXEL_BITS).astype(np.int32)
-
-
-def disc(centre: Points, radius: float) -> Points:
-    """Return a circle."""
-    return centre[:2] + radius * _CIRCLE
-
-
-def oval(centre: Points, radii: Points) -> Points:
-    """Return an upright ellipse."""
-    return centre + radii * _CIRCLE
-
-
-def capsule(start: Points, end: Points, start_radius: float, end_radius: float) -> Points:
-    """Return the outline of a round-ended limb that tapers from `start` to `end`."""
-    return lit_capsule(start, end, start_radius, end_radius)[0]
-
-
-def lit_capsule(
-    start: Points, end: Points, start_radius: float, end_radius: float
-) -> tuple[Points, Points]:
-    """Return the outline of such a limb and of its lit side."""
-    at_end = (_CIRCLE @ (end - start)[:2] >= 0)[:, None]
-    middle = np.where(at_end, end[:2], start[:2])
-    radius = np.where(at_end, end_radius, start_radius)
-    return middle + radius * _CIRCLE, middle + radius * _LIT
-
-
-def hull(points: Points) -> Points:
-    """Return the convex hull of (n, 2) points."""
-    return cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
-
-
-def moved(point: Points, right: float, down: float) -> Points:
-    """Return a point moved by pixels."""
-    return point + np.array([right, down])
-
-
-def box(left: float, top: float, right: float, bottom: float) -> Points:
-    """Return a rectangle."""
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=float)
-
-
-def mix(colour: Colour, other: Colour, share: float) -> Colour:
-    """Return `colour` with a `share` of `other` in it."""
-    red, green, blue = (a + share * (b - a) for a, b in zip(colour, other, strict=True))
-    return red, green, blue
-
-
-def darker(colour: Colour, factor: float) -> Colour:
-    """Return `colour` times `factor`; above 1 it becomes lighter, up to white."""
-    red, green, blue = (min(255.0, channel * factor) for channel in colour)
-    return red, green, blue
-
-
-def random_colour(
-    rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Colour:
-    """Sample a colour of any hue, with saturation and value (0 to 1) in the given ranges."""
-    hsv = rng.random(), rng.uniform(*saturation), rng.uniform(*value)
-    red, green, blue = (255 * channel for channel in colorsys.hsv_to_rgb(*hsv))
-    return red, green, blue
 
 
 def gradient(size: Size, top: Colour, bottom: Colour) -> Image:

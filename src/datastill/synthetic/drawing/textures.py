@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from datastill.synthetic.drawing.bodies import Body
+from datastill.synthetic.drawing.colours import darker
 from datastill.synthetic.drawing.outfits import Outfit
-from datastill.synthetic.drawing.raster import Points, Polygon, darker
+from datastill.synthetic.drawing.outlines import Points
+from datastill.synthetic.drawing.raster import Polygon
 
 Corner = tuple[float, float]  # -1 (right) to 1 (left) across, 0 (collar) to 1 (waist) down
 ToPixels = Callable[[list[Corner]], Points]
