@@ -1,4 +1,4 @@
-"""COCO JSON, the contract between the stages: content, reader and writer."""
+"""COCO JSON, the format between the stages: content, reader and writer."""
 
 import json
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from datastill.errors import DataError
 from datastill.io import atomic
 
 Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
-Task = Literal["keypoints", "boxes"]  # what is learned of the annotations
-_BATCH = 1000  # records serialized together: one by one takes longer
+Task = Literal["keypoints", "boxes"]  # what is learned from the annotations
+_BATCH = 1000  # records serialized together: faster than one by one
 
 PERSON_KEYPOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -55,14 +55,14 @@ class Coco:
         return groups
 
     def keypoint_names(self) -> tuple[str, ...]:
-        """Return the keypoint names of the first category that has any, () where none has."""
+        """Return the keypoint names of the first category that has any, () if none has."""
         return next((tuple(c["keypoints"]) for c in self.categories if c.get("keypoints")), ())
 
 
 def read_coco(path: Path) -> Coco:
     """Read COCO JSON that datastill wrote.
 
-    Raises DataError, naming the file, where it is absent or not JSON, lacks a section, or an
+    Raises DataError, naming the file, if it is absent or not JSON, lacks a section, or an
     annotation refers to an image that it does not list.
     """
     try:
@@ -78,7 +78,7 @@ def read_coco(path: Path) -> Coco:
 
 
 def parse_coco(path: Path, content: Any) -> Coco:
-    """Return the JSON `content` of `path`; raises DataError where a section or an id is missing."""
+    """Return the JSON `content` of `path`; raises DataError if a section or an id is missing."""
     sections = content if isinstance(content, dict) else {}
     names = ("images", "annotations", "categories")
     if missing := [name for name in names if not isinstance(sections.get(name), list)]:

@@ -1,14 +1,14 @@
-"""Faults of annotated sets that can be trained on all the same."""
+"""Faults of annotated sets that do not prevent training."""
 
 from collections import Counter
 
 from datastill.coco.format import Coco, Record
 
-_MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints pass the border of an image
+_MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints exceed an image
 
 
 def lint(coco: Coco) -> list[str]:
-    """Return a sentence per kind of fault, with how often it occurs and where first."""
+    """Return a sentence per kind of fault, with its count and its first occurrence."""
     faults = []
     for name, values in (
         ("image ids", [image["id"] for image in coco.images]),

@@ -13,10 +13,10 @@ from datastill.errors import DataError
 
 @dataclass(frozen=True)
 class Metadata:
-    """The categories that a detector predicts and the keypoints of the one that has any.
+    """The categories that a detector predicts and the keypoints of the one with keypoints.
 
     categories  as in the data, by ascending id: label i of a network is the i-th, counted from 1
-    skeleton    NO_SKELETON for boxes alone
+    skeleton    NO_SKELETON for boxes
     """
 
     categories: tuple[Record, ...]
@@ -29,7 +29,7 @@ class Metadata:
 
     @property
     def sigmas(self) -> tuple[float, ...] | None:
-        """Return those of OKS, None for boxes."""
+        """Return OKS's sigmas, None for boxes."""
         return self.skeleton.sigmas or None
 
     def labels(self) -> dict[int, int]:
@@ -38,7 +38,7 @@ class Metadata:
 
 
 def build_metadata(coco: Coco, task: Task) -> Metadata:
-    """Return what a detector trained on `coco` predicts; raises DataError where that is nothing."""
+    """Return what a detector trained on `coco` predicts; raises DataError if that is nothing."""
     categories = sorted(coco.categories, key=lambda category: category["id"])
     if task == "keypoints":
         categories = [category for category in categories if category.get("keypoints")]

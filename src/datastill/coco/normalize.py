@@ -1,4 +1,4 @@
-"""The reader of other people's COCO JSON, and its normalization into ours."""
+"""The reader of foreign COCO JSON, and its normalization to datastill's."""
 
 import json
 import math
@@ -13,14 +13,14 @@ from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.coco.sniff import other_format, other_json
 from datastill.errors import DataError
 
-_MIN_SIDE = 0.01  # pixels of a box: less may vanish in float32
+_MIN_SIDE = 0.01  # pixels of a box: smaller ones may vanish in float32
 _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
 def read_published(path: Path) -> Coco:
-    """Read COCO JSON of others, which may lack `annotations` where it lists images alone.
+    """Read foreign COCO JSON, which may lack `annotations` if it only lists images.
 
-    Raises DataError, naming the file, where it is absent or not COCO JSON.
+    Raises DataError, naming the file, if it is absent or not COCO JSON.
     """
     content = _read_json(path)
     return parse_coco(
@@ -31,7 +31,7 @@ def read_published(path: Path) -> Coco:
 def read_labels(path: Path) -> Coco:
     """Read human labels as `read_foreign` does.
 
-    Raises DataError, naming the file, also where it lists no image or annotation or holds generated
+    Raises DataError, naming the file, also if it lists no image or annotation or has generated
     annotations (with a `score`).
     """
     coco = read_foreign(path)
@@ -47,9 +47,9 @@ def read_labels(path: Path) -> Coco:
 
 
 def read_foreign(path: Path) -> Coco:
-    """Read COCO JSON of others and check what it refers to.
+    """Read foreign COCO JSON and check its references.
 
-    Raises DataError, naming the file, where it is absent or of another format, its categories lack
+    Raises DataError, naming the file, if it is absent or of another format, its categories lack
     names or ids of their own or are not all listed, or an image has no file name.
     """
     other = other_format(path)
@@ -88,8 +88,8 @@ def _read_json(path: Path) -> Any:
 def learned_categories(coco: Coco, task: str) -> list[Record]:
     """Return the categories that `task` learns.
 
-    For keypoints that is the category that has them, for boxes id and name of all by ascending id.
-    Raises DataError where there is none, one has no whole number as its id or no name, or, for
+    For keypoints: the category that has them; for boxes: id and name of all, by ascending id.
+    Raises DataError if there is none, one has no whole number as its id or no name, or, for
     keypoints, several have them or the skeleton is malformed.
     """
     if task == "boxes":
@@ -112,7 +112,7 @@ def _check_named(categories: list[Record]) -> None:
 
 
 def _is_id(number: Any) -> bool:
-    """Return whether every file and tensor of ours can hold it."""
+    """Return whether all datastill's files and tensors can hold it."""
     return isinstance(number, int) and -(2**63) <= number < 2**63
 
 
@@ -120,10 +120,10 @@ def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     """Return the annotations of `categories`, complete and without masks, and how many were
     dropped because their boxes have no extent.
 
-    Missing fields are filled in: where a category has keypoints, `keypoints` with none marked and
-    `num_keypoints` counted from v; `iscrowd` 0; `area`, also where it is 0, that of the mask
+    Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
+    `num_keypoints` counted from v; `iscrowd` 0; `area`, also if it is 0, that of the mask
     (polygons or RLE) or else of the box. Raises DataError naming the image or annotation that is
-    malformed, and where the file means something else by one of `categories`.
+    malformed, and if one of `categories` means something else in the file.
     """
     for category in categories:
         _check_same(coco, category)
@@ -142,7 +142,7 @@ def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
 
 
 def _check_same(coco: Coco, category: Record) -> None:
-    """Raise DataError where `coco` has another category than val's `category` under its id."""
+    """Raise DataError if `coco` does not have val's `category` under its id."""
     listed = next((each for each in coco.categories if each["id"] == category["id"]), None)
     if listed is None and not coco.annotations:
         return
@@ -206,7 +206,7 @@ def _area(annotation: Record, width: int, height: int) -> float:
         elif isinstance(shape["counts"], list):
             shape = masks.frPyObjects(shape, height, width)
         return float(masks.area(shape)) or box_area
-    except Exception as error:  # pycocotools raises it bare
+    except Exception as error:  # as pycocotools raises
         raise DataError(
             f"annotation {annotation['id']}: expected polygons or RLE as its segmentation, "
             f"found what pycocotools cannot read: {error}"

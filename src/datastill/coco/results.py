@@ -14,7 +14,7 @@ def coco_results(instances: Instances, decimals: Mapping[str, ArrayLike]) -> lis
     """Return COCO results without an image_id: category_id and the fields named in `decimals`.
 
     Those are `score`, `bbox` (x, y, width, height) and `keypoints` (x, y, score)*k, in the order of
-    `decimals`; there are no keypoints where k = 0.
+    `decimals`; there are no keypoints if k = 0.
     """
     n, k = instances.keypoints.shape[:2]
     columns = {
@@ -33,7 +33,7 @@ def coco_results(instances: Instances, decimals: Mapping[str, ArrayLike]) -> lis
 
 
 def to_records(fields: Mapping[str, Sequence[Any]]) -> Iterator[Record]:
-    """Yield a record of each row of `fields`, columns by name."""
+    """Yield a record for each row of `fields`, columns by name."""
     return (dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True))
 
 
@@ -43,10 +43,10 @@ def xywh(boxes: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def rounded(values: NDArray[np.float64], decimals: ArrayLike) -> NDArray[np.float64]:
-    """Return what `round` makes of each of `values`, below 1e9 in size.
+    """Return `round` of each of `values`, below 1e9 in magnitude.
 
     `decimals` is one number or an array that broadcasts to `values`. Ties are those of the exact
-    value; np.round multiplies first and so finds ties where there are none.
+    value; np.round multiplies first and so finds ties if there are none.
     """
     scale = np.power(10.0, decimals)
     scaled = values * scale

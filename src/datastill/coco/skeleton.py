@@ -14,7 +14,7 @@ _TENTHS = (
     0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87,
     0.89, 0.89,
 )  # fmt: skip
-COCO_SIGMAS = tuple(tenths / 10 for tenths in _TENTHS)  # as pycocotools has them, to the bit
+COCO_SIGMAS = tuple(tenths / 10 for tenths in _TENTHS)  # exactly pycocotools'
 CONSTANT_SIGMA = median(COCO_SIGMAS)
 
 _SIDES = re.compile("left|right", re.IGNORECASE)
@@ -24,7 +24,7 @@ _OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The k keypoints of a category; k = 0 for boxes alone.
+    """The k keypoints of a category; k = 0 for boxes.
 
     names         (k,)
     flip_indices  (k,)  the keypoint that each becomes in a mirror image
@@ -45,7 +45,7 @@ class Skeleton:
         return len(self.names)
 
     def oks(self) -> dict[str, Any]:
-        """Return the parameters of OKS, for the record."""
+        """Return the parameters of OKS, for records."""
         return {"sigmas": list(self.sigmas), "from": self.sigmas_from}
 
 
@@ -53,14 +53,14 @@ NO_SKELETON = Skeleton()
 
 
 def build_skeleton(categories: Sequence[Record]) -> Skeleton:
-    """Return the skeleton of the one category that has keypoints, NO_SKELETON where none has.
+    """Return the skeleton of the one category that has keypoints, NO_SKELETON if none has.
 
     Mirror partners are the category's `flip_pairs`, [[left, right], ...] by name, or else follow
-    from the names (`infer_flip_indices`). Sigmas are the category's `sigmas`, or else COCO's where
+    from the names (`infer_flip_indices`). Sigmas are the category's `sigmas`, or else COCO's if
     the names are COCO's, or else COCO's median for every keypoint: sigma measures how far several
-    annotators of one image disagree, which a file with one annotation of each object cannot say,
-    and the spread of keypoints over a body is no substitute for it.
-    Raises DataError, naming the category, where several have keypoints or one is malformed.
+    annotators of one image disagree, which one annotation per object cannot show, and the spread of
+    keypoints over a body is not a substitute.
+    Raises DataError, naming the category, if several have keypoints or one is malformed.
     """
     if (category := keypoint_category(categories)) is None:
         return NO_SKELETON
@@ -75,7 +75,7 @@ def build_skeleton(categories: Sequence[Record]) -> Skeleton:
 
 
 def keypoint_category(categories: Sequence[Record]) -> Record | None:
-    """Return the one category with keypoints, None where none has; raises DataError for several."""
+    """Return the one category with keypoints, None if none has; raises DataError for several."""
     named = [category for category in categories if category.get("keypoints")]
     if len(named) > 1:
         names = ", ".join(str(category.get("name")) for category in named)
@@ -97,8 +97,8 @@ def _names(given: Any) -> tuple[str, ...]:
 def infer_flip_indices(names: Sequence[str]) -> tuple[int, ...]:
     """Return for every keypoint the one it becomes in a mirror image, by the side in its name.
 
-    The side is `left` or `right` in any case, or else an `l` or `r` that stands alone (`L_Eye`) and
-    has a partner. Raises DataError where `left` or `right` has none.
+    The side is `left` or `right` in any case, or else a separate `l` or `r` (`L_Eye`) that has a
+    partner. Raises DataError if `left` or `right` has none.
     """
     index = {name: i for i, name in enumerate(names)}
     flip_indices = []

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-_SAMPLE = 4096  # characters: enough of a text to know its format
-_BY_KEYS = {  # of JSON: those that only this format has
+_SAMPLE = 4096  # characters: enough to recognise a format
+_BY_KEYS = {  # of JSON: only this format has them
     ("shapes", "imagePath"): "LabelMe JSON of one image",
     ("_via_img_metadata",): "a VIA project",
     ("samples",): "a FiftyOne dataset",
@@ -23,7 +23,7 @@ _OF_FOLDERS = {".txt": "YOLO text", ".xml": "Pascal VOC XML", ".json": "JSON"}  
 
 
 def other_format(path: Path) -> str | None:
-    """Return what is at `path` where it cannot be JSON; None where it may be or is absent."""
+    """Return what `path` is if it cannot be JSON; None if it may be JSON or is absent."""
     if path.is_dir():
         suffixes = Counter(file.suffix.lower() for file in path.iterdir() if file.is_file())
         for suffix, count in suffixes.most_common():
@@ -49,7 +49,7 @@ def _other_text(path: Path) -> str | None:
 
 
 def _start(path: Path) -> str | None:
-    """Return the first characters of a text, None where the file is not a text."""
+    """Return the first characters of a text file, None if it is not text."""
     with path.open("rb") as file:
         content = file.read(_SAMPLE)
     if b"\0" in content:
@@ -69,7 +69,7 @@ def _is_yolo(start: str) -> bool:
 
 
 def other_json(content: Any) -> str | None:
-    """Return which format the JSON `content` is of, None where it is COCO's."""
+    """Return the format of the JSON `content`, None if it is COCO's."""
     if isinstance(content, list):
         first = content[0] if content and isinstance(content[0], dict) else {}
         return _by_keys(first, _BY_KEYS_OF_FIRST) or f"a JSON list of {len(content):,}"

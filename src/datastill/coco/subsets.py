@@ -15,7 +15,7 @@ def subset(coco: Coco, images: Sequence[Record]) -> Coco:
 
 
 def without(coco: Coco, ids: Iterable[int]) -> Coco:
-    """Return `coco` less the images of these `ids`: val2014 without minival's, say."""
+    """Return `coco` without the images of these `ids`, such as val2014 minus minival."""
     left_out = set(ids)
     return subset(coco, [image for image in coco.images if image["id"] not in left_out])
 
@@ -23,7 +23,7 @@ def without(coco: Coco, ids: Iterable[int]) -> Coco:
 def trainable(coco: Coco, task: str) -> Coco:
     """Return only the images to train on: those with an annotated object that is not a crowd.
 
-    So does Detectron; of keypoints, Mask R-CNN wants at least one annotated.
+    As in Detectron; for keypoints, at least one must be annotated, as in Mask R-CNN.
     """
     objects = (a for a in coco.annotations if not a.get("iscrowd"))
     kept = {a["image_id"] for a in objects if task == "boxes" or a["num_keypoints"]}
@@ -31,7 +31,7 @@ def trainable(coco: Coco, task: str) -> Coco:
 
 
 def union(parts: Sequence[Coco]) -> Coco:
-    """Return the images and annotations of all `parts`; raises DataError where they share ids."""
+    """Return the images and annotations of all `parts`; raises DataError if they share ids."""
     images = [part.images for part in parts]
     annotations = [part.annotations for part in parts]
     for section, sections in (("images", images), ("annotations", annotations)):

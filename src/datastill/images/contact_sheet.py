@@ -28,7 +28,7 @@ _BOXES: tuple[Colour, ...] = (
 
 
 def write_contact_sheet(path: Path, root: Path, coco: Coco, task: Task) -> None:
-    """Write a sheet of the first images of `coco`, files below `root`, and their annotations."""
+    """Write a sheet of the first images of `coco` (files below `root`) with annotations."""
     objects, first = coco.by_image(), coco.images[:SHOWN]
     pixels = [load_image(root, image).permute(1, 2, 0).numpy() for image in first]
     annotations = [objects[image["id"]] for image in first]

@@ -23,7 +23,7 @@ class Folder:
     name: str
 
     def listing(self) -> set[str]:
-        """Return its files, by name relative to it; raises DataError where it is absent."""
+        """Return its files, by name relative to it; raises DataError if it is absent."""
         if not self.path.is_dir():
             raise DataError(f"{self.path}: no such folder of images")
         walk = ((Path(root).relative_to(self.path), names) for root, _, names in os.walk(self.path))
@@ -34,9 +34,9 @@ def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
     """Return `coco` with every `file_name` as "<name of its folder>/<file>", and the images that
     are in no folder.
 
-    An image is in the first of `folders` that has it, under its own name or, for COCO's images,
+    The first of `folders` that has an image is used, under its own name or, for COCO's images,
     its name of 2014 or 2017; absent folders are skipped.
-    Raises DataError where a name leaves its folder or no image at all is found.
+    Raises DataError if a name leaves its folder or no image at all is found.
     """
     listings = [(f.name, _by_name(f.listing())) for f in folders if f.path.is_dir()]
     located, refused = [], []
@@ -87,7 +87,7 @@ def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
     for name in sorted(names):
         file_name = f"{folder.name}/{name}"
         if file_name != (text := printable(file_name)):
-            refused.append(Refusal(text, "its name is no UTF-8; rename it"))
+            refused.append(Refusal(text, "its name is not UTF-8; rename it"))
             continue
         try:
             width, height = image_size(folder.path / name)

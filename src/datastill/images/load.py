@@ -16,7 +16,7 @@ from torch import Tensor
 from datastill.coco.format import Record
 from datastill.errors import DataError
 
-# What data sets use of Pillow's formats; for EPS it would run a program.
+# The formats of Pillow that data sets use; for EPS it would run a program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
@@ -38,19 +38,19 @@ class Refusal:
 
 
 def printable(file_name: str) -> str:
-    """Return the name as text, bytes in it that are not UTF-8 spelled out."""
+    """Return the name as text, with bytes that are not UTF-8 escaped."""
     return file_name.encode("utf-8", "backslashreplace").decode()
 
 
 def image_id(file_name: str) -> int:
-    """Return an id that depends on the name alone: adding files to a folder renumbers none."""
+    """Return an id that depends only on the name: files added to a folder renumber none."""
     return int(hashlib.sha256(file_name.encode()).hexdigest()[:13], 16)
 
 
 def image_path(root: Path, file_name: str) -> Path:
-    """Return the path of `file_name` below `root`; raises DataError where it is not below `root`.
+    """Return the path of `file_name` below `root`; raises DataError if it is not below `root`.
 
-    A folder in `root` may be a link to the real folder of its images; then they stay below that.
+    A folder in `root` may be a link to the real image folder; then they must be below that.
     """
     path = root / file_name
     first, *rest = Path(file_name).parts or ("",)
@@ -64,7 +64,7 @@ def image_path(root: Path, file_name: str) -> Path:
 def load_image(root: Path, record: Record) -> Tensor:
     """Read the image of a COCO record as RGB (3, h, w) uint8, in the frame of its annotations.
 
-    Raises DataError where the file is absent, outside `root`, not an image or of another size.
+    Raises DataError if the file is absent, outside `root`, not an image or of another size.
     """
     return read_image(image_path(root, record["file_name"]), (record["width"], record["height"]))
 
@@ -84,8 +84,8 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> Tensor:
 def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     """Return an image file's pixels as RGB (3, h, w) uint8.
 
-    They are turned as the EXIF orientation says, unless only the unturned image has the `size`
-    (width, height) that its annotations are for. Raises DataError where `content` is not a whole
+    They are rotated as the EXIF orientation says, unless only the unrotated image has the `size`
+    (width, height) that its annotations are for. Raises DataError if `content` is not a whole
     image or of another size.
     """
     if not content:
@@ -99,7 +99,7 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
             turn = _TO_UPRIGHT.get(_orientation(image)) if size in (None, upright) else None
             pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
     except UnidentifiedImageError:
-        raise DataError("no readable image: of no format that is known") from None
+        raise DataError("no readable image: unknown format") from None
     except _PILLOW_ERRORS as error:
         raise DataError(f"no readable image: {error}") from None
     return torch.from_numpy(pixels).permute(2, 0, 1)
@@ -125,13 +125,13 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or already applied."""
-    if image.format in {"PNG", "TIFF"}:  # a PNG's EXIF may follow its pixels
+    if image.format in {"PNG", "TIFF"}:  # EXIF may follow the pixels in a PNG
         image.load()
-    if image.format == "TIFF":  # which Pillow turns as it loads
+    if image.format == "TIFF":  # which Pillow rotates while loading
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # whatever Pillow's parser raises: the image itself may be whole
+    except Exception:  # Pillow's parser may raise anything; the image may be whole
         return 1
 
 

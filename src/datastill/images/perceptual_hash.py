@@ -1,4 +1,4 @@
-"""Perceptual hash and near-duplicates, whatever their size, encoding or mirroring."""
+"""Perceptual hash and near-duplicates, regardless of size, encoding or mirroring."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -36,9 +36,9 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
     """Return the perceptual hash of an RGB (h, w, 3) image: 32 hexadecimal digits.
 
     They are the signs of 128 low frequencies (DCT) of a small grey image whose local contrasts are
-    equalized first, or one bright spot would decide them all. A mirror flips the second half, the
-    frequencies odd in x, and leaves the first. An image that shows nothing (one colour, a faint
-    ramp, a speck on black) has zeros, whatever its colour.
+    equalized first, or one bright spot would decide them all. Mirroring flips the second half, the
+    frequencies odd in x, and not the first. A blank image (one colour, a faint ramp, a speck on
+    black) has only zeros.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     cells = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
@@ -59,10 +59,10 @@ def near_duplicates(
     """Yield (i, j, bits) where the hashes `first[i]` and `second[j]` differ by `distance` bits or
     fewer.
 
-    The bits are those to the image or to its mirror, whichever are fewer. Images that show nothing
-    match none: two black frames are no evidence that sets share a picture. All pairs are found but
-    not kept in memory: all frames of a camera that stands still are near-duplicates.
-    Raises DataError where a hash is malformed.
+    The bits are the fewer of those to the image and to its mirror image. Blank images match none:
+    two black frames are not evidence that sets share a picture. Pairs are not kept in memory: all
+    frames of a static camera are near-duplicates.
+    Raises DataError if a hash is malformed.
     """
     words, others = _words(first), _words(second)
     shown = np.flatnonzero(others.any(axis=0))
@@ -76,9 +76,9 @@ def near_duplicates(
 def repeats(hashes: Sequence[str], distance: int = MAX_DISTANCE) -> list[int]:
     """Return for every image the first one before it that it repeats, or -1 to keep it.
 
-    Only a kept image is ever repeated, so a slow pan is thinned and not lost as a chain of
-    repeats of repeats. Images that show nothing all repeat the first of them.
-    Raises DataError where a hash is malformed.
+    Only a kept image is ever repeated, so a slow pan is thinned, not dropped as a chain of
+    repeats of repeats. All blank images repeat the first one.
+    Raises DataError if a hash is malformed.
     """
     words = _words(hashes)
     shown = words.any(axis=0)
@@ -97,7 +97,7 @@ def repeats(hashes: Sequence[str], distance: int = MAX_DISTANCE) -> list[int]:
 
 
 def _words(hashes: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the hashes (2, n): the halves that a mirror leaves and that it flips."""
+    """Return the hashes (2, n): the halves that mirroring keeps and flips."""
     for i, text in enumerate(hashes):
         if not (isinstance(text, str) and _HASH.fullmatch(text)):
             raise DataError(

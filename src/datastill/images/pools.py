@@ -5,7 +5,7 @@ from typing import Any
 
 
 class _Cancelling(Executor):
-    """An executor whose context, left by an exception, cancels what has not begun."""
+    """An executor that, if its context is left by an exception, cancels what has not begun."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self.shutdown(wait=True, cancel_futures=kind is not None)

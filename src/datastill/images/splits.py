@@ -1,4 +1,4 @@
-"""Disjoint splits of one annotated set, in an order drawn from a seed."""
+"""Disjoint splits of one annotated set, in a seeded random order."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ class Span:
 def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
     """Return the images of `coco` in `span`, in their own order, and their annotations.
 
-    Near-duplicates, also of near-duplicates, stand together in the order and are where the first of
-    them is: spans that share no position share no picture. The order depends on the seed and the
-    names below the folder alone, not on the sequence in the file. `manifest` has `digest` and
-    `likeness` by `file_name`; an image that it lacks has no duplicates.
+    Near-duplicates, also of near-duplicates, share the position of the first of them in the order:
+    spans that share no position share no picture. The order depends only on the seed and the names
+    below the folder, not on the sequence in the file. `manifest` has `digest` and `likeness` by
+    `file_name`; an image that it lacks has no duplicates.
     """
     names = [str(image["file_name"]) for image in coco.images]
     positions = _positions(names, span.seed, manifest.set_index("file_name"))
@@ -39,7 +39,7 @@ def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
 
 
 def _positions(names: Sequence[str], seed: int, known: pd.DataFrame) -> Mapping[str, int]:
-    """Return where the first of each image's duplicates stands in the order."""
+    """Return the position in the order of the first of each image's duplicates."""
     listed = [name for name in names if name in known.index]
     first = duplicate_groups(known["digest"][listed].tolist(), known["likeness"][listed].tolist())
     heads = dict(zip(listed, (listed[i] for i in first), strict=True))
@@ -54,7 +54,7 @@ def _positions(names: Sequence[str], seed: int, known: pd.DataFrame) -> Mapping[
 
 
 def _draw(seed: int, file_name: str) -> str:
-    """Return the lot of an image, whatever folder it is linked in."""
+    """Return an image's random draw, independent of the folder it is linked in."""
     name = file_name.partition("/")[2]
     return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()
 
