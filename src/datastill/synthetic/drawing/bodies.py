@@ -14,6 +14,7 @@ from datastill.synthetic.drawing.poses import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIG
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 SIDES = ("left", "right")
+_LEFT, _UP, _FORWARD = range(3)  # the axes of the body
 
 
 @dataclass(frozen=True)
@@ -72,36 +73,27 @@ def random_build(rng: np.random.Generator) -> Build:
 def pose_body(pose: Pose, build: Build, placement: Placement) -> Body:
     """Return the body of `build` in `pose` at `placement`."""
     lean, tilt, twist, nod, turn = np.radians(pose[:5])
-    bones = _turn_side(tilt) @ _turn_forward(lean)
-    chest = bones @ _turn_around(twist)
-    skull = chest @ _turn_around(turn - twist / 2) @ _turn_forward(nod)
+    bones = _turn(tilt, _UP, _LEFT) @ _turn(lean, _UP, _FORWARD)
+    chest = bones @ _turn(twist, _FORWARD, _LEFT)
+    skull = chest @ _turn(turn - twist / 2, _FORWARD, _LEFT) @ _turn(nod, _UP, _FORWARD)
     joints = _trunk_joints(build, bones, chest) | _legs(pose, build)
     joints |= _arms(pose, joints, chest) | _head(joints["neck"], skull, build)
-    camera = _camera(placement)
-    projected = _project(joints, camera, placement, lift=float(pose[5]))
-    return Body(projected, (camera @ chest).T, (camera @ skull).T, build, placement.height)
+    cos, sin = np.cos(placement.pitch), np.sin(placement.pitch)
+    pitched = np.array([[1, 0, 0], [0, -cos, sin], [0, sin, cos]])
+    camera = pitched @ _turn(placement.yaw, _FORWARD, _LEFT)
+    points = np.array(list(joints.values())) @ camera.T * placement.height
+    lowest = max(points[i][1] for i, name in enumerate(joints) if name.endswith("_ankle"))
+    down = placement.ground - lowest - (0.05 + float(pose[5])) * placement.height
+    joints = dict(zip(joints, points + np.array([placement.x, down, 0]), strict=True))
+    return Body(joints, (camera @ chest).T, (camera @ skull).T, build, placement.height)
 
 
-def _turn_forward(angle: float) -> Matrix:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-
-
-def _turn_side(angle: float) -> Matrix:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-
-
-def _turn_around(angle: float) -> Matrix:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
-
-
-def _camera(placement: Placement) -> Matrix:
-    """Return the matrix from left, up, forward to x, y (down), z (towards the viewer)."""
-    down, away = np.cos(placement.pitch), np.sin(placement.pitch)
-    tilt = np.array([[1, 0, 0], [0, -down, away], [0, away, down]])
-    return tilt @ _turn_around(placement.yaw)
+def _turn(angle: float, start: int, end: int) -> Matrix:
+    """Return the rotation that turns the axis `start` towards the axis `end`."""
+    matrix = np.eye(3)
+    matrix[start, start] = matrix[end, end] = np.cos(angle)
+    matrix[end, start], matrix[start, end] = np.sin(angle), -np.sin(angle)
+    return matrix
 
 
 def _trunk_joints(build: Build, bones: Matrix, chest: Matrix) -> dict[str, Vector]:
@@ -165,13 +157,3 @@ def _head(neck: Vector, skull: Matrix, build: Build) -> dict[str, Vector]:
         "left_ear": (0.058, 0, 0), "right_ear": (-0.058, 0, 0),
     }  # fmt: skip
     return {name: centre + skull @ (size * np.array(xyz)) for name, xyz in offsets.items()}
-
-
-def _project(
-    joints: dict[str, Vector], camera: Matrix, placement: Placement, lift: float
-) -> dict[str, Vector]:
-    points = np.array(list(joints.values())) @ camera.T * placement.height
-    names = list(joints)
-    feet = [points[names.index(f"{side}_ankle")][1] for side in SIDES]
-    shift = (placement.x, placement.ground - max(feet) - (0.05 + lift) * placement.height, 0)
-    return dict(zip(names, points + shift, strict=True))

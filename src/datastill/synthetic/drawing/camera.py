@@ -13,7 +13,7 @@ def photograph(image: Image, rng: np.random.Generator) -> Image:
     lit = _levels(image, tint, np.full(3, offset))
     if rng.random() < 0.3:
         lit = np.asarray(cv2.GaussianBlur(lit, (3, 3), rng.uniform(0.4, 1.0)), np.uint8)
-    return _compressed(_grainy(lit, rng, rng.uniform(2, 6)), int(rng.integers(60, 96)))
+    return _recorded(lit, rng, (2, 6), (60, 96))
 
 
 def film(image: Image, rng: np.random.Generator) -> Image:
@@ -26,13 +26,7 @@ def film(image: Image, rng: np.random.Generator) -> Image:
     panned = _panned(toned, int(rng.integers(1, 7)), rng.uniform(-25, 25))
     if rng.random() < 0.5:
         panned[1::2] = np.roll(panned[1::2], int(rng.integers(1, 3)), axis=1)
-    return _compressed(_grainy(panned, rng, rng.uniform(2, 8)), int(rng.integers(14, 40)))
-
-
-def _compressed(image: Image, quality: int) -> Image:
-    """Return `image` after JPEG at `quality` (0 to 100)."""
-    _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+    return _recorded(panned, rng, (2, 8), (14, 40))
 
 
 def _levels(image: Image, gain: np.ndarray, offset: np.ndarray) -> Image:
@@ -51,7 +45,12 @@ def _panned(image: Image, length: int, degrees: float) -> Image:
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
 
 
-def _grainy(image: Image, rng: np.random.Generator, strength: float) -> Image:
+def _recorded(
+    image: Image, rng: np.random.Generator, percent: tuple[int, int], quality: tuple[int, int]
+) -> Image:
+    """Add grain of `percent` and compress to JPEG of `quality` (0 to 100), each from its range."""
+    share = rng.uniform(*percent) / 100
     grain = rng.integers(0, 256, image.shape, np.uint8)
-    share = strength / 100
-    return np.asarray(cv2.addWeighted(image, 1, grain, share, -127.5 * share), np.uint8)
+    grainy = cv2.addWeighted(image, 1, grain, share, -127.5 * share)
+    _, code = cv2.imencode(".jpg", grainy, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*quality))])
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)

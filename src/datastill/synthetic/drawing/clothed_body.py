@@ -6,14 +6,14 @@ import numpy as np
 
 from datastill.synthetic.drawing.bodies import SIDES, Body
 from datastill.synthetic.drawing.colours import Colour, darker
-from datastill.synthetic.drawing.heads import head_polygons, long_hair
+from datastill.synthetic.drawing.heads import HEAD, head_polygons, long_hair
 from datastill.synthetic.drawing.outfits import Outfit
 from datastill.synthetic.drawing.outlines import Points, capsule, disc, hull, lit_capsule
 from datastill.synthetic.drawing.raster import Polygon
 from datastill.synthetic.drawing.textures import shirt_details
 
 # The stencil's body parts: a keypoint is visible where one of its own parts is on top.
-HEAD, TORSO = 1, 2
+TORSO = 2
 UPPER_ARM, FOREARM, HAND, THIGH, SHIN, FOOT = 3, 5, 7, 9, 11, 13  # left; right is one more
 PARTS = 16
 _LIMB_PARTS = {
@@ -26,10 +26,13 @@ Group = tuple[float, list[Polygon]]  # the depth that it is painted at
 
 def clothed_body(body: Body, outfit: Outfit) -> list[Polygon]:
     """Return the polygons of `body` in `outfit`, the farthest first."""
+    head = float(body.joints["head"][2])
+    # Long hair is behind the head and the chest from the front, before both from behind.
+    hair = head + (0.06 if body.skull[2][2] < 0 else -0.1) * body.height
     groups: list[Group] = [
         (_depth(body, "pelvis", "neck"), list(_torso(body, outfit))),
-        (body.joints["head"][2] + 0.05 * body.height, head_polygons(body, outfit, HEAD)),
-        (_hair_depth(body), long_hair(body, outfit, HEAD)),
+        (head + 0.05 * body.height, head_polygons(body, outfit)),
+        (hair, long_hair(body, outfit)),
     ]
     for right, side in enumerate(SIDES):
         groups += _arm(body, outfit, side, right) + _leg(body, outfit, side, right)
@@ -48,12 +51,6 @@ def keypoint_parts(name: str) -> list[int]:
 
 def _depth(body: Body, *names: str) -> float:
     return sum(float(body.joints[name][2]) for name in names) / len(names)
-
-
-def _hair_depth(body: Body) -> float:
-    """Return a depth behind the head and the chest from the front, before both from behind."""
-    behind = body.skull[2][2] < 0
-    return float(body.joints["head"][2]) + (0.06 if behind else -0.1) * body.height
 
 
 def _tube(
@@ -127,7 +124,11 @@ def _torso(body: Body, outfit: Outfit) -> Iterator[Polygon]:
         TORSO,
     )
     if outfit.skirt:
-        yield _skirt(body, outfit)
+        skirt = [disc(joints[f"{side}_hip"], 0.06 * size) for side in SIDES]
+        for side in SIDES:
+            hip, knee = joints[f"{side}_hip"], joints[f"{side}_knee"]
+            skirt.append(disc(hip + 0.85 * (knee - hip), 0.07 * size))
+        yield Polygon(hull(np.concatenate(skirt)), darker(outfit.trousers, 0.95), TORSO)
     seat = [disc(joints[f"{side}_hip"], 0.058 * girth * size) for side in SIDES]
     yield Polygon(hull(np.concatenate(seat)), darker(outfit.trousers, 0.82), TORSO)
     hem = [0.8 * joints[f"{side}_hip"] + 0.2 * middle for side in SIDES]
@@ -141,11 +142,3 @@ def _torso(body: Body, outfit: Outfit) -> Iterator[Polygon]:
     centre = outline.mean(axis=0)
     yield Polygon(centre + 0.8 * (outline - centre) + (-0.014 * size, -0.008 * size), outfit.shirt)
     yield from shirt_details(body, outfit)
-
-
-def _skirt(body: Body, outfit: Outfit) -> Polygon:
-    discs = [disc(body.joints[f"{side}_hip"], 0.06 * body.height) for side in SIDES]
-    for side in SIDES:
-        hip, knee = body.joints[f"{side}_hip"], body.joints[f"{side}_knee"]
-        discs.append(disc(hip + 0.85 * (knee - hip), 0.07 * body.height))
-    return Polygon(hull(np.concatenate(discs)), darker(outfit.trousers, 0.95), TORSO)

@@ -10,8 +10,8 @@ from datastill.synthetic.drawing.outfits import Outfit
 from datastill.synthetic.drawing.outlines import Points, capsule, disc, hull
 from datastill.synthetic.drawing.raster import Polygon
 
-_HEAD = np.array([0.058, 0.076, 0.066])  # half width, height and depth, in body heights
-_INK: Colour = (24, 20, 22)
+HEAD = 1  # the head's value in a stencil
+_SIZE = np.array([0.058, 0.076, 0.066])  # half width, height and depth, in body heights
 
 
 def _patch(low: tuple[float, float], high: tuple[float, float]) -> Points:
@@ -30,15 +30,15 @@ _BARE_FACE = _patch((-85, -90), (85, 62))
 _CAP = _patch((-180, 22), (180, 90))
 
 
-def head_polygons(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
+def head_polygons(body: Body, outfit: Outfit) -> list[Polygon]:
     """Return the polygons of a head, the farthest first."""
     if outfit.hairdo == "bald":
-        skull = _visible_patch(body, _BALL, darker(outfit.skin, 0.85), part, 1.0)
+        skull = _visible_patch(body, _BALL, darker(outfit.skin, 0.85), 1.0, HEAD)
     else:
-        skull = _visible_patch(body, _BALL, darker(outfit.hair, 0.8), part, 1.06)
-        skull += _visible_patch(body, _BALL * 0.72 + (0, 0.24, 0), outfit.hair, None, 1.06)
-    bun, face = _bun(body, outfit, part), list(_face(body, outfit))
-    ears = list(_ears(body, outfit, part)) if outfit.hairdo != "long" else []
+        skull = _visible_patch(body, _BALL, darker(outfit.hair, 0.8), 1.06, HEAD)
+        skull += _visible_patch(body, _BALL * 0.72 + (0, 0.24, 0), outfit.hair, 1.06)
+    bun, face = _bun(body, outfit), list(_face(body, outfit))
+    ears = list(_ears(body, outfit)) if outfit.hairdo != "long" else []
     cap = list(_cap(body, outfit)) if outfit.hairdo == "cap" else []
     if body.skull[2][2] < 0:  # seen from behind: the hair is nearest
         return [*skull, *ears, *face, *cap, *bun]
@@ -46,69 +46,64 @@ def head_polygons(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
 
 
 def _visible_patch(
-    body: Body, patch: Points, colour: Colour, part: int | None, swell: float
+    body: Body, patch: Points, colour: Colour, swell: float, part: int | None = None
 ) -> list[Polygon]:
     """Return the visible outline of a patch of the skull, [] when it is turned away."""
-    points = (patch * _HEAD * (swell * body.build.head * body.height)) @ body.skull
+    points = (patch * _SIZE * (swell * body.build.head * body.height)) @ body.skull
     visible = points[points[:, 2] > 0]
     if len(visible) < 3:
         return []
     return [Polygon(body.joints["head"][:2] + hull(visible[:, :2]), colour, part)]
 
 
-def long_hair(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
+def long_hair(body: Body, outfit: Outfit) -> list[Polygon]:
     """Return the hair that falls down the back, [] when it is not long."""
     if outfit.hairdo != "long":
         return []
     unit, head = body.build.head * body.height, body.joints["head"]
     top = head - 0.02 * unit * body.skull[2]
     end = head - 0.04 * unit * body.skull[2] + (0, 0.12 * unit, 0)
-    return [Polygon(capsule(top, end, 0.066 * unit, 0.056 * unit), darker(outfit.hair, 0.72), part)]
+    return [Polygon(capsule(top, end, 0.066 * unit, 0.056 * unit), darker(outfit.hair, 0.72), HEAD)]
 
 
-def _bun(body: Body, outfit: Outfit, part: int) -> list[Polygon]:
+def _bun(body: Body, outfit: Outfit) -> list[Polygon]:
     if outfit.hairdo != "bun":
         return []
     unit = body.build.head * body.height
     knot = body.joints["head"] + unit * (0.05 * body.skull[1] - 0.07 * body.skull[2])
-    return [Polygon(disc(knot, 0.03 * unit), darker(outfit.hair, 0.7), part)]
+    return [Polygon(disc(knot, 0.03 * unit), darker(outfit.hair, 0.7), HEAD)]
 
 
 def _face(body: Body, outfit: Outfit) -> Iterator[Polygon]:
     patch = _BARE_FACE if outfit.hairdo == "bald" else _FACE
-    yield from _visible_patch(body, patch, outfit.skin, None, 1.01)
+    yield from _visible_patch(body, patch, outfit.skin, 1.01)
     size, joints = body.build.head * body.height, body.joints
     for side in SIDES:
         eye = joints[f"{side}_eye"]
         if (eye - joints["head"])[2] > 0.012 * size:
             yield Polygon(disc(eye, 0.0135 * size), (248, 246, 242))
-            yield Polygon(disc(eye, 0.008 * size), _INK)
+            yield Polygon(disc(eye, 0.008 * size), (24, 20, 22))
     if (joints["nose"] - joints["head"])[2] > -0.012 * size:
         bridge = joints["nose"] + 0.024 * size * body.skull[1]
         nose = capsule(bridge, joints["nose"], 0.006 * size, 0.013 * size)
         yield Polygon(nose, darker(outfit.skin, 0.72))
-    yield from _mouth(body)
-
-
-def _mouth(body: Body) -> Iterator[Polygon]:
-    size = body.build.head * body.height
-    centre = body.joints["head"] + size * (0.058 * body.skull[2] - 0.042 * body.skull[1])
     if body.skull[2][2] > 0.15:
+        mouth = joints["head"] + size * (0.058 * body.skull[2] - 0.042 * body.skull[1])
         wide = 0.018 * size * body.skull[0]
-        lips = capsule(centre - wide, centre + wide, 0.006 * size, 0.006 * size)
+        lips = capsule(mouth - wide, mouth + wide, 0.006 * size, 0.006 * size)
         yield Polygon(lips, (150, 52, 54))
 
 
-def _ears(body: Body, outfit: Outfit, part: int) -> Iterator[Polygon]:
+def _ears(body: Body, outfit: Outfit) -> Iterator[Polygon]:
     size = body.build.head * body.height
     for side in SIDES:
         ear = body.joints[f"{side}_ear"]
         if (ear - body.joints["head"])[2] > -0.03 * size:
-            yield Polygon(disc(ear, 0.0165 * size), darker(outfit.skin, 0.8), part)
+            yield Polygon(disc(ear, 0.0165 * size), darker(outfit.skin, 0.8), HEAD)
 
 
 def _cap(body: Body, outfit: Outfit) -> Iterator[Polygon]:
-    yield from _visible_patch(body, _CAP, outfit.accent, None, 1.12)
+    yield from _visible_patch(body, _CAP, outfit.accent, 1.12)
     if body.skull[2][2] > -0.3:
         size = body.build.head * body.height
         brim = body.joints["head"] + size * 0.034 * body.skull[1]

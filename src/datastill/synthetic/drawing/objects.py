@@ -9,7 +9,6 @@ from datastill.synthetic.drawing.colours import Colour, darker, random_colour
 from datastill.synthetic.drawing.outlines import Points, box, capsule, disc, moved
 from datastill.synthetic.drawing.raster import Polygon
 
-_PART = 1  # in a stencil: an object has no parts to tell apart
 _PAINT = ((0.3, 0.95), (0.35, 1.0))
 
 
@@ -42,13 +41,11 @@ def _chair(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Po
     for x, lift, shade in legs:
         end = moved(foot, x + (shift if lift else 0), -lift * height)
         yield _solid(capsule(end, moved(end, 0, -seat), leg, leg), darker(colour, shade))
-    corner = moved(foot, 0, -seat)
-    surface = np.array([[-half, 0], [half, 0], [half + shift, -0.07], [-half + shift, -0.07]])
-    surface[2:, 1] *= height
-    surface[:2, 1] = 0.04 * height
+    corner, near, far = moved(foot, 0, -seat), 0.04 * height, -0.07 * height
+    surface = np.array([[-half, near], [half, near], [half + shift, far], [-half + shift, far]])
     yield _solid(corner + surface, colour)
-    low, top = moved(corner, back * half, 0), moved(corner, back * (half + 0.08 * height), 0)
-    top = moved(top, 0, -(height - seat))
+    low = moved(corner, back * half, 0)
+    top = moved(corner, back * (half + 0.08 * height), seat - height)
     if rng.random() < 0.5:
         yield _solid(capsule(low, top, 1.6 * leg, 1.6 * leg), darker(colour, 0.9))
         return
@@ -109,7 +106,7 @@ def _kite(rng: np.random.Generator, foot: Points, height: float) -> Iterator[Pol
 
 
 def _solid(points: Points, colour: Colour) -> Polygon:
-    return Polygon(points, colour, _PART)
+    return Polygon(points, colour, 1)  # an object has no parts to tell apart
 
 
 OBJECT_KINDS = (

@@ -90,9 +90,16 @@ _SPORTS: dict[str, list[list[float]]] = {
 def everyday_motion(rng: np.random.Generator) -> Motion:
     """Sample one still pose: standing, walking, sitting, crouching or bending."""
     legs = str(rng.choice(list(LEGS), p=LEG_SHARES))
-    pose = _still_pose(legs, *_arm_pair(rng), rng)
-    if rng.random() < 0.03:
-        _bend_down(pose, rng.uniform(28, 75))
+    left_arm, right_arm = map(str, rng.choice(list(ARMS), size=2))
+    if rng.random() < 0.35:
+        right_arm = left_arm
+    elif rng.random() < 0.4:
+        right_arm = "hang"
+    pose = _still_pose(legs, left_arm, right_arm, rng)
+    if rng.random() < 0.03:  # bend down, the arms kept near where gravity pulls them
+        pose[0] = lean = rng.uniform(28, 75)
+        pose[3] -= lean / 3
+        pose[[LEFT_ARM.start, RIGHT_ARM.start]] += 0.8 * lean
     return _mirrored_or_not(_jittered(pose[None], rng), rng)
 
 
@@ -123,21 +130,6 @@ def pose_at(motion: Motion, time: float) -> Pose:
     before = int(position)
     after = min(before + 1, len(motion) - 1)
     return motion[before] + (position - before) * (motion[after] - motion[before])
-
-
-def _arm_pair(rng: np.random.Generator) -> tuple[str, str]:
-    first, second = map(str, rng.choice(list(ARMS), size=2))
-    if rng.random() < 0.35:
-        return first, first
-    return first, "hang" if rng.random() < 0.4 else second
-
-
-def _bend_down(pose: Pose, lean: float) -> None:
-    """Lean forward by `lean` degrees, the arms kept near where gravity pulls them."""
-    pose[0] = lean
-    pose[3] -= lean / 3
-    for arm in (LEFT_ARM, RIGHT_ARM):
-        pose[arm.start] += 0.8 * lean
 
 
 def _jittered(motion: Motion, rng: np.random.Generator) -> Motion:

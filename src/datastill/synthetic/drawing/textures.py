@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from datastill.synthetic.drawing.bodies import Body
 from datastill.synthetic.drawing.colours import darker
 from datastill.synthetic.drawing.outfits import Outfit
-from datastill.synthetic.drawing.outlines import Points
+from datastill.synthetic.drawing.outlines import Points, box
 from datastill.synthetic.drawing.raster import Polygon
 
-Corner = tuple[float, float]  # -1 (right) to 1 (left) across, 0 (collar) to 1 (waist) down
-ToPixels = Callable[[list[Corner]], Points]
+# From corners on the shirt: -1 (right) to 1 (left) across, 0 (collar) to 1 (waist) down.
+ToPixels = Callable[[ArrayLike], Points]
 _SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg",
              "abcdfg")  # fmt: skip  # of a digit
 _BARS = {
@@ -37,16 +38,16 @@ def shirt_details(body: Body, outfit: Outfit) -> Iterator[Polygon]:
         yield from _front(on, outfit)
     elif facing < -0.2 and "bag" in words:
         yield Polygon(on([(-0.6, 0.1), (0.6, 0.1), (0.7, 0.8), (-0.7, 0.8)]), outfit.accent)
-        yield Polygon(on(_corners(-0.4, 0.5, 0.4, 0.7)), darker(outfit.accent, 0.7))
+        yield Polygon(on(box(-0.4, 0.5, 0.4, 0.7)), darker(outfit.accent, 0.7))
 
 
 def _front(on: ToPixels, outfit: Outfit) -> Iterator[Polygon]:
     if outfit.pattern == "logo":
-        yield Polygon(on(_corners(-0.35, 0.3, 0.35, 0.55)), outfit.accent)
+        yield Polygon(on(box(-0.35, 0.3, 0.35, 0.55)), outfit.accent)
     if outfit.pattern == "open":
         yield Polygon(on([(-0.25, 0.05), (0.25, 0.05), (0.3, 1.0), (-0.3, 1.0)]), outfit.accent)
     if outfit.pattern == "buttons":
-        yield Polygon(on(_corners(-0.04, 0.2, 0.04, 1)), darker(outfit.shirt, 0.5))
+        yield Polygon(on(box(-0.04, 0.2, 0.04, 1)), darker(outfit.shirt, 0.5))
     if outfit.pattern == "bag":
         for side in (-1, 1):
             strap = [(0.55 * side, 0), (0.75 * side, 0), (0.75 * side, 0.7), (0.6 * side, 0.7)]
@@ -58,7 +59,7 @@ def _to_pixels(body: Body) -> ToPixels:
     names = ("right_shoulder", "left_shoulder", "right_hip", "left_hip")
     high_right, high_left, low_right, low_left = (body.joints[name][:2] for name in names)
 
-    def on(corners: list[Corner]) -> Points:
+    def on(corners: ArrayLike) -> Points:
         across, down = np.array(corners).T[:, :, None]
         top = high_right + (0.5 + 0.46 * across) * (high_left - high_right)
         bottom = low_right + (0.5 + 0.5 * across) * (low_left - low_right)
@@ -73,21 +74,14 @@ def _lines(on: ToPixels, outfit: Outfit, across: bool) -> Iterator[Polygon]:
         area = (start - half, 0.04, start + half, 1.0)
         if across:
             area = (-1.0, 0.55 + start / 1.8 - half / 1.6, 1.0, 0.55 + start / 1.8 + half / 1.6)
-        yield Polygon(on(_corners(*area)), outfit.accent)
-
-
-def _corners(left: float, top: float, right: float, bottom: float) -> list[Corner]:
-    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+        yield Polygon(on(box(*area)), outfit.accent)
 
 
 def _number(on: ToPixels, outfit: Outfit, size: float) -> Iterator[Polygon]:
     """Return the number in seven segments, upright for the viewer; a negative size is the back."""
-    corners: list[Corner] = []
     for column, digit in enumerate(str(outfit.number)):
         for name in _SEGMENTS[int(digit)]:
             left, top, right, bottom = _BARS[name]
             x = [size * (0.38 * (column + edge) + 0.06 * column - 0.4) for edge in (left, right)]
             y = [0.28 + 0.3 * abs(size) * edge for edge in (top, bottom)]
-            corners += _corners(x[0], y[0], x[1], y[1])
-    for bar in on(corners).reshape(-1, 4, 2):
-        yield Polygon(bar, outfit.accent)
+            yield Polygon(on(box(x[0], y[0], x[1], y[1])), outfit.accent)
