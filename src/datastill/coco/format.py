@@ -12,7 +12,6 @@ from datastill.io import atomic
 
 Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
 Task = Literal["keypoints", "boxes"]  # what is learned from the annotations
-_BATCH = 1000  # records serialized together: faster than one by one
 
 PERSON_KEYPOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -102,7 +101,7 @@ def write_coco(path: Path, coco: Coco, annotations: Iterable[Record] | None = No
         ):
             file.write(head)
             remaining, comma = iter(records), ""
-            while batch := [*islice(remaining, _BATCH)]:
+            while batch := [*islice(remaining, 1000)]:  # faster than one by one
                 file.write(comma + json.dumps(batch, separators=(",", ":"))[1:-1])
                 comma = ","
         file.write("]}")

@@ -9,7 +9,6 @@ import numpy as np
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
 
-_TOLERANCE = 0.5  # pixels: tools round
 _RENEWED = ("id", "image_id", "category_id", "score")  # of an annotation
 
 # an image's file name, and whether the first file has it: its key, its file name when merged
@@ -112,7 +111,7 @@ def _agree(labels: Sequence[Record], others: Sequence[Record]) -> bool:
     unmatched = [*map(_numbers, others)]
     for numbers in map(_numbers, labels):
         comparable = (other for other in unmatched if len(other) == len(numbers))
-        close = (o for o in comparable if np.allclose(numbers, o, rtol=0, atol=_TOLERANCE))
+        close = (o for o in comparable if np.allclose(numbers, o, rtol=0, atol=0.5))  # tools round
         if (match := next(close, None)) is None:
             return False
         unmatched.remove(match)

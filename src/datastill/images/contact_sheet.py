@@ -14,14 +14,11 @@ from datastill.images.load import load_image
 from datastill.io import atomic
 
 Image = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 SHOWN = 24  # images of a sheet
 CELL = (320, 240)  # width, height in pixels
-_LEFT: Colour = (255, 96, 48)
-_RIGHT: Colour = (48, 152, 255)
-_MIDDLE: Colour = (250, 220, 60)
-_BOXES: tuple[Colour, ...] = (
+_LEFT, _RIGHT, _MIDDLE = (255, 96, 48), (48, 152, 255), (250, 220, 60)
+_BOXES = (
     (90, 235, 120), (255, 200, 60), (90, 190, 255), (255, 120, 190), (255, 110, 70),
     (190, 150, 255),
 )  # fmt: skip  # by category, repeating
@@ -74,7 +71,7 @@ def draw_annotations(
     image: Image, annotations: Sequence[Record], metadata: Metadata, scale: float = 1.0
 ) -> Image:
     """Return RGB `image` (h, w, 3) with `annotations` drawn over it, their pixels times `scale`."""
-    drawn = np.ascontiguousarray(image).copy()
+    drawn = image.copy("C")
     for annotation in annotations:
         _draw_box(drawn, annotation, metadata, scale)
         if "keypoints" in annotation:
@@ -109,5 +106,4 @@ def _draw_skeleton(drawn: Image, keypoints: NDArray[np.float64], skeleton: Skele
             cv2.line(drawn, spots[first], spots[second], colour, 1, cv2.LINE_AA)
     for spot, visibility, colour in zip(spots, keypoints[:, 2], colours, strict=True):
         if visibility > 0:
-            thickness = 1 if visibility == 1 else cv2.FILLED
-            cv2.circle(drawn, spot, 3, colour, thickness, cv2.LINE_AA)
+            cv2.circle(drawn, spot, 3, colour, 1 if visibility == 1 else cv2.FILLED, cv2.LINE_AA)

@@ -31,21 +31,20 @@ class Folder:
 
 
 def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
-    """Return `coco` with every `file_name` as "<name of its folder>/<file>", and the images that
-    are in no folder.
+    """Return `coco` with each `file_name` as "<folder's name>/<file>", and the images not found.
 
     The first of `folders` that has an image is used, under its own name or, for COCO's images,
     its name of 2014 or 2017; absent folders are skipped.
     Raises DataError if a name leaves its folder or no image at all is found.
     """
     listings = [(f.name, _by_name(f.listing())) for f in folders if f.path.is_dir()]
+    tried = ", ".join(str(folder.path) for folder in folders)
     located, refused = [], []
     for image in coco.images:
         _stay_inside(image["file_name"])
         if file_name := _located_name(image["file_name"], listings):
             located.append({**image, "file_name": file_name})
         else:
-            tried = ", ".join(str(folder.path) for folder in folders)
             refused.append(Refusal(image["file_name"], f"no such file in {tried}"))
     if refused and not located:
         raise DataError(f"none of {len(refused)} images is there: {refused[0].reason}")
@@ -61,8 +60,7 @@ def _stay_inside(file_name: str) -> None:
 def bare_name(file_name: str) -> str:
     """Return the name without its folders and, for COCO's images, without the prefix of 2014."""
     name = file_name.rpartition("/")[2]
-    match = _COCO_NAME.fullmatch(name)
-    return match[1] if match else name
+    return match[1] if (match := _COCO_NAME.fullmatch(name)) else name
 
 
 def _by_name(files: Iterable[str]) -> dict[str, str]:
@@ -86,13 +84,12 @@ def folder_images(folder: Folder) -> tuple[list[Record], list[Refusal]]:
     names = [n for n in folder.listing() if PurePosixPath(n).suffix.lower() in IMAGE_KINDS]
     for name in sorted(names):
         file_name = f"{folder.name}/{name}"
-        if file_name != (text := printable(file_name)):
-            refused.append(Refusal(text, "its name is not UTF-8; rename it"))
-            continue
         try:
+            if file_name != printable(file_name):
+                raise DataError("its name is not UTF-8; rename it")
             width, height = image_size(folder.path / name)
         except DataError as error:
-            refused.append(Refusal(file_name, str(error)))
+            refused.append(Refusal(printable(file_name), str(error)))
             continue
         identity = {"id": image_id(file_name), "file_name": file_name}
         records.append({**identity, "width": width, "height": height})

@@ -1,4 +1,4 @@
-"""Scale and mirror of images and their boxes."""
+"""Scaling and mirroring of images and their boxes."""
 
 import torch
 from torch import Tensor
@@ -6,18 +6,18 @@ from torch.nn.functional import interpolate
 
 
 def scaled_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """Return (height, width) with that short side, or smaller where the long one would pass."""
+    """Return (height, width) with that short side, smaller if the long side would exceed that."""
     factor = min(short_side / min(height, width), long_side / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def resize(image: Tensor, short_side: int, long_side: int) -> Tensor:
-    """Return `image` (3, h, w) uint8 at that scale; smooths before it shrinks."""
+    """Return `image` (3, h, w) uint8 at that scale, antialiased."""
     size = scaled_size(image.shape[-2], image.shape[-1], short_side, long_side)
     if image.is_cpu:
         return interpolate(image[None], size, mode="bilinear", antialias=True)[0]
     scaled = interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
-    return scaled.round().to(torch.uint8)  # PyTorch resizes uint8 on the CPU alone
+    return scaled.round().to(torch.uint8)  # PyTorch resizes uint8 only on the CPU
 
 
 def unit_interval(image: Tensor) -> Tensor:

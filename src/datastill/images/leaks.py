@@ -12,9 +12,7 @@ from datastill.images.perceptual_hash import near_duplicates
 
 @dataclass(frozen=True)
 class Leak:
-    """An image of another set that is also in val; `reason` names the image there and how it is
-    known.
-    """
+    """An image of another set that is also in val; `reason` names it there, and the evidence."""
 
     set: str
     file_name: str
@@ -49,10 +47,9 @@ def _by_content(val: Coco, other: Coco, known: pd.DataFrame) -> dict[str, str]:
         for i, j, bits in pairs
     }
     originals = dict(zip(digests[vals], vals, strict=True))
-    copies = zip(others, digests[others], strict=True)
     return similar | {
         name: f"has the very bytes of {originals[digest]}"
-        for name, digest in copies
+        for name, digest in zip(others, digests[others], strict=True)
         if digest in originals
     }
 

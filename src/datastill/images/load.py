@@ -5,23 +5,21 @@ import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
 from datastill.errors import DataError
 
-# The formats of Pillow that data sets use; for EPS it would run a program.
+# The formats of Pillow that data sets use, whatever the suffix; for EPS it would run a program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
-_ORIENTATION = 0x0112  # the EXIF tag
 _TO_UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
     5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
@@ -91,7 +89,7 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     if not content:
         raise DataError("no readable image: the file is empty")
     try:
-        with _open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             upright = _upright_size(image)
             if size and image.size != size != upright:
                 actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
@@ -108,15 +106,10 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
 def image_size(path: Path) -> tuple[int, int]:
     """Return the upright (width, height) that an image's header has; raises DataError."""
     try:
-        with _open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             return _upright_size(image)
     except _PILLOW_ERRORS as error:
         raise DataError(f"no readable image: {error}") from None
-
-
-def _open(file: Path | BinaryIO) -> Image.Image:
-    """Open an image file by its content, whatever its suffix."""
-    return Image.open(file, formats=_FORMATS)
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
@@ -130,7 +123,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "TIFF":  # which Pillow rotates while loading
         return 1
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow's parser may raise anything; the image may be whole
         return 1
 

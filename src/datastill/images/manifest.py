@@ -55,10 +55,9 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
 
 
 def read_column(path: Path, column: str) -> dict[str, str]:
-    """Return a column of the manifest at `path`, as text by file name.
+    """Return a manifest's column, as text by file name; raises DataError where `path` is absent.
 
-    Row by row: pandas takes half a kilobyte more per image. Raises DataError where there is no
-    manifest.
+    Row by row: pandas takes half a kilobyte more per image.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

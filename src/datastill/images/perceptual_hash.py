@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from datastill.errors import DataError
 
-MAX_DISTANCE = (
-    20  # bits: 98 % of 2 % crops stay below; none of 1.08e9 pairs of other pictures is below 28
-)
+# bits: 98 % of 2 % crops stay below; none of 1.08e9 pairs of other pictures is below 28
+MAX_DISTANCE = 20
 _SIDE = 32  # cells: 160 pixels at JPEG quality 60 flip 12 bits at most of so small a picture
 _SURROUNDINGS = 4.0  # cells, sigma: of 2, 3, 4 and 6 the one with the fewest chance resemblances
 _NOISE = 2.0  # grey levels: fainter contrasts come and go with the JPEG quality
@@ -56,13 +55,11 @@ def _blurred(cells: MatLike) -> MatLike:
 def near_duplicates(
     first: Sequence[str], second: Sequence[str], distance: int = MAX_DISTANCE
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield (i, j, bits) where the hashes `first[i]` and `second[j]` differ by `distance` bits or
-    fewer.
+    """Yield (i, j, bits) where the hashes `first[i]` and `second[j]` differ by at most `distance`.
 
     The bits are the fewer of those to the image and to its mirror image. Blank images match none:
     two black frames are not evidence that sets share a picture. Pairs are not kept in memory: all
-    frames of a static camera are near-duplicates.
-    Raises DataError if a hash is malformed.
+    frames of a static camera are near-duplicates. Raises DataError if a hash is malformed.
     """
     words, others = _words(first), _words(second)
     shown = np.flatnonzero(others.any(axis=0))
@@ -77,8 +74,8 @@ def repeats(hashes: Sequence[str], distance: int = MAX_DISTANCE) -> list[int]:
     """Return for every image the first one before it that it repeats, or -1 to keep it.
 
     Only a kept image is ever repeated, so a slow pan is thinned, not dropped as a chain of
-    repeats of repeats. All blank images repeat the first one.
-    Raises DataError if a hash is malformed.
+    repeats of repeats. All blank images repeat the first one. Raises DataError if a hash is
+    malformed.
     """
     words = _words(hashes)
     shown = words.any(axis=0)

@@ -1,6 +1,7 @@
 """Disjoint splits of one annotated set, in a seeded random order."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,10 +21,6 @@ class Span:
     skip: int
     take: int | None
 
-    def has(self, position: int) -> bool:
-        """Return whether the image at `position` of the order is in the span."""
-        return self.skip <= position and (self.take is None or position < self.skip + self.take)
-
 
 def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
     """Return the images of `coco` in `span`, in their own order, and their annotations.
@@ -35,7 +32,9 @@ def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
     """
     names = [str(image["file_name"]) for image in coco.images]
     positions = _positions(names, span.seed, manifest.set_index("file_name"))
-    return subset(coco, [i for i in coco.images if span.has(positions[i["file_name"]])])
+    end = math.inf if span.take is None else span.skip + span.take
+    taken = [i for i in coco.images if span.skip <= positions[i["file_name"]] < end]
+    return subset(coco, taken)
 
 
 def _positions(names: Sequence[str], seed: int, known: pd.DataFrame) -> Mapping[str, int]:

@@ -14,7 +14,6 @@ from datastill.synthetic.box_scenes import CATEGORIES, draw_objects
 from datastill.synthetic.keypoint_scenes import draw_people
 
 _IDS = 1_000_000  # ids of one set: more than any set has images or annotations
-_JPEG_QUALITY = 92
 _WITH_BOXES = "household"  # the style with objects beside people; the others have keypoints
 
 
@@ -68,7 +67,7 @@ def _draw_image(
         drawing = draw_people(name, index, seed, drawn.style, settings.size)
     file_name = f"{name}/{index:06d}.jpg"
     pixels = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])
     (settings.root / file_name).write_bytes(content.tobytes())
     image_id = drawn.number * _IDS + index + 1
     record = {"id": image_id, "file_name": file_name, "width": width, "height": height}

@@ -37,7 +37,6 @@ _OPTIONS = {
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,asf,flv,ogg",
     "protocol_whitelist": "file",
 }
-_JPEG_QUALITY = 95
 
 
 def find_videos(source: Path) -> tuple[Path, list[str]]:
@@ -52,8 +51,8 @@ def find_videos(source: Path) -> tuple[Path, list[str]]:
         paths = (path for path in source.rglob("*") if path.suffix.lower() in VIDEO_KINDS)
         root, names = source, {p.relative_to(source).as_posix() for p in paths if not p.is_dir()}
     elif source.is_file():
-        is_video = source.suffix.lower() in VIDEO_KINDS
-        root, names = source.parent, {source.name} if is_video else _listed(source)
+        root, is_video = source.parent, source.suffix.lower() in VIDEO_KINDS
+        names = {source.name} if is_video else _listed(source)
     else:
         raise DataError(f"{source}: expected a folder or a list of videos, found nothing there")
     if not names:
@@ -132,7 +131,10 @@ def extract_frames(
         advance(1)
     missing = {choice: path for choice, path in paths.items() if choice not in images}
     refusals: dict[str, Refusal] = {}
-    with _workers() as pool:
+    # A fork of this process may inherit a codec without its threads, and hangs when it frees it.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with Processes(os.cpu_count(), context) as pool:
         results = pool.map(partial(_extract, root), missing, missing.values(), chunksize=4)
         for choice, result in zip(missing, results, strict=True):
             if isinstance(result, Refusal):
@@ -141,13 +143,6 @@ def extract_frames(
                 images[choice] = result
             advance(1)
     return [images[choice] for choice in choices if choice in images], [*refusals.values()]
-
-
-def _workers() -> Processes:
-    # A fork of this process may inherit a codec without its threads, and hangs when it frees it.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return Processes(os.cpu_count(), context)
 
 
 def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:
@@ -160,7 +155,7 @@ def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:
     origin = {"video": choice.name, "frame": frame.index, "frames": frame.count}
     image, comment = Image.fromarray(frame.image), json.dumps(origin).encode()
     with atomic(path) as unfinished:
-        image.save(unfinished, "JPEG", quality=_JPEG_QUALITY, comment=comment)
+        image.save(unfinished, "JPEG", quality=95, comment=comment)
     return _stored(path)
 
 
