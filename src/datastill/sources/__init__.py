@@ -1,1 +1,1 @@
-"""Where image sets come from."""
+"""Sources of image sets."""

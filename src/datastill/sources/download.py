@@ -1,4 +1,4 @@
-"""Archives from the web: downloaded, verified, unpacked; each step resumes where it was killed."""
+"""Archives from the web: resumable download, verification and unpacking."""
 
 import hashlib
 import logging
@@ -21,13 +21,13 @@ from datastill.io import atomic
 _log = logging.getLogger(__name__)
 
 _CHUNK = 2**16  # bytes
-_PAUSES = (1, 2, 4, 8, 16)  # seconds before another try; start over once more bytes have come
+_PAUSES = (1, 2, 4, 8, 16)  # seconds before each retry; starts over once more bytes arrive
 _TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
-_BUSY = {408, 429, 500, 502, 503, 504}  # HTTP statuses worth another try
+_BUSY = {408, 429, 500, 502, 503, 504}  # HTTP statuses worth a retry
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 
-Progress = Callable[[int], None]  # called with the bytes done, an earlier run's included
+Progress = Callable[[int], None]  # called with the bytes done, including an earlier run's
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class _Part:
         self._tag.unlink(missing_ok=True)
 
     def headers(self) -> dict[str, str]:
-        """Return headers that ask for the rest, or for the whole if the tag is outdated."""
+        """Return headers that request the rest, or the whole file if the tag is outdated."""
         headers = {"Accept-Encoding": "identity"}  # a range counts the file's own bytes
         if self.size:
             headers["Range"] = f"bytes={self.size}-"
@@ -82,7 +82,7 @@ class _Part:
 
 
 def bytes_there(archive: Archive, folder: Path) -> int:
-    """Return how many bytes of `archive` are in `folder`, whole or in part."""
+    """Return how many bytes of `archive` are in `folder`, complete or partial."""
     file = folder / archive.name
     return _size(file) or _Part(file).size
 
@@ -90,7 +90,7 @@ def bytes_there(archive: Archive, folder: Path) -> int:
 def download(archive: Archive, folder: Path, progress: Progress) -> Path:
     """Download `archive` into `folder` unless it is there, and return its path.
 
-    Resumes an earlier run's part if the server still has the same file. Raises DataError where the
+    Resumes an earlier run's part if the server still has the same file. Raises DataError if the
     server has no such file or one of another size, or cannot be reached.
     """
     file = folder / archive.name
@@ -129,7 +129,7 @@ def _receive_all(archive: Archive, part: _Part, progress: Progress) -> None:
 
 
 def _receive(archive: Archive, part: _Part, progress: Progress) -> str:
-    """Receive the rest; return a reason why it may have ended early, for another try."""
+    """Receive the rest; return a reason why it may have ended early, for a retry."""
     try:
         with requests.get(
             archive.url, headers=part.headers(), stream=True, timeout=_TIMEOUT
@@ -174,7 +174,7 @@ def _check_size(archive: Archive, response: requests.Response) -> None:
 
 
 def _tag(response: requests.Response) -> str:
-    """Return a value for If-Range, which takes no weak ETag; "" where the server has none."""
+    """Return a value for If-Range, which accepts no weak ETag; "" if the server sends none."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
@@ -189,7 +189,7 @@ def _append(archive: Archive, part: _Part, response: requests.Response, progress
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost error: those around it only repeat the address."""
+    """Return the innermost error: the outer ones only repeat the address."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return str(error) or type(error).__name__
@@ -198,7 +198,7 @@ def _cause(error: BaseException) -> str:
 def verify(archive: Archive, file: Path, progress: Progress) -> None:
     """Compare `file` with the digest of `archive`.
 
-    Raises DataError where they differ, and renames the file to `<name>.bad` so that no run uses it.
+    Raises DataError if they differ, and renames the file to `<name>.bad` so that no run uses it.
     """
     algorithm, _, wanted = archive.digest.partition(":")
     state, done = hashlib.new(algorithm, usedforsecurity=False), 0
@@ -216,7 +216,7 @@ def _set_aside(file: Path, error: str) -> DataError:
 
 
 def safe_members(file: Path) -> list[zipfile.ZipInfo]:
-    """Return the members of the zip `file`; raises DataError where one is unsafe to unpack."""
+    """Return the members of the zip `file`; raises DataError if one is unsafe to unpack."""
     try:
         with zipfile.ZipFile(file) as source:
             listed = source.infolist()
@@ -240,7 +240,7 @@ def _danger(member: zipfile.ZipInfo) -> str:
         return "a path out of its folder"
     if not name or "\0" in name or "\\" in name:
         return "not a portable path"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed where files have no kind
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed on a system without file kinds
         return "neither a file nor a folder"
     return "" if member.compress_type in _METHODS else "neither stored nor deflated"
 
@@ -248,8 +248,8 @@ def _danger(member: zipfile.ZipInfo) -> str:
 def unpack(file: Path, listed: Sequence[zipfile.ZipInfo], folder: Path, progress: Progress) -> None:
     """Unpack the members `listed` of the zip `file` below `folder`, each atomically.
 
-    Keeps files of the same content, and writes no more than the size that a member declares.
-    Raises DataError where a file of other content is in the way or a member is damaged.
+    Keeps files with the same content, and writes no more than a member's declared size. Raises
+    DataError if a file with other content is in the way or a member is damaged.
     """
     done = 0
     with zipfile.ZipFile(file) as source:

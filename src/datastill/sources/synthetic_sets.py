@@ -14,12 +14,12 @@ from datastill.synthetic.box_scenes import CATEGORIES, draw_objects
 from datastill.synthetic.keypoint_scenes import draw_people
 
 _IDS = 1_000_000  # ids of one set: more than any set has images or annotations
-_WITH_BOXES = "household"  # the style with objects beside people; the others have keypoints
+_WITH_BOXES = "household"  # the style with objects besides people; the others have keypoints
 
 
 @dataclass(frozen=True)
 class DrawnSet:
-    """A set of drawn images; `number` keeps its ids apart from those of the other sets."""
+    """A set of drawn images; `number` makes its ids differ from those of other sets."""
 
     number: int
     name: str
@@ -37,14 +37,14 @@ class RenderSettings:
 
 
 def draw_set(drawn: DrawnSet, settings: RenderSettings, advance: Callable[[int], None]) -> Coco:
-    """Draw all images of a set below `settings.root`; the number of workers changes nothing.
+    """Draw all images of a set below `settings.root`; the number of workers does not change them.
 
     `advance` is called with 1 after every image.
     """
     (settings.root / drawn.name).mkdir(parents=True, exist_ok=True)
     images: list[Record] = []
     annotations: list[Record] = []
-    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
+    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads do not survive a fork
     with Processes(os.cpu_count()) as pool:
         draw = partial(_draw_image, drawn, settings)
         for image, records in pool.map(draw, range(drawn.images), chunksize=8):
