@@ -1,7 +1,7 @@
-"""Drawn pictures of one person or object each and what it is: the miniature's ImageNet.
+"""Drawn pictures of one person or object each, with class labels: the miniature's ImageNet.
 
-A label says what the picture shows and never where: no box, no keypoint. A person has several
-labels, as ImageNet tells breeds of dogs apart.
+A label gives the class, never the position: no box, no keypoint. A person has several labels, as
+ImageNet distinguishes breeds of dogs.
 """
 
 import os
@@ -34,7 +34,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "left arm": tuple(ARMS),
     "right arm": tuple(ARMS),
 }
-UNASKED = -1  # the answer to a question about people where there is nobody
+UNASKED = -1  # the answer to a question about people if there are none
 _PEOPLE = 0.8  # of all pictures
 _CLOSE = 0.25  # of all people: their feet are out of the picture
 
@@ -49,7 +49,7 @@ def draw_pictures(
     An answer is an index or UNASKED. A picture follows from its index and `seed` alone. `advance`
     is called with 1 after every picture.
     """
-    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads survive no fork
+    cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads do not survive a fork
     pictures = np.empty((count, side, side, 3), np.uint8)
     answers = np.empty((count, len(QUESTIONS)), np.int64)
     with Processes(os.cpu_count()) as pool:

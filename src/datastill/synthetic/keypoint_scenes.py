@@ -34,7 +34,7 @@ from datastill.synthetic.drawing.visibility import (
 FRAMES_IN_CLIP = 12
 _SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the exposure time, in clips
 _MIN_AREA = (32 / 240) ** 2  # of the image height squared: COCO's border of small in 320 x 240
-_MIN_VISIBLE = 0.12  # the share of a person's silhouette below which they are left out
+_MIN_VISIBLE = 0.12  # the share of a person's silhouette below which they are not annotated
 _MIN_KEYPOINTS = 3  # in the picture, or a person is no more than a stray limb
 
 Heights = Sequence[tuple[float, float, float]]
@@ -200,7 +200,7 @@ def _figure(person: Person, time: float, size: Size) -> Figure:
 
 
 def _exposed(background: Image, figures: list[Figure], front: list[Polygon], time: float) -> Image:
-    """Return what the camera sees from just before to just after `time`."""
+    """Return the exposure from just before to just after `time`."""
     frames = [painted(background, [*(figure.polygons for figure in figures), front])]
     if all(len(figure.person.motion) == 1 for figure in figures):
         return frames[0]

@@ -30,7 +30,7 @@ def household_background(rng: np.random.Generator, size: Size) -> Image:
 
 
 def sport_background(rng: np.random.Generator, size: Size) -> Image:
-    """Draw a sports ground with its lines and what stands around it."""
+    """Draw a sports ground with its lines and surroundings."""
     places = (_field, _court, _pool, _gym)
     image = places[rng.choice(4, p=(0.4, 0.3, 0.12, 0.18))](rng, size)
     for _ in range(rng.integers(0, 4)):
@@ -40,7 +40,7 @@ def sport_background(rng: np.random.Generator, size: Size) -> Image:
 
 
 def haze(background: Image) -> Image:
-    """Return a background as distance fades it, so that people stand out as they should."""
+    """Return a background faded by distance, so that people stand out."""
     faded = cv2.addWeighted(background, 1 - _HAZE, np.full_like(background, 168), _HAZE, 0)
     return np.asarray(faded, np.uint8)
 

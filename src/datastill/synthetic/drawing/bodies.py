@@ -30,12 +30,12 @@ class Build:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a person stands and from where they are seen.
+    """A person's position and the direction from which they are seen.
 
     x, ground  pixels: the middle of the body, the floor below its lowest foot
     height     pixels: of the body when upright
     yaw        radians: 0 facing the viewer, pi seen from behind, pi/2 facing the image's right
-    pitch      radians: how far the camera looks down
+    pitch      radians: downward tilt of the camera
     """
 
     x: float

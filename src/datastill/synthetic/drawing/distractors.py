@@ -19,7 +19,7 @@ def random_distractor(
 
 
 def obstacle(rng: np.random.Generator, size: Size, kinds: tuple[str, ...]) -> list[Polygon]:
-    """Sample a distractor that stands before people and hides them in a stencil."""
+    """Sample a distractor in front of people that hides them in a stencil."""
     polygons = random_distractor(rng, size, kinds)
     return [Polygon(polygon.points, polygon.colour, 0) for polygon in polygons]
 

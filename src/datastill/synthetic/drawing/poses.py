@@ -1,4 +1,4 @@
-"""Poses of drawn people as angles, motions as poses over time.
+"""Poses of drawn people as angles, and motions as poses over time.
 
 A pose is a vector of 22 numbers, angles in degrees:
 trunk     lean (forward), tilt, twist, nod and turn of the head, lift (off the ground, body heights)

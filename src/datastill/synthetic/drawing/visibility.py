@@ -1,4 +1,4 @@
-"""COCO annotations of drawn people and objects, read off a stencil of what is on top."""
+"""COCO annotations of drawn people and objects, from a stencil of what is on top."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _FACING = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A person or an object of a scene, as polygons and as a stencil (h, w) of its parts alone."""
+    """A person or an object of a scene, as polygons and as a stencil (h, w) of its own parts."""
 
     polygons: list[Polygon]
     stencil: Image
@@ -35,7 +35,7 @@ AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
 
 def overlay(layers: Sequence[Layer], front: list[Polygon], size: Size) -> Stencil:
-    """Return (h, w) the layer and part on top, as PARTS * index + part; 0 where there is none.
+    """Return (h, w) the layer and part on top, as PARTS * index + part; 0 if there is none.
 
     The last layer is the nearest; `front` hides them all.
     """
