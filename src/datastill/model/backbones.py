@@ -1,4 +1,4 @@
-"""The one list of backbones, by name; plain data, so that reading params does not import torch."""
+"""The backbones by name; plain data, so that reading params does not import torch."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ _SMALL = BackboneSpec(
     widths=(32, 64, 128, 128), pyramid_width=64, normalised=True, finest_stride=4,
     anchor_sizes=(24, 48, 80, 128), proposals=(100, 50), rpn_samples=32,
     box_features=128, box_samples=16, positive_share=0.5, heatmap=28,
-    # Mask R-CNN's eight layers see all of a 14 x 14 box; dilated ones do so in four.
+    # The field of view of Mask R-CNN's eight layers covers a 14 x 14 box; four dilated ones do too.
     keypoint_layers=((48, 1), (48, 2), (48, 4), (48, 2)),
 )  # fmt: skip
 
@@ -44,7 +44,7 @@ BACKBONES = {
 
 
 def backbone_spec(name: str, keypoints: int = 1) -> BackboneSpec:
-    """Return the spec of backbone `name` for a detector of keypoints or, with none, of boxes.
+    """Return the spec of backbone `name` for a detector of keypoints or, without any, of boxes.
 
     Raises ParamsError listing the known names.
     """

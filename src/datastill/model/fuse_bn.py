@@ -1,4 +1,4 @@
-"""Frozen normalisations fused into the convolutions before them, where they cost nothing."""
+"""Frozen normalisations fused into the preceding convolutions, at no cost."""
 
 from itertools import pairwise
 from typing import Any
@@ -13,10 +13,10 @@ from datastill.model.detector import Detector
 
 @torch.no_grad()
 def fuse(detector: Detector) -> Detector:
-    """Return `detector`, changed for prediction alone: the same function but for rounding.
+    """Return `detector`, changed for prediction only: the same function up to rounding.
 
-    Its weights are then laid out channels last. A detector without frozen normalisations, as the
-    miniature's, stays as it is, to the bit.
+    Its weights are then laid out channels last. A detector without frozen normalisations, such as
+    the miniature's, stays bit-identical.
     """
     fused = False
     for module in list(detector.modules()):

@@ -1,4 +1,4 @@
-"""Regions to ignore: crowds and doubtful annotations, neither objects nor background."""
+"""Regions to ignore: crowds and uncertain annotations, neither objects nor background."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,13 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_area, box_iou
 
-COVERED = 0.7  # share of a box's own area from which it lies on a region: Detectron's for crowds
+COVERED = 0.7  # minimum share of a box's own area on a region: Detectron's for crowds
 
 Target = dict[str, Tensor]
 
 
 def on_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
-    """Return which `boxes` (n, 4) lie on one of the `ignored` regions (m, 4)."""
+    """Return which `boxes` (n, 4) are on one of the `ignored` regions (m, 4)."""
     corner = torch.max(boxes[:, None, :2], ignored[None, :, :2])
     opposite = torch.min(boxes[:, None, 2:], ignored[None, :, 2:])
     shared = (opposite - corner).clamp(min=0).prod(-1)

@@ -9,8 +9,8 @@ class MatmulRoIAlign(nn.Module):
 
     Bilinear interpolation is separable: one interpolation matrix per axis samples a box. Equals
     torchvision's roi_align(aligned=False), whose CPU backward runs on one core; faster only on
-    small maps, hence for the miniature's backbones alone, whose boxes FPN's rule puts on the finest
-    level (up to 224 px). Called as torchvision's MultiScaleRoIAlign.
+    small maps, hence only for the miniature's backbones, whose boxes (up to 224 px) FPN's rule puts
+    on the finest level. Called like torchvision's MultiScaleRoIAlign.
     """
 
     def __init__(self, level: str, stride: int, output_size: int, sampling_ratio: int = 2) -> None:

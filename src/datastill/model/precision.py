@@ -10,7 +10,7 @@ Choice = Precision | Literal["auto"]
 
 
 def best_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -20,7 +20,7 @@ def gpu_name() -> str:
 
 
 def resolve_precision(name: Choice) -> Precision:
-    """Return what `auto` means here: bf16 where the hardware multiplies it, else fp32.
+    """Return what `auto` means here: bf16 if the hardware multiplies it, else fp32.
 
     That is every GPU since Ampere and every CPU with AMX. Others, even CPUs with AVX512-BF16, are
     slower in bf16 than in fp32.
