@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 class Settings:
     """Settings of a training run.
 
-    folder            home of state and metrics log until the run is done
+    folder            of the state and metrics log until the run is done
     fingerprint       of everything that decides the result; only a state with the same is resumed
-    micro_batch_size  images of a minibatch that pass the network at once
-    checkpoint_every  iterations between states: what a kill can cost
+    micro_batch_size  images per forward pass
+    checkpoint_every  iterations between states: the most that a kill costs
     log_every         iterations between entries of the metrics log
     workers           processes that load images; 0 loads between steps
     """
@@ -68,7 +68,7 @@ def train(
 
     A minibatch passes the network `micro_batch_size` images at a time; its loss is the mean over
     the passes of all of `fabric`'s processes. `minibatches` are this process's part. Resumes from
-    the state in `settings.folder` if there is one, and then ends with the bits of an undisturbed
+    the state in `settings.folder` if there is one, with a result bit-identical to an uninterrupted
     run on the same machine. `advance` receives each iteration and its losses. Raises TrainingError,
     naming the images, where a loss is not finite.
     """
@@ -89,18 +89,18 @@ def train(
 
 
 def resume_at(settings: Settings) -> int:
-    """Return the iteration at which an interrupted run resumes, 0 where there is none."""
+    """Return the iteration at which an interrupted run resumes, 0 if there is none."""
     return int(_find_state(settings)["iteration"])
 
 
 def _find_state(settings: Settings) -> dict[str, Any]:
-    """Return the state to resume from, of iteration 0 where there is none for these settings."""
+    """Return the state to resume from, at iteration 0 if there is none for these settings."""
     path = settings.folder / "state.pt"
     if not path.is_file():
         return {"iteration": 0}
     state = load_state(path)
     if state["fingerprint"] != settings.fingerprint:
-        _log.warning("%s belongs to other params, data or code: starting from the beginning", path)
+        _log.warning("%s belongs to other params, data or code: starting from iteration 0", path)
         return {"iteration": 0}
     return state
 
@@ -116,7 +116,7 @@ def _set_up(
         detector.load_state_dict(state["detector"])
         fabric.strategy.precision.load_state_dict(state["precision"])
     model, optimizer = fabric.setup(detector.train(), optimizer)
-    if resumed:  # only now: momenta take the device of their weights
+    if resumed:  # after setup: momenta take the device of their weights
         optimizer.load_state_dict(state["optimizer"])
     return Learner(fabric, model, optimizer)
 
@@ -148,7 +148,7 @@ def _step(
 
 
 def _losses(learner: Learner, examples: list[Example], iteration: int) -> dict[str, Tensor]:
-    """Return the loss of one pass and its summands, by name."""
+    """Return the loss of one pass and its components, by name."""
     device = learner.fabric.to_device
     images = [unit_interval(device(example.image)) for example in examples]
     parts = learner.model(Batch(images, [device(example.target) for example in examples]))
@@ -163,7 +163,7 @@ def _losses(learner: Learner, examples: list[Example], iteration: int) -> dict[s
 
 
 def _check_finite(detector: nn.Module, iteration: int) -> None:
-    """Raise TrainingError where a weight is not finite: neither state nor model may hold it."""
+    """Raise TrainingError if a weight is not finite: neither state nor model may contain it."""
     broken = [n for n, tensor in detector.state_dict().items() if not torch.isfinite(tensor).all()]
     if broken:
         raise TrainingError(

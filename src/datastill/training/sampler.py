@@ -33,7 +33,7 @@ class MixedSampler:
         self.slots = range(batch)
         chance = np.random.default_rng([seed, 0]).random((iterations, batch))
         self._sources = (chance >= (share if len(sizes) > 1 else 1.0)).astype(np.int8)
-        # Draws from set 1 before each iteration: they give every slot its number within its set.
+        # Draws from set 1 before each iteration: they give every slot its index in its set.
         self._before = np.cumsum(self._sources.sum(axis=1)) - self._sources.sum(axis=1)
 
     def __len__(self) -> int:

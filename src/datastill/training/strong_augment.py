@@ -1,4 +1,4 @@
-"""Strong augmentation: other colours, blur and holes, none of which moves an annotation."""
+"""Strong augmentation: colour jitter, blur and holes, none of which moves an annotation."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ def distort(image: Tensor, rng: np.random.Generator) -> Tensor:
     """Return `image` (3, h, w) uint8 with colour jitter, blur and occlusion.
 
     That is jitter of brightness, contrast, saturation and hue, loss of colour, blur, and
-    up to three rectangles of one random colour each (STAC, arXiv 2005.04757, does likewise).
+    up to three rectangles of one random colour each, as in STAC (arXiv 2005.04757).
     """
     if rng.random() < 0.8:  # as in most work on consistency
         brightness, contrast, saturation = rng.uniform(0.6, 1.4, 3).tolist()
