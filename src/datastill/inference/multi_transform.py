@@ -31,7 +31,7 @@ def predict(detector: Detector, images: Sequence[Tensor], inference: Inference) 
     """Return the detections of every image (3, h, w) uint8, in its own frame.
 
     With keypoints, scores are those of the single-scale pass; a keypoint's score is its peak's mean
-    probability. An image in which that pass finds nothing costs no further view. Without keypoints,
+    probability. If that pass finds nothing in an image, no further view is run. Without keypoints,
     every view runs the whole detector; a box's score is its highest in any view.
     """
     return [prediction.instances for prediction in run_views(detector, images, inference)]
@@ -84,14 +84,14 @@ def mean_heatmaps(
 
 @torch.inference_mode()
 def view_boxes(detector: Detector, image: Tensor, inference: Inference) -> list[Instances]:
-    """Return the boxes of each view of one image, which `run_views` puts to the vote."""
+    """Return the boxes of each view of one image, the votes of `run_views`."""
     device = _device(detector)
     with inference_precision(inference.precision, device):
         return list(_boxes(detector, [image.to(device)], inference).values())
 
 
 class ImageAccumulator:
-    """The heatmaps of one image's instances over the views so far, and each view's own peaks."""
+    """The mean heatmaps of one image's instances so far, and each view's own peaks."""
 
     def __init__(self, instances: Instances, average: Average) -> None:
         self._instances, self._boxes = instances, instances.boxes
@@ -138,7 +138,7 @@ def _single_scale_pass(
 def _vote_boxes(
     detector: Detector, images: Sequence[Tensor], inference: Inference
 ) -> list[Prediction]:
-    """Return the boxes that the views of every image vote for; one view needs no vote.
+    """Return the boxes voted by the views of every image; a single view needs no vote.
 
     The vote is outside autocast, which would round the boxes.
     """
@@ -154,8 +154,8 @@ def _vote_boxes(
 def _boxes(
     detector: Detector, images: Sequence[Tensor], inference: Inference
 ) -> dict[_ImageView, Instances]:
-    """Return the boxes that each view of each image finds by itself, in the image's frame, images
-    and their views in the order given.
+    """Return the boxes of each view of each image separately, in the image's frame, images and
+    their views in the order given.
     """
     boxes: dict[_ImageView, Instances] = {}
     pairs = [(i, view) for i in range(len(images)) for view in inference.views]
@@ -200,8 +200,8 @@ def _passes(
 ) -> Iterator[list[_ImageView]]:
     """Yield batches of image-view pairs of one size, of up to that many pixels each.
 
-    Padding would let neighbours change a prediction; so would, in its last bits, a pass of one
-    after passes of many, hence batches of nearly equal length.
+    With padding, other images of a batch would change a prediction; so would, in its last bits,
+    a pass of one image instead of many, hence batches of nearly equal size.
     """
     groups = defaultdict(list)
     for i, view in pairs:
