@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from datastill.errors import DatastillError
 
@@ -24,17 +25,17 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, 
 _IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
 
 Profile = Annotated[
-    str, typer.Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
+    str, Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
 ]
 SeedProfile = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--spread",
         help="A profile with several seeds per row, whose standard deviation sets the tolerance. "
         "Default: this profile if it has several, else the one that `run --seeds` made of it.",
     ),
 ]
-Row = Annotated[str, typer.Argument(help="A row of params.yaml, such as co-35_co-80.")]
+Row = Annotated[str, Argument(help="A row of params.yaml, such as co-35_co-80.")]
 
 
 def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
@@ -48,7 +49,7 @@ def call_on_row(name: str, profile: str, row: str) -> None:
     opened = lazy_import("project.profile").open_profile(profile)
     restore = lazy_import("commands.restore")
     if name == "stages.evaluate":
-        restore.for_val(opened)
+        restore.restore(opened, ["val"])
     else:
         restore.for_row(opened, row)
     lazy_import(name).run(opened, row)
@@ -73,7 +74,8 @@ def report(text: str, passed: bool) -> None:
 def main() -> None:
     """Run the command line; a user error prints one message, without a traceback, and exits 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    signal.signal(signal.SIGTERM, _stop)
+    stopped = "stopped by SIGTERM; run the same command again to resume"
+    signal.signal(signal.SIGTERM, lambda *_: _fail(stopped))
     try:
         app()
     except DatastillError as error:
@@ -85,10 +87,6 @@ def main() -> None:
         advice = "move it away" if in_the_way else "free disk space or fix permissions"
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror}; {advice}, then run the same command again")
-
-
-def _stop(*_: object) -> None:
-    _fail("stopped by SIGTERM; run the same command again to resume")
 
 
 def _fail(message: str) -> None:

@@ -20,7 +20,6 @@ _GB = 1e9
 _BOX = 40 + 26 + 14  # bytes of a candidate: its box, its verdict, its category and votes
 _KEYPOINT = 3 * 8 + 4 + 2 + 1  # bytes of each of its keypoints
 _UNKNOWN = (math.nan, math.nan)  # images of a set
-_UNTIMED = Speed(math.nan, math.nan, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -39,26 +38,24 @@ class Costs:
 
     def epochs(self, row: SupervisedRow) -> float:
         """Return how often `row` trains on each of its labelled images."""
+        params = self.profile.params
         share = labelled_share(self.profile, row) if isinstance(row, DistilledRow) else 1.0
-        labelled = (
-            self.profile.params.scaled(row.iterations) * self.profile.params.train.batch * share
-        )
+        labelled = params.scaled(row.iterations) * params.train.batch * share
         return labelled / (self.images.get(row.labelled, _UNKNOWN)[0] or 1)
 
     def training(self, row: SupervisedRow) -> float:
         """Return the seconds of training `row`."""
-        train = self.profile.params.train
-        passes = train.batch / train.micro_batch_size / count_processes(self.profile)
-        pass_seconds = self._speed(row).train_pass
-        return self.profile.params.scaled(row.iterations) * passes * pass_seconds
+        params = self.profile.params
+        passes = params.train.batch / params.train.micro_batch_size / count_processes(self.profile)
+        return params.scaled(row.iterations) * passes * self._speed(row).train_pass
 
     def annotating(self, row: SupervisedRow) -> float:
         """Return the seconds of annotating the unlabelled set of `row`, 0 if it has none."""
         if not isinstance(row, DistilledRow):
             return 0.0
         images = self.images.get(row.unlabelled, _UNKNOWN)[1] * (row.ablation.fraction or 1)
-        models = self.profile.params.models(row.teacher)
-        seconds = sum(self._speed(model).single_scale_pass for model in models)
+        models = map(self._speed, self.profile.params.models(row.teacher))
+        seconds = sum(speed.single_scale_pass for speed in models)
         return images * seconds * self._relative_cost(row.ablation.views)
 
     def testing(self, name: str, row: SupervisedRow) -> float:
@@ -68,7 +65,7 @@ class Costs:
         return self.images.get("val", _UNKNOWN)[1] * self._speed(row).single_scale_pass * work
 
     def _speed(self, row: SupervisedRow) -> Speed:
-        return self.speeds.get(row.backbone, _UNTIMED)
+        return self.speeds.get(row.backbone, Speed(math.nan, math.nan, 0, 0))
 
     def _relative_cost(self, count: int | None) -> float:
         """Return the cost of inference through `count` views, None for all, in single-scale passes.
@@ -80,18 +77,21 @@ class Costs:
         views = [*inference.views]
         if self.profile.params.task == "keypoints" and inference.single_scale not in views:
             views.append(inference.single_scale)
-        return sum(map(_pixels, views)) / _pixels(inference.single_scale)
+        pixels = (math.prod(_size(view)) for view in views)
+        return sum(pixels) / math.prod(_size(inference.single_scale))
 
     def disk(self) -> Iterator[str]:
         """Yield a line per kind of large file."""
         params = self.profile.params
-        rows = [row for row in params.rows().values() if row.backbone in self.speeds]
-        joined = [row for name in params.ensembles for row in params.models(name)]
-        if rows:
-            members = [row for row in joined if row.backbone in self.speeds]
-            total = 2 * sum(map(self._weights, [*rows, *members]))
-            state = 4 * max(map(self._weights, rows))  # with momenta; the old one and the new one
-            yield f"models of {len(rows)} rows: {total:.1f} GB, with ensembles and DVC's cache"
+        members = [row for name in params.ensembles for row in params.models(name)]
+        weights, joined = (
+            [4 * speed.parameters / _GB for row in rows if (speed := self.speeds.get(row.backbone))]
+            for rows in (params.rows().values(), members)
+        )
+        if weights:
+            total = 2 * sum(weights + joined)
+            yield f"models of {len(weights)} rows: {total:.1f} GB, with ensembles and DVC's cache"
+            state = 4 * max(weights)  # with momenta; the old one and the new one
             yield f"a training run in progress: {state:.1f} GB"
         unlabelled = {row.unlabelled for row in params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
@@ -99,18 +99,10 @@ class Costs:
         total = images * MOST_DETECTIONS[params.task] * each / _GB
         yield f"candidates on {images:,} unlabelled images: at most {total:.1f} GB per teacher"
 
-    def _weights(self, row: SupervisedRow) -> float:
-        """Return the size of the weights of `row` in GB."""
-        return 4 * self.speeds[row.backbone].parameters / _GB
-
 
 def _size(view: View) -> tuple[int, int]:
     """Return (height, width) of a 4 : 3 image in `view`."""
     return view.size(torch.empty(3, 480, 640))
-
-
-def _pixels(view: View) -> int:
-    return math.prod(_size(view))
 
 
 def describe_batch(profile: Profile, row: SupervisedRow) -> str:

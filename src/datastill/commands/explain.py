@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datastill.coco.format import Record
@@ -26,6 +25,7 @@ from datastill.project.row_models import (
 from datastill.report.candidate_sheet import Candidate, box_sheet, verdict_sheet
 
 _NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
+_NOTHING = np.zeros(0, np.float32)
 
 
 def run(profile: Profile, row: str, image_id: int) -> str:
@@ -53,14 +53,11 @@ def _image(profile: Profile, row: str, image_id: int) -> Record:
     by_id = {image["id"]: image for image in images}
     if image_id in by_id:
         return by_id[image_id]
-    if spec.ablation.fraction is not None:
-        raise DataError(
-            f"{row}: no image {image_id} in the {spec.ablation.fraction:g} of {spec.unlabelled} "
-            "that its teacher annotates"
-        )
-    raise DataError(
-        f"{spec.unlabelled}: no image {image_id}; its ids run from {min(by_id)} to {max(by_id)}"
-    )
+    if share := spec.ablation.fraction:
+        place = f"the {share:g} of {spec.unlabelled} that its teacher annotates"
+        raise DataError(f"{row}: no image {image_id} in {place}")
+    ids = f"its ids run from {min(by_id)} to {max(by_id)}"
+    raise DataError(f"{spec.unlabelled}: no image {image_id}; {ids}")
 
 
 def _verdict(number: int, candidate: dict[Any, Any]) -> str:
@@ -99,11 +96,7 @@ def _keypoints(candidate: dict[Any, Any], metadata: Metadata) -> str:
 
 
 def _picture(
-    profile: Profile,
-    row: str,
-    metadata: Metadata,
-    image: Tensor,
-    candidates: list[dict[Any, Any]],
+    profile: Profile, row: str, metadata: Metadata, image: Tensor, candidates: list[dict[Any, Any]]
 ) -> Image:
     """Draw the candidates and what the views predict.
 
@@ -114,24 +107,17 @@ def _picture(
     if metadata.sigmas:
         boxes = np.array([each["box"] for each in candidates], np.float32).reshape(-1, 4)
         heatmaps, peaks = mean_heatmaps(detector, image, torch.from_numpy(boxes), inference)
-        drawn = [
-            _drawn(each, heatmaps[i].numpy(), peaks[:, i].numpy())
-            for i, each in enumerate(candidates)
-        ]
-        return verdict_sheet(pixels, drawn)
-    nothing = np.zeros(0, np.float32)
+        evidence = zip(candidates, heatmaps.numpy(), peaks.transpose(0, 1).numpy(), strict=True)
+        return verdict_sheet(pixels, [_drawn(*each) for each in evidence])
     near = [each for each in candidates if each["score"] >= _NEAR * each["threshold"]]
-    drawn = [_drawn(each, nothing, nothing, _name(each, metadata)) for each in near]
+    drawn = [_drawn(each, name=_name(each, metadata)) for each in near]
     views = view_boxes(detector, image, inference)
     sure = torch.cat([each.boxes[each.scores >= UNSURE] for each in views])
     return box_sheet(pixels, drawn, sure.cpu().numpy().astype(np.float64))
 
 
 def _drawn(
-    candidate: dict[Any, Any],
-    heatmaps: NDArray[np.float32],
-    views: NDArray[np.float32],
-    name: str = "",
+    candidate: dict[Any, Any], heatmaps: Any = _NOTHING, views: Any = _NOTHING, name: str = ""
 ) -> Candidate:
     return Candidate(
         box=np.asarray(candidate["box"]),

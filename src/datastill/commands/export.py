@@ -18,9 +18,7 @@ from datastill.project.profile import Profile, read_facts
 from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 
-ANNOTATIONS = "annotations.json"
 _MEASURED = ("interval", "images", "instances", "with_views")  # in a model's card, beside AP
-BEST = "best"
 
 
 def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
@@ -29,7 +27,7 @@ def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
     `best` is the row with the highest AP on val. Raises DatastillError if the row is not trained,
     or to become the champion and not evaluated, or if MLflow refuses it.
     """
-    name = best(profile) if row == BEST and row not in profile.params.rows() else row
+    name = best(profile) if row == "best" and row not in profile.params.rows() else row
     folder = to or profile.export(name)
     lines = [f"{write_model(profile, name, folder)}: the model, for `datastill predict {folder}`"]
     if profile.annotations(name).is_file():
@@ -41,8 +39,8 @@ def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
 
 def best(profile: Profile) -> str:
     """Return the row with the highest AP on val; raises DataError if none is evaluated."""
-    measured = {row: _measured(profile, row) for row in profile.params.rows()}
-    aps = {row: metrics["ap"] for row, metrics in measured.items() if metrics}
+    rows = profile.params.rows()
+    aps = {row: metrics["ap"] for row in rows if (metrics := _measured(profile, row))}
     if not aps:
         command = f"datastill evaluate ROW{profile.option}"
         raise DataError(f"{profile.results}: no row is evaluated; run `{command}` first")
@@ -112,9 +110,8 @@ def _lineage(profile: Profile, row: str) -> dict[str, Any]:
             "teacher_weights": provenance.get("teacher_weights"),
             "annotations": trained.get("inputs", {}).get("generated"),
         }
-    paths = {name: profile.image_set(name) for name in sorted(sets)}
-    digests = {name: digest(path) for name, path in paths.items() if path.is_file()}
-    return lineage | {"image_sets": digests}
+    paths = ((name, profile.image_set(name)) for name in sorted(sets))
+    return lineage | {"image_sets": {name: digest(path) for name, path in paths if path.is_file()}}
 
 
 def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
@@ -130,8 +127,8 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     }
     categories = [{"supercategory": each["name"], **each} for each in generated.categories]
     content = {"info": info, "licenses": [], **vars(generated), "categories": categories}
-    write_text(folder / ANNOTATIONS, json.dumps(content, separators=(",", ":")))
-    return folder / ANNOTATIONS
+    write_text(folder / "annotations.json", json.dumps(content, separators=(",", ":")))
+    return folder / "annotations.json"
 
 
 def _promote(profile: Profile, row: str) -> str:
@@ -144,8 +141,7 @@ def _promote(profile: Profile, row: str) -> str:
     with TemporaryDirectory() as folder:
         model = write_model(profile, row, Path(folder) / "model")
         number = promote(profile, row, measured["ap"], model)
-    better = best(profile)
-    higher = measured["ap"] < _measured(profile, better)["ap"]
+    higher = measured["ap"] < _measured(profile, better := best(profile))["ap"]
     advice = f"; {better} has a higher AP" if higher else ""
     return (
         f"models:/{name}@champion is version {number}: {row}, AP {measured['ap']}{advice}\n"

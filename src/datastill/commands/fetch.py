@@ -64,17 +64,17 @@ def _chosen(only: Sequence[str]) -> list[Archive]:
 def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     if count := _unpacked_files(archive, folder):
         return f"{archive.name}: already there, {count} files"
-    with Steps(f"downloading {archive.name}, MiB", archive.size // _MIB) as steps:
-        file = download(archive, folder, _Mebibytes(steps))
-    with Steps(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
-        verify(archive, file, _Mebibytes(steps))
+    with _Mebibytes(f"downloading {archive.name}, MiB", archive.size // _MIB) as steps:
+        file = download(archive, folder, steps)
+    with _Mebibytes(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
+        verify(archive, file, steps)
     listed = safe_members(file)
     total = sum(member.file_size for member in listed)
     names = [member.filename for member in listed if not member.is_dir()]
-    existing = [path for name in names if (path := folder / name).exists()]
-    _require_space(folder, total - sum(path.stat().st_size for path in existing))
-    with Steps(f"unpacking {archive.name}, MiB", total // _MIB) as steps:
-        unpack(file, listed, folder, _Mebibytes(steps))
+    paths = [folder / name for name in names]
+    _require_space(folder, total - sum(path.stat().st_size for path in paths if path.exists()))
+    with _Mebibytes(f"unpacking {archive.name}, MiB", total // _MIB) as steps:
+        unpack(file, listed, folder, steps)
     files = [str(PurePosixPath(name)) for name in names]
     note = {"size": archive.size, "digest": archive.digest, "files": files}
     write_text(_marker(archive, folder), json.dumps(note, indent=0) + "\n")
@@ -83,19 +83,17 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     return f"{archive.name}: {len(files)} files, {archive.digest} as published"
 
 
-class _Mebibytes:
+class _Mebibytes(Steps):
     """Counts bytes as steps of a MiB; those of the first call were done by an earlier run."""
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._before: int | None = None
+    _last: int | None = None
 
     def __call__(self, done: int) -> None:
-        if self._before is None:
-            self._steps.start_at(done // _MIB)
+        if self._last is None:
+            self.start_at(done // _MIB)
         else:
-            self._steps.advance(done // _MIB - self._before)
-        self._before = done // _MIB
+            self.advance(done // _MIB - self._last)
+        self._last = done // _MIB
 
 
 def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:

@@ -3,20 +3,17 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from datastill.coco.format import write_coco
-from datastill.coco.merge import Conflict, Merged, Naming, merge
+from datastill.coco.merge import Merged, Naming, merge
 from datastill.coco.normalize import read_foreign
 from datastill.commands.own_data.inputs import common_folder, usable_labels
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import Folder
 from datastill.io import write_text
-
-_SHOWN = 5  # conflicts
 
 
 def run(
@@ -43,10 +40,9 @@ def run(
     usable_labels(to, coco, "keypoints" if coco.keypoint_names() else "boxes")
     table = to.with_suffix(".conflicts.csv")
     if merged.conflicts:
-        lines = [asdict(conflict) for conflict in merged.conflicts]
-        write_text(table, pd.DataFrame(lines).to_csv(index=False))
+        write_text(table, pd.DataFrame(merged.conflicts).to_csv(index=False))
     write_coco(to, coco)
-    return "\n".join([*_summary(merged), *_list(merged.conflicts, table), *_next(to, images)])
+    return "\n".join(_report(merged, table, to, images))
 
 
 def _by_name(file_name: str, _: bool) -> tuple[str, str]:
@@ -83,9 +79,9 @@ def _by_file(folders: Sequence[Path]) -> Naming:
     return identify
 
 
-def _summary(merged: Merged) -> Iterator[str]:
-    images = Counter(merged.sources.values())
-    yield from (f"{name}: {images[name]:,} images" for name in merged.untouched)
+def _report(merged: Merged, table: Path, to: Path, images: Sequence[Path]) -> Iterator[str]:
+    taken = Counter(merged.sources.values())
+    yield from (f"{name}: {taken[name]:,} images" for name in merged.untouched)
     for name, count in merged.untouched.items():
         if count:
             yield (
@@ -95,20 +91,16 @@ def _summary(merged: Merged) -> Iterator[str]:
     counts = [len(labels) for labels in merged.labels.values()]
     empty = counts.count(0)
     yield f"in all {len(counts):,} images, {empty:,} without labels, {sum(counts):,} labels"
-
-
-def _list(conflicts: Sequence[Conflict], table: Path) -> Iterator[str]:
-    if not conflicts:
+    if not merged.conflicts:
         yield "no conflicts between files"
-        return
-    yield f"{len(conflicts):,} images are labelled differently; the last file is taken"
-    for c in conflicts[:_SHOWN]:
-        yield f"  {c.image}: {c.earlier_instances} in {c.earlier}, {c.taken_instances} in {c.taken}"
-    yield f"all are in {table}"
-
-
-def _next(to: Path, images: Sequence[Path]) -> list[str]:
+    else:
+        differing = len(merged.conflicts)
+        yield f"{differing:,} images are labelled differently; the last file is taken"
+        for c in merged.conflicts[:5]:
+            earlier = f"{c.earlier_instances} in {c.earlier}"
+            yield f"  {c.image}: {earlier}, {c.taken_instances} in {c.taken}"
+        yield f"all are in {table}"
     folder = common_folder(images) if images else "FOLDER"
     if images and Path(folder).is_relative_to(Path.cwd()):
         folder = os.path.relpath(folder)
-    return ["", "next", f"  datastill new NAME --labelled {to} --images {folder} ..."]
+    yield f"\nnext\n  datastill new NAME --labelled {to} --images {folder} ..."

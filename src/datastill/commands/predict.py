@@ -38,11 +38,9 @@ def find_model(name: str, profile: str) -> ReadyModel:
     from datastill.project.profile import open_profile  # an exported folder needs no project
 
     opened = open_profile(profile)
-    if name not in opened.params.rows():
-        rows = ", ".join(opened.params.rows())
-        raise ParamsError(
-            f"{name!r} is neither a model folder (no {CARD} in it) nor a row; rows: {rows}"
-        )
+    if name not in (rows := opened.params.rows()):
+        reason = f"is neither a model folder (no {CARD} in it) nor a row"
+        raise ParamsError(f"{name!r} {reason}; rows: {', '.join(rows)}")
     return load_weights(opened.weights(name), opened.params.views.settings())
 
 
@@ -62,7 +60,14 @@ def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Outp
         for image, objects in predictions
         for each in objects
     ]
-    return _write(output.results, results, [image for image, _ in predictions], model)
+    text = "[" + ",\n ".join(map(json.dumps, results)) + "]"
+    if output.results is None:
+        return text
+    beside = output.results.with_suffix(".images.json")  # what the ids stand for
+    images, categories = [image for image, _ in predictions], [*model.metadata.categories]
+    write_text(beside, json.dumps({"images": images, "categories": categories}, indent=1))
+    write_text(output.results, text + "\n")
+    return f"{len(results)} objects on {len(images)} images: {output.results}; the images: {beside}"
 
 
 def _predict(
@@ -75,8 +80,8 @@ def _predict(
             pixels = dict(_read(batch))
             predictions = model.predict(list(pixels.values()), views)
             for (file, image), objects in zip(pixels.items(), predictions, strict=True):
-                (height, width), number = image.shape[-2:], image_id(file)
-                record = {"id": number, "file_name": file, "width": width, "height": height}
+                size = {"width": image.shape[-1], "height": image.shape[-2]}
+                record = {"id": image_id(file), "file_name": file, **size}
                 _draw(pictures, record, image, objects, model)
                 yield record, objects
             steps.advance(len(batch))
@@ -110,17 +115,3 @@ def _draw(
 
         picture = draw_annotations(image.permute(1, 2, 0).numpy(), objects, model.metadata)
         write_png(folder / f"{Path(record['file_name']).stem}-{record['id']}.png", picture)
-
-
-def _write(
-    path: Path | None, results: list[Record], images: list[Record], model: ReadyModel
-) -> str:
-    """Write the results, and beside them the images and categories that their ids stand for."""
-    text = "[" + ",\n ".join(map(json.dumps, results)) + "]"
-    if path is None:
-        return text
-    beside = path.with_suffix(".images.json")
-    content = {"images": images, "categories": [*model.metadata.categories]}
-    write_text(beside, json.dumps(content, indent=1))
-    write_text(path, text + "\n")
-    return f"{len(results)} objects on {len(images)} images: {path}; the images: {beside}"

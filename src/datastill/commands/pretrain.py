@@ -36,9 +36,8 @@ class PictureMinibatches(Dataset[list[Example]]):
     def __getitem__(self, iteration: int) -> list[Example]:
         """Return the examples of minibatch `iteration`."""
         return [
-            Example(i, draw.source, self._pictures[i], {"answers": self._answers[i]})
-            for draw in self._sampler[iteration]
-            for i in [draw.index]
+            Example(d.index, d.source, self._pictures[d.index], {"answers": self._answers[d.index]})
+            for d in self._sampler[iteration]
         ]
 
 
@@ -97,13 +96,11 @@ def _train(
 def _settings(profile: Profile, backbone: str, initial: Initial) -> Settings:
     shared = profile.params.train
     iterations = initial.epochs * initial.pictures // initial.batch
-    deciding = [
-        backbone, initial.model_dump(), shared.milestones, shared.momentum, shared.weight_decay
-    ]  # fmt: skip
+    deciding = (shared.milestones, shared.momentum, shared.weight_decay)
     return Settings(
         schedule=Schedule(iterations, initial.base_lr, initial.warmup, tuple(shared.milestones)),
         folder=profile.training(f"initial-{backbone}"),
-        fingerprint=fingerprint(deciding),
+        fingerprint=fingerprint([backbone, initial.model_dump(), *deciding]),
         seed=initial.seed,
         micro_batch_size=initial.batch,
         workers=0,

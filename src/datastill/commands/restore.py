@@ -7,7 +7,7 @@ from filelock import FileLock
 
 from datastill.coco.format import Coco, read_coco
 from datastill.project.data_schema import FileData
-from datastill.project.image_sets import VAL, changed_images, load
+from datastill.project.image_sets import changed_images, load
 from datastill.project.profile import Profile
 from datastill.project.rows import DistilledRow
 from datastill.stages.data import draw, drawn_sets, file_sets
@@ -20,11 +20,6 @@ def for_row(profile: Profile, row: str) -> None:
     spec = profile.params.row(row)
     unlabelled = [spec.unlabelled] if isinstance(spec, DistilledRow) else []
     restore(profile, [spec.labelled, *unlabelled])
-
-
-def for_val(profile: Profile) -> None:
-    """Restore the images of val."""
-    restore(profile, [VAL])
 
 
 def load_restored(profile: Profile, name: str) -> Coco:
