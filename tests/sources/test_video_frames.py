@@ -470,4 +470,4 @@ def test_a_video_with_fewer_frames_than_asked_for_gives_all_it_has(library, tmp_
     (library / "list.txt").write_text("01.mkv\n")
     images, (refusal,) = extract(library / "list.txt", tmp_path / "s1m", per_video=20)
     assert [image["frame"] for image in images] == list(range(12))
-    assert refusal == Refusal("01.mkv", "has 12 frames, fewer than the 20 asked for")
+    assert refusal == Refusal("01.mkv", "has 12 frames, fewer than the 20 requested")

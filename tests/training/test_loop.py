@@ -142,7 +142,7 @@ def test_the_state_of_another_run_is_not_resumed_and_a_warning_says_so(
     heard, weights = run(prepare(tmp_path))
     assert heard == list(range(8))
     assert_same_bits(weights, undisturbed)
-    assert "starting from the beginning" in caplog.text
+    assert "starting from iteration 0" in caplog.text
 
 
 def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(

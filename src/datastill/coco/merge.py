@@ -11,7 +11,7 @@ from datastill.errors import DataError
 
 _RENEWED = ("id", "image_id", "category_id", "score")  # of an annotation
 
-# an image's file name, and whether the first file has it: its key, its file name when merged
+# an image's file name, and whether it is in the first file: its key, its merged file name
 Naming = Callable[[str, bool], tuple[str, str]]
 
 
@@ -28,11 +28,11 @@ class Conflict:
 
 @dataclass
 class Merged:
-    """The labels of all files and where they are from.
+    """The labels of all files and their sources.
 
     images     by key: the record with its file name below the images' folder
     labels     by key: human annotations, still without ids
-    sources    by key: the file that they are from
+    sources    by key: the file that has them
     untouched  by file: the number of images left out because all annotations still have a score
     """
 
@@ -44,7 +44,7 @@ class Merged:
     untouched: dict[str, int] = field(default_factory=dict)
 
     def coco(self) -> Coco:
-        """Return one COCO content; images keep their ids where these are free."""
+        """Return all as one Coco; images keep their ids if these are free."""
         images, annotations, numbers = [], [], count(1)
         used: set[int] = set()
         reserved = {image["id"] for image in self.images.values()}
@@ -58,7 +58,7 @@ class Merged:
         return Coco(images, annotations, self.categories)
 
     def add(self, key: str, image: Record, labels: list[Record], source: str) -> None:
-        """Take the `labels` of an image from the file `source`, in place of earlier ones."""
+        """Take the `labels` of an image from the file `source`, replacing earlier ones."""
         earlier = self.images.setdefault(key, image)
         sizes = [(each.get("width"), each.get("height")) for each in (earlier, image)]
         if sizes[0] != sizes[1]:
@@ -76,10 +76,10 @@ def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
     """Merge the first of `files`, content by name, with those that correct or extend its labels.
 
     An image counts as labelled if a file lists it, unless all its annotations still have a `score`:
-    those are generated and untouched, except where `scored` says that they were reviewed. Without
-    annotations an image has no objects. Categories and keypoints are matched by their names in the
-    first file. Raises DataError, naming the file, where these are unknown or an image is listed
-    twice or with another size.
+    those are generated and untouched, unless `scored` says that they were checked. An image without
+    annotations has no objects. Categories and keypoints are matched by their names in the
+    first file. Raises DataError, naming the file, if these are unknown or an image is listed twice
+    or with another size.
     """
     base = next(iter(files.values()))
     merged = Merged(base.categories)
@@ -107,7 +107,7 @@ def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
 
 
 def _agree(labels: Sequence[Record], others: Sequence[Record]) -> bool:
-    """Return whether both label the same, up to order and rounding."""
+    """Return whether both have the same labels, up to order and rounding."""
     unmatched = [*map(_numbers, others)]
     for numbers in map(_numbers, labels):
         comparable = (other for other in unmatched if len(other) == len(numbers))
@@ -147,7 +147,7 @@ def _translation(name: str, coco: Coco, categories: Sequence[Record]) -> Callabl
 
 
 def _keypoint_order(name: str, given: Record, target: Record) -> list[int]:
-    """Return where the keypoints of `target` are in `given`, [] where the order is the same."""
+    """Return the indices of the keypoints of `target` in `given`, [] if the order is the same."""
     names, wanted = given.get("keypoints") or [], target.get("keypoints") or []
     if not names or names == wanted:
         return []

@@ -1,4 +1,4 @@
-"""Leaks: images of val that are also in a set to learn from."""
+"""Leaks: images of val that are also in a training set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Leak:
 def find_leaks(val: Coco, others: Mapping[str, Coco], manifest: pd.DataFrame | None) -> list[Leak]:
     """Return the images of `others` that are also in `val`, each once, by the strongest evidence.
 
-    `manifest` has `digest` and `likeness` by `file_name`; ids and names are compared instead for
-    the files that it lacks, for all where it is None. Near-duplicates count, mirrored or not:
-    re-encoded, resized, slightly cropped.
+    `manifest` has `digest` and `likeness` by `file_name`; for files that it lacks, or all if it is
+    None, ids and names are compared. Near-duplicates (re-encoded, resized, slightly cropped)
+    count, mirrored or not.
     """
     leaks: dict[str, Leak] = {}
     known = manifest.set_index("file_name") if manifest is not None else pd.DataFrame()
@@ -55,7 +55,7 @@ def _by_content(val: Coco, other: Coco, known: pd.DataFrame) -> dict[str, str]:
 
 
 def _by_id(val: Coco, other: Coco, known: set[str]) -> dict[str, str]:
-    """Take two images of one id and name for one, unless the content of both is `known`.
+    """Treat images with the same id and name as one, unless the content of both is `known`.
 
     Frames of two videos may both be numbered from 1 and named after their numbers.
     """

@@ -21,11 +21,11 @@ COLUMNS = ("file_name", "size", "digest", "likeness", "brightness")
 def examine(
     root: Path, images: Sequence[Record], advance: Callable[[int], None]
 ) -> tuple[pd.DataFrame, list[Refusal]]:
-    """Open every image and return the manifest of those that are whole, and the others.
+    """Open every image; return the manifest of the readable ones, and the others.
 
     The manifest has a row per image: file_name, size in bytes, SHA-256 digest, perceptual hash
     (likeness) and mean brightness (0 to 255). `advance` is called for every image. Raises DataError
-    where a file name is not below `root`.
+    if a file name is not below `root`.
     """
     rows: list[Record] = []
     refused: list[Refusal] = []
@@ -55,7 +55,7 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
 
 
 def read_column(path: Path, column: str) -> dict[str, str]:
-    """Return a manifest's column, as text by file name; raises DataError where `path` is absent.
+    """Return a manifest's column, as text by file name; raises DataError if `path` is absent.
 
     Row by row: pandas takes half a kilobyte more per image.
     """

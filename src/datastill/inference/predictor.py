@@ -1,4 +1,4 @@
-"""Trained models ready to predict: from weights, or from a folder that needs nothing else."""
+"""Trained models ready to predict: from weights, or from a self-contained folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def load_weights(path: Path, settings: ViewSettings) -> ReadyModel:
 
 
 def card_categories(path: Path, card: Mapping[str, Any]) -> list[Record]:
-    """Return the categories in the card of weights at `path`; raises DataError for an old one."""
+    """Return the categories in the card of weights at `path`; raises DataError if it has none."""
     if "categories" not in card:
         raise DataError(f"{path}: its card has no categories; train the row again")
     return list(card["categories"])
@@ -70,7 +70,7 @@ def card_categories(path: Path, card: Mapping[str, Any]) -> list[Record]:
 def load_folder(folder: Path) -> ReadyModel:
     """Return the model of an exported folder; nothing in it is executed.
 
-    Raises DataError if it is not one, or its weights are not those that its card names.
+    Raises DataError if it is not one, or its weights do not match its card.
     """
     path, weights = folder / CARD, folder / WEIGHTS
     advice = "`datastill export ROW` makes model folders"

@@ -21,17 +21,17 @@ from datastill.images.splits import Span, take_span
 from datastill.progress import Steps
 from datastill.sources.video_frames import extract_frames, find_videos
 
-_SAME_FRAME = 8  # bits: thins a static clip, keeps what moves
+_SAME_FRAME = 8  # bits: thins a static clip, keeps motion
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AnnotatedFiles:
-    """The images that a COCO JSON lists, less those that the files `without` list.
+    """The images that a COCO JSON lists, except those that the files `without` list.
 
     images  folders of images, searched in their order
-    count   the expected number of images before the part is taken; None where it is unknown
-    part    the part of these images that makes the set; None takes all
+    count   the expected number of images before the part is taken; None if unknown
+    part    the part of these images that forms the set; None takes all
     """
 
     name: str
@@ -44,7 +44,7 @@ class AnnotatedFiles:
 
 @dataclass(frozen=True)
 class FolderFiles:
-    """All images of a folder, unlabelled, less those of the annotated sets `without`."""
+    """All images of a folder, unlabelled, except those of the annotated sets `without`."""
 
     name: str
     folder: str
@@ -69,10 +69,10 @@ FileSet = AnnotatedFiles | FolderFiles | VideoFiles
 
 @dataclass(frozen=True)
 class FileSets:
-    """A profile's image sets of files, unions aside.
+    """A profile's image sets from files, except unions.
 
-    root    what the paths in `sets` are relative to
-    images  what a `file_name` is relative to: holds links to image folders, and video frames
+    root    base folder of the paths in `sets`
+    images  base folder of every `file_name`, with links to image folders, and video frames
     sets    val among them
     """
 
@@ -95,7 +95,7 @@ class FileSets:
     def load(self, spec: FileSet) -> tuple[Coco, list[Refusal]]:
         """Return a set, its files linked below `images`, and its absent or unreadable files.
 
-        Raises DataError where none can be read or their number differs from `count`.
+        Raises DataError if none can be read or their number differs from `count`.
         """
         if isinstance(spec, AnnotatedFiles):
             return self.locate(spec, self.read(spec))
@@ -110,9 +110,9 @@ class FileSets:
         return Coco(images, [], self.categories), refused
 
     def read(self, spec: AnnotatedFiles) -> Coco:
-        """Return what the annotation files list, whether or not the images exist.
+        """Return the content of the annotation files, whether or not the images exist.
 
-        Raises DataError where a file is malformed, no image remains or their number differs from
+        Raises DataError if a file is malformed, no image remains or their number differs from
         `count`.
         """
         categories, path = self.categories, self.root / spec.annotations
@@ -136,7 +136,7 @@ class FileSets:
         return kept
 
     def locate(self, spec: AnnotatedFiles, listed: Coco) -> tuple[Coco, list[Refusal]]:
-        """Return the images of `listed` that `spec` takes, named below `images`; and the absent."""
+        """Return the images of `listed` that `spec` takes, named below `images`; and the others."""
         folders = [self._link(folder) for folder in spec.images]
         try:
             present, refused = locate(listed, folders)
@@ -154,13 +154,13 @@ class FileSets:
         return taken, refused
 
     def count_videos(self, spec: VideoFiles) -> int:
-        """Return the number of videos of a set; raises DataError where it differs from `count`."""
+        """Return the number of videos of a set; raises DataError if it differs from `count`."""
         _, videos = find_videos(self.root / spec.videos)
         _check_count(spec, len(videos), f"{spec.videos} has as many videos")
         return len(videos)
 
     def check_links(self) -> None:
-        """Raise DataError where one name below `images` would mean two folders."""
+        """Raise DataError if one name below `images` would refer to two folders."""
         videos = [spec.name for spec in self.sets if isinstance(spec, VideoFiles)]
         taken = {name: f"the frames of {name}" for name in videos}
         for folder in (str(Path(folder)) for spec in self.sets for folder in _folders(spec)):
@@ -172,7 +172,7 @@ class FileSets:
                 )
 
     def restore(self, names: Collection[str]) -> None:
-        """Remake the links and frames that lie in the folders `names` below `images`."""
+        """Recreate the links and frames in the folders `names` below `images`."""
         for spec in self.sets:
             for folder in _folders(spec):
                 if _link_name(folder) in names:
@@ -228,7 +228,7 @@ class FileSets:
 
 @cache
 def _manifest(root: Path, images: tuple[tuple[tuple[str, object], ...], ...]) -> pd.DataFrame:
-    """Return the manifest of `images`, examined once for all parts of them."""
+    """Return the manifest of `images`, computed once for all parts of them."""
     with Steps("looking for images that show the same", len(images)) as steps:
         return examine(root, [dict(image) for image in images], steps.advance)[0]
 

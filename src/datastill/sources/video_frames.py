@@ -44,7 +44,7 @@ def find_videos(source: Path) -> tuple[Path, list[str]]:
 
     `source` is a folder, searched with all folders in it that are not links, one video, or a text
     file with one path per line, relative to the file's folder; blank lines and lines with a leading
-    # are ignored. Raises DataError where it is absent or none of these, names no video, or a path
+    # are ignored. Raises DataError if it is absent or none of these, names no video, or a path
     leaves the folder.
     """
     if source.is_dir():
@@ -86,7 +86,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Choice:
-    """A uniformly random frame of the video `name`, out of part `part` of `parts` equal ones."""
+    """A uniformly random frame of the video `name`, from part `part` of `parts` equal ones."""
 
     name: str
     seed: int
@@ -94,15 +94,15 @@ class Choice:
     parts: int = 1
 
     def index(self, count: int) -> int:
-        """Return which of `count` frames it is; raises DataError where the part has none."""
+        """Return its index among `count` frames; raises DataError if the part has none."""
         first, end = (count * edge // self.parts for edge in (self.part, self.part + 1))
         if first == end:
-            raise DataError(f"has {count} frames, fewer than the {self.parts} asked for")
+            raise DataError(f"has {count} frames, fewer than the {self.parts} requested")
         number = int.from_bytes(self._digest(self.seed, self.name))
         return first + number % (end - first)  # uniform, as `number` is one of 2 ** 256
 
     def key(self, video: Path) -> str:
-        """Return the name the frame is stored under; it differs for another video of that name."""
+        """Return the name the frame is stored under; other videos of that name get other names."""
         size = video.stat().st_size if video.is_file() else 0
         return self._digest(self.name, size, self.seed).hex()[:16]
 
@@ -119,8 +119,8 @@ def extract_frames(
 
     Returns in the order of `find_videos` the COCO images, whose `file_name` starts with the name of
     `folder` and which also have `video` and `frame` (its index), and the videos without a frame or
-    with fewer than asked for. The number of workers changes nothing; they are processes that import
-    the calling script again, if it is one. `advance` is called with 1 for every frame asked for.
+    with fewer than requested. The number of workers changes nothing; they are processes that import
+    the calling script again, if it is one. `advance` is called with 1 for every requested frame.
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def extract_frames(
         advance(1)
     missing = {choice: path for choice, path in paths.items() if choice not in images}
     refusals: dict[str, Refusal] = {}
-    # A fork of this process may inherit a codec without its threads, and hangs when it frees it.
+    # A fork of this process may inherit a codec without its threads and hang on freeing it.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with Processes(os.cpu_count(), context) as pool:
@@ -160,7 +160,7 @@ def _extract(root: Path, choice: Choice, path: Path) -> Record | Refusal:
 
 
 def _stored(path: Path) -> Record:
-    """Return the COCO image of a stored frame, {} where there is none."""
+    """Return the COCO image of a stored frame, {} if there is none."""
     try:
         with Image.open(path) as image:
             origin = json.loads(image.info["comment"])
@@ -175,9 +175,9 @@ def _stored(path: Path) -> Record:
 def random_frame(path: Path, choice: Choice) -> Frame:
     """Return a frame of the video `path`, uniform over its frames, decided by `choice` alone.
 
-    The packets announce which frames there are; those from the last keyframe to the chosen one are
-    decoded. Where packets are unreliable or other frames decode than they announce, the choice is
-    among all frames that decode undamaged. Raises DataError where the file is absent, empty, not a
+    The packets list the frames; those from the last keyframe to the chosen one are decoded. If the
+    packets are unreliable or the decoded frames differ from the list, the choice is among all
+    frames that decode undamaged. Raises DataError if the file is absent, empty, not a
     video or has no such frame.
     """
     if not path.is_file():
@@ -206,7 +206,7 @@ def _counted(path: Path, choice: Choice) -> Frame:
 
 
 def _sought(path: Path, choice: Choice) -> Frame | None:
-    """Choose among the frames that the packets announce; None where they are unreliable."""
+    """Choose among the frames that the packets list; None if they are unreliable."""
     with suppress(av.FFmpegError), _opened(path) as (container, stream):
         times, keyframes = _announced(container, stream)
         if not times:
@@ -226,12 +226,12 @@ def _sought(path: Path, choice: Choice) -> Frame | None:
 
 
 class _Packet(NamedTuple):
-    """What a packet announces, without its content: that of a long video fills the memory."""
+    """A packet's header; the packet contents of a long video would fill the memory."""
 
     pts: int | None
     dts: int | None
     is_keyframe: bool
-    is_hidden: bool  # by an edit list: not shown, but perhaps the keyframe of a shown frame
+    is_hidden: bool  # by an edit list: not shown, but possibly the keyframe of a shown frame
     is_damaged: bool
 
 
@@ -240,8 +240,8 @@ def _announced(
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Return when the frames are shown, sorted, and when every keyframe is shown and decoded.
 
-    Both are empty where the packets are unreliable: they cannot tell the order in AVI, or hide
-    frames among others in VP8.
+    Both are empty if the packets are unreliable: in AVI they do not give the order, in VP8 some
+    frames are hidden.
     """
     demuxed = (p for p in container.demux(stream) if p.size)
     packets = [_Packet(p.pts, p.dts, p.is_keyframe, p.is_discard, p.is_corrupt) for p in demuxed]
@@ -268,7 +268,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream, cover art aside; raises DataError where there is none."""
+    """Open the first video stream, except cover art; raises DataError if there is none."""
     name, cover = f"file:{path}", Disposition.attached_pic
     with av.open(name, container_options=_OPTIONS, metadata_errors="replace") as container:
         streams = [s for s in container.streams.video if not s.disposition & cover]
@@ -283,7 +283,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
     """Return (h, w, 3) RGB, turned and mirrored as the display matrix says, by right angles."""
     image = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-    side_data: Any = frame.side_data  # PyAV's types know one of its keys only
+    side_data: Any = frame.side_data  # PyAV's types have only one of its keys
     if (matrix := side_data.get("DISPLAYMATRIX")) is None:
         return image
     # ISO 14496-12: x' = a x + c y, y' = b x + d y
