@@ -2,7 +2,7 @@
 
 
 class DatastillError(Exception):
-    """Base of every error that datastill raises on purpose."""
+    """Base class of all errors that datastill raises."""
 
 
 class ParamsError(DatastillError):
@@ -14,4 +14,4 @@ class DataError(DatastillError):
 
 
 class TrainingError(DatastillError):
-    """A training run cannot start, continue or resume."""
+    """A training run cannot start, proceed or resume."""

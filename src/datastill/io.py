@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path, suffix: str = ".partial") -> Iterator[Path]:
-    """Make the folder of `path` and yield a partial path beside it to write to.
+    """Create the folder of `path` and yield a partial path beside it to write to.
 
     The partial file replaces `path` on success and is removed on an error.
     """

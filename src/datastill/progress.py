@@ -1,4 +1,4 @@
-"""Progress of a stage: a bar with the time left on a terminal, elsewhere a line now and then."""
+"""Progress of a stage: on a terminal a bar with the time left, elsewhere occasional lines."""
 
 import time
 from typing import Any, Self
@@ -41,7 +41,7 @@ class Steps:
             self._report(f"done in {time.monotonic() - self._began:.0f} s")
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Count `steps` more as done; `note` is shown behind the bar."""
+        """Count `steps` more as done; `note` is shown after the bar."""
         self._done, self._note = self._done + steps, note
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, note=note)
@@ -51,7 +51,7 @@ class Steps:
             self._report(f"about {(self._total - self._done) * seconds:.0f} s left")
 
     def start_at(self, done: int) -> None:
-        """Count what an earlier run has done, without taking it for speed."""
+        """Count what an earlier run has done, without including it in the speed."""
         self._done = self._before = done
         self._bar.update(self._task, completed=done)
 
