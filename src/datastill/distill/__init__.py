@@ -1,1 +1,1 @@
-"""A teacher's predictions on unlabelled images become annotations (paper section 3)."""
+"""Annotations from a teacher's predictions on unlabelled images (paper section 3)."""

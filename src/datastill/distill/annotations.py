@@ -29,7 +29,7 @@ EVIDENCE = pa.schema(
         pa.field("threshold", pa.float64()),  # in force for the score, infinite if none is wanted
         pa.field("accepted", pa.bool_()),
         pa.field("ignored", pa.bool_()),  # neither accepted nor background
-        pa.field("kept", pa.list_(pa.bool_())),  # k: the keypoints that are part of the annotation
+        pa.field("kept", pa.list_(pa.bool_())),  # k: whether a keypoint is part of the annotation
     ]
 )
 
@@ -130,7 +130,7 @@ def _keypoints(points: NDArray[np.float64], kept: Flags) -> list[list[float]]:
 
 @dataclass
 class Tally:
-    """Counts of the annotations on their way to the file, and the `records` of some images."""
+    """Counts of the annotations written, and the `records` of some images."""
 
     instances: int = 0
     ignored: int = 0

@@ -43,7 +43,7 @@ def find_candidates(
     """
     missing = [shard for shard in shards if not shard.is_done]
     for shard, loaded in zip(missing, _prefetched(missing, root), strict=True):
-        if not shard.is_done:  # another row of this teacher may have written it meanwhile
+        if not shard.is_done:  # another row with this teacher may have written it meanwhile
             annotate_shard(teacher, shard, loaded)
         advance(len(shard.images))
 
@@ -61,7 +61,7 @@ def _prefetched(shards: Sequence[Shard], root: Path) -> Iterator[_Loaded]:
 def load(shard: Shard, root: Path) -> _Loaded:
     """Return the records and pixels of a shard's images, and those that cannot be read.
 
-    Raises DataError if a file name leads out of `root`.
+    Raises DataError if a file name leaves `root`.
     """
     records: list[Record] = []
     pixels: list[Tensor] = []

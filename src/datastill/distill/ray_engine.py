@@ -63,7 +63,7 @@ def find_on_cluster(
         for shard in shards
         if not shard.is_done
     ]
-    if not tasks:  # another row of this teacher has written them
+    if not tasks:  # another row with this teacher has written them
         return
     ray = _connect()
     needs, actors = pool([each["Resources"] for each in ray.nodes() if each["Alive"]], spec.threads)
@@ -83,7 +83,7 @@ def find_on_cluster(
 
 
 def pool(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, int], int]:
-    """Return what an actor requires, which some node has, and how many actors fit on `nodes`."""
+    """Return an actor's resources, which some node has, and how many actors fit on `nodes`."""
     if gpus := sum(int(node.get("GPU", 0)) for node in nodes):
         return {"num_gpus": 1}, gpus
     cpus = [int(node.get("CPU", 0)) for node in nodes]
@@ -93,7 +93,7 @@ def pool(nodes: Sequence[Mapping[str, float]], threads: int) -> tuple[dict[str, 
 
 def _connect() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Under `uv run` Ray would send this folder, work/ and all, to every worker.
+    # Under `uv run` Ray would send this folder, including work/, to every worker.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray

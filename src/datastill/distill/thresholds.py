@@ -25,7 +25,7 @@ Scores = NDArray[np.float64]
 class Threshold:
     """The lowest score that is kept, and whether there were enough predictions to choose from.
 
-    wanted, kept   numbers of predictions; `kept` is larger where scores tie at the threshold
+    wanted, kept   numbers of predictions; `kept` is larger if scores tie at the threshold
     exhausted      True if fewer exist than wanted: all are kept, whatever their score
     """
 
@@ -37,12 +37,12 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Density:
-    """How densely a labelled set is annotated, which generated annotations are to match.
+    """How densely a labelled set is annotated: the target of generated annotations.
 
     instances_per_image     mean by id of each annotated category
     area_shares             mean of annotated area over box area, by category id
     keypoints_per_instance  mean; 0 without keypoints
-    keypoint_shares         of the instances, by keypoint: those that have it marked
+    keypoint_shares         share of the instances that have it marked, by keypoint
     """
 
     instances_per_image: Mapping[int, float]
@@ -53,7 +53,7 @@ class Density:
 
 @dataclass(frozen=True)
 class Rules:
-    """How to choose.
+    """Selection rules.
 
     instances  match: as many per image as in the labelled set; prior: `per_image` instead;
                fixed: those that score `min_score`
@@ -61,7 +61,7 @@ class Rules:
                keypoint separately; fixed: those of `min_probability`; agreement: those that
                `min_views` views agree on; None for boxes
     min_ignored  instances from this score up to the threshold become ignored regions: too likely
-                   to be background, too unlikely to be learned from; None ignores none (the paper)
+                   objects for background, too unlikely for labels; None ignores none (the paper)
     """
 
     instances: Literal["match", "prior", "fixed"] = "match"
@@ -75,14 +75,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Selection:
-    """The thresholds that the rules lead to: on scores, and on each keypoint's probability.
+    """The thresholds that follow from the rules: on scores, and on keypoint probabilities.
 
     keypoint     of all keypoints together; None if each has its own or views decide
     by_type      of each keypoint
-    views        that must agree on a keypoint, 0 if that does not matter
+    views        that must agree on a keypoint, 0 if agreement is not required
     ignored      the score from which instances that are not kept are ignored; None rejects all
-    by_category  by category id, for boxes: then `instance` only sums them up, its value being the
-                 lowest, and nothing is kept of a category without a threshold
+    by_category  by category id, for boxes: then `instance` only summarises them, its value being
+                 the lowest, and categories without a threshold are not kept
     """
 
     instance: Threshold
@@ -181,7 +181,7 @@ def fixed_threshold(scores: Scores, value: float) -> Threshold:
 
 
 class Tables(Protocol):
-    """Candidates that can be read repeatedly, a table at a time."""
+    """Candidates that can be read repeatedly, one table at a time."""
 
     def tables(self, *columns: str) -> Iterable[pa.Table]: ...
 
@@ -269,7 +269,7 @@ def read_columns(candidates: Tables, *columns: str) -> list[NDArray[np.float64]]
 
 
 def _max_agreeing(candidates: Tables, instance: Threshold) -> int:
-    """Return how many views at most agree on a keypoint of the instances that are kept."""
+    """Return the maximum number of views that agree on a keypoint of the kept instances."""
     most = 0
     for table in candidates.tables("score", "agreeing"):
         kept = to_matrix(table["agreeing"])[table["score"].to_numpy() >= instance.value]
