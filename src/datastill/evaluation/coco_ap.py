@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
 
-TASKS = {"keypoints": "keypoints", "boxes": "bbox"}  # our word: pycocotools' word
+TASKS = {"keypoints": "keypoints", "boxes": "bbox"}  # our name: pycocotools' name
 MOST_DETECTIONS = {"keypoints": 20, "boxes": 100}  # per image and category, COCO's own limits
 
 
@@ -100,7 +100,7 @@ def prepared(
 
 
 def silence() -> AbstractContextManager[Any]:
-    """Return a context in which pycocotools prints nothing."""
+    """Return a context that silences pycocotools."""
     return redirect_stdout(io.StringIO())
 
 
@@ -114,7 +114,7 @@ def _index(truth: Coco, annotations: list[Record]) -> Any:
 def _truths(truth: Coco, points: int) -> list[Record]:
     check = _checker(truth, points)
     copies = []
-    # to pycocotools id 0 means no match, and it drops repeated ids: so ids restart at 1
+    # in pycocotools id 0 means no match, and it drops repeated ids: so ids restart at 1
     for number, annotation in enumerate(truth.annotations, start=1):
         copy = {"iscrowd": 0, **annotation, "id": number}
         if points:

@@ -10,7 +10,7 @@ from typing import Any
 from datastill.errors import DataError
 
 Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
-ROUNDING = 1e-9  # 30.1 is within 30 ± 0.1, whatever binary fractions say
+ROUNDING = 1e-9  # 30.1 is within 30 ± 0.1, despite binary fractions
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _check_value(row: str, metric: str, expectation: Expectation, metrics: Metri
 
 
 def _number(metrics: Metrics, row: str, metric: str) -> float | str:
-    """Return the finite number, or in words why there is none."""
+    """Return the finite number, or a text on why there is none."""
     if row not in metrics:
         return f"no row {row}"
     if metric not in metrics[row]:
