@@ -1,1 +1,1 @@
-"""Results become what a person looks at."""
+"""Results as tables, figures and pictures."""

@@ -11,8 +11,8 @@ from datastill.errors import DataError
 METRICS = ("ap", "ap50", "ap75", "ap_medium", "ap_large")
 BOX_METRICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 KEYS = ("labelled", "unlabelled", "backbone", "iterations")
-BACKBONE = "resnet50"  # stands beside ours that the paper does not have
-ANY_LENGTH = 0  # for iterations, where the paper does not say how many (section 6)
+BACKBONE = "resnet50"  # used for our backbones that the paper does not have
+ANY_LENGTH = 0  # for iterations, if the paper does not give them (section 6)
 
 Key = tuple[str, str | None, str, int]  # the values of KEYS
 
@@ -20,8 +20,8 @@ Key = tuple[str, str | None, str, int]  # the values of KEYS
 def published(name: str) -> pd.DataFrame:
     """Return the numbers of one table or figure, such as "table1_keypoints"; AP in percent.
 
-    All are on COCO val2017, single runs. What the paper leaves blank is NaN.
-    Raises DataError, listing the names there are, for any other.
+    All are on COCO val2017, single runs. Values that the paper leaves blank are NaN.
+    Raises DataError, listing the known names, for any other.
     """
     folder = files("datastill.report") / "paper"
     names = sorted(entry.name.removesuffix(".csv") for entry in folder.iterdir())
@@ -39,7 +39,7 @@ class Numbers:
     substitute: str
 
     def of(self, key: Key) -> Mapping[str, float]:
-        """Return the metrics of one training run, {} where the paper has none."""
+        """Return the metrics of one training run, {} if the paper has none."""
         labelled, unlabelled, backbone, iterations = key
         known = {backbone for _, _, backbone, _ in self.values}
         sets = labelled, unlabelled, backbone if backbone in known else self.substitute
@@ -49,7 +49,7 @@ class Numbers:
 def numbers(table: pd.DataFrame | None, substitute: str = BACKBONE) -> Numbers:
     """Index a published table with the columns KEYS and metrics; None has no numbers at all.
 
-    Where it does not say how many iterations, its numbers stand beside any number of them.
+    If it does not give the iterations, its numbers apply to any number of them.
     """
     values = {}
     for line in [] if table is None else table.to_dict("records"):

@@ -13,12 +13,12 @@ def update_block(path: Path, name: str, content: str) -> bool:
     """Replace the text between `<!-- generated: NAME -->` and `<!-- /generated -->`.
 
     Returns whether the file changed; a file without such a block stays as it is.
-    Raises DataError where the block is opened and not closed.
+    Raises DataError if the block is opened but not closed.
     """
     text, opening = path.read_text(encoding="utf-8"), f"<!-- generated: {name} -->"
     if opening not in text:
         return False
-    # a body never holds another opening, so a block left open does not swallow the next one
+    # a body never contains another opening, so an unclosed block does not swallow the next one
     pattern = f"{re.escape(opening)}(?:(?!<!-- generated: ).)*?{re.escape(CLOSING)}"
     block = f"{opening}\n{content.strip()}\n{CLOSING}"
     changed, blocks = re.subn(pattern, lambda _: block, text, flags=re.DOTALL)
