@@ -1,7 +1,8 @@
 """Image scale and training iterations that suit a labelled set and a kind of machine."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,6 @@ from datastill.model.backbones import backbone_spec
 
 BATCH = 16  # paper
 PAPER_EPOCHS = 130_000 * BATCH / 118_287  # of co-115
-PAPER_STUDENT = 360 / 130  # iterations of a student per iteration of its teacher
-PAPER_ENLARGEMENT = 800 / 480  # the test scale by the short side of most images of COCO
-PAPER_LONG = 1333 / 800
-PAPER_TRAIN_LOW = 640 / 800
-PAPER_VIEWS = tuple(side / 800 for side in range(400, 1201, 100))
 _STEP = 8  # pixels, so that the sides of all views are whole numbers
 
 
@@ -68,9 +64,25 @@ class Choices:
     why_side: str
     why_iterations: str
 
-    def scaled(self, proportion: float) -> int:
-        """Return a side in the paper's `proportion` to that of the test scale."""
-        return round(self.side * proportion)
+    @property
+    def views(self) -> list[int]:
+        """The short sides of the views: 400, 500, ... 1200 for the paper's test scale of 800."""
+        return [round(self.side * (side / 800)) for side in range(400, 1201, 100)]
+
+    def values(self) -> dict[str, Any]:
+        """Return what the choices decide, by its name in the template of params.yaml."""
+        return {
+            "batch": BATCH,
+            **asdict(self.hardware),
+            "warmup": min(self.hardware.warmup, self.iterations // 4),
+            "plain": self.side,
+            "plain_long": round(self.side * (1333 / 800)),  # paper
+            "train_low": round(self.side * (640 / 800)),  # paper
+            "views_long": 5 * self.side,  # Detectron: 4000 for a test scale of 800
+            "iterations": self.iterations,
+            "why_iterations": self.why_iterations,
+            "student": self.student_iterations,
+        }
 
 
 def measure(coco: Coco, task: Task) -> SetStats:
@@ -90,13 +102,21 @@ def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
     """Return the scale at which boxes suit the backbone's anchors, and the paper's epochs."""
     anchors = backbone_spec(hardware.backbone, int(task == "keypoints")).anchor_sizes
     side, why_side = _side(stats, hardware, anchors)
-    iterations, why = _iterations(stats, hardware)
-    return Choices(hardware, side, iterations, round(iterations * PAPER_STUDENT), why_side, why)
+    ideal = round(PAPER_EPOCHS * stats.images / BATCH)
+    lowest, highest = hardware.iterations
+    iterations = min(max(ideal, lowest), highest)
+    bound = f"at least {lowest:,}" if iterations > ideal else f"at most {highest:,} here"
+    reason = f"; paper: {PAPER_EPOCHS:.1f}, {bound}"
+    if iterations == ideal:
+        reason = ", as in the paper"
+    why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images{reason}"
+    student = round(iterations * (360 / 130))  # paper: to its teacher's
+    return Choices(hardware, side, iterations, student, why_side, why)
 
 
 def _side(stats: SetStats, hardware: Hardware, anchors: tuple[int, ...]) -> tuple[int, str]:
     lowest, highest = hardware.sides
-    max_side = PAPER_ENLARGEMENT * stats.short_side
+    max_side = 800 / 480 * stats.short_side  # the paper's test scale, most images of COCO
     ideal = math.exp(np.log(anchors).mean()) / stats.box_sides[1]
     feasible = min(max(ideal, lowest), highest)
     side = max(_STEP, _STEP * round(min(feasible, max_side) / _STEP))
@@ -110,14 +130,3 @@ def _side(stats: SetStats, hardware: Hardware, anchors: tuple[int, ...]) -> tupl
     elif feasible != ideal:
         why += f"; {hardware.backbone} works at {lowest} to {highest}"
     return side, why
-
-
-def _iterations(stats: SetStats, hardware: Hardware) -> tuple[int, str]:
-    ideal = round(PAPER_EPOCHS * stats.images / BATCH)
-    lowest, highest = hardware.iterations
-    iterations = min(max(ideal, lowest), highest)
-    why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images"
-    if iterations == ideal:
-        return iterations, f"{why}, as in the paper"
-    bound = f"at least {lowest:,}" if iterations > ideal else f"at most {highest:,} here"
-    return iterations, f"{why}; paper: {PAPER_EPOCHS:.1f}, {bound}"

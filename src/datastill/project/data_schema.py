@@ -83,7 +83,6 @@ def _kind(spec: Any) -> str:
 
 
 def _kind_of_val(spec: Any) -> str:
-    """Return the kind of annotated set that `spec` is."""
     return "part" if _kind(spec) == "part" else "annotations"
 
 

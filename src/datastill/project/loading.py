@@ -13,11 +13,7 @@ from datastill.project.schema import Expected, Params
 
 RENAMED = {
     "initial": {"base_rate": "base_lr"},
-    "train": {
-        "base_rate": "base_lr",
-        "drops": "milestones",
-        "images_per_pass": "micro_batch_size",
-    },
+    "train": {"base_rate": "base_lr", "drops": "milestones", "images_per_pass": "micro_batch_size"},
     "select": {
         "least_ignored": "min_ignored",
         "least_probability": "min_probability",
@@ -57,12 +53,11 @@ def read_yaml(path: Path) -> Any:
 def _validated(
     path: Path, model: type[_Model], raw: Any, contradictions: Sequence[Problem] = ()
 ) -> _Model:
-    problems: list[Problem] = []
+    problems = [*contradictions]
     try:
         loaded = model.model_validate(raw)
     except ValidationError as error:
-        problems += _invalid(raw, error)
-    problems += contradictions
+        problems = [*_invalid(raw, error), *problems]
     if problems:
         count = "1 wrong key" if len(problems) == 1 else f"{len(problems)} wrong keys"
         lines = [f"{place or 'the file'}: {reason}" for place, reason in problems]

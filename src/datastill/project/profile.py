@@ -15,9 +15,8 @@ DEFAULT_PROFILE = "miniature"
 
 def params_path(profile: str) -> Path:
     """Return the params.yaml of `profile`: the root's own, or that of its folder in pipelines/."""
-    if profile == DEFAULT_PROFILE:
-        return Path("params.yaml")
-    return Path("pipelines") / profile / "params.yaml"
+    folder = "" if profile == DEFAULT_PROFILE else f"pipelines/{profile}"
+    return Path(folder, "params.yaml")
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,10 @@ class Profile:
         return self.work / "images"
 
     def image_set(self, name: str) -> Path:
-        """Return the COCO JSON of an image set."""
         return self.work / "data" / f"{name}.json"
 
     @property
     def manifest(self) -> Path:
-        """The list of all image files of the profile."""
         return self.work / "data" / "manifest.csv"
 
     def model(self, row: str) -> Path:
@@ -61,7 +58,6 @@ class Profile:
         return self.work / "models" / row
 
     def weights(self, row: str) -> Path:
-        """Return the weights of a trained model."""
         return self.model(row) / "weights.safetensors"
 
     def training(self, row: str) -> Path:
@@ -69,7 +65,6 @@ class Profile:
         return self.work / "training" / row
 
     def annotations(self, row: str) -> Path:
-        """Return the COCO JSON of the annotations generated for a distilled row."""
         return self.work / "annotations" / f"{row}.json"
 
     def evidence(self, row: str) -> Path:
@@ -77,20 +72,16 @@ class Profile:
         return self.work / "annotations" / f"{row}.parquet"
 
     def annotation_card(self, row: str) -> Path:
-        """Return the facts about the annotations generated for a row."""
         return self.results / "annotations" / f"{row}.json"
 
     def detections(self, row: str, *, all_views: bool = False) -> Path:
         """Return the COCO results of a model on val, with one view or all."""
-        views = "all-views" if all_views else "one-view"
-        return self.work / "detections" / row / f"{views}.json"
+        return self.work / "detections" / row / f"{'all-views' if all_views else 'one-view'}.json"
 
     def metrics(self, row: str) -> Path:
-        """Return the AP of a model on val."""
         return self.results / "metrics" / f"{row}.json"
 
     def export(self, row: str) -> Path:
-        """Return the folder to which a row's model and annotations are exported."""
         return self.work / "export" / row
 
     def sheet(self, name: str) -> Path:
@@ -100,9 +91,8 @@ class Profile:
     def inputs(self, row: str) -> dict[str, Path]:
         """Return the files that a row is trained on, by their role."""
         spec = self.params.row(row)
-        if isinstance(spec, DistilledRow):
-            return {"labelled": self.image_set(spec.labelled), "generated": self.annotations(row)}
-        return {"labelled": self.image_set(spec.labelled)}
+        generated = {"generated": self.annotations(row)} if isinstance(spec, DistilledRow) else {}
+        return {"labelled": self.image_set(spec.labelled), **generated}
 
 
 def open_profile(profile: str) -> Profile:
@@ -126,10 +116,7 @@ def check_annotated(profile: Profile, row: str) -> None:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of a card or metrics file, {} where there is none.
-
-    Raises DataError where it is not JSON.
-    """
+    """Return the content of a card, {} where there is none; raises DataError if it is not JSON."""
     try:
         return dict(json.loads(path.read_text())) if path.is_file() else {}
     except ValueError as error:

@@ -1,8 +1,6 @@
 """Rows of params.yaml: one model each, trained on labelled and perhaps generated annotations."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -44,7 +42,7 @@ class SupervisedRow(Section):
     ablation: Ablation = Ablation()
 
     @model_validator(mode="after")
-    def _ablates_what_it_has(self) -> SupervisedRow:
+    def _ablates_what_it_has(self) -> Self:
         ablation = self.ablation.model_dump(exclude_none=True)
         distilled = [key for key in ablation if key != "start" or ablation[key] == "teacher"]
         if distilled and not isinstance(self, DistilledRow):

@@ -1,9 +1,7 @@
 """The sections of params.yaml, one per stage, and the whole."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -63,7 +61,7 @@ class Train(Section):
     log_every: Positive
 
     @model_validator(mode="after")
-    def _short_sides_ascend(self) -> Train:
+    def _short_sides_ascend(self) -> Self:
         if self.short_sides[0] > self.short_sides[1]:
             raise ValueError("short_sides: expected the smaller one first")
         return self
@@ -85,12 +83,12 @@ class Views(Section):
     precision: Precision
 
     @model_validator(mode="after")
-    def _every_view_once(self) -> Views:
+    def _every_view_once(self) -> Self:
         if twice := [side for side, n in Counter(self.short_sides).items() if n > 1]:
             raise ValueError(f"short_sides: expected each once, found {twice[0]} more than once")
         return self
 
-    def settings(self) -> ViewSettings:
+    def settings(self) -> "ViewSettings":
         """Return the values as the inference layer reads them."""
         from datastill.inference.views import ViewSettings  # torch, not for reading params
 
@@ -115,15 +113,15 @@ class Select(Section):
     max_unreadable_fraction: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
-    def _rules_have_their_values(self) -> Select:
+    def _rules_have_their_values(self) -> Self:
         needs = {
             "instances": {"prior": "per_image", "fixed": "min_score"},
             "keypoints": {"fixed": "min_probability", "agreement": "min_views"},
         }
         for key, values in needs.items():
-            needed = values.get(getattr(self, key))
+            needed = values.get(rule := getattr(self, key))
             if needed and getattr(self, needed) is None:
-                raise ValueError(f"{key}: {getattr(self, key)} needs a value for {needed}")
+                raise ValueError(f"{key}: {rule} needs a value for {needed}")
         return self
 
 
@@ -181,11 +179,9 @@ class Params(Section):
 
     def row(self, name: str) -> SupervisedRow:
         """Return the row called `name`; raises ParamsError listing those there are."""
-        if name not in self.rows():
-            raise ParamsError(
-                f"{self.params_file}: no row {name!r}; there are {', '.join(self.rows())}"
-            )
-        return self.rows()[name]
+        if row := (rows := self.rows()).get(name):
+            return row
+        raise ParamsError(f"{self.params_file}: no row {name!r}; there are {', '.join(rows)}")
 
     def models(self, teacher: str) -> list[SupervisedRow]:
         """Return the rows that a teacher consists of: itself, or an ensemble's members."""

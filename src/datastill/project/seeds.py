@@ -25,24 +25,20 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     raw |= {"profile": name, "root": "../..", "params_file": f"pipelines/{name}/params.yaml"}
     for section in ("supervised", "ensembles", "distilled"):
         raw[section] = {
-            f"{row}{_suffix(seed)}": _seeded(spec, section, seed)
+            f"{row}_seed-{seed}": _seeded(spec, section, seed)
             for row, spec in raw[section].items()
             for seed in seeds
         }
     tested = raw["evaluate"]["with_views"]
-    raw["evaluate"]["with_views"] = [f"{row}{_suffix(seed)}" for row in tested for seed in seeds]
+    raw["evaluate"]["with_views"] = [f"{row}_seed-{seed}" for row in tested for seed in seeds]
     head = _HEAD.format(profile=params.profile, seeds=",".join(map(str, seeds)))
     return head + plain_yaml(raw)
 
 
-def _suffix(seed: int) -> str:
-    return f"_seed-{seed}"
-
-
 def _seeded(spec: Mapping[str, Any], section: str, seed: int) -> dict[str, Any]:
     if section == "ensembles":
-        return {part: f"{row}{_suffix(seed)}" for part, row in spec.items()}
-    teacher = {"teacher": f"{spec['teacher']}{_suffix(seed)}"} if "teacher" in spec else {}
+        return {part: f"{row}_seed-{seed}" for part, row in spec.items()}
+    teacher = {"teacher": f"{spec['teacher']}_seed-{seed}"} if "teacher" in spec else {}
     return {**spec, "seed": seed, **teacher}
 
 
@@ -50,9 +46,8 @@ def _refuse_several(path: Path, raw: Mapping[str, Any]) -> None:
     first: dict[str, str] = {}
     for row, spec in {**raw["supervised"], **raw["distilled"]}.items():
         facts = repr(sorted((key, value) for key, value in spec.items() if key != "seed"))
-        if facts in first:
+        if (twin := first.setdefault(facts, row)) != row:
             raise ParamsError(
-                f"{path}: rows {first[facts]} and {row} differ in their seed alone; --seeds is for "
-                "a profile with one row of each kind"
+                f"{path}: rows {twin} and {row} differ in their seed alone; --seeds is for a "
+                "profile with one row of each kind"
             )
-        first[facts] = row

@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-_TEMPLATE = Path(__file__).parent / "own.yaml"
-_INDENT = "  "
 _MATCH = "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement"
 _OF_TASK = {
     "keypoints": {"table": "table1", "keypoints": _MATCH},
@@ -22,7 +20,6 @@ _UPPER = """  all: # the upper bound: labels for all images
     iterations: {iterations}
     seed: {seed}
 """
-_STUDENT = "labelled_unlabelled"  # in the template
 _ROUND = """  {name}: # taught by the student before it: the paper's future work
     labelled: labelled
     unlabelled: unlabelled
@@ -45,18 +42,20 @@ def own_params(
     values  of the template's names; data  its section `data`; views  short sides; comments  at its
     head; rounds  of annotating and retraining, each with the student of the one before as teacher
     """
-    names = [_STUDENT, *(f"{_STUDENT}_round-{number}" for number in range(2, rounds + 1))]
+    student = "labelled_unlabelled"  # in the template
+    names = [student, *(f"{student}_round-{number}" for number in range(2, rounds + 1))]
     students = [
         _ROUND.format(name=name, teacher=teacher, **values) for teacher, name in pairwise(names)
     ]
     blocks = {
         "data": _block(data),
-        "views": indent(_block([*views]), _INDENT),
+        "views": indent(_block([*views]), "  "),
         "comments": "\n".join("# " + " ".join(comment.split()) for comment in comments),
         "upper": _UPPER.format(**values) if "all" in data["sets"] else "",
         "rounds": "".join(students),
     }
-    return Template(_TEMPLATE.read_text()).substitute(values, **blocks, **_OF_TASK[values["task"]])
+    template = Template(Path(__file__).with_name("own.yaml").read_text())
+    return template.substitute(values, **blocks, **_OF_TASK[values["task"]])
 
 
 def plain_yaml(value: Any) -> str:
@@ -65,7 +64,7 @@ def plain_yaml(value: Any) -> str:
 
 
 def _block(value: Any) -> str:
-    return indent(plain_yaml(value).rstrip(), _INDENT)
+    return indent(plain_yaml(value).rstrip(), "  ")
 
 
 class _Nested(yaml.SafeDumper):

@@ -1,9 +1,10 @@
 """Tables 2 and 3, figures 5 and 6 of the paper, and departures from its method."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from operator import attrgetter
 from statistics import stdev
 from typing import Any
 
@@ -75,9 +76,8 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
 
 def iterations(results: Sequence[Result]) -> Iterator[ComparedResult]:
     """Yield table 2: supervised and distilled by iterations, each pair trained equally long."""
-    students = _largest_group(
-        [r for r in results if not r.ablation], lambda r: (r.labelled, r.unlabelled, r.teacher)
-    )
+    by_method = [r for r in results if not r.ablation]
+    students = _largest_group(by_method, "labelled", "unlabelled", "teacher")
     if len({r.iterations for r in students}) < 2:
         raise DataError("table 2: expected a student of several iterations, found none")
     teacher = students[0].teacher
@@ -124,7 +124,7 @@ def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:
     of_fractions = [r for r in results if "fraction" in r.ablation]
     if not of_fractions:
         raise DataError("figure 5: expected rows with ablation.fraction, found none")
-    students = _largest_group(of_fractions, lambda r: (r.labelled, r.unlabelled, r.teacher))
+    students = _largest_group(of_fractions, "labelled", "unlabelled", "teacher")
     longest = max(students, key=lambda r: r.iterations)
     length = round(longest.iterations / (1 + longest.ablation["fraction"]))
     controls = _supervised(results, students[0])
@@ -134,9 +134,8 @@ def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:
     paper = dict(zip(figure["fraction"], figure["ap"], strict=True))
     yield ComparedResult(controls[length], x=0.0, paper={"ap": paper[0.0]})
     for result in sorted(students, key=lambda r: float(r.ablation["fraction"])):
-        x = float(result.ablation["fraction"])
-        there = {"ap": paper.get(x, nan), "gain": paper.get(x, nan) - paper[0.0]}
-        control = controls.get(result.iterations)
+        ap = paper.get(x := float(result.ablation["fraction"]), nan)
+        there, control = {"ap": ap, "gain": ap - paper[0.0]}, controls.get(result.iterations)
         yield ComparedResult(result, controls[length], control, x, there)
 
 
@@ -144,9 +143,7 @@ def teachers(results: Sequence[Result]) -> Iterator[ComparedResult]:
     """Yield figure 6: the same student by the AP of its teacher, as it annotates."""
     by_row = {r.row: r for r in results}
     taught = [r for r in results if r.teacher in by_row and set(r.ablation) <= {"views"}]
-    students = _largest_group(
-        taught, lambda r: (r.labelled, r.unlabelled, r.backbone, r.iterations)
-    )
+    students = _largest_group(taught, "labelled", "unlabelled", "backbone", "iterations")
     if len({r.teacher for r in students}) < 2:
         raise DataError("figure 6: expected one student of several teachers, found none")
     control = _supervised(results, students[0]).get(students[0].iterations)
@@ -165,10 +162,8 @@ def _teacher_ap(student: Result, teacher: Result) -> float:
 def beyond(results: Sequence[Result]) -> Iterator[ComparedResult]:
     """Yield each departure from the paper's method beside the method."""
     elsewhere = {"fraction", "labelled_share"}  # of figure 5
-    departing = [
-        r for r in results if r.ablation and not elsewhere & set(r.ablation) and r.unlabelled
-    ]
-    students = _largest_group(departing, lambda r: (r.labelled, r.unlabelled, r.iterations))
+    departing = [r for r in results if r.ablation and not elsewhere & set(r.ablation)]
+    students = _largest_group(departing, "labelled", "unlabelled", "iterations")
     by_method = [r for r in results if not r.ablation and students and r.key == students[0].key]
     if not by_method:
         raise DataError("beyond: expected rows with an ablation beside one without, found none")
@@ -178,8 +173,7 @@ def beyond(results: Sequence[Result]) -> Iterator[ComparedResult]:
     if control:
         yield ComparedResult(control)
     yield ComparedResult(method, control, control)
-    for result in students:
-        yield ComparedResult(result, method, control)
+    yield from (ComparedResult(student, method, control) for student in students)
 
 
 TABLES: Mapping[str, Callable[[Sequence[Result]], Iterator[ComparedResult]]] = {
@@ -198,13 +192,11 @@ def _paper_points(name: str) -> list[Values]:
     return [{**shared, "x": point[x], "paper_ap": point[ap]} for point in points]
 
 
-def _largest_group(results: Sequence[Result], key: Callable[[Result], Any]) -> list[Result]:
-    """Return the largest group of students that have the same `key`."""
-    groups: dict[Any, list[Result]] = defaultdict(list)
-    for result in results:
-        if result.unlabelled:
-            groups[key(result)].append(result)
-    return max(groups.values(), key=len, default=[])
+def _largest_group(results: Sequence[Result], *shared: str) -> list[Result]:
+    """Return the largest group of students that are equal in what they have `shared`."""
+    key, students = attrgetter(*shared), [r for r in results if r.unlabelled]
+    sizes = Counter(map(key, students))
+    return [r for r in students if key(r) == sizes.most_common(1)[0][0]]
 
 
 def _supervised(results: Sequence[Result], student: Result) -> dict[int, Result]:

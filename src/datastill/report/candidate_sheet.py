@@ -79,8 +79,7 @@ def _draw_verdicts(panel: Image, candidates: Sequence[Candidate], scale: float) 
         colour = _ACCEPTED if candidate.accepted else _REJECTED
         x1, y1, x2, y2 = _pixels(candidate.box, scale)
         cv2.rectangle(panel, (x1, y1), (x2, y2), colour, 1, cv2.LINE_AA)
-        corner = (x1 + 2, max(y1 + 11, 11))
-        text = f"{candidate.name} {candidate.score:.2f}".strip()
+        text, corner = f"{candidate.name} {candidate.score:.2f}".strip(), (x1 + 2, max(y1 + 11, 11))
         cv2.putText(panel, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
         for x, y, _ in _pixels(candidate.keypoints[candidate.kept], scale):
             cv2.circle(panel, (x, y), 3, colour, cv2.FILLED, cv2.LINE_AA)

@@ -1,7 +1,5 @@
 """Results grouped by training run, whatever the seed, and the comparisons of each setting."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -49,12 +47,11 @@ class Result(TrainedRow):
     metrics: Mapping[str, Any]
     matches: Matches
     all_views: Matches | None = None
-    seeds: tuple[Result, ...] = ()
+    seeds: tuple["Result", ...] = ()
 
     def tested(self, views: int) -> Mapping[str, Any]:
         """Return the metrics through one view or, for more, through all."""
-        metrics: Mapping[str, Any] = self.metrics["with_views"] if views > 1 else self.metrics
-        return metrics
+        return self.metrics["with_views"] if views > 1 else self.metrics
 
 
 Setting = tuple[str, str | None]  # the labelled and the unlabelled set
@@ -74,16 +71,14 @@ class Training(NamedTuple):
     iterations: int
     round: int = 1
     ablation: tuple[tuple[str, Any], ...] = ()
-    teachers: tuple[Training | str, ...] = ()
+    teachers: tuple["Training | str", ...] = ()
 
     @property
     def setting(self) -> Setting:
-        """The image sets."""
         return self[:2]
 
     @property
     def key(self) -> Key:
-        """The key of the paper's numbers."""
         return self[:4]
 
     def __str__(self) -> str:
@@ -117,16 +112,14 @@ def group_by_seed(
 
 def _training(row: R, by_name: Mapping[str, R], ensembles: Ensembles) -> Training:
     names = ensembles.get(row.teacher, [row.teacher]) if row.teacher else []
-    teachers = [
-        _training(by_name[name], by_name, ensembles) if name in by_name else name for name in names
-    ]
+    teachers = [_training(by_name[n], by_name, ensembles) if n in by_name else n for n in names]
     rounds = [each.round for each in teachers if isinstance(each, Training) and each.teachers]
     ablation, by_text = tuple(row.ablation.items()), tuple(sorted(teachers, key=str))
     return Training(*row.key, 1 + max(rounds, default=0), ablation, by_text)
 
 
 def group_by_line(results: Sequence[Result]) -> dict[Training, list[Result]]:
-    """Return the results of each line of tables 1 and 4; rows with an ablation are left out.
+    """Return the results of each line of tables 1 and 4, those with an ablation left out.
 
     Raises DataError where a training run has one seed twice.
     """
@@ -158,10 +151,9 @@ def pool_seeds(results: Sequence[Result], ensembles: Ensembles | None = None) ->
 
 def _refuse_twins(groups: Results, identity: Callable[[Result], Hashable]) -> None:
     for group in groups.values():
-        known: dict[Hashable, Result] = {}
+        first: dict[Hashable, Result] = {}
         for result in group:
-            twin = known.setdefault(identity(result), result)
-            if twin is not result:
+            if (twin := first.setdefault(identity(result), result)) is not result:
                 raise DataError(
                     f"rows {twin.row} and {result.row}: one line of the table needs different "
                     f"seeds, found {result.seed} twice"
@@ -189,9 +181,9 @@ def sections(
     baseline.
     """
     groups: dict[Setting, list[Comparison]] = {}
-    pairs = [(t.setting, t.backbone) for t in results if t.unlabelled]
-    for setting, backbone in dict.fromkeys(pairs):
-        ascending = sorted(results, key=lambda t: t.iterations)
+    ascending = sorted(results, key=lambda t: t.iterations)
+    pairs = dict.fromkeys((t.setting, t.backbone) for t in results if t.unlabelled)
+    for setting, backbone in pairs:
         same = {t: results[t] for t in ascending if t.backbone == backbone}
         groups.setdefault(setting, []).append(_compare(same, setting, unions, paper))
     return list(groups.values())

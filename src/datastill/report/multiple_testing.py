@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,12 @@ def mean_resamples(seeds: Sequence[Matches], resamples: int) -> NDArray[np.float
 
     The same images are drawn for any `seeds`, so differences are paired.
     """
-    mean: NDArray[np.float64] = np.mean([bootstrap(each, resamples) for each in seeds], axis=0)
-    return mean
+    return np.mean([bootstrap(each, resamples) for each in seeds], axis=0)
 
 
 def gain_values(name: str, gain: float, differences: NDArray[np.float64]) -> dict[str, Any]:
     """Return a gain, its 95 % interval and its p-value by resampled `differences` (n,)."""
-    low, high = interval(differences)
-    p = p_value(differences)
+    (low, high), p = interval(differences), p_value(differences)
     return {name: gain, f"{name}_low": low, f"{name}_high": high, f"{name}_p": p}
 
 
@@ -48,12 +47,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     Calling those below 0.05 a difference errs in at most 5 % of all families.
     """
-    corrected = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = highest
-    return corrected
+    ascending = sorted(range(len(p_values)), key=p_values.__getitem__)
+    steps = (min(1.0, (len(p_values) - rank) * p_values[i]) for rank, i in enumerate(ascending))
+    return [p for _, p in sorted(zip(ascending, accumulate(steps, max), strict=True))]
 
 
 def add_verdicts(lines: Sequence[dict[str, Any]], resamples: int) -> None:

@@ -9,7 +9,6 @@ from datastill.report.render import (
     Record,
     ap_cell,
     gain_cell,
-    has,
     legend,
     markdown_grid,
     number,
@@ -53,8 +52,8 @@ def _thousands(line: Record) -> str:
 
 
 def _paper(line: Record) -> str:
-    gain = f" ({line['paper_gain']:+z.1f})" if has(line, "paper_gain") else ""
-    return number("paper_ap")(line) + gain
+    gain = number("paper_gain", "+z.1f")(line)
+    return number("paper_ap")(line) + (gain and f" ({gain})")
 
 
 TRAINING = Column("training", training)

@@ -1,7 +1,5 @@
 """Tables as pictures: AP with intervals, ours beside the paper's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from datastill.errors import DataError
 from datastill.report.multiple_testing import UNSURE
 from datastill.report.pages import TITLES, title, training
-from datastill.report.render import Record
+from datastill.report.render import Record, number
 
 # Okabe and Ito's colours, which colour-blind eyes tell apart; shapes say the same without colour
 STYLES = {
@@ -103,16 +101,11 @@ def _draw_bar(axis: Axes, line: Record, y: float, side: str, alpha: float) -> No
         end = line["ap_high"]
         axis.hlines(y, line["ap_low"], end, color=colour, lw=2.5, alpha=alpha)
     axis.plot(ap, y, marker, color=colour, markersize=7, markeredgecolor="white")
-    axis.annotate(f"{ap:.1f}{_gain(line, side)}", (end, y), xytext=(8, 0),
+    gain = number(f"{side}gain", "+z.1f")(line)
+    if gain and not side and line["gain_verdict"] == UNSURE:
+        gain = f"({gain})"
+    axis.annotate(f"{ap:.1f}   {gain}".rstrip(), (end, y), xytext=(8, 0),
                   textcoords="offset points", va="center", fontsize=9)  # fmt: skip
-
-
-def _gain(line: Record, side: str) -> str:
-    gain = line[f"{side}gain"]
-    if pd.isna(gain):
-        return ""
-    unsure = not side and line["gain_verdict"] == UNSURE
-    return f"   ({gain:+z.1f})" if unsure else f"   {gain:+z.1f}"
 
 
 def _name_lines(axis: Axes, lines: pd.DataFrame) -> None:
@@ -156,7 +149,7 @@ def _curves(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_curve(axis: Axes, role: str, x: pd.Series[float], ap: pd.Series[float]) -> None:
+def _draw_curve(axis: Axes, role: str, x: "pd.Series[float]", ap: "pd.Series[float]") -> None:
     colour, marker = STYLES[role]
     axis.plot(x, ap, f"{marker}-", color=colour, lw=1.5, markersize=6,
               markeredgecolor="white", label=role)  # fmt: skip

@@ -94,26 +94,21 @@ def several_seeds(table: pd.DataFrame) -> bool:
     return bool((table["seeds"] > 1).any())
 
 
-def has(line: Record, name: str) -> bool:
-    """Return whether the line has a value of `name`."""
-    return name in line and not pd.isna(line[name])
-
-
 def word(name: str) -> Callable[[Record], str]:
     """Return a cell with the value of `name`."""
-    return lambda line: str(line[name]) if has(line, name) else ""
+    return lambda line: str(line[name]) if pd.notna(line.get(name)) else ""
 
 
 def number(name: str, form: str = "z.1f") -> Callable[[Record], str]:
     """Return a cell with the number `name` in a format."""
-    return lambda line: f"{line[name]:{form}}" if has(line, name) else ""
+    return lambda line: f"{line[name]:{form}}" if pd.notna(line.get(name)) else ""
 
 
 def gain_cell(name: str) -> Callable[[Record], str]:
     """Return a cell with a gain, its interval and whether it is not distinguishable from none."""
 
     def cell(line: Record) -> str:
-        if not has(line, name):
+        if pd.isna(line.get(name)):
             return ""
         low, high = line[f"{name}_low"], line[f"{name}_high"]
         unsure = f" {UNSURE}" if line[f"{name}_verdict"] == UNSURE else ""
@@ -124,6 +119,5 @@ def gain_cell(name: str) -> Callable[[Record], str]:
 
 def ap_cell(line: Record) -> str:
     """Return a cell with AP, its interval and the standard deviation between seeds."""
-    between = f" [{line['ap_low']:.1f}, {line['ap_high']:.1f}]" if has(line, "ap_low") else ""
-    sd = f" ± {line['ap_sd']:.1f}" if has(line, "ap_sd") else ""
-    return f"{line['ap']:.1f}{between}{sd}"
+    low, high, sd = (number(f"ap_{name}", ".1f")(line) for name in ("low", "high", "sd"))
+    return f"{line['ap']:.1f}" + (low and f" [{low}, {high}]") + (sd and f" ± {sd}")

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 # Two runs differ by chance with √2 times the sd of one; beyond 3 times that it is seldom chance.
 FACTOR = 3 * math.sqrt(2)
 MIN_TOLERANCE = 0.01  # metrics have two decimals
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ class SeedVariance:
         if not self.degrees:
             return np.zeros(draws)
         scale = self.sd * math.sqrt(1 / before + 1 / after)
-        return scale * np.random.default_rng(_SEED).standard_t(self.degrees, draws)
+        return scale * np.random.default_rng(0).standard_t(self.degrees, draws)
 
 
 def seed_variance(values: Mapping[Any, Sequence[float]]) -> SeedVariance:
     """Return the variance between the `values` that the seeds of each training run reached."""
     several = {training: seeds for training, seeds in values.items() if len(seeds) > 1}
-    degrees = sum(len(seeds) - 1 for seeds in several.values())
-    squares = sum((len(seeds) - 1) * variance(seeds) for seeds in several.values())
     counts = {training: len(seeds) for training, seeds in several.items()}
+    degrees = sum(counts.values()) - len(counts)
+    squares = sum((len(seeds) - 1) * variance(seeds) for seeds in several.values())
     return SeedVariance(math.sqrt(squares / degrees) if degrees else math.nan, degrees, counts)

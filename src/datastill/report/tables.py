@@ -20,7 +20,6 @@ TABLES = {  # the paper's numbers, as `published` names them, and the metrics
     "table1": ("table1_keypoints", METRICS),
     "table4": ("table4_detection", BOX_METRICS),
 }
-AREAS = ("ap_small", "ap_medium", "ap_large")
 
 Values = dict[str, Any]  # some columns of a line
 
@@ -119,11 +118,9 @@ def _measured(role: str, run: Training, source: _Source) -> Values:
 
 
 def _metric(result: Result, name: str) -> Any:
-    if name not in result.metrics and name in AREAS:
-        return None  # val has no truth of that size
-    if name not in result.metrics:
+    if name not in result.metrics and name not in ("ap_small", "ap_medium", "ap_large"):
         raise DataError(f"row {result.row}: expected {name} among its metrics, found none")
-    return result.metrics[name]
+    return result.metrics.get(name)  # None where val has no truth of that size
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
