@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from datastill.cli.application import Profile, app, call, lazy_import
 from datastill.errors import ParamsError
@@ -12,38 +13,34 @@ from datastill.errors import ParamsError
 
 @app.command()
 def new(  # noqa: PLR0913  # an option per input
-    name: Annotated[str, typer.Argument(help="Name of the profile, a new folder in pipelines/.")],
-    labelled: Annotated[Path, typer.Option(help="Labels, COCO JSON.")],
-    images: Annotated[Path, typer.Option(help="The folder of the labelled images.")],
+    name: Annotated[str, Argument(help="Name of the profile, a new folder in pipelines/.")],
+    labelled: Annotated[Path, Option(help="Labels, COCO JSON.")],
+    images: Annotated[Path, Option(help="The folder of the labelled images.")],
     unlabelled: Annotated[
         Path | None,
-        typer.Option(help="A folder of images or of videos, one video, or a text file of videos."),
+        Option(help="A folder of images or of videos, one video, or a text file of videos."),
     ] = None,
     label_only: Annotated[
-        int | None,
-        typer.Option(help="Instead of --unlabelled: use labels of this many images only."),
+        int | None, Option(help="Instead of --unlabelled: use labels of this many images only.")
     ] = None,
-    val: Annotated[Path | None, typer.Option(help="Labels to test on, COCO JSON.")] = None,
+    val: Annotated[Path | None, Option(help="Labels to test on, COCO JSON.")] = None,
     val_images: Annotated[
-        Path | None, typer.Option(help="The folder of val's images, if not that of --images.")
+        Path | None, Option(help="The folder of val's images, if not that of --images.")
     ] = None,
     val_fraction: Annotated[
         float | None,
-        typer.Option(help="Without --val: fraction of labelled images to hold out; default 0.1."),
+        Option(help="Without --val: fraction of labelled images to hold out; default 0.1."),
     ] = None,
     val_count: Annotated[
-        int | None, typer.Option(help="Without --val: number of labelled images to hold out.")
+        int | None, Option(help="Without --val: number of labelled images to hold out.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="keypoints or boxes; default: what the labels contain.")
+        str | None, Option(help="keypoints or boxes; default: what the labels contain.")
     ] = None,
     rounds: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Rounds of annotation and training; each student teaches the next."
-        ),
+        int, Option(min=1, help="Rounds of annotation and training; each student teaches the next.")
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, frames and rows.")] = 0,
+    seed: Annotated[int, Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
     """Create a profile of your own data, with settings chosen from the data."""
     own = lazy_import("commands.own_data.inputs")
@@ -54,39 +51,36 @@ def new(  # noqa: PLR0913  # an option per input
 
 @app.command()
 def merge(
-    base: Annotated[Path, typer.Argument(help="The existing labels, COCO JSON.")],
-    corrected: Annotated[
-        list[Path], typer.Argument(help="Files saved by a labelling tool, COCO JSON.")
-    ],
-    to: Annotated[Path, typer.Option(dir_okay=False, help="The COCO JSON to write.")],
+    base: Annotated[Path, Argument(help="The existing labels, COCO JSON.")],
+    corrected: Annotated[list[Path], Argument(help="Files saved by a labelling tool, COCO JSON.")],
+    to: Annotated[Path, Option(dir_okay=False, help="The COCO JSON to write.")],
     images: Annotated[
-        list[Path] | None, typer.Option(help="A folder of images; repeatable, that of BASE first.")
+        list[Path] | None, Option(help="A folder of images; repeatable, that of BASE first.")
     ] = None,
     scored: Annotated[
-        bool, typer.Option(help="Also take images whose annotations all still have a score.")
+        bool, Option(help="Also take images whose annotations all still have a score.")
     ] = False,
 ) -> None:
     """Merge generated annotations, corrected in a labelling tool, into existing labels."""
-    run = lazy_import("commands.merge").run
-    typer.echo(run(base, corrected, to, images or [], scored))
+    typer.echo(lazy_import("commands.merge").run(base, corrected, to, images or [], scored))
 
 
 @app.command()
 def predict(  # noqa: PLR0913  # an option per input and output
-    model: Annotated[str, typer.Argument(help="An exported model folder, or a row.")],
-    images: Annotated[list[str], typer.Argument(help="Image files, or folders of images.")],
+    model: Annotated[str, Argument(help="An exported model folder, or a row.")],
+    images: Annotated[list[str], Argument(help="Image files, or folders of images.")],
     views: Annotated[
-        str, typer.Option(help="Number of views: 1 for a single scale, `all` for the model's.")
+        str, Option(help="Number of views: 1 for a single scale, `all` for the model's.")
     ] = "1",
     to: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             dir_okay=False,
             help="COCO results JSON to write, beside it a list of the images; else print results.",
         ),
     ] = None,
     draw: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Folder for images with predictions drawn.")
+        Path | None, Option(file_okay=False, help="Folder for images with predictions drawn.")
     ] = None,
     profile: Profile = "miniature",
 ) -> None:
@@ -105,13 +99,13 @@ def predict(  # noqa: PLR0913  # an option per input and output
 
 @app.command()
 def export(
-    row: Annotated[str, typer.Argument(help="A row, or `best`: the row with the highest AP.")],
+    row: Annotated[str, Argument(help="A row, or `best`: the row with the highest AP.")],
     to: Annotated[
         Path | None,
-        typer.Option(file_okay=False, help="A folder, instead of work/<profile>/export/<row>."),
+        Option(file_okay=False, help="A folder, instead of work/<profile>/export/<row>."),
     ] = None,
     champion: Annotated[
-        bool, typer.Option(help="Also register it in MLflow as the profile's champion, to serve.")
+        bool, Option(help="Also register it in MLflow as the profile's champion, to serve.")
     ] = False,
     profile: Profile = "miniature",
 ) -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from datastill.cli.application import Profile, Row, app, call, call_on_row, lazy_import, report
 
-ProfileArgument = Annotated[
-    str, typer.Argument(help="miniature, or the name of a folder in pipelines/.")
-]
+ProfileArgument = Annotated[str, Argument(help="miniature, or the name of a folder in pipelines/.")]
 track = typer.Typer(help="MLflow, a mirror of the results on disk.", no_args_is_help=True)
 app.add_typer(track, name="track")
 fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
@@ -19,9 +18,9 @@ app.add_typer(fetch, name="fetch")
 @app.command()
 def plan(
     profile: ProfileArgument = "miniature",
-    pixels: Annotated[bool, typer.Option(help="Open all images, compare them with val's.")] = True,
+    pixels: Annotated[bool, Option(help="Open all images, compare them with val's.")] = True,
     probe_seconds: Annotated[
-        float, typer.Option(help="Seconds for timing the backbones; 0: no timing.")
+        float, Option(help="Seconds for timing the backbones; 0: no timing.")
     ] = 15.0,
 ) -> None:
     """Preview what a profile will do and cost; exit 1 if anything is wrong."""
@@ -30,13 +29,13 @@ def plan(
 
 @fetch.command()
 def coco(
-    to: Annotated[Path, typer.Option(help="The folder to unpack into.")] = Path("coco"),
+    to: Annotated[Path, Option(help="The folder to unpack into.")] = Path("coco"),
     only: Annotated[
-        list[str] | None, typer.Option(help="Only this archive, such as val2017; repeatable.")
+        list[str] | None, Option(help="Only this archive, such as val2017; repeatable.")
     ] = None,
-    keep: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
+    keep: Annotated[bool, Option(help="Keep the archives after unpacking.")] = False,
     base_url: Annotated[
-        str | None, typer.Option(help="A mirror of images.cocodataset.org; also verified.")
+        str | None, Option(help="A mirror of images.cocodataset.org; also verified.")
     ] = None,
 ) -> None:
     """Download, verify and unpack COCO (41 GB), resuming where a killed run stopped."""
@@ -51,10 +50,8 @@ def data(profile: Profile = "miniature") -> None:
 
 @app.command()
 def pretrain(
-    backbone: Annotated[str, typer.Argument(help="A backbone, such as small.")],
-    to: Annotated[
-        Path | None, typer.Option(help="The file to write, instead of the package's.")
-    ] = None,
+    backbone: Annotated[str, Argument(help="A backbone, such as small.")],
+    to: Annotated[Path | None, Option(help="The file to write, instead of the package's.")] = None,
     profile: Profile = "miniature",
 ) -> None:
     """Pretrain initial weights on drawn objects, as those in the package were made."""
@@ -69,7 +66,7 @@ def train(row: Row, profile: Profile = "miniature") -> None:
 
 @app.command()
 def ensemble(
-    name: Annotated[str, typer.Argument(help="An ensemble of params.yaml.")],
+    name: Annotated[str, Argument(help="An ensemble of params.yaml.")],
     profile: Profile = "miniature",
 ) -> None:
     """Combine three trained models into one teacher: model distillation."""
@@ -90,7 +87,7 @@ def evaluate(row: Row, profile: Profile = "miniature") -> None:
 
 @app.command()
 def tables(
-    name: Annotated[str | None, typer.Argument(help="A table, such as table1; else all.")] = None,
+    name: Annotated[str | None, Argument(help="A table, such as table1; else all.")] = None,
     profile: Profile = "miniature",
 ) -> None:
     """Put all results into tables beside the paper's, and print them."""
@@ -100,10 +97,10 @@ def tables(
 @app.command()
 def run(
     profile: ProfileArgument = "miniature",
-    jobs: Annotated[int, typer.Option(min=1, help="Stages at a time, spread over the GPUs.")] = 2,
-    dry: Annotated[bool, typer.Option("--dry", help="Only list what would run.")] = False,
+    jobs: Annotated[int, Option(min=1, help="Stages at a time, spread over the GPUs.")] = 2,
+    dry: Annotated[bool, Option("--dry", help="Only list what would run.")] = False,
     seeds: Annotated[
-        str, typer.Option(help="Such as 0,1,2: write and run PROFILE-seeds, a row per seed.")
+        str, Option(help="Such as 0,1,2: write and run PROFILE-seeds, a row per seed.")
     ] = "",
 ) -> None:
     """Run what is out of date, several stages at a time; dvc repro runs one by one."""

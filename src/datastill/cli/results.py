@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from datastill.cli.application import Profile, Row, SeedProfile, app, call, report
 from datastill.errors import ParamsError
@@ -13,7 +14,7 @@ from datastill.errors import ParamsError
 def check(
     profile: Profile = "miniature",
     against: Annotated[
-        str | None, typer.Option(help="A git revision to compare with, instead of expected.yaml.")
+        str | None, Option(help="A git revision to compare with, instead of expected.yaml.")
     ] = None,
     seeds: SeedProfile = None,
 ) -> None:
@@ -23,10 +24,8 @@ def check(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "
             "which `datastill accept --spread` takes from a profile"
         )
-    if against:
-        report(*call("commands.diff", profile, against, seeds))
-    else:
-        report(*call("commands.check", profile))
+    diff = ("commands.diff", profile, against, seeds)
+    report(*(call(*diff) if against else call("commands.check", profile)))
 
 
 @app.command()
@@ -38,13 +37,13 @@ def accept(profile: Profile = "miniature", seeds: SeedProfile = None) -> None:
 @app.command()
 def trace(
     result: Annotated[
-        str, typer.Argument(help="A row, or a row of a table: results/miniature/table1.csv:co-35.")
+        str, Argument(help="A row, or a row of a table: results/miniature/table1.csv:co-35.")
     ],
     profile: Profile = "miniature",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Recompute every digest; exit 1 if any differs.")
+        bool, Option("--verify", help="Recompute every digest; exit 1 if any differs.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Trace a number to its model, annotations, teacher, image sets and their source."""
     table = Path(result.partition(":")[0])
@@ -55,7 +54,7 @@ def trace(
 @app.command()
 def why(
     row: Row,
-    image_id: Annotated[int, typer.Argument(help="The id of an image of the unlabelled set.")],
+    image_id: Annotated[int, Argument(help="The id of an image of the unlabelled set.")],
     profile: Profile = "miniature",
 ) -> None:
     """Explain why each candidate in an image was kept or not, and draw them on the image."""
@@ -64,7 +63,7 @@ def why(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="An image set, or a distilled row.")],
+    name: Annotated[str, Argument(help="An image set, or a distilled row.")],
     profile: Profile = "miniature",
 ) -> None:
     """Draw the first images of a set, or of a row's generated annotations; print the path."""

@@ -29,21 +29,22 @@ def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str,
         nodes = traced(chain, lock.writer(path.as_posix()), path, name)
     else:
         nodes = [chain.result(target)]
+    breaks = list(dict.fromkeys(chain.breaks))
     verdicts = _verified(profile, nodes) if check else None
-    wrong = [verdict for verdict in verdicts or [] if verdict.state == "differs"]
+    holds = not breaks and all(verdict.state != "differs" for verdict in verdicts or [])
+    if not as_json:
+        return to_text(nodes, breaks, verdicts), holds
+    verified = [
+        {"path": v.file.path, "where": v.where, "state": v.state, "found": v.difference}
+        for v in verdicts or []
+    ]
     report = {
         "asked": target,
         "chains": [asdict(node) for node in nodes],
-        "breaks": chain.breaks,
-        "verified": None if verdicts is None else [_plain(verdict) for verdict in verdicts],
+        "breaks": breaks,
+        "verified": verified if check else None,
     }
-    text = json.dumps(report, indent=2) if as_json else to_text(nodes, chain.breaks, verdicts)
-    return text, not (chain.breaks or wrong)
-
-
-def _plain(verdict: Verdict) -> dict[str, str]:
-    place = {"path": verdict.file.path, "where": verdict.where}
-    return place | {"state": verdict.state, "found": verdict.difference}
+    return json.dumps(report, indent=2), holds
 
 
 def _table(profile: Profile, table: str) -> Path:
@@ -59,17 +60,12 @@ def _verified(profile: Profile, nodes: Sequence[Node]) -> list[Verdict]:
     files = [file for node in nodes for file in _files(node)]
     if profile.manifest.is_file():
         files += image_files(profile.manifest, profile.images)
-    return verify(files, _cache())
+    dvc = [sys.executable, "-m", "dvc", "cache", "dir"]  # wherever DVC's settings put it
+    answer = subprocess.run(dvc, capture_output=True, text=True)
+    return verify(files, Path(answer.stdout.strip() if not answer.returncode else ".dvc/cache"))
 
 
 def _files(node: Node) -> Iterator[File]:
     yield from node.files
     for source in node.sources.values():
         yield from _files(source)
-
-
-def _cache() -> Path:
-    """Return DVC's cache, wherever its settings put it."""
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    answer = subprocess.run(command, capture_output=True, text=True)
-    return Path(answer.stdout.strip() if answer.returncode == 0 else ".dvc/cache")

@@ -1,8 +1,5 @@
 """From a row's AP back to its origins: model, annotations, teacher, image sets, source."""
 
-from __future__ import annotations
-
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +9,7 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File, Lock, Stage
 from datastill.lineage.git_history import commit_of
-from datastill.project.profile import Profile
+from datastill.project.profile import Profile, read_facts
 
 ROW_FACTS = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
 TRAIN_FACTS = ("start", "batch", "base_lr", "labelled_share")
@@ -35,27 +32,17 @@ class Node:
     facts: Mapping[str, Any]
     files: tuple[File, ...] = ()
     code: str | None = None
-    sources: Mapping[str, Node] = field(default_factory=dict)
+    sources: Mapping[str, "Node"] = field(default_factory=dict)
 
 
 class Chain:
-    """Follows records alone: dvc.lock, results/ and git; `breaks` lists their contradictions."""
+    """Follows records alone: dvc.lock, results/ and git; `breaks` are their contradictions."""
 
     def __init__(self, profile: Profile, lock: Lock) -> None:
-        self._profile, self._lock, self._commit_of = profile, lock, cache(commit_of)
+        self._profile, self._lock, self.commit_of = profile, lock, cache(commit_of)
         self.breaks: list[str] = []
-        tables = next((s for name, s in lock.stages.items() if name.startswith("tables")), None)
-        sections = (tables.params[key] for key in ("supervised", "distilled")) if tables else ()
-        self.rows = {name: spec for section in sections for name, spec in section.items()}
-
-    def commit_of(self, stage: Stage) -> str:
-        """Return the commit that holds the source of `stage`, "" where none here does."""
-        return self._commit_of(stage.code())
-
-    def note(self, contradiction: str) -> None:
-        """Add to `breaks`, once."""
-        if contradiction not in self.breaks:
-            self.breaks.append(contradiction)
+        tables = [stage.params for name, stage in lock.stages.items() if name.startswith("tables")]
+        self.rows = {**tables[0]["supervised"], **tables[0]["distilled"]} if tables else {}
 
     def result(self, row: str) -> Node:
         """Return the chain of the evaluation of `row`; raises DataError where a link is missing."""
@@ -70,16 +57,14 @@ class Chain:
         files = (self._written(evaluated, self._profile.metrics(row)), detections)
         val = self._set("val", evaluated, made["val"])
         sources = {"model": self.model(row), "val": val}
-        return Node("result", row, facts, files, self.commit_of(evaluated), sources)
+        return Node("result", row, facts, files, self.commit_of(evaluated.code), sources)
 
     def model(self, name: str) -> Node:
         """Return the chain of the model of a row or an ensemble."""
-        path, weights = self._profile.model(name), self._profile.weights(name)
-        if f"ensemble@{name}" in self._lock.stages:
-            stage = self._lock.stage(f"ensemble@{name}")
+        if stage := self._lock.stages.get(f"ensemble@{name}"):
             members = dict(stage.params[f"ensembles.{name}"])
             facts: dict[str, Any] = {"ensemble": list(members.values())}
-            recorded = self._recorded(weights.as_posix())
+            weights = self._recorded(self._profile.weights(name))
             sources = {part: self.model(member) for part, member in members.items()}
         else:
             role = self._role(name)
@@ -89,22 +74,20 @@ class Chain:
             facts = {key: spec[key] for key in ROW_FACTS if key in spec}
             facts["steps"] = max(1, round(spec["iterations"] / stage.params["scale"]))
             facts |= {key: train[key] for key in TRAIN_FACTS} | {"fingerprint": made["fingerprint"]}
-            recorded = self._recorded(weights.as_posix(), made["weights"])
+            weights = self._recorded(self._profile.weights(name), made["weights"])
             sources = {"labelled": self._set(spec["labelled"], stage)}
             if role == "distilled":
                 sources["generated"] = self._annotations(name, spec)
-        files = (recorded, self._written(stage, path))
-        return Node("model", name, facts, files, self.commit_of(stage), sources)
+        files = (weights, self._written(stage, self._profile.model(name)))
+        return Node("model", name, facts, files, self.commit_of(stage.code), sources)
 
     def _annotations(self, row: str, spec: Mapping[str, Any]) -> Node:
         stage = self._lock.stage(f"annotate@{row}")
         card, teacher = self._card(self._profile.annotation_card(row)), self.model(spec["teacher"])
         made, thresholds, weights = card["provenance"], card["thresholds"], teacher.files[0]
-        if weights.sha256 and weights.sha256 != made["teacher_weights"]:
-            self.note(
-                f"{weights.path}: measured was {weights.sha256[:8]}, the teacher of {row} was "
-                f"{made['teacher_weights'][:8]}"
-            )
+        if weights.sha256 and weights.sha256 != (used := made["teacher_weights"]):
+            measured = f"{weights.path}: measured was {weights.sha256[:8]}"
+            self.breaks.append(f"{measured}, the teacher of {row} was {used[:8]}")
         facts = {
             "images": card["images"],
             "instances": card["instances"],
@@ -113,10 +96,10 @@ class Chain:
             "views": made["views"],
             "select": stage.params.get("select"),
             "quality": card["quality"],
-            **{name: made.get(name) for name in MACHINE if name in made},
+            **{name: made[name] for name in MACHINE if name in made},
         }
         files = (
-            self._recorded(self._profile.annotations(row).as_posix(), made["annotations"]),
+            self._recorded(self._profile.annotations(row), made["annotations"]),
             self._written(stage, self._profile.evidence(row)),
             self._written(stage, self._profile.annotation_card(row)),
         )
@@ -125,7 +108,7 @@ class Chain:
             "unlabelled": self._set(spec["unlabelled"], stage),
             "as many per image as": self._set(spec["labelled"], stage),
         }
-        return Node("annotations", row, facts, files, self.commit_of(stage), sources)
+        return Node("annotations", row, facts, files, self.commit_of(stage.code), sources)
 
     def _set(self, name: str, reader: Stage | None, sha256: str = "") -> Node:
         """Return the chain of an image set that the stage `reader` has read."""
@@ -134,13 +117,13 @@ class Chain:
         if reader and path.as_posix() not in reader.reads:
             raise DataError(f"{self._lock.path}: {reader.name} has not read {path}")
         spec = data["val"] if name == "val" else data["sets"][name]
-        files = (self._recorded(path.as_posix(), sha256), self._written(stage, path.parent))
+        files = (self._recorded(path, sha256), self._written(stage, path.parent))
         if "union" in spec:
             parts = {part: self._set(part, None) for part in spec["union"]}
             return Node("set", name, {}, files, None, parts)
         count, scale = spec.get("images"), 1 if name == "val" else stage.params["scale"]
         facts = {"images": max(1, round(count / scale))} if isinstance(count, int) else {}
-        source = _source(data, spec, stage, self.commit_of(stage))
+        source = _source(data, spec, stage, self.commit_of(stage.code))
         return Node("set", name, facts, files, None, {"source": source})
 
     def _role(self, row: str) -> str:
@@ -151,21 +134,22 @@ class Chain:
         raise DataError(f"{self._lock.path}: no row {row!r} has run; there are {known}")
 
     def _card(self, path: Path) -> dict[str, Any]:
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; `git checkout {path}` or `dvc repro` brings it")
-        return dict(json.loads(path.read_text()))
+        if card := read_facts(path):
+            return card
+        raise DataError(f"{path}: no such file; `git checkout {path}` or `dvc repro` brings it")
 
     def _written(self, stage: Stage, path: Path) -> File:
         if path.as_posix() not in stage.writes:
             raise DataError(f"{self._lock.path}: {stage.name} has not written {path}")
-        return self._recorded(path.as_posix())
+        return self._recorded(path)
 
-    def _recorded(self, path: str, sha256: str = "") -> File:
-        """Return `path` as the stages recorded it; note a break where they disagree."""
-        digests = self._lock.digests(path)
+    def _recorded(self, path: Path | str, sha256: str = "") -> File:
+        """Return `path` as the stages recorded it; add a break where they disagree."""
+        digests = self._lock.digests(str(path))
         if len(digests) > 1:
-            self.note(f"{path}: the stages have met {' and '.join(d[:8] for d in digests)}")
-        return File(path, digests[0] if digests else "", sha256)
+            met = " and ".join(md5[:8] for md5 in digests)
+            self.breaks.append(f"{path}: the stages have met {met}")
+        return File(str(path), digests[0] if digests else "", sha256)
 
 
 def _source(data: Mapping[str, Any], spec: Mapping[str, Any], stage: Stage, commit: str) -> Node:
@@ -174,5 +158,6 @@ def _source(data: Mapping[str, Any], spec: Mapping[str, Any], stage: Stage, comm
         facts = {"seed": data["seed"], "style": spec["style"]}
         facts |= {name: data[name] for name in ("width", "height")}
         return Node("source", "drawn", facts, code=commit)
-    watched = tuple(file for path, file in stage.reads.items() if path == data["watched"])
-    return Node("source", "files", {"root": data["root"], **spec}, watched, commit)
+    watched = stage.reads.get(data["watched"])
+    files = (watched,) if watched else ()
+    return Node("source", "files", {"root": data["root"], **spec}, files, commit)

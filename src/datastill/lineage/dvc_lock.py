@@ -37,8 +37,9 @@ class Stage:
     reads: Mapping[str, File]
     writes: Mapping[str, File]
 
+    @property
     def code(self) -> tuple[File, ...]:
-        """Return the source that the stage depends on."""
+        """The source that the stage depends on."""
         return tuple(file for path, file in self.reads.items() if path.startswith("src/"))
 
 
@@ -63,16 +64,15 @@ class Lock:
 
     def writer(self, path: str) -> Stage:
         """Return the stage that wrote `path`."""
-        writers = [stage for stage in self.stages.values() if path in stage.writes]
-        if not writers:
-            raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
-        return writers[0]
+        for stage in self.stages.values():
+            if path in stage.writes:
+                return stage
+        raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
 
     def digests(self, path: str) -> list[str]:
         """Return the digests under which stages read or wrote `path`: one if all agree."""
-        stages = self.stages.values()
-        files = [f for stage in stages for f in (stage.reads.get(path), stage.writes.get(path))]
-        return sorted({file.md5 for file in files if file})
+        groups = [files for stage in self.stages.values() for files in (stage.reads, stage.writes)]
+        return sorted({files[path].md5 for files in groups if path in files})
 
 
 def _stage(name: str, raw: Mapping[str, Any]) -> Stage:

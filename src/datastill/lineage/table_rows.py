@@ -52,11 +52,9 @@ def traced(chain: Chain, tables: Stage, path: Path, name: str) -> list[Node]:
 def _read(path: Path) -> list[Record]:
     with path.open(newline="") as file:
         lines: list[Record] = list(csv.DictReader(file))
-    missing = [k for k in (*KEYS, "role", "table", "ap") if k not in (lines or [{}])[0]]
-    if missing:
-        raise DataError(
-            f"{path}: expected a table of results, found no column {', '.join(missing)}"
-        )
+    needed, present = (*KEYS, "role", "table", "ap"), lines[0] if lines else {}
+    if missing := ", ".join(column for column in needed if column not in present):
+        raise DataError(f"{path}: expected a table of results, found no column {missing}")
     return lines
 
 
@@ -94,15 +92,10 @@ def _with_sets(chain: Chain, lines: list[Record], path: Path, name: str) -> list
 
 def _of_group(chain: Chain, group: list[Record], lines: list[Record]) -> Entry:
     main = next((line for line in group if line["gain"]), group[0])
-    over = {
-        gain: [
-            row
-            for line in lines
-            if (line["table"], line["role"]) == (main["table"], role)
-            for row in _averaged(chain, line)
-        ]
-        for gain, role in GAINS.items()
-    }
+    over = {}
+    for gain, role in GAINS.items():
+        bases = [ln for ln in lines if (ln["table"], ln["role"]) == (main["table"], role)]
+        over[gain] = [row for base in bases for row in _averaged(chain, base)]
     return Entry(_sets(main), main, group, int(main["seeds"]), _averaged(chain, main), over)
 
 
@@ -112,8 +105,8 @@ def _sets(line: Record) -> str:
 
 def _is_named(name: str, line: Record) -> bool:
     first, *words = name.split("/")
-    has = {line["table"], line["role"], line["backbone"], line["iterations"]}
-    return not name or (first == _sets(line) and has >= set(words))
+    has = {line[key] for key in ("table", "role", "backbone", "iterations")}
+    return not name or (first == _sets(line) and has.issuperset(words))
 
 
 def _averaged(chain: Chain, line: Record) -> list[str]:
@@ -142,14 +135,15 @@ def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
         facts["ablation"] = line["ablation"]
     read = [file for p, file in tables.reads.items() if not p.startswith("src/")]
     files = (tables.writes[path.as_posix()], *read)
-    return Node("value", entry.name, facts, files, chain.commit_of(tables), results)
+    return Node("value", entry.name, facts, files, chain.commit_of(tables.code), results)
 
 
 def _check(chain: Chain, path: Path, entry: Entry, measured: list[float]) -> None:
-    """Note a break where the rows at hand are not what the line says it averages."""
+    """Add a break where the rows at hand are not what the line says it averages."""
     name, seeds, ap = f"{path}: {entry.line['table']} {entry.name}", entry.seeds, entry.line["ap"]
-    if len(measured) != seeds:
-        chain.note(f"{name}: averages {seeds} rows, {len(measured)} have these sets and iterations")
+    if (count := len(measured)) != seeds:
+        reason = f"averages {seeds} rows, {count} have these sets and iterations"
+        chain.breaks.append(f"{name}: {reason}")
     elif abs(fmean(measured) - float(ap)) > ROUNDING:
         aps = ", ".join(f"{value:g}" for value in measured)
-        chain.note(f"{name}: says AP {ap}, its rows have {aps}")
+        chain.breaks.append(f"{name}: says AP {ap}, its rows have {aps}")

@@ -13,7 +13,6 @@ from datastill.lineage.dvc_lock import FOLDER, File
 from datastill.lineage.git_history import folder_digest
 
 _UNWATCHED = {".dvc", ".git", ".hg", "__pycache__", ".venv"}  # by DVC, in a folder
-State = Literal["same", "differs", "absent"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Verdict:
 
     file: File
     where: str  # the path that was read
-    state: State
+    state: Literal["same", "differs", "absent"]
     difference: str = ""  # in words
 
 
