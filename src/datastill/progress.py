@@ -13,8 +13,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_SECONDS_BETWEEN_LINES = 15
-
 
 class Steps:
     """A context in which `advance` counts towards `total`."""
@@ -45,7 +43,7 @@ class Steps:
         self._done, self._note = self._done + steps, note
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self._done, note=note)
-        elif time.monotonic() - self._reported > _SECONDS_BETWEEN_LINES:
+        elif time.monotonic() - self._reported > 15:  # seconds
             self._reported = time.monotonic()
             seconds = (self._reported - self._began) / max(1, self._done - self._before)
             self._report(f"about {(self._total - self._done) * seconds:.0f} s left")

@@ -1,6 +1,6 @@
 """Subsets and unions of annotated image sets (section 5.1)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 from datastill.coco.format import Coco, Record
@@ -12,12 +12,6 @@ def subset(coco: Coco, images: Sequence[Record]) -> Coco:
     kept = {image["id"] for image in images}
     annotations = [a for a in coco.annotations if a["image_id"] in kept]
     return Coco(list(images), annotations, coco.categories)
-
-
-def without(coco: Coco, ids: Iterable[int]) -> Coco:
-    """Return `coco` without the images of these `ids`, such as val2014 minus minival."""
-    left_out = set(ids)
-    return subset(coco, [image for image in coco.images if image["id"] not in left_out])
 
 
 def trainable(coco: Coco, task: str) -> Coco:

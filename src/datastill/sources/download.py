@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path, PureWindowsPath
 
 import requests
@@ -24,7 +25,6 @@ _CHUNK = 2**16  # bytes
 _PAUSES = (1, 2, 4, 8, 16)  # seconds before each retry; starts over once more bytes arrive
 _TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 _BUSY = {408, 429, 500, 502, 503, 504}  # HTTP statuses worth a retry
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 
 Progress = Callable[[int], None]  # called with the bytes done, including an earlier run's
@@ -225,24 +225,25 @@ def safe_members(file: Path) -> list[zipfile.ZipInfo]:
     counts = Counter(member.orig_filename for member in listed)
     for member in listed:
         name = member.orig_filename
-        repeated = "not the only one of its name" if counts[name] > 1 else ""
-        if danger := _danger(member) or repeated:
+        if danger := _danger(member, counts[name]):
             raise DataError(f"{file}: member {name!r} is {danger}; nothing of it was unpacked")
     return listed
 
 
-def _danger(member: zipfile.ZipInfo) -> str:
+def _danger(member: zipfile.ZipInfo, times: int) -> str:
     """Return why a member is unsafe, "" for a plain file or folder below the target."""
     name, kind = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
-    if PureWindowsPath(name).anchor:  # of "/etc", "C:x" and "//host"
-        return "an absolute path"
-    if ".." in PureWindowsPath(name).parts:
-        return "a path out of its folder"
-    if not name or "\0" in name or "\\" in name:
-        return "not a portable path"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: packed on a system without file kinds
-        return "neither a file nor a folder"
-    return "" if member.compress_type in _METHODS else "neither stored nor deflated"
+    path, methods = PureWindowsPath(name), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    dangers = {
+        "an absolute path": path.anchor,  # of "/etc", "C:x" and "//host"
+        "a path out of its folder": ".." in path.parts,
+        "not a portable path": not name or "\0" in name or "\\" in name,
+        # 0: packed on a system without file kinds
+        "neither a file nor a folder": kind not in (0, stat.S_IFREG, stat.S_IFDIR),
+        "neither stored nor deflated": member.compress_type not in methods,
+        "not the only one of its name": times > 1,
+    }
+    return next((danger for danger, applies in dangers.items() if applies), "")
 
 
 def unpack(file: Path, listed: Sequence[zipfile.ZipInfo], folder: Path, progress: Progress) -> None:
@@ -282,10 +283,7 @@ def _size(path: Path) -> int:
 
 
 def _crc(path: Path) -> int:
-    crc = 0
-    for chunk in _chunks(path):
-        crc = zlib.crc32(chunk, crc)
-    return crc
+    return reduce(lambda crc, chunk: zlib.crc32(chunk, crc), _chunks(path), 0)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

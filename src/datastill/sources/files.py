@@ -11,7 +11,7 @@ import pandas as pd
 
 from datastill.coco.format import Coco, Record, Task
 from datastill.coco.normalize import learned_categories, normalize, read_published
-from datastill.coco.subsets import without
+from datastill.coco.subsets import subset
 from datastill.errors import DataError
 from datastill.images.folders import Folder, folder_images, locate
 from datastill.images.load import Refusal, read_image
@@ -125,7 +125,8 @@ class FileSets:
             text = "%s: %d annotations have boxes without extent and are left out"
             _log.warning(text, path, flat)
         others = [read_published(self.root / other) for other in spec.without]
-        kept = without(listed, [image["id"] for other in others for image in other.images])
+        left_out = {image["id"] for other in others for image in other.images}
+        kept = subset(listed, [image for image in listed.images if image["id"] not in left_out])
         reason = f"{spec.annotations} lists {len(listed.images):,}"
         if spec.without:
             excluded = len(listed.images) - len(kept.images)
@@ -161,8 +162,8 @@ class FileSets:
 
     def check_links(self) -> None:
         """Raise DataError if one name below `images` would refer to two folders."""
-        videos = [spec.name for spec in self.sets if isinstance(spec, VideoFiles)]
-        taken = {name: f"the frames of {name}" for name in videos}
+        videos = (spec for spec in self.sets if isinstance(spec, VideoFiles))
+        taken = {spec.name: f"the frames of {spec.name}" for spec in videos}
         for folder in (str(Path(folder)) for spec in self.sets for folder in _folders(spec)):
             name = _link_name(folder)
             if (other := taken.setdefault(name, folder)) != folder:
@@ -194,12 +195,10 @@ class FileSets:
         return os.path.realpath(self.images / image["file_name"])
 
     def _frames(self, spec: VideoFiles) -> tuple[list[Record], list[Refusal]]:
-        source = self.root / spec.videos
-        total = spec.per_video * len(find_videos(source)[1])
+        source, folder, per_video = self.root / spec.videos, self.images / spec.name, spec.per_video
+        total = per_video * len(find_videos(source)[1])
         with Steps(f"frames of {spec.name}", total) as steps:
-            images, refused = extract_frames(
-                source, self.images / spec.name, spec.seed, steps.advance, spec.per_video
-            )
+            images, refused = extract_frames(source, folder, spec.seed, steps.advance, per_video)
         if spec.repeats == "drop":
             paths = (self.images / image["file_name"] for image in images)
             hashes = [perceptual_hash(read_image(path).permute(1, 2, 0).numpy()) for path in paths]
