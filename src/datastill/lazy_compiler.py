@@ -8,7 +8,7 @@ bytecode compiled, medians of 7).
 
 import importlib.util
 import sys
-from importlib import import_module
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -28,8 +28,7 @@ class TorchvisionFinder(MetaPathFinder):
         spec = importlib.util.find_spec(name)
         if spec and _COMPILER not in sys.modules:
             loader: Any = spec.loader
-            execute = loader.exec_module
-            loader.exec_module = lambda module: _without_compiler(execute, module)
+            loader.exec_module = partial(_without_compiler, loader.exec_module)
         return spec
 
 
@@ -39,11 +38,10 @@ def _without_compiler(execute: Any, module: ModuleType) -> None:
     The one function that torchvision takes from it imports the compiler when it is called; any
     other name is taken from the compiler itself, at once.
     """
-    stand_in = ModuleType(_COMPILER)
-    vars(stand_in).update(
-        is_compile_supported=lambda kind: import_module(_COMPILER).is_compile_supported(kind),
-        __getattr__=_import_name,
-    )
+    stand_in: Any = ModuleType(_COMPILER)
+    load = partial(importlib.import_module, _COMPILER)
+    stand_in.is_compile_supported = lambda device: load().is_compile_supported(device)
+    stand_in.__getattr__ = _import_name
     sys.modules[_COMPILER] = stand_in
     try:
         execute(module)
@@ -56,4 +54,4 @@ def _import_name(name: str) -> Any:
     if name.startswith("__"):  # the import machinery asks for these; modules answer by themselves
         raise AttributeError(name)
     del sys.modules[_COMPILER]
-    return getattr(import_module(_COMPILER), name)
+    return getattr(importlib.import_module(_COMPILER), name)

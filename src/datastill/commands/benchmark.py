@@ -13,7 +13,6 @@ from datastill.model.precision import Choice, best_device, inference_precision
 
 _OBJECTS = 4  # on every random image: about COCO's mean of people where there are any
 _PATIENCE = 5.0  # seconds: a pass that takes longer is hardly slowed by warming up
-_TIMES = 3
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,8 @@ def probe(backbone: str, load: Load, train_precision: Choice, test_precision: Ch
     train_seconds = _seconds(train_pass, device)
     detector.eval()
     test_seconds = _seconds(detect, device)
-    memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the whole process
-    if device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated()
+    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the whole process
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else resident
     return Speed(train_seconds, test_seconds, memory, count_parameters(detector))
 
 
@@ -87,7 +85,7 @@ def _objects(keypoints: int, size: tuple[int, int], device: torch.device) -> dic
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:
     """Return how long `work` takes once it is warm; long work is not repeated."""
-    for times in (1, _TIMES):
+    for times in (1, 3):
         began = time.perf_counter()
         for _ in range(times):
             work()

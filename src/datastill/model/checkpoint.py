@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from datastill.errors import DataError, ParamsError
@@ -92,9 +92,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise DataError(f"{path}: no trained model; train this row first")
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return read_card(path), tensors
+        return read_card(path), load_file(path)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a model of datastill: {error}") from None
 

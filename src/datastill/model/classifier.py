@@ -25,12 +25,16 @@ class Classifier(nn.Module):
         self.head = nn.Linear(spec.widths[-1], sum(self.questions.values()))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return a loss by question; targets hold "answers" (q,), -1 where it was not asked."""
-        answers = torch.stack([target["answers"] for target in batch.targets])
-        return {
-            question: _cross_entropy(logits.float(), answers[:, i])
-            for i, (question, logits) in enumerate(self.logits(batch.images).items())
-        }
+        """Return a loss by question; targets hold "answers" (q,), -1 where it was not asked.
+
+        That is the mean over the images that were asked, 0 where none was.
+        """
+        answers, losses = torch.stack([target["answers"] for target in batch.targets]), {}
+        for i, (question, logits) in enumerate(self.logits(batch.images).items()):
+            true = answers[:, i]
+            total = functional.cross_entropy(logits.float(), true, ignore_index=-1, reduction="sum")
+            losses[question] = total / (true != -1).sum().clamp(min=1)
+        return losses
 
     def logits(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
         """Return (n, answers) by question for images (3, h, w) in [0, 1], all of one size."""
@@ -39,9 +43,3 @@ class Classifier(nn.Module):
         features = self.body((pixels - mean) / std).mean((2, 3))
         parts = self.head(features).split(list(self.questions.values()), dim=1)
         return dict(zip(self.questions, parts, strict=True))
-
-
-def _cross_entropy(logits: Tensor, answers: Tensor) -> Tensor:
-    """Return the mean over the images that were asked, 0 where none was."""
-    total = functional.cross_entropy(logits, answers, ignore_index=-1, reduction="sum")
-    return total / (answers != -1).sum().clamp(min=1)

@@ -59,15 +59,11 @@ class Detector(nn.Module):
         """Return the normalised, padded batch and its feature pyramid."""
         transform = self.rcnn.transform
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        normal = [transform.normalize(image) for image in images]
-        tensors = transform.batch_images(normal, SIZE_DIVISIBLE)
+        tensors = transform.batch_images([transform.normalize(i) for i in images], SIZE_DIVISIBLE)
         return ImageList(tensors, sizes), self.rcnn.backbone(tensors)
 
     def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:
-        """Return the final boxes of every image, after NMS, without keypoints.
-
-        Their labels are the network's, from 1 on.
-        """
+        """Return per image the boxes after NMS, without keypoints; the network's labels, from 1."""
         proposals, _ = self.rcnn.rpn(batch, features)
         heads = self.rcnn.roi_heads
         pooled = heads.box_head(heads.box_roi_pool(features, proposals, batch.image_sizes))
@@ -112,7 +108,6 @@ class CoarseProposals(nn.Module):
         self.rpn = rpn
 
     def forward(self, images: ImageList, features: dict[str, Tensor], targets: Any = None) -> Any:
-        """Return the proposals of every image and, in training, the losses."""
         coarse = {name: level for name, level in features.items() if name != "0"}
         return self.rpn(images, coarse, targets)
 

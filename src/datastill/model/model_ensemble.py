@@ -29,7 +29,6 @@ class ModelEnsemble(Detector):
         return batch, features
 
     def boxes(self, batch: ImageList, features: dict[str, Tensor]) -> list[Instances]:
-        """Return the first member's boxes of every image."""
         return super().boxes(batch, _of_first(features))
 
     def heatmaps(
@@ -39,7 +38,9 @@ class ModelEnsemble(Detector):
         logits = [super().heatmaps(batch, _of_first(features), boxes)]
         for number, member in enumerate(self.others):
             logits.append(member.heatmaps(batch, with_prefix(f"{number}/", features), boxes))
-        return [_log_mean(torch.stack(image)) for image in zip(*logits, strict=True)]
+        images = [torch.stack(image) for image in zip(*logits, strict=True)]  # (members, n, ...)
+        logs = [image.flatten(3).log_softmax(-1).view_as(image) for image in images]
+        return [log.logsumexp(0) for log in logs]  # less a constant, which no softmax sees
 
 
 def _of_first(features: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -49,9 +50,3 @@ def _of_first(features: dict[str, Tensor]) -> dict[str, Tensor]:
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors whose names start with `prefix`, without it."""
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def _log_mean(logits: Tensor) -> Tensor:
-    """Return (n, k, m, m), from (members, n, k, m, m)."""
-    logs = logits.flatten(3).log_softmax(-1).view_as(logits)
-    return logs.logsumexp(0)  # less a constant, which no softmax sees

@@ -36,9 +36,8 @@ def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = path.stem.rpartition("-")[2]
         try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2])
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"{url}: cannot be downloaded ({error}); put the file at {path}, or name another "

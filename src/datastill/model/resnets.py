@@ -4,12 +4,7 @@ torchvision's ResNets stride in the 3x3 convolution of a block, the paper's in t
 """
 
 from torch import nn
-from torchvision.models import (
-    ResNet50_Weights,
-    ResNet101_Weights,
-    ResNeXt101_64X4D_Weights,
-    WeightsEnum,
-)
+from torchvision import models
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
@@ -17,10 +12,11 @@ from torchvision.ops import FrozenBatchNorm2d
 from datastill.model.config import BackboneSpec
 from datastill.model.small_resnet import small_resnet
 
-IMAGENET: dict[str, WeightsEnum] = {
-    "resnet50": ResNet50_Weights.IMAGENET1K_V1,
-    "resnet101": ResNet101_Weights.IMAGENET1K_V1,
-    "resnext101_64x4d": ResNeXt101_64X4D_Weights.IMAGENET1K_V1,  # torchvision has none of 32x4d
+# torchvision has none of resnext101_32x4d.
+IMAGENET: dict[str, models.WeightsEnum] = {
+    "resnet50": models.ResNet50_Weights.IMAGENET1K_V1,
+    "resnet101": models.ResNet101_Weights.IMAGENET1K_V1,
+    "resnext101_64x4d": models.ResNeXt101_64X4D_Weights.IMAGENET1K_V1,
 }
 
 
@@ -28,23 +24,17 @@ def build_body(spec: BackboneSpec) -> nn.Module:
     """Return the bottom-up network of `spec` with fresh weights, none of them frozen."""
     if not spec.blocks:
         return small_resnet(spec.widths)
-    return ResNet(
-        Bottleneck,
-        spec.blocks,
-        groups=spec.groups,
-        width_per_group=spec.group_width,
-        norm_layer=FrozenBatchNorm2d if spec.frozen else nn.BatchNorm2d,
-    )
+    norm = FrozenBatchNorm2d if spec.frozen else nn.BatchNorm2d
+    groups = {"groups": spec.groups, "width_per_group": spec.group_width}
+    return ResNet(Bottleneck, spec.blocks, **groups, norm_layer=norm)
 
 
 def build_pyramid(spec: BackboneSpec) -> BackboneWithFPN:
     """Return the body and the pyramid of `spec` with fresh weights."""
+    layers = {f"layer{i + 1}": str(i) for i in range(4)}
+    norm = nn.BatchNorm2d if spec.normalised else None
     pyramid = BackboneWithFPN(
-        build_body(spec),
-        {f"layer{i + 1}": str(i) for i in range(4)},
-        list(spec.widths),
-        spec.pyramid_width,
-        norm_layer=nn.BatchNorm2d if spec.normalised else None,
+        build_body(spec), layers, list(spec.widths), spec.pyramid_width, norm_layer=norm
     )
     for name in spec.frozen:
         pyramid.body[name].requires_grad_(False)

@@ -8,8 +8,7 @@ from datastill.project.profile import Profile
 
 def run(profile: Profile, name: str) -> None:
     """Join the weights of ensemble `name`; errors of `member_rows` and `join_weights`."""
-    rows = member_rows(profile, name)
-    join_weights(profile.weights(name), [profile.weights(row) for row in rows])
+    join_weights(profile.weights(name), [*map(profile.weights, member_rows(profile, name))])
 
 
 def member_rows(profile: Profile, name: str) -> list[str]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -36,20 +35,6 @@ from datastill.training.schedule import Schedule
 
 SHARED_SETTINGS = {"momentum", "weight_decay", "checkpoint_every", "log_every"}
 _PATIENCE = 40.0  # seconds: torchrun gives its workers 30
-
-
-@dataclass(frozen=True)
-class RowTraining:
-    """A row's training run before its first step, and the card that describes it.
-
-    sets  the labelled one and, for a student, the generated annotations
-    """
-
-    sets: list[Coco]
-    metadata: Metadata
-    detector: Detector
-    settings: Settings
-    card: dict[str, Any]
 
 
 def run(profile: Profile, row: str) -> None:
@@ -90,33 +75,33 @@ def _run_distributed(profile: Profile, row: str, processes: int) -> None:
 
 
 def _run_here(profile: Profile, row: str, fabric: Fabric) -> None:
-    training = _prepare(profile, row, fabric)
-    settings, card = training.settings, training.card
-    if fabric.is_global_zero:
-        write_text(settings.folder / "card.json", json.dumps(card, indent=2))
-    began = time.monotonic()
-    minibatches = _minibatches(profile, row, training, fabric)
+    detector, minibatches, settings, card = _prepare(profile, row, fabric)
     if not fabric.is_global_zero:
-        train(fabric, training.detector, minibatches, settings, lambda *_: None)
+        train(fabric, detector, minibatches, settings, lambda *_: None)
         return
+    write_text(settings.folder / "card.json", json.dumps(card, indent=2))
+    began = time.monotonic()
     with follow_row(profile, row), Steps(f"training {row}", settings.schedule.iterations) as steps:
         steps.start_at(resume_at(settings))
         train(
-            fabric, training.detector, minibatches, settings,
+            fabric, detector, minibatches, settings,
             lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
         )  # fmt: skip
     card["seconds"] = round(time.monotonic() - began, 1)
     weights_card = {key: card[key] for key in ("keypoints", "fingerprint", "categories")}
     weights_card |= {"row": row, "backbone": profile.params.row(row).backbone}
     weights_card |= {"start": starting_weights(profile, row)}
-    save_weights(profile.weights(row), training.detector, weights_card)
+    save_weights(profile.weights(row), detector, weights_card)
     write_text(profile.model(row) / "card.json", json.dumps(card, indent=2))
     shutil.copy(settings.folder / "journal.jsonl", profile.model(row) / "journal.jsonl")
     shutil.rmtree(settings.folder)
     mirror_row(profile, row)
 
 
-def _prepare(profile: Profile, row: str, fabric: Fabric) -> RowTraining:
+def _prepare(
+    profile: Profile, row: str, fabric: Fabric
+) -> tuple[Detector, Minibatches, Settings, dict[str, Any]]:
+    """Return what `train` takes, and the card that describes the training run."""
     spec, params = profile.params.row(row), profile.params
     check_shares(params.train.batch, params.train.micro_batch_size, fabric.world_size)
     with fabric.rank_zero_first():
@@ -132,26 +117,27 @@ def _prepare(profile: Profile, row: str, fabric: Fabric) -> RowTraining:
         "categories": metadata.categories,
     }
     settings = _settings(profile, row, fingerprint([facts, training_code()]))
+    former = read_facts(settings.folder / "card.json")
+    resumed = former.get("state") == settings.fingerprint
     card = {
         **facts,
         "name": row,
         "fingerprint": fingerprint(facts),
         "state": settings.fingerprint,
-        "attempt": _attempt(settings),
+        "attempt": str(former["attempt"]) if resumed else uuid.uuid4().hex,
         "parameters": count_parameters(detector),
         "processes": fabric.world_size,
         "keypoints": metadata.skeleton.names,
         "code": code_version(),
         **environment(),
     }
-    return RowTraining(sets, metadata, detector, settings, card)
+    return detector, _minibatches(profile, row, sets, metadata, fabric), settings, card
 
 
 def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
     spec = profile.params.row(row)
     paths = profile.inputs(row)
-    labelled = trainable(load(profile, spec.labelled), profile.params.task)
-    sets = [labelled]
+    sets = [trainable(load(profile, spec.labelled), profile.params.task)]
     if isinstance(spec, DistilledRow):
         load(profile, spec.unlabelled)
         check_annotated(profile, row)
@@ -159,7 +145,7 @@ def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
     for path, coco in zip(paths.values(), sets, strict=True):
         if not coco.images:
             raise DataError(f"{path}: no image to train on")
-    return sets, build_metadata(labelled, profile.params.task)
+    return sets, build_metadata(sets[0], profile.params.task)
 
 
 def _initial_detector(profile: Profile, row: str, metadata: Metadata) -> tuple[Detector, str]:
@@ -188,19 +174,19 @@ def labelled_share(profile: Profile, row: SupervisedRow) -> float:
     return row.ablation.labelled_share or profile.params.train.labelled_share
 
 
-def _minibatches(profile: Profile, row: str, training: RowTraining, fabric: Fabric) -> Minibatches:
-    """Return this process's part of the run's minibatches."""
+def _minibatches(
+    profile: Profile, row: str, sets: list[Coco], metadata: Metadata, fabric: Fabric
+) -> Minibatches:
     params, spec = profile.params.train, profile.params.row(row)
-    metadata = training.metadata
-    sizes = tuple(len(coco.images) for coco in training.sets)
-    share, iterations = labelled_share(profile, spec), training.settings.schedule.iterations
+    sizes = tuple(len(coco.images) for coco in sets)
+    share, iterations = labelled_share(profile, spec), profile.params.scaled(spec.iterations)
     sampler = MixedSampler(sizes, share, iterations, params.batch, spec.seed)
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
     augmentation = Augmentation(
         (params.short_sides[0], params.short_sides[1]), params.long_side,
         metadata.skeleton.flip_indices, strong=spec.ablation.augmentation == "strong",
     )  # fmt: skip
-    return Minibatches(training.sets, profile.images, sampler, augmentation, metadata.labels())
+    return Minibatches(sets, profile.images, sampler, augmentation, metadata.labels())
 
 
 def _settings(profile: Profile, row: str, fingerprint: str) -> Settings:
@@ -215,11 +201,3 @@ def _settings(profile: Profile, row: str, fingerprint: str) -> Settings:
         workers=profile.params.machine.workers,
         **params.model_dump(include=SHARED_SETTINGS),
     )
-
-
-def _attempt(settings: Settings) -> str:
-    """Return the id of this training run: that of the run it resumes, or a new one."""
-    card = read_facts(settings.folder / "card.json")
-    if card.get("state") == settings.fingerprint:
-        return str(card["attempt"])
-    return uuid.uuid4().hex

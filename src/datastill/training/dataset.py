@@ -108,12 +108,10 @@ def _boxes(annotations: Sequence[Record]) -> Tensor:
 def _label(annotation: Record, labels: Mapping[int, int] | None) -> int:
     if labels is None:
         return 1
-    if annotation["category_id"] not in labels:
-        raise DataError(
-            f"annotation {annotation['id']}: expected a category of {sorted(labels)}, "
-            f"found {annotation['category_id']}"
-        )
-    return labels[annotation["category_id"]]
+    if (category := annotation["category_id"]) in labels:
+        return labels[category]
+    odd, known = annotation["id"], sorted(labels)
+    raise DataError(f"annotation {odd}: expected a category of {known}, found {category}")
 
 
 class _PackedTargets:
@@ -124,9 +122,7 @@ class _PackedTargets:
         self.images = coco.images
         targets = [as_target(objects[image["id"]], keypoints, labels) for image in coco.images]
         self._arrays = {name: torch.cat([t[name] for t in targets]) for name in targets[0]}
-        self._starts = {
-            name: [0, *accumulate(len(target[name]) for target in targets)] for name in targets[0]
-        }
+        self._starts = {k: [0, *accumulate(len(t[k]) for t in targets)] for k in targets[0]}
 
     def target(self, index: int) -> dict[str, Tensor]:
         spans = {name: slice(*starts[index : index + 2]) for name, starts in self._starts.items()}

@@ -17,9 +17,8 @@ class MetricsLog:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add one step and the time, in seconds since 1970."""
-        entry = {"step": step, "time": round(time.time(), 3), **values}
         with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **values}) + "\n")
 
 
 def read_metrics_log(path: Path) -> list[dict[str, float]]:
