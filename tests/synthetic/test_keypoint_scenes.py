@@ -16,7 +16,7 @@ from datastill.synthetic.drawing.clothed_body import clothed_body
 from datastill.synthetic.drawing.outfits import everyday_outfit
 from datastill.synthetic.drawing.poses import everyday_motion, pose_at, sport_motion
 from datastill.synthetic.drawing.raster import stamp
-from datastill.synthetic.drawing.visibility import annotate_body
+from datastill.synthetic.drawing.visibility import annotate
 from datastill.synthetic.keypoint_scenes import STYLES, draw_people
 
 SIZE = (320, 240)
@@ -46,7 +46,7 @@ def someone(yaw, pose=None):
     body = pose_body(pose, Build(1, 1, 1, 1, 1), Placement(120, 230, 200, yaw, 0.05))
     stencil = np.zeros((240, 240), np.uint8)
     stamp(stencil, clothed_body(body, everyday_outfit(np.random.default_rng(0))))
-    annotation = annotate_body(stencil, body, 0)
+    annotation = annotate(stencil, 0, 1, body)
     points = np.reshape(annotation["keypoints"], (17, 3))
     return dict(zip(PERSON_KEYPOINTS, points, strict=True))
 

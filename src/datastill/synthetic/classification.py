@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datastill.images.pools import Processes
-from datastill.synthetic.drawing.backgrounds import everyday_background, haze
+from datastill.synthetic.drawing.backgrounds import everyday_background
 from datastill.synthetic.drawing.bodies import Placement, pose_body, random_build
 from datastill.synthetic.drawing.camera import photograph
 from datastill.synthetic.drawing.clothed_body import clothed_body
@@ -63,23 +63,18 @@ def draw_pictures(
 def draw_picture(index: int, side: int, seed: int) -> tuple[Image, Answers]:
     """Draw picture `index` (side, side, 3) and answer QUESTIONS about it."""
     rng = np.random.default_rng([seed, index])
-    image = _background(rng, side)
+    wide, high = round(side * 5 / 3), round(side * 5 / 4)
+    background = everyday_background(rng, (wide, high))
+    left, top = rng.integers(wide - side + 1), rng.integers(high - side + 1)
+    image = np.ascontiguousarray(background[top : top + side, left : left + side])
     answers = np.full(len(QUESTIONS), UNASKED)
     if rng.random() < _PEOPLE:
         words = _paint_person(image, rng, side)
-        answers[:] = [QUESTIONS[question].index(words[question]) for question in QUESTIONS]
+        answers[:] = [options.index(words[each]) for each, options in QUESTIONS.items()]
     else:
         answers[0] = rng.integers(len(DISTRACTORS))
         paint(image, DISTRACTORS[QUESTIONS["what"][answers[0]]](rng, (side, side)))
     return photograph(image, rng), answers
-
-
-def _background(rng: np.random.Generator, side: int) -> Image:
-    """Return a square cut out of a larger background."""
-    wide, high = round(side * 5 / 3), round(side * 5 / 4)
-    background = everyday_background(rng, (wide, high))
-    left, top = rng.integers(wide - side + 1), rng.integers(high - side + 1)
-    return haze(np.ascontiguousarray(background[top : top + side, left : left + side]))
 
 
 def _paint_person(image: Image, rng: np.random.Generator, side: int) -> dict[str, str]:

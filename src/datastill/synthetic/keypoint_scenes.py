@@ -5,15 +5,16 @@ the image height.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import cv2
 import numpy as np
 
 from datastill.coco.format import Record
 from datastill.errors import DataError
-from datastill.synthetic.drawing.backgrounds import everyday_background, haze, sport_background
+from datastill.synthetic.drawing.backgrounds import everyday_background, sport_background
 from datastill.synthetic.drawing.bodies import Body, Build, Placement, pose_body, random_build
 from datastill.synthetic.drawing.camera import film, photograph
 from datastill.synthetic.drawing.clothed_body import clothed_body
@@ -23,13 +24,7 @@ from datastill.synthetic.drawing.outfits import Outfit, everyday_outfit, sport_o
 from datastill.synthetic.drawing.poses import Motion, everyday_motion, pose_at, sport_motion
 from datastill.synthetic.drawing.raster import Image, Polygon, Size, paint, stencil_of
 from datastill.synthetic.drawing.viewpoints import random_yaw
-from datastill.synthetic.drawing.visibility import (
-    Layer,
-    annotate_body,
-    keypoints_inside,
-    overlay,
-    visible_enough,
-)
+from datastill.synthetic.drawing.visibility import Layer, annotate, overlay, visible_enough
 
 FRAMES_IN_CLIP = 12
 _SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the exposure time, in clips
@@ -130,17 +125,17 @@ def draw_people(name: str, index: int, seed: int, style: str, size: Size) -> Dra
         raise DataError(f"style {style!r}: expected one of {', '.join(STYLES)}")
     settings = STYLES[style]
     rng = scene_rng(name, index, seed)
-    background = haze(settings.background(rng, size))
+    background = settings.background(rng, size)
     people = _random_people(rng, settings, size)
     blocked = rng.random() < settings.obstacle
     front = obstacle(rng, size, settings.obstacle_kinds) if blocked else []
     time = (int(rng.integers(FRAMES_IN_CLIP)) + 0.5) / FRAMES_IN_CLIP
     figures = [_figure(person, time, size) for person in people]
     figures = visible_enough(figures, front, size, (_MIN_AREA, _MIN_VISIBLE))
-    figures = [each for each in figures if keypoints_inside(each.body, size) >= _MIN_KEYPOINTS]
+    figures = [each for each in figures if each.body.keypoints_inside(size) >= _MIN_KEYPOINTS]
     image = _exposed(background, figures, front, time)
     stencil = overlay(figures, front, size)
-    annotations = [annotate_body(stencil, each.body, i) for i, each in enumerate(figures)]
+    annotations = [annotate(stencil, i, 1, each.body) for i, each in enumerate(figures)]
     return Drawing(settings.camera(image, rng), annotations)
 
 
@@ -159,7 +154,7 @@ def random_height(rng: np.random.Generator, heights: Heights, image_height: int)
 
 def _random_people(rng: np.random.Generator, style: Style, size: Size) -> list[Person]:
     """Sample the people of a scene, the farthest first."""
-    count = int(rng.choice(len(style.people), p=style.people))
+    count = rng.choice(len(style.people), p=style.people)
     teams = [
         (random_colour(rng, (0.5, 0.95), (0.35, 1.0)), random_colour(rng, (0.0, 0.9), (0.1, 1.0)))
         for _ in range(2)
@@ -168,20 +163,14 @@ def _random_people(rng: np.random.Generator, style: Style, size: Size) -> list[P
     people: list[Person] = []
     for _ in range(count):
         outfit = sport_outfit(rng, teams[rng.integers(2)]) if style.sport else everyday_outfit(rng)
-        placement = _random_placement(rng, style, size, pitch, [p.placement.x for p in people])
-        drift = rng.normal(0, 0.25) * placement.height if style.sport else 0.0
+        height = random_height(rng, style.heights, size[1])
+        options = rng.uniform(0.04, 0.96, 3) * size[0]
+        room = [min((abs(x - each.placement.x) for each in people), default=0) for x in options]
+        x, ground = float(options[np.argmax(room)]), _random_ground(rng, height, size[1])
+        placement = Placement(x, ground, height, random_yaw(rng), pitch)
+        drift = rng.normal(0, 0.25) * height if style.sport else 0.0
         people.append(Person(random_build(rng), outfit, placement, style.motion(rng), drift))
     return sorted(people, key=lambda person: person.placement.height)
-
-
-def _random_placement(
-    rng: np.random.Generator, style: Style, size: Size, pitch: float, occupied: list[float]
-) -> Placement:
-    height = random_height(rng, style.heights, size[1])
-    options = rng.uniform(0.04, 0.96, 3) * size[0]
-    room = [min([abs(x - other) for other in occupied], default=0.0) for x in options]
-    x = float(options[int(np.argmax(room))])
-    return Placement(x, _random_ground(rng, height, size[1]), height, random_yaw(rng), pitch)
 
 
 def _random_ground(rng: np.random.Generator, height: float, image_height: int) -> float:
@@ -201,20 +190,13 @@ def _figure(person: Person, time: float, size: Size) -> Figure:
 
 def _exposed(background: Image, figures: list[Figure], front: list[Polygon], time: float) -> Image:
     """Return the exposure from just before to just after `time`."""
-    frames = [painted(background, [*(figure.polygons for figure in figures), front])]
-    if all(len(figure.person.motion) == 1 for figure in figures):
+    people = [figure.person for figure in figures]
+    moments = [[figure.polygons for figure in figures]]
+    if any(len(person.motion) > 1 for person in people):
+        for moment in (time - _SHUTTER, time + _SHUTTER):
+            moments.append([clothed_body(each.at(moment), each.outfit) for each in people])
+    frames = [paint(background.copy(), chain(*bodies, front)) for bodies in moments]
+    if len(frames) == 1:
         return frames[0]
-    for moment in (time - _SHUTTER, time + _SHUTTER):
-        people = (figure.person for figure in figures)
-        bodies = [clothed_body(person.at(moment), person.outfit) for person in people]
-        frames.append(painted(background, [*bodies, front]))
     blend = cv2.addWeighted(frames[1], 0.5, frames[2], 0.5, 0)
     return np.asarray(cv2.addWeighted(frames[0], 0.4, blend, 0.6, 0), np.uint8)
-
-
-def painted(background: Image, layers: Iterable[list[Polygon]]) -> Image:
-    """Return a copy of `background` with `layers` painted on it in their order."""
-    image = background.copy()
-    for polygons in layers:
-        paint(image, polygons)
-    return image

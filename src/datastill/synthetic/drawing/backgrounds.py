@@ -6,27 +6,25 @@ import cv2
 import numpy as np
 
 from datastill.synthetic.drawing.colours import Colour, darker, mix, random_colour
-from datastill.synthetic.drawing.distractors import (
-    DISTRACTORS,
-    EVERYDAY_DISTRACTORS,
-    random_distractor,
-)
-from datastill.synthetic.drawing.outlines import Points, box, capsule, disc, oval
+from datastill.synthetic.drawing.distractors import DISTRACTORS, EVERYDAY, random_distractor
+from datastill.synthetic.drawing.outlines import box, capsule, disc, oval
 from datastill.synthetic.drawing.raster import Image, Polygon, Size, gradient, paint, paint_ground
 
 _CHALK: Colour = (236, 238, 236)
-_HAZE = 0.5
-_UNNAMED = tuple(kind for kind in EVERYDAY_DISTRACTORS if kind != "ball")  # without a category
 
 
-def everyday_background(rng: np.random.Generator, size: Size) -> Image:
-    """Draw an ordinary place with clutter, without people."""
-    return _cluttered_place(rng, size, (2, 8), EVERYDAY_DISTRACTORS)
-
-
-def household_background(rng: np.random.Generator, size: Size) -> Image:
-    """Draw an ordinary place whose clutter has no category of its own."""
-    return _cluttered_place(rng, size, (1, 6), _UNNAMED)
+def everyday_background(
+    rng: np.random.Generator,
+    size: Size,
+    counts: tuple[int, int] = (2, 8),
+    kinds: tuple[str, ...] = EVERYDAY,
+) -> Image:
+    """Draw an ordinary place, without people, with `counts` [low, high) distractors of `kinds`."""
+    places = (_room, _street, _park, _blocks)
+    image = places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
+    for _ in range(rng.integers(*counts)):
+        paint(image, random_distractor(rng, size, kinds))
+    return _hazy(image, rng, 9.0)
 
 
 def sport_background(rng: np.random.Generator, size: Size) -> Image:
@@ -36,34 +34,18 @@ def sport_background(rng: np.random.Generator, size: Size) -> Image:
     for _ in range(rng.integers(0, 4)):
         kind = "post" if rng.random() < 0.6 else "ball"
         paint(image, DISTRACTORS[kind](rng, size))
-    return _unevenly_lit(image, rng, 5.0)
+    return _hazy(image, rng, 5.0)
 
 
-def haze(background: Image) -> Image:
-    """Return a background faded by distance, so that people stand out."""
-    faded = cv2.addWeighted(background, 1 - _HAZE, np.full_like(background, 168), _HAZE, 0)
-    return np.asarray(faded, np.uint8)
-
-
-def _cluttered_place(
-    rng: np.random.Generator, size: Size, counts: tuple[int, int], kinds: tuple[str, ...]
-) -> Image:
-    places = (_room, _street, _park, _blocks)
-    image = places[rng.choice(4, p=(0.32, 0.26, 0.24, 0.18))](rng, size)
-    for _ in range(rng.integers(*counts)):
-        paint(image, random_distractor(rng, size, kinds))
-    return _unevenly_lit(image, rng, 9.0)
-
-
-def _unevenly_lit(image: Image, rng: np.random.Generator, strength: float) -> Image:
-    """Add patches of light and shadow at two coarse grains."""
+def _hazy(image: Image, rng: np.random.Generator, strength: float) -> Image:
+    """Add light and shadow at two coarse grains, then fade, so that people stand out."""
     height, width = image.shape[:2]
     light = np.zeros((height, width), np.float32)
     for cells, share in ((6, 1.0), (30, 0.6)):
         grid = rng.normal(0, strength * share, (cells, cells)).astype(np.float32)
         light += cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
     lit = cv2.add(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
-    return np.asarray(lit, np.uint8)
+    return np.asarray(cv2.addWeighted(lit, 0.5, np.full_like(lit, 168), 0.5, 0), np.uint8)
 
 
 def _room(rng: np.random.Generator, size: Size) -> Image:
@@ -76,8 +58,7 @@ def _room(rng: np.random.Generator, size: Size) -> Image:
         paint(image, (Polygon(box(x, 0, x + step / 2, height), stripe) for x in edges))
     floor = random_colour(rng, (0.05, 0.6), (0.25, 0.8))
     line = paint_ground(image, floor, rng.uniform(0.5, 0.8))
-    paint(image, _furniture(rng, size, line))
-    return image
+    return paint(image, _furniture(rng, size, line))
 
 
 def _furniture(rng: np.random.Generator, size: Size, line: float) -> Iterator[Polygon]:
@@ -171,17 +152,11 @@ def _field(rng: np.random.Generator, size: Size) -> Image:
     grass: Colour = (rng.uniform(40, 90), rng.uniform(115, 160), rng.uniform(40, 70))
     line = paint_ground(image, grass, horizon)
     vanishing = np.array([rng.uniform(-0.5, 1.5) * size[0], line - 0.9 * size[1]])
-    for start in np.arange(-1.0, 2.0, 0.36) * size[0]:
-        paint(image, [_strip(vanishing, start, 0.18 * size[0], size[1], line)])
-    paint(image, _chalk(rng, size, line))
-    return image
-
-
-def _strip(vanishing: Points, start: float, wide: float, low: float, line: float) -> Polygon:
-    """Return a band of mown grass that runs towards the `vanishing` point."""
-    near = np.array([[start, low], [start + wide, low]])
-    far = near + (vanishing - near) * ((line - low) / (vanishing[1] - low))
-    return Polygon(np.concatenate([near, far[::-1]]), (62, 138, 58))
+    for start in np.arange(-1.0, 2.0, 0.36) * size[0]:  # bands of mown grass
+        near = np.array([[start, size[1]], [start + 0.18 * size[0], size[1]]])
+        far = near + (vanishing - near) * ((line - size[1]) / (vanishing[1] - size[1]))
+        paint(image, [Polygon(np.concatenate([near, far[::-1]]), (62, 138, 58))])
+    return paint(image, _chalk(rng, size, line))
 
 
 def _court(rng: np.random.Generator, size: Size) -> Image:
@@ -192,9 +167,7 @@ def _court(rng: np.random.Generator, size: Size) -> Image:
     floors: tuple[Colour, ...] = ((206, 148, 90), (182, 96, 62), (62, 110, 170), (70, 140, 110))
     line = paint_ground(image, floors[rng.integers(len(floors))], horizon)
     paint(image, _chalk(rng, size, line))
-    if rng.random() < 0.5:
-        paint(image, _net(rng, size, line))
-    return image
+    return paint(image, _net(rng, size, line)) if rng.random() < 0.5 else image
 
 
 def _pool(rng: np.random.Generator, size: Size) -> Image:
@@ -219,8 +192,8 @@ def _gym(rng: np.random.Generator, size: Size) -> Image:
         paint(image, (Polygon(box(left, y, left + wide, y + 3), (168, 120, 72)) for y in bars))
         paint(image, [Polygon(box(left, 0, left + 4, line), (120, 84, 50))])
     mat = line + rng.uniform(0.05, 0.15) * height
-    paint(image, [Polygon(box(0.1 * width, mat, 0.9 * width, mat + 0.08 * height), (60, 90, 160))])
-    return image
+    area = box(0.1 * width, mat, 0.9 * width, mat + 0.08 * height)
+    return paint(image, [Polygon(area, (60, 90, 160))])
 
 
 def _spectators(rng: np.random.Generator, size: Size, low: float) -> Iterator[Polygon]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datastill.coco.format import PERSON_KEYPOINTS
 from datastill.synthetic.drawing.poses import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG, Pose
+from datastill.synthetic.drawing.raster import Size
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -60,6 +62,11 @@ class Body:
     skull: Matrix
     build: Build
     height: float
+
+    def keypoints_inside(self, size: Size) -> int:
+        """Return how many keypoints fall into a picture of `size`, hidden or not."""
+        points = np.array([self.joints[name][:2] for name in PERSON_KEYPOINTS])
+        return int(((points >= 0) & (points < size)).all(axis=1).sum())
 
 
 def random_build(rng: np.random.Generator) -> Build:

@@ -147,4 +147,4 @@ DISTRACTORS = {
     "ball": _ball, "post": _post, "lamp": _lamp, "blob": _blob, "dog": _dog, "coat": _coat,
     "bush": _bush, "crate": _crate, "limb": _limb, "table": _table,
 }  # fmt: skip
-EVERYDAY_DISTRACTORS = tuple(kind for kind in DISTRACTORS if kind != "table")
+EVERYDAY = tuple(kind for kind in DISTRACTORS if kind != "table")

@@ -31,11 +31,12 @@ class Polygon:
     part: int | None = None
 
 
-def paint(image: Image, polygons: Iterable[Polygon]) -> None:
-    """Fill `polygons` into the RGB `image` in their order, with smooth edges."""
+def paint(image: Image, polygons: Iterable[Polygon]) -> Image:
+    """Fill `polygons` into the RGB `image` in their order, with smooth edges, and return it."""
     for polygon in polygons:
         points = _fixed_point(polygon.points)
         cv2.fillPoly(image, [points], polygon.colour, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return image
 
 
 def stamp(stencil: NDArray[Any], polygons: Iterable[Polygon]) -> None:

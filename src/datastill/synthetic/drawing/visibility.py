@@ -16,7 +16,8 @@ from datastill.synthetic.drawing.raster import Image, Polygon, Size, stamp
 
 Stencil = NDArray[np.uint16]
 
-# The centre that a joint belongs to and its smallest z relative to that, in body heights.
+# The centre that a joint belongs to and its smallest z, relative to that and in body heights, on
+# the side that faces the viewer; elbows, wrists, knees and ankles face every side.
 _FACING = {
     "nose": ("head", -0.01), "eye": ("head", 0.012), "ear": ("head", -0.03),
     "shoulder": ("neck", -0.06), "hip": ("pelvis", -0.045),
@@ -73,60 +74,36 @@ def _mask(stencil: Stencil, index: int) -> Image:
     return np.asarray(cv2.inRange(stencil, first + 1, first + PARTS - 1), np.uint8)
 
 
-def keypoints_inside(body: Body, size: Size) -> int:
-    """Return how many keypoints fall into a picture of `size`, hidden or not."""
-    points = np.array([body.joints[name][:2] for name in PERSON_KEYPOINTS])
-    return int(((points >= 0) & (points < size)).all(axis=1).sum())
-
-
-def annotate_box(stencil: Stencil, category: int, index: int) -> Record:
-    """Return the COCO annotation, without keypoints, of layer `index` in `stencil`."""
-    return {"category_id": category, **_outline(_mask(stencil, index)), "iscrowd": 0}
-
-
-def annotate_body(stencil: Stencil, body: Body, index: int) -> Record:
-    """Return the COCO annotation of `body`, layer `index` in `stencil`."""
-    keypoints = _keypoints(stencil, body, index)
+def annotate(stencil: Stencil, index: int, category: int, body: Body | None = None) -> Record:
+    """Return the COCO annotation of layer `index` in `stencil`, with the keypoints of a `body`."""
+    mask = _mask(stencil, index)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return {
-        "category_id": 1,
-        **_outline(_mask(stencil, index)),
-        "keypoints": [number for point in keypoints for number in point],
-        "num_keypoints": sum(v > 0 for _, _, v in keypoints),
+        "category_id": category,
+        "bbox": [float(number) for number in cv2.boundingRect(mask)],
+        "area": float(np.count_nonzero(mask)),
+        "segmentation": [each.astype(float).ravel().tolist() for each in contours if len(each) > 2],
+        **(_keypoints(stencil, index, body) if body else {}),
         "iscrowd": 0,
     }
 
 
-def _outline(mask: Image) -> Record:
-    left, top, width, height = cv2.boundingRect(mask)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    polygons = [contour.astype(float).ravel().tolist() for contour in contours if len(contour) > 2]
-    return {
-        "bbox": [float(left), float(top), float(width), float(height)],
-        "area": float(np.count_nonzero(mask)),
-        "segmentation": polygons,
-    }
-
-
-def _keypoints(stencil: Stencil, body: Body, index: int) -> list[tuple[float, float, int]]:
+def _keypoints(stencil: Stencil, index: int, body: Body) -> Record:
     height, width = stencil.shape
-    points = []
+    points: list[tuple[float, float, int]] = []
     for name in PERSON_KEYPOINTS:
-        x, y, _ = body.joints[name]
+        x, y, z = body.joints[name]
         column, row = math.floor(x), math.floor(y)
         if not (0 <= column < width and 0 <= row < height):
             points.append((0.0, 0.0, 0))
             continue
         near = stencil[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         parts = {PARTS * index + part for part in keypoint_parts(name)}
-        visible = _faces_viewer(body, name) and not parts.isdisjoint(near.ravel().tolist())
+        centre, smallest = _FACING.get(name.rpartition("_")[2], ("neck", -math.inf))
+        facing = z - body.joints[centre][2] > smallest * body.height
+        visible = facing and not parts.isdisjoint(near.ravel().tolist())
         points.append((round(float(x), 2), round(float(y), 2), 2 if visible else 1))
-    return points
-
-
-def _faces_viewer(body: Body, name: str) -> bool:
-    """Return whether the keypoint is on the side of the body that faces the viewer."""
-    joint = name.rpartition("_")[2]
-    if joint not in _FACING:
-        return True
-    centre, smallest = _FACING[joint]
-    return bool(body.joints[name][2] - body.joints[centre][2] > smallest * body.height)
+    return {
+        "keypoints": [number for point in points for number in point],
+        "num_keypoints": sum(v > 0 for _, _, v in points),
+    }
