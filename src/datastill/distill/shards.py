@@ -1,7 +1,7 @@
-"""Candidates on disk: unlabelled images cut into shards, each written whole and never twice.
+"""Candidates on disk: unlabelled images cut into shards, each written atomically and only once.
 
 A shard's path depends on its images and on everything that decides their candidates: weights,
-views, code and image content. Interrupted, distributed or repeated, the same shards come out.
+views, code and image content. Interrupted, distributed or repeated runs write the same shards.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from datastill.errors import DataError
 from datastill.images.load import Refusal
 from datastill.io import atomic
 
-SIZE = 32  # images whose inference an interruption can cost
+SIZE = 32  # images whose inference is lost on an interruption
 _REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unreadable images
 
 SCHEMA = pa.schema(
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         pa.field("score", pa.float64()),  # of the box: single-scale or, of many views, the highest
         pa.field("box", pa.list_(pa.float64())),  # x1, y1, x2, y2 in pixels of the image
         pa.field("keypoints", pa.list_(pa.float64())),  # (x, y, mean probability of the peak) * k
-        pa.field("spread", pa.list_(pa.float32())),  # k: disagreement of the views about its place
+        pa.field("spread", pa.list_(pa.float32())),  # k: the views' disagreement on its position
         pa.field("agreeing", pa.list_(pa.int16())),  # k: how many views place it there
         pa.field("views", pa.int16()),  # how many voted for the box
         pa.field("box_spread", pa.float32()),  # mean 1 - IoU of those votes
@@ -57,7 +57,7 @@ class Shard:
         """Write atomically the candidates of its images, and which images could not be read."""
         notes = json.dumps([[refusal.file_name, refusal.reason] for refusal in refused])
         table = candidates.replace_schema_metadata({_REFUSED: notes.encode()})
-        # two rows of one teacher may write the same shard, of the same bytes
+        # two rows with one teacher may write the same shard, with the same bytes
         with atomic(self.path, f".{os.getpid()}.partial") as partial:
             pq.write_table(table, partial, write_page_checksum=True)
 
@@ -68,7 +68,7 @@ class Shard:
                 pa.OSFile(str(self.path)) as source,
                 pq.ParquetFile(source, page_checksum_verification=True) as file,
             ):
-                return file.read(columns, use_threads=False)  # too small to share out
+                return file.read(columns, use_threads=False)  # too small to distribute
         except (pa.ArrowException, OSError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
@@ -77,7 +77,7 @@ class Shard:
 
 
 def refusals(candidates: pa.Table) -> list[Refusal]:
-    """Return the images that could not be read, of a table as `Shard.read` returns it."""
+    """Return the images that could not be read, from a table of `Shard.read`."""
     notes = (candidates.schema.metadata or {}).get(_REFUSED, b"[]")
     return [Refusal(*pair) for pair in json.loads(notes)]
 
