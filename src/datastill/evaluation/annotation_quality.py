@@ -1,4 +1,4 @@
-"""Quality of generated annotations: precision and recall where the truth is known."""
+"""Quality of generated annotations: precision and recall, if the truth is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ def measure(
     """Match `generated` with `truth` as COCO does: greedily by score, by image and category.
 
     An annotation without a score counts as 1; a generated region to ignore does not count. Crowds
-    and, for keypoints, truth without any are ignored: missing them is not wrong, nor is finding
-    them. OKS is pycocotools', so a keypoint left out (0, 0, 0) counts as missed if the truth has
+    and, for keypoints, truth without any are ignored: neither missing nor finding them is an
+    error. OKS is pycocotools', so a keypoint left out (0, 0, 0) counts as missed if the truth has
     it. Raises DataError if the images differ or a record is malformed.
     """
     evaluation, cells = _matched(generated, truth, task, sigmas)

@@ -132,7 +132,7 @@ def interval(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, 
 
     In simulations of AP on 200 to 400 images, 95 % intervals hold the true value 93.4 to 95 % of
     the time, and lie high when they miss: the envelope flatters AP on few images. Correcting that
-    bias (basic, BC) evened out the misses of strong detectors, not those of weak ones.
+    bias (basic, BC) balanced the misses of strong detectors, not those of weak ones.
     Raises DataError if no sample is a number.
     """
     defined = samples[~np.isnan(samples)]
@@ -152,7 +152,7 @@ def paired_interval(
 ) -> tuple[float, tuple[float, float]]:
     """Return mean AP of `b` minus mean AP of `a`, in percent, and its interval.
 
-    Several Matches per side are several training seeds. Each resample draws the same images for
+    Several Matches per side are several training seeds. Each resample is of the same images for
     all. Raises DataError if their images differ.
     """
     before, after = _several(a), _several(b)
@@ -231,7 +231,7 @@ def _sums(weights: NDArray[Any], image: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def _needed(truths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many correct detections reach each recall in floating point, (b, 101)."""
+    """Return the correct detections needed for each recall in floating point, (b, 101)."""
     some = np.maximum(truths, 1)[:, None]
     needed = np.ceil(RECALLS * some)
     needed -= (needed - 1) / some >= RECALLS
