@@ -34,7 +34,7 @@ def test_seeds_that_are_none_are_refused(seeds):
 
 
 def test_a_profile_that_has_several_seeds_already_is_refused():
-    with pytest.raises(ParamsError, match="differ in their seed alone"):
+    with pytest.raises(ParamsError, match="differ only in their seed"):
         with_seeds(ROOT / "pipelines/seeds/params.yaml", [0, 1], "more")
 
 

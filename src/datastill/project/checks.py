@@ -11,7 +11,7 @@ Reference = tuple[str, Any, Collection[str], str]  # path, name, the names allow
 
 
 def misfits(raw: Any) -> Iterator[Problem]:
-    """Yield every key of `raw` that contradicts another one; shapes are checked elsewhere."""
+    """Yield every key of `raw` that contradicts another one; types are checked elsewhere."""
     for place, name, known, kind in (*_references_of_sets(raw), *_references_of_rows(raw)):
         if isinstance(name, str) and name not in known:
             yield place, f"{name!r} is not a {kind}"
@@ -56,7 +56,7 @@ def _references_of_rows(raw: Any) -> Iterator[Reference]:
 
 
 def _wrong_names(raw: Any) -> Iterator[Problem]:
-    """Yield the names of sets and ensembles that something else in `raw` forbids."""
+    """Yield the names of sets and ensembles that conflict with others in `raw`."""
     sets = _mapping(raw, "data", "sets")
     if "val" in sets:
         yield "data.sets.val", "val has a section of its own, data.val"
@@ -70,7 +70,7 @@ def _wrong_names(raw: Any) -> Iterator[Problem]:
 
 
 def _teacher_cycles(raw: Any) -> Iterator[Problem]:
-    """Yield every cycle of rows that are each other's teachers: none of them could ever start."""
+    """Yield every cycle of rows that are each other's teachers: none of them could start."""
     teachers = {
         name: str(_part(row, "teacher")) for name, row in _mapping(raw, "distilled").items()
     }
@@ -100,7 +100,7 @@ def _too_many_views(raw: Any) -> Iterator[Problem]:
 
 
 def _unlike_their_teacher(raw: Any) -> Iterator[Problem]:
-    """Yield the students that are to start from weights that do not fit them."""
+    """Yield the students whose starting weights do not fit them."""
     for name, row in _mapping(raw, "distilled").items():
         if _part(row, "ablation", "start") != "teacher":
             continue
@@ -139,7 +139,7 @@ def _rows(raw: Any) -> Mapping[str, Any]:
 
 
 def _part(raw: Any, *keys: str) -> Any:
-    """Return the value at a path, None where nothing is there."""
+    """Return the value at a path, None if there is none."""
     for key in keys:
         raw = raw.get(key) if isinstance(raw, Mapping) else None
     return raw

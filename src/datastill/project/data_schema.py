@@ -16,16 +16,16 @@ class DrawnImages(Section):
 
 
 class Union(Section):
-    """A set made of other sets."""
+    """The union of other sets."""
 
     union: Annotated[list[str], Field(min_length=1)]
 
 
 class AnnotatedImages(Section):
-    """The images that a COCO JSON lists, less those of the files `without`.
+    """The images that a COCO JSON lists, except those of the files `without`.
 
     images   folders to search; the first that has the file is used
-    count    number of images, null where unknown
+    count    number of images, null if unknown
     All paths are relative to `data.root`.
     """
 
@@ -38,7 +38,7 @@ class AnnotatedImages(Section):
 class Part(Section):
     """Images `skip` to `skip + take`, or all from `skip` on, of a random order.
 
-    Images that show the same count as one, so that no two parts share them.
+    Near-duplicates count as one image, so that no two parts share them.
     """
 
     seed: Natural
@@ -53,7 +53,7 @@ class PartOfImages(AnnotatedImages):
 
 
 class ImageFolder(Section):
-    """All images of a folder, less those of the sets `without`; without annotations."""
+    """All images of a folder, except those of the sets `without`; without annotations."""
 
     folder: str
     without: list[str]
@@ -64,7 +64,7 @@ class Videos(Section):
     """Random frames of every video in a folder, or in a text file that lists videos.
 
     per_video  frames per video, one from each of as many segments of equal length
-    repeats    whether a frame that shows the same as an earlier one is kept
+    repeats    whether near-duplicates of earlier frames are kept
     count      number of videos
     """
 
@@ -76,7 +76,7 @@ class Videos(Section):
 
 
 def _kind(spec: Any) -> str:
-    """Return the kind of set that `spec` is, by the key that only this kind has."""
+    """Return the kind of set of `spec`, by the key that only this kind has."""
     has = spec if isinstance(spec, Mapping) else getattr(spec, "model_fields_set", ())
     kinds = ("folder", "videos", "union", "part")
     return next((kind for kind in kinds if kind in has), "annotations")

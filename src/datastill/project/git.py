@@ -6,7 +6,7 @@ from datastill.errors import DataError
 
 
 def git(*arguments: str, strict: bool = False) -> bytes:
-    """Return what git prints, b"" where it fails; raises DataError instead where `strict`."""
+    """Return what git prints, b"" if it fails; raises DataError instead if `strict`."""
     command = ["git", *arguments]
     try:
         return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout

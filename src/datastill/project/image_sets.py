@@ -1,4 +1,4 @@
-"""Image sets as stage `data` left them, checked against the manifest."""
+"""Image sets as stage `data` wrote them, checked against the manifest."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ VAL = "val"
 
 
 def load(profile: Profile, name: str) -> Coco:
-    """Return an image set, all of whose images are there.
+    """Return an image set, all of whose images exist.
 
     In a clone or on another branch DVC restores the JSON files; the images are restored by the
-    command line before a stage runs. Raises DataError where some are missing or differ in size
+    command line before a stage runs. Raises DataError if some are missing or differ in size
     from the manifest.
     """
     coco = read_coco(profile.image_set(name))

@@ -1,4 +1,4 @@
-"""params.yaml and expected.yaml, read and checked: every wrong key is named, all at once."""
+"""params.yaml and expected.yaml, read and checked; one error names all wrong keys."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ RENAMED = {
         "least_views": "min_views",
         "most_refused": "max_unreadable_fraction",
     },
-}  # section: former key: present key; dvc.lock and git hold the former ones
+}  # section: former key: current key; dvc.lock and git have the former ones
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -41,7 +41,7 @@ def load_expected(path: Path) -> Expected:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what `path` holds; raises ParamsError where it is absent or not YAML."""
+    """Return the content of `path`; raises ParamsError if it is absent or not YAML."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def _invalid(raw: Any, error: ValidationError) -> Iterator[Problem]:
 
 
 def _path(raw: Any, detail: Any) -> str:
-    """Return where in the file an error is; pydantic also names the kind of section it tried."""
+    """Return the path of an error in the file, without the kind of section that pydantic adds."""
     parts: list[Any] = []
     for part in detail["loc"]:
         inside = part in raw if isinstance(raw, Mapping) else isinstance(part, int)

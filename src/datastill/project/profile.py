@@ -33,7 +33,7 @@ class Profile:
 
     @property
     def work(self) -> Path:
-        """The folder of data sets, models and annotations: large, in DVC, never in git."""
+        """The folder of data sets, models and annotations: large, in DVC, not in git."""
         return Path("work") / self.params.profile
 
     @property
@@ -43,7 +43,7 @@ class Profile:
 
     @property
     def images(self) -> Path:
-        """The folder that every `file_name` is relative to."""
+        """The base folder of every `file_name`."""
         return self.work / "images"
 
     def image_set(self, name: str) -> Path:
@@ -109,14 +109,14 @@ def open_profile(profile: str) -> Profile:
 
 
 def check_annotated(profile: Profile, row: str) -> None:
-    """Raise DataError where nothing has been annotated for `row`."""
+    """Raise DataError if nothing has been annotated for `row`."""
     if not (path := profile.annotations(row)).is_file():
         command = f"datastill annotate {row}{profile.option}"
         raise DataError(f"{path}: no such file; run `{command}` first")
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of a card, {} where there is none; raises DataError if it is not JSON."""
+    """Return the content of a card, {} if there is none; raises DataError if it is not JSON."""
     try:
         return dict(json.loads(path.read_text())) if path.is_file() else {}
     except ValueError as error:

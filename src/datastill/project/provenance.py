@@ -18,16 +18,16 @@ _PACKAGE = Path(datastill.__file__).parent
 
 
 def code_version() -> str:
-    """Return the git commit, marked `+changes` where the source differs from it."""
+    """Return the git commit, marked `+changes` if the source differs from it."""
     commit = git("rev-parse", "HEAD").decode().strip() or "unknown"
-    # Every stage that runs changes dvc.lock, which decides nothing.
+    # Every stage that runs changes dvc.lock, which affects no result.
     watched = ("src", "params.yaml", "pipelines", ":!*.lock")
     changed = git("status", "--porcelain", "--", *watched).strip()
     return f"{commit}+changes" if changed else commit
 
 
 def environment() -> dict[str, Any]:
-    """Return the facts about machine and libraries that can change a number."""
+    """Return the facts about machine and libraries that can affect a number."""
     return {
         "device": gpu_name() or _processor(),
         "threads": torch.get_num_threads(),

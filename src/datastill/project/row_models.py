@@ -27,7 +27,7 @@ def distilled(profile: Profile, row: str) -> DistilledRow:
 
 
 def row_metadata(profile: Profile, row: str) -> Metadata:
-    """Return what the models of `row` predict: what its labelled set has."""
+    """Return the metadata of the models of `row`, which is that of its labelled set."""
     labelled = read_coco(profile.image_set(profile.params.row(row).labelled))
     return build_metadata(labelled, profile.params.task)
 
@@ -42,9 +42,9 @@ def teacher_inference(
 
 
 def unlabelled_subset(profile: Profile, row: str) -> Coco:
-    """Return the unlabelled set of `row`, or the random fraction of it that the row names.
+    """Return the unlabelled set of `row`, or the random fraction of it that the row specifies.
 
-    With the same seed, a smaller fraction is part of every larger one.
+    With the same seed, a smaller fraction is a subset of every larger one.
     """
     spec = distilled(profile, row)
     whole = load(profile, spec.unlabelled)

@@ -1,4 +1,4 @@
-"""Rows of params.yaml: one model each, trained on labelled and perhaps generated annotations."""
+"""Rows of params.yaml: one model each, trained on human and possibly generated annotations."""
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -14,13 +14,13 @@ else:
 
 
 class Ablation(Section):
-    """Where a row departs from the paper's method; null keeps the method.
+    """A row's departures from the paper's method; null keeps the method.
 
     start           weights to start from: the backbone's, random, or the teacher's (fine-tuning)
     labelled_share  of every minibatch, instead of train.labelled_share
     augmentation    strong: colours, blur and holes in the images with generated annotations
     fraction        of the unlabelled images to annotate
-    views           number of views of the teacher: 1 is single-scale, else those closest in scale
+    views           number of views of the teacher: 1 is single-scale, others are closest in scale
     average         what is averaged over the views, instead of probabilities
     """
 

@@ -1,4 +1,4 @@
-"""A profile with every row once per seed, to measure how much of a difference is chance."""
+"""A profile with every row once per seed, to measure the variance between seeds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ _HEAD = "# Made by `datastill run {profile} --seeds {seeds}`: its rows with each
 def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     """Return the params of the profile at `path` as profile `name`, with every row once per seed.
 
-    A row of seed 1 has teachers of seed 1. Raises ParamsError where `path` is wrong, a seed is
-    negative or given twice, or two rows differ only in their seed already.
+    A row of seed 1 has teachers of seed 1. Raises ParamsError if `path` is wrong, a seed is
+    negative or repeated, or two rows already differ only in their seed.
     """
     params = load_params(path)
     if len(set(seeds)) < len(seeds) or min(seeds, default=-1) < 0:

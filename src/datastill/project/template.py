@@ -20,7 +20,7 @@ _UPPER = """  all: # the upper bound: labels for all images
     iterations: {iterations}
     seed: {seed}
 """
-_ROUND = """  {name}: # taught by the student before it: the paper's future work
+_ROUND = """  {name}: # its teacher is the previous student: the paper's future work
     labelled: labelled
     unlabelled: unlabelled
     teacher: {teacher}
@@ -40,7 +40,7 @@ def own_params(
     """Return the text of a params.yaml.
 
     values  of the template's names; data  its section `data`; views  short sides; comments  at its
-    head; rounds  of annotating and retraining, each with the student of the one before as teacher
+    head; rounds  of annotating and retraining, each with the previous student as teacher
     """
     student = "labelled_unlabelled"  # in the template
     names = [student, *(f"{student}_round-{number}" for number in range(2, rounds + 1))]
