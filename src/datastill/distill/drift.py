@@ -56,10 +56,14 @@ def drift(labelled: SetStats, unlabelled: SetStats, threshold: float | None) -> 
 
     threshold  on scores; None if every category has its own, which then causes no warning
     """
-    shift = {name: round(value, 2) for name, value in _shifts(labelled, unlabelled)}
+    others = unlabelled.measures()
+    shift = {  # of each mean, in standard deviations of the labelled set
+        name: round(float(others[name].mean() - values.mean()) / max(float(values.std()), 1e-3), 2)
+        for name, values in labelled.measures().items()
+    }
     warnings = [*_shift_warnings(shift, by_category=threshold is None)]
     if threshold is not None:
-        warnings += [*_threshold_warnings(threshold), *_count_warnings(labelled, threshold)]
+        warnings += _threshold_warnings(labelled, threshold)
     return {
         "labelled": _described(labelled, threshold),
         "unlabelled": _described(unlabelled, threshold),
@@ -82,35 +86,21 @@ def _described(stats: SetStats, threshold: float | None) -> dict[str, Any]:
     return facts
 
 
-def _shifts(labelled: SetStats, unlabelled: SetStats) -> Iterator[tuple[str, float]]:
-    """Yield the difference of each mean, in standard deviations of the labelled set."""
-    others = unlabelled.measures()
-    for name, values in labelled.measures().items():
-        deviation = max(float(values.std()), 1e-3)
-        yield name, float(others[name].mean() - values.mean()) / deviation
-
-
 def _shift_warnings(shift: dict[str, float], *, by_category: bool) -> Iterator[str]:
-    large = [f"{name} {value:+.1f}" for name, value in shift.items() if abs(value) > LARGE]
-    count, rule = "as many people", "prior"
-    if by_category:
-        count, rule = "as much of every category", "fixed"
-    if large:
+    if large := [f"{name} {value:+.1f}" for name, value in shift.items() if abs(value) > LARGE]:
+        boxes, people = ("as much of every category", "fixed"), ("as many people", "prior")
+        count, rule = boxes if by_category else people
         yield (
             f"the unlabelled images differ from the labelled ones ({', '.join(large)} standard "
             f"deviations): do they show {count}? If not, select.instances: {rule}"
         )
 
 
-def _threshold_warnings(threshold: float) -> Iterator[str]:
+def _threshold_warnings(labelled: SetStats, threshold: float) -> Iterator[str]:
     if threshold < UNSURE:
         yield f"to match the labelled set, boxes down to a score of {threshold:.2f} are accepted"
     if threshold > SURE:
         yield f"to match the labelled set, boxes up to a score of {threshold:.2f} are rejected"
-
-
-def _count_warnings(labelled: SetStats, threshold: float) -> Iterator[str]:
-    """Yield a warning if the threshold does not keep on labelled images what people marked."""
     kept, annotated = labelled.candidates_per_image(threshold), float(labelled.instances.mean())
     if not annotated / ODD <= kept <= annotated * ODD:
         yield (

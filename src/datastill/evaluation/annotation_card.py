@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record, Task
@@ -17,12 +17,7 @@ from datastill.distill.annotations import Tally, generate, with_verdicts
 from datastill.distill.drift import SetStats, category_warnings, drift
 from datastill.distill.shards import Candidates, to_matrix
 from datastill.distill.thresholds import Density, Selection, read_columns
-from datastill.evaluation.annotation_quality import (
-    AnnotationQuality,
-    measure,
-    measure_categories,
-    precision_recall,
-)
+from datastill.evaluation.annotation_quality import measure, measure_categories, precision_recall
 from datastill.images.load import Refusal
 
 _STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
@@ -104,13 +99,11 @@ def _counts(annotated: AnnotatedRow) -> dict[str, Any]:
 def _labelled(annotated: AnnotatedRow) -> dict[str, Any]:
     density, names = annotated.density, annotated.category_names
     if annotated.boxes:
-        return {
-            key: {names[n]: round(mean, 4) for n, mean in means.items()}
-            for key, means in (
-                ("instances_per_image", density.instances_per_image),
-                ("area_shares", density.area_shares),
-            )
+        means = {
+            "instances_per_image": density.instances_per_image,
+            "area_shares": density.area_shares,
         }
+        return {key: _rounded({names[n]: each[n] for n in each}) for key, each in means.items()}
     (per_image,), (area_share,) = density.instances_per_image.values(), density.area_shares.values()
     return {
         "instances_per_image": round(per_image, 4),
@@ -143,101 +136,90 @@ def _quality(annotated: AnnotatedRow) -> dict[str, Any] | None:
         return None
     generated = Coco(annotated.images, annotated.tally.records, unlabelled.categories)
     truth = subset(unlabelled, annotated.images)
-    quality = _rounded(measure(generated, truth, task, sigmas=build_metadata(truth, task).sigmas))
-    similarity = "mean_iou" if annotated.boxes else "mean_oks"
-    facts: dict[str, Any] = {
-        similarity if key == "mean_similarity" else key: value for key, value in quality.items()
-    }
+    quality = measure(generated, truth, task, sigmas=build_metadata(truth, task).sigmas)
+    names = {"mean_similarity": "mean_iou" if annotated.boxes else "mean_oks"}
+    facts = {names.get(key, key): value for key, value in _rounded(asdict(quality)).items()}
     if annotated.boxes:
         kept = ("precision50", "recall50", "generated", "truth")
         facts["by_category"] = {
-            name: {key: value for key, value in _rounded(each).items() if key in kept}
+            name: _rounded({key: getattr(each, key) for key in kept})
             for name, each in measure_categories(generated, truth).items()
         }
     return facts
 
 
-def _rounded(quality: AnnotationQuality) -> dict[str, float | None]:
-    return {key: _round(value) for key, value in asdict(quality).items()}
+def _rounded(facts: Mapping[str, float | None]) -> dict[str, Any]:
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in facts.items()}
 
 
-def _round(value: float | None) -> float | None:
-    return round(value, 4) if isinstance(value, float) else value
+_Levels = tuple[str, list[float], list[int], Iterator[Record]]  # see `_by_threshold`
 
 
 def _sensitivity(annotated: AnnotatedRow) -> list[dict[str, float | None]]:
     """Return the instances per image and, where the truth is known, precision and recall at a
     similarity of 0.5 that other thresholds would give, or other shares of the wanted boxes.
     """
-    key, levels, counts = _share_levels(annotated) if annotated.boxes else _score_levels(annotated)
+    by_level = _by_share if annotated.boxes else _by_threshold
+    key, levels, counts, records = by_level(annotated)
     points: Sequence[tuple[float | None, float | None]] = [(None, None)] * len(levels)
     if annotated.unlabelled.annotations:
-        records = _by_share(annotated) if annotated.boxes else _lenient(annotated, min(levels))
-        generated = Coco(annotated.readable, records, annotated.unlabelled.categories)
+        generated = Coco(annotated.readable, [*records], annotated.unlabelled.categories)
         truth = subset(annotated.unlabelled, annotated.readable)
         cutoffs = [1 / level for level in levels] if annotated.boxes else levels
         sigmas = build_metadata(truth, annotated.task).sigmas
         points = precision_recall(generated, truth, cutoffs, annotated.task, sigmas=sigmas)
     return [
-        {
-            key: _round(level),
-            "instances_per_image": _round(count / len(annotated.readable)),
-            "precision50": _round(precision),
-            "recall50": _round(recall),
-        }
+        _rounded(
+            {
+                key: level,
+                "instances_per_image": count / len(annotated.readable),
+                "precision50": precision,
+                "recall50": recall,
+            }
+        )
         for level, count, (precision, recall) in zip(levels, counts, points, strict=True)
     ]
 
 
-_Levels = tuple[str, list[float], list[int]]  # their name, values and numbers of instances
-
-
-def _score_levels(annotated: AnnotatedRow) -> _Levels:
+def _by_threshold(annotated: AnnotatedRow) -> _Levels:
+    """Return "threshold", some thresholds, how many instances each keeps, and all of these."""
     (scores,) = read_columns(annotated.candidates, "score")
     wanted = np.rint(_STEPS * annotated.selection.instance.kept).astype(int)
     ranks = np.unique(np.clip(wanted, 1, len(scores)))
     levels = [round(value, 4) for value in np.sort(scores)[::-1][ranks - 1].tolist()]
-    return "threshold", levels, [int((scores >= level).sum()) for level in levels]
-
-
-def _share_levels(annotated: AnnotatedRow) -> _Levels:
-    needed = _needed_shares(annotated)
-    return "share", _STEPS.tolist(), [int((needed <= share).sum()) for share in _STEPS]
-
-
-def _lenient(annotated: AnnotatedRow, lowest: float) -> list[Record]:
-    """Return the annotations that the threshold `lowest` would generate."""
-    instance = replace(annotated.selection.instance, value=lowest)
+    counts = [int((scores >= level).sum()) for level in levels]
+    instance = replace(annotated.selection.instance, value=min(levels))
     selection = replace(annotated.selection, instance=instance, ignored=None)
     tables = (with_verdicts(table, selection, "") for table in annotated.candidates.tables())
-    return list(generate(tables, annotated.density.area_shares))
+    return "threshold", levels, counts, generate(tables, annotated.density.area_shares)
 
 
-def _needed_shares(annotated: AnnotatedRow) -> NDArray[np.float64]:
-    """Return the share of the wanted boxes from which each candidate (n,) is annotated."""
+def _by_share(annotated: AnnotatedRow) -> _Levels:
+    """Return what `_by_threshold` does, of shares of the wanted boxes."""
     scores, categories = read_columns(annotated.candidates, "score", "category_id")
     needed = np.full(len(scores), np.inf)
     for category, threshold in annotated.selection.by_category.items():
         members = np.flatnonzero(categories == category)
         best_first = members[np.argsort(-scores[members], kind="stable")]
         needed[best_first] = np.arange(1, len(members) + 1) / max(1, threshold.wanted)
-    return needed
+    counts = [int((needed <= share).sum()) for share in _STEPS]
+    return "share", _STEPS.tolist(), counts, _annotations(annotated.candidates, needed)
 
 
-def _by_share(annotated: AnnotatedRow) -> list[Record]:
-    """Return the candidates as annotations whose scores fall as their needed shares rise."""
-    needed = _needed_shares(annotated)
-    table = pa.concat_tables(annotated.candidates.tables("image_id", "category_id", "box"))
-    kept = np.flatnonzero(needed <= _STEPS[-1])
-    table = table.take(kept)
-    fields = {
-        "id": range(1, len(kept) + 1),
-        "image_id": table["image_id"].to_pylist(),
-        "category_id": table["category_id"].to_pylist(),
-        "bbox": xywh(to_matrix(table["box"])).tolist(),
-        "score": (1 / needed[kept]).tolist(),
-    }
-    return [*to_records(fields)]
+def _annotations(candidates: Candidates, needed: NDArray[np.float64]) -> Iterator[Record]:
+    """Yield the candidates as annotations, their scores 1 over the shares `needed` (n,) of each."""
+    numbers, start = count(1), 0
+    for table in candidates.tables("image_id", "category_id", "box"):
+        shares = needed[start : start + len(table)]
+        start += len(table)
+        kept = table.append_column("score", [1 / shares]).filter(shares <= _STEPS[-1])
+        fields = {
+            "image_id": kept["image_id"].to_pylist(),
+            "category_id": kept["category_id"].to_pylist(),
+            "bbox": xywh(to_matrix(kept["box"])).tolist(),
+            "score": kept["score"].to_pylist(),
+        }
+        yield from ({"id": next(numbers), **record} for record in to_records(fields))
 
 
 def _drift(annotated: AnnotatedRow) -> dict[str, Any]:

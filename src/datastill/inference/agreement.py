@@ -51,7 +51,7 @@ def single_view(boxes: Tensor) -> Evidence:
 def view_agreement(boxes: Tensor, keypoints: Tensor, views: Sequence[Tensor]) -> Evidence:
     """Return the evidence of ensembled `keypoints` (n, k, 2) at `boxes` (n, 4) of one view.
 
-    views  at least one, each the view's own keypoints (n, k, 2)
+    views  at least one, each its own keypoints (n, k, 2)
     """
     sides = boxes[:, 2:] - boxes[:, :2]
     unit = sides.prod(1).clamp(min=1).sqrt()[:, None]

@@ -37,9 +37,8 @@ def vote(views: Sequence[Instances], voting_iou: float, limit: int) -> Predictio
 
 def _ordered(views: Sequence[Instances]) -> tuple[Instances, Tensor]:
     """Return all boxes, by score and for ties by position, and the view of each."""
-    boxes = torch.cat([view.boxes for view in views])
-    scores = torch.cat([view.scores for view in views])
-    labels = torch.cat([view.labels for view in views])
+    parts = [(view.boxes, view.scores, view.labels) for view in views]
+    boxes, scores, labels = map(torch.cat, zip(*parts, strict=True))
     sizes = torch.tensor([len(view) for view in views], device=boxes.device)
     source = torch.arange(len(views), device=boxes.device).repeat_interleave(sizes)
     order = torch.arange(len(boxes), device=boxes.device)
@@ -57,7 +56,6 @@ def _vote_category(union: Instances, source: Tensor, voting_iou: float) -> tuple
     weights = votes * union.scores
     boxes = weights @ union.boxes / weights.sum(1, keepdim=True)
     views = (votes[:, :, None] & (source[:, None] == source.unique())).any(1).sum(1)
-    distances = torch.where(votes, 1 - box_iou(boxes, union.boxes), 0)
-    spread = distances.sum(1) / votes.sum(1)
+    spread = torch.where(votes, 1 - box_iou(boxes, union.boxes), 0).sum(1) / votes.sum(1)
     kept = union[survivors]
     return boxes, kept.scores, kept.labels, views.to(torch.int16), spread

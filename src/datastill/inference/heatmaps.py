@@ -48,10 +48,8 @@ def decode(heatmaps: Tensor, boxes: Tensor) -> Tensor:
     along_y = logs.gather(3, x[..., None, None].expand(n, k, rows, 1))[..., 0]
     u = (x + 0.5 + _offset(along_x, x)) / columns
     v = (y + 0.5 + _offset(along_y, y)) / rows
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack(
-        [x1[:, None] + u * (x2 - x1)[:, None], y1[:, None] + v * (y2 - y1)[:, None], peak], dim=-1
-    )
+    x1, y1, x2, y2 = boxes[:, None].unbind(-1)
+    return torch.stack([x1 + u * (x2 - x1), y1 + v * (y2 - y1), peak], dim=-1)
 
 
 def _offset(logs: Tensor, index: Tensor) -> Tensor:

@@ -36,14 +36,11 @@ def features_around(
     tensors = transform.batch_images([transform.normalize(each) for each in images], SIZE_DIVISIBLE)
     maps = backbone.body(tensors)
     pool = detector.rcnn.roi_heads.keypoint_roi_pool
-    strides = {name: _stride(tensors, level) for name, level in maps.items()}
+    # pixels per cell; one cell more or less at the edge does not matter
+    ratios = {name: tensors.shape[-1] / level.shape[-1] for name, level in maps.items()}
+    strides = {name: int(2 ** round(log2(ratio))) for name, ratio in ratios.items()}
     regions = [_regions(pool, each, strides) for each in boxes]
     return ImageList(tensors, sizes), _pyramid(backbone.fpn, maps, regions)
-
-
-def _stride(images: Tensor, level: Tensor) -> int:
-    """Return the width of a cell in pixels; one cell more or less at the edge does not matter."""
-    return int(2 ** round(log2(images.shape[-1] / level.shape[-1])))
 
 
 def _regions(pool: nn.Module, boxes: Tensor, strides: dict[str, int]) -> dict[str, Region]:
@@ -71,9 +68,8 @@ def _pyramid(
     """Return every level, finest first, exact in the `regions` of each image."""
     levels: dict[str, Tensor] = {}
     above = None
-    for name, inner, layer in reversed(
-        list(zip(maps, fpn.inner_blocks, fpn.layer_blocks, strict=True))
-    ):
+    stages = [*zip(maps, fpn.inner_blocks, fpn.layer_blocks, strict=True)]
+    for name, inner, layer in reversed(stages):
         lateral = inner(maps[name])
         if above is not None:
             lateral = lateral + interpolate(above, size=lateral.shape[-2:], mode="nearest")
@@ -89,14 +85,10 @@ def _level(layer: nn.Module, inner: Tensor, regions: Sequence[Region | None]) ->
     level = inner.new_zeros(inner.shape)  # contiguous, as pooling reads it
     for one, result, region in zip(inner, level, regions, strict=True):
         if region:
-            rows, columns = (_wider(side) for side in region)
-            wide = layer(one[None, :, rows, columns])[0]
-            result[:, *region] = wide[:, *map(_inside, region, (rows, columns), result.shape[1:])]
+            wider = [slice(max(0, side.start - _HALO), side.stop + _HALO) for side in region]
+            wide = layer(one[None, :, *wider])[0]
+            result[:, *region] = wide[:, *map(_inside, region, wider, result.shape[1:])]
     return level
-
-
-def _wider(side: slice) -> slice:
-    return slice(max(0, side.start - _HALO), side.stop + _HALO)
 
 
 def _inside(side: slice, wider: slice, length: int) -> slice:

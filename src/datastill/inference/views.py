@@ -131,10 +131,7 @@ class Inference:
 
 
 def build_inference(
-    settings: ViewSettings,
-    metadata: Metadata,
-    count: int | None,
-    average: Average | None = None,
+    settings: ViewSettings, metadata: Metadata, count: int | None, average: Average | None = None
 ) -> Inference:
     """Return the inference through `count` views of `settings`: 1 is single-scale, None is all.
 
