@@ -1,4 +1,4 @@
-"""From a row's AP back to its origins: model, annotations, teacher, image sets, source."""
+"""The chain from a row's AP to its origins: model, annotations, teacher, image sets, source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ class Node:
     """One link of the chain.
 
     kind     value, result, model, annotations, set or source
-    facts    what is known of it, in the order to report it
-    files    what it is on disk
-    code     the commit that holds the source which made it, "" where none here does
-    sources  what it was made of, by the role of each
+    facts    facts about it, in display order
+    files    its files on disk
+    code     the commit with the source that made it, "" if not in this clone
+    sources  what it was made from, by role
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Chain:
         self.rows = {**tables[0]["supervised"], **tables[0]["distilled"]} if tables else {}
 
     def result(self, row: str) -> Node:
-        """Return the chain of the evaluation of `row`; raises DataError where a link is missing."""
+        """Return the chain of the evaluation of `row`; raises DataError if a link is missing."""
         evaluated = self._lock.stage(f"evaluate-{self._role(row)}@{row}")
         metrics = self._card(self._profile.metrics(row))
         made = metrics["provenance"]
@@ -136,7 +136,7 @@ class Chain:
     def _card(self, path: Path) -> dict[str, Any]:
         if card := read_facts(path):
             return card
-        raise DataError(f"{path}: no such file; `git checkout {path}` or `dvc repro` brings it")
+        raise DataError(f"{path}: no such file; `git checkout {path}` or `dvc repro` restores it")
 
     def _written(self, stage: Stage, path: Path) -> File:
         if path.as_posix() not in stage.writes:
@@ -144,11 +144,11 @@ class Chain:
         return self._recorded(path)
 
     def _recorded(self, path: Path | str, sha256: str = "") -> File:
-        """Return `path` as the stages recorded it; add a break where they disagree."""
+        """Return `path` as the stages recorded it; add a break if they disagree."""
         digests = self._lock.digests(str(path))
         if len(digests) > 1:
             met = " and ".join(md5[:8] for md5 in digests)
-            self.breaks.append(f"{path}: the stages have met {met}")
+            self.breaks.append(f"{path}: the stages recorded {met}")
         return File(str(path), digests[0] if digests else "", sha256)
 
 

@@ -8,15 +8,15 @@ from typing import Any
 from datastill.errors import DataError
 from datastill.project.loading import RENAMED, read_yaml
 
-FOLDER = ".dir"  # how the digest of a folder ends
+FOLDER = ".dir"  # suffix of a folder's digest
 
 
 @dataclass(frozen=True)
 class File:
     """A file or folder that a stage read or wrote, with its digests at that time.
 
-    md5     DVC's, ending in .dir for a folder; "" where nothing recorded it
-    sha256  this project's own, "" where nothing recorded it
+    md5     DVC's, ending in .dir for a folder; "" if not recorded
+    sha256  this project's own, "" if not recorded
     """
 
     path: str

@@ -17,9 +17,9 @@ def folder_digest(members: Mapping[str, str]) -> str:
 
 
 def commit_of(sources: tuple[File, ...]) -> str:
-    """Return the newest commit that made all `sources` what they are recorded to be.
+    """Return the newest commit at which all `sources` are as recorded.
 
-    "" where there is none here: without git, in a shallow clone, or for uncommitted code.
+    "" if this clone has none: without git, in a shallow clone, or for uncommitted code.
     """
     paths = [source.path for source in sources]
     commits = git("log", "--format=%H", "--", *paths).decode().split() if paths else []

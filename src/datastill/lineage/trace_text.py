@@ -15,8 +15,8 @@ from datastill.lineage.chain import Node
 from datastill.lineage.dvc_lock import File
 from datastill.lineage.verify import Verdict
 
-ONCE = ("model", "set")  # kinds in which one name means one thing in a profile
-WIDTH = 1000  # columns where there is no terminal: nothing is cut
+ONCE = ("model", "set")  # kinds whose names are unique in a profile
+WIDTH = 1000  # columns if there is no terminal: nothing is truncated
 SHOWN = 10  # unverified files to name
 MARKS = {"same": "[green]✓[/]", "differs": "[bold red]✗[/]", "absent": "[dim]·[/]"}
 
@@ -49,7 +49,7 @@ def _grow(tree: Tree, node: Node, verdicts: Verdicts, shown: set[tuple[str, str]
     """Add to `tree` the files, code and sources of `node`; a model or set is shown once."""
     shown.add((node.kind, node.name))
     for file in node.files:
-        # of a set its own file, and the folder of all sets only where it differs
+        # of a set its own file, and the folder of all sets only if it differs
         if node.kind != "set" or file == node.files[0] or _wrong(verdicts.get(file, [])):
             tree.add(_file(file, verdicts.get(file, [])))
     if node.code is not None:

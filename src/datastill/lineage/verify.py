@@ -1,4 +1,4 @@
-"""Every digest of a chain, computed again from the files at hand."""
+"""Every digest of a chain, recomputed from the available files."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class Verdict:
 def verify(files: Iterable[File], cache: Path) -> list[Verdict]:
     """Compute the digests of all `files`, in the workspace and in DVC's `cache`; each once.
 
-    A file that is in neither is absent: nothing is known of it.
+    A file that is in neither is absent.
     """
 
     def verdicts(file: File) -> list[Verdict]:
@@ -42,7 +42,7 @@ def verify(files: Iterable[File], cache: Path) -> list[Verdict]:
 
 def image_files(manifest: Path, root: Path) -> list[File]:
     """Return every image below `root` that `manifest` lists, with its digest there."""
-    # not at the top: they take seconds to import, and most traces need neither
+    # not at the top: slow to import, and most traces need neither
     from datastill.images.load import image_path
     from datastill.images.manifest import read_column
 
