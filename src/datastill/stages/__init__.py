@@ -1,1 +1,1 @@
-"""The pipeline: a module per DVC stage, which reads files, asks the layers and writes files."""
+"""The pipeline: a module per DVC stage, which reads files, calls the layers and writes files."""

@@ -1,4 +1,4 @@
-"""Stage `annotate`: a teacher's ensembled predictions become a row's generated annotations."""
+"""Stage `annotate`: a row's generated annotations from a teacher's ensembled predictions."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ from datastill.project.row_models import (
     unlabelled_subset,
 )
 
-SAMPLE = 256  # labelled images that a teacher predicts on, to compare
+SAMPLE = 256  # labelled images that a teacher predicts on, for comparison
 
 _log = logging.getLogger(__name__)
 
@@ -116,9 +116,9 @@ def _shards(
 
 
 def _delete_outdated(profile: Profile, candidates: Candidates) -> bool:
-    """Delete the shards that refuse an image that can be read by now; return if any did.
+    """Delete the shards that refused an image that is readable now; return whether any did.
 
-    A disk was unavailable, for example. An image that is still damaged stays refused.
+    A disk may have been unavailable. An image that is still damaged stays refused.
     """
     refused = {refusal.file_name for refusal in candidates.refused()}
     outdated = [
@@ -127,7 +127,7 @@ def _delete_outdated(profile: Profile, candidates: Candidates) -> bool:
         if any(image["file_name"] in refused and _opens(profile, image) for image in shard.images)
     ]
     for shard in outdated:
-        shard.path.unlink(missing_ok=True)  # another row of this teacher may have deleted it
+        shard.path.unlink(missing_ok=True)  # another row with this teacher may have deleted it
     return bool(outdated)
 
 

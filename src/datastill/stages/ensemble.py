@@ -1,4 +1,4 @@
-"""Stage `ensemble`: three trained models become one teacher (model distillation)."""
+"""Stage `ensemble`: one teacher from three trained models (model distillation)."""
 
 from datastill.errors import ParamsError
 from datastill.model.backbones import backbone_spec
@@ -14,7 +14,7 @@ def run(profile: Profile, name: str) -> None:
 def member_rows(profile: Profile, name: str) -> list[str]:
     """Return the rows that ensemble `name` joins.
 
-    Raises ParamsError where there is no such ensemble, or its heatmaps differ in size.
+    Raises ParamsError if there is no such ensemble, or its heatmaps differ in size.
     """
     ensembles, file = profile.params.ensembles, profile.params.params_file
     if name not in ensembles:

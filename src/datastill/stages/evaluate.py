@@ -31,7 +31,7 @@ _DECIMALS = {"keypoints": {"score": 6, "keypoints": 4}, "boxes": {"score": 6, "b
 def run(profile: Profile, row: str) -> None:
     """Evaluate the model of `row` on val; write its detections, AP, interval and provenance."""
     params, code = profile.params, code_version()
-    params.row(row)  # refuses an ensemble: it has a model, but no metrics
+    params.row(row)  # rejects an ensemble: it has a model, but no metrics
     detector, card = load_on_device(profile.weights(row))
     val = load(profile, VAL)
     test = _Test(profile, row, detector, val, build_metadata(val, params.task))

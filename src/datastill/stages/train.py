@@ -1,4 +1,4 @@
-"""Stages `supervised` and `distilled`: one row's labelled and generated images become a model."""
+"""Stages `supervised` and `distilled`: a row's model from labelled and generated images."""
 
 import json
 import os
@@ -38,7 +38,7 @@ _PATIENCE = 40.0  # seconds: torchrun gives its workers 30
 
 
 def run(profile: Profile, row: str) -> None:
-    """Train `row` on as many devices as params ask for; resume where a killed run stopped."""
+    """Train `row` on as many devices as params specify; resume where a killed run stopped."""
     profile.params.row(row)
     processes = count_processes(profile)
     if processes > 1 and "WORLD_SIZE" not in os.environ:
@@ -54,7 +54,7 @@ def count_processes(profile: Profile) -> int:
 
 
 def _run_distributed(profile: Profile, row: str, processes: int) -> None:
-    """Have torchrun start this very command once per process; raise TrainingError if one fails."""
+    """Start this command once per process by torchrun; raise TrainingError if one fails."""
     settings = profile.params.train
     check_shares(settings.batch, settings.micro_batch_size, processes)
     _initial_detector(profile, row, _load_sets(profile, row)[1])  # reports its errors once
@@ -64,7 +64,7 @@ def _run_distributed(profile: Profile, row: str, processes: int) -> None:
     try:
         failed = torchrun.wait() != 0
     except BaseException:
-        torchrun.terminate()  # it ends its workers: in sessions of their own, they would outlive it
+        torchrun.terminate()  # it ends its workers, which would outlive it in their own sessions
         try:
             torchrun.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
