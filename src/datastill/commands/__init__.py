@@ -1,1 +1,1 @@
-"""Commands that are no stage of DVC."""
+"""Commands that are not DVC stages."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from datastill.model.detector import Batch, build_detector, count_parameters
 from datastill.model.precision import Choice, best_device, inference_precision
 
-_OBJECTS = 4  # on every random image: about COCO's mean of people where there are any
-_PATIENCE = 5.0  # seconds: a pass that takes longer is hardly slowed by warming up
+_OBJECTS = 4  # on every random image: about COCO's mean over images with people
+_PATIENCE = 5.0  # seconds: warming up hardly slows a longer pass
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _objects(keypoints: int, size: tuple[int, int], device: torch.device) -> dic
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    """Return how long `work` takes once it is warm; long work is not repeated."""
+    """Return the seconds of `work` after warming up; long work is not repeated."""
     for times in (1, 3):
         began = time.perf_counter()
         for _ in range(times):

@@ -24,7 +24,7 @@ _UNKNOWN = (math.nan, math.nan)  # images of a set
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of a profile; NaN where a set or backbone is unknown.
+    """Seconds and bytes of a profile; NaN if a set or backbone is unknown.
 
     keypoints  per instance
     images     by set: the number of trainable images and of all
@@ -37,7 +37,7 @@ class Costs:
     speeds: Mapping[str, Speed]
 
     def epochs(self, row: SupervisedRow) -> float:
-        """Return how often `row` trains on each of its labelled images."""
+        """Return the number of epochs of `row` over its labelled images."""
         params = self.profile.params
         share = labelled_share(self.profile, row) if isinstance(row, DistilledRow) else 1.0
         labelled = params.scaled(row.iterations) * params.train.batch * share
@@ -91,7 +91,7 @@ class Costs:
         if weights:
             total = 2 * sum(weights + joined)
             yield f"models of {len(weights)} rows: {total:.1f} GB, with ensembles and DVC's cache"
-            state = 4 * max(weights)  # with momenta; the old one and the new one
+            state = 4 * max(weights)  # with momenta; the old state and the new one
             yield f"a training run in progress: {state:.1f} GB"
         unlabelled = {row.unlabelled for row in params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())

@@ -100,7 +100,7 @@ def _picture(
 ) -> Image:
     """Draw the candidates and what the views predict.
 
-    Of boxes, those are drawn that are accepted or nearly so, and of views those that score UNSURE.
+    Boxes are drawn if they are accepted or nearly so, those of the views if they score UNSURE.
     """
     detector = load_model(profile, distilled(profile, row).teacher, metadata)
     inference, pixels = teacher_inference(profile, row, metadata), image.permute(1, 2, 0).numpy()

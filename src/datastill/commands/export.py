@@ -22,10 +22,10 @@ _MEASURED = ("interval", "images", "instances", "with_views")  # in a model's ca
 
 
 def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
-    """Write the model and annotations of `row` to a folder; return what was written, as text.
+    """Write the model and annotations of `row` to a folder; return a text on what was written.
 
     `best` is the row with the highest AP on val. Raises DatastillError if the row is not trained,
-    or to become the champion and not evaluated, or if MLflow refuses it.
+    if the champion is not evaluated, or if MLflow refuses it.
     """
     name = best(profile) if row == "best" and row not in profile.params.rows() else row
     folder = to or profile.export(name)
@@ -48,7 +48,7 @@ def best(profile: Profile) -> str:
 
 
 def write_model(profile: Profile, row: str, folder: Path) -> Path:
-    """Write weights and card to `folder`; the card comes last, and makes it a model.
+    """Write weights and card to `folder`; the card is written last, to mark it complete.
 
     Raises DataError if that is the folder of a training run, which has a card of its own.
     """
@@ -63,7 +63,7 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
 
 
 def model_card(profile: Profile, row: str) -> dict[str, Any]:
-    """Return what it takes to use a model, its metrics and its lineage."""
+    """Return the model's settings for prediction, its metrics and its lineage."""
     profile.params.row(row)
     _, card = load_detector(profile.weights(row))
     categories = card_categories(profile.weights(row), card)
@@ -86,7 +86,7 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
 
 
 def _measured(profile: Profile, row: str) -> dict[str, Any]:
-    """Return the metrics of these very weights, {} if they are not evaluated."""
+    """Return the metrics of exactly these weights, {} if they are not evaluated."""
     metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
     evaluated = metrics.get("provenance", {}).get("weights")
     return metrics if weights.is_file() and evaluated == digest(weights) else {}

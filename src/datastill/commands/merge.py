@@ -23,9 +23,9 @@ def run(
 
     images  the folders of all images, base's first; without any, images are identified by their
             file names alone
-    scored  whether to take images whose annotations all have a score, too
+    scored  whether to also take images whose annotations all have a score
 
-    Raises DataError for files that cannot be merged, ParamsError where `to` exists.
+    Raises DataError for files that cannot be merged, ParamsError if `to` exists.
     """
     if to.exists():
         raise ParamsError(f"{to} exists; choose another name or remove it")
@@ -36,7 +36,7 @@ def run(
     merged = merge(contents, _by_file(images) if images else _by_name, scored)
     coco = merged.coco()
     if not coco.annotations:
-        raise DataError(f"{to}: expected labels, found none but untouched generated ones")
+        raise DataError(f"{to}: expected labels, found only untouched generated ones")
     usable_labels(to, coco, "keypoints" if coco.keypoint_names() else "boxes")
     table = to.with_suffix(".conflicts.csv")
     if merged.conflicts:
@@ -46,7 +46,7 @@ def run(
 
 
 def _by_name(file_name: str, _: bool) -> tuple[str, str]:
-    """Identify an image by its name without folders, which labelling tools change."""
+    """Identify an image by its file name only, as labelling tools change folders."""
     return file_name.replace("\\", "/").rpartition("/")[2], file_name
 
 
@@ -54,7 +54,7 @@ def _by_file(folders: Sequence[Path]) -> Naming:
     """Return what identifies an image by its file in one of `folders`, named below all of them.
 
     Tools add folders to names or remove them: the longest end of a name that is a file counts,
-    preferably in the folder that the name says. An image of the first annotation file (True) is
+    preferably in the folder that the name gives. An image of the first annotation file (True) is
     looked up in the first folder that has it. Raises DataError for no file, or for several.
     """
     listings = {folder: Folder(folder, folder.name).listing() for folder in folders}

@@ -1,4 +1,4 @@
-"""Command `predict`: a trained model on images of one's own."""
+"""Command `predict`: a trained model on your own images."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Outp
     be read is named in a warning. Raises DataError if none can be read, and then writes nothing.
     """
     files = list(dict.fromkeys(file for name in names for file in _files(name)))
-    model.inference(views)  # refuses a wrong number of views before anything is read
+    model.inference(views)  # rejects a wrong number of views before anything is read
     predictions = list(_predict(model, files, views, output.pictures))
     if not predictions:
         raise DataError(f"expected images, found none that can be read in {', '.join(names)}")

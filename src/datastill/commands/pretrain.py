@@ -44,7 +44,7 @@ class PictureMinibatches(Dataset[list[Example]]):
 def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
     """Train the body of `backbone` on drawn pictures; return its accuracies on held-out ones.
 
-    The weights go into the package unless a `target` is named. A killed run resumes where it was.
+    The weights are written to the package unless `target` is given. A killed run resumes.
     """
     initial = profile.params.initial
     if initial is None:

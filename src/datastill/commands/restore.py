@@ -1,4 +1,4 @@
-"""Restored images: those that a clone or another branch lacks, remade before a stage needs them."""
+"""Restoration of images that a clone or branch lacks, before a stage needs them."""
 
 import logging
 from collections.abc import Iterable
@@ -23,15 +23,15 @@ def for_row(profile: Profile, row: str) -> None:
 
 
 def load_restored(profile: Profile, name: str) -> Coco:
-    """Return the image set `name` after restoring it; raises DataError where images stay absent."""
+    """Return the image set `name` after restoring it; raises DataError if images stay absent."""
     restore(profile, [name])
     return load(profile, name)
 
 
 def restore(profile: Profile, names: Iterable[str]) -> None:
-    """Remake absent or changed images of these sets: drawings, links and video frames.
+    """Recreate absent or changed images of these sets: drawings, links and video frames.
 
-    One process does so for all that wait.
+    One process does so while the others wait.
     """
     for name in names:
         if _incomplete(profile, name):
@@ -45,7 +45,7 @@ def _incomplete(profile: Profile, name: str) -> bool:
 
 
 def _remake(profile: Profile, name: str) -> None:
-    if not _incomplete(profile, name):  # another process has restored it meanwhile
+    if not _incomplete(profile, name):  # another process may have restored it
         return
     _log.warning("images of %s are missing or have changed: restoring them", name)
     images = read_coco(profile.image_set(name)).images

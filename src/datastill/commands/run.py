@@ -17,7 +17,7 @@ def run(profile: Profile, jobs: int, dry: bool, seeds: str = "") -> str:
     """Run what is out of date in a profile, `jobs` stages at a time; `dry` only lists it.
 
     `seeds`, such as "0,1,2", first writes a profile with every row once per seed and runs that
-    instead. Raises DatastillError where a stage fails, once those running beside it have ended.
+    instead. Raises DatastillError if a stage fails, once those running beside it have ended.
     """
     profile = _write_seeded(profile, seeds) if seeds else profile
     dvc_yaml = _dvc_yaml(params_path(profile.params.profile), "run datastill in the project's root")
@@ -70,7 +70,7 @@ def _preview(graph: Graph, jobs: int) -> str:
 
 
 def _after(graph: Graph, name: str) -> str:
-    """Return which stale stages `name` depends on, less those that these depend on themselves."""
+    """Return the stale stages that `name` depends on, except those implied by the others."""
     upstream = graph.upstream[name] & graph.stale
     last = sorted(each for each in upstream if not graph.downstream(each) & upstream)
     return f"  after {', '.join(last)}" if last else ""

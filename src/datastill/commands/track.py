@@ -8,7 +8,7 @@ from datastill.tracking.live import mirror_row
 def run(profile: Profile) -> str:
     """Mirror every trained row; return their number.
 
-    Raises DatastillError where the tracking store refuses or does not answer in time.
+    Raises DatastillError if the tracking store refuses or does not respond in time.
     """
     trained = [row for row in profile.params.rows() if (profile.model(row) / "card.json").is_file()]
     if failed := [row for row in trained if not mirror_row(profile, row)]:
