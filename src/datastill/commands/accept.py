@@ -11,6 +11,7 @@ from datastill.evaluation.regression import check_orders
 from datastill.io import write_text
 from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
+from datastill.project.template import plain_yaml
 from datastill.report.seed_variance import FACTOR, SeedVariance
 from datastill.stages.tables import read_metrics
 
@@ -27,8 +28,7 @@ def run(profile: Profile, by: str | None = None) -> str:
     path = profile.results / "expected.yaml"
     metrics = {row: read_metrics(profile, row) for row in profile.params.rows()}
     names, orders, section = _kept(path)
-    wrong = [finding for finding in check_orders(orders, metrics) if not finding.ok]
-    if wrong:
+    if wrong := [finding for finding in check_orders(orders, metrics) if not finding.ok]:
         listed = "\n  ".join(f"{finding.name}: found {finding.actual}" for finding in wrong)
         raise DataError(
             f"{path}: the results contradict its orders; nothing is written\n  {listed}\n"
@@ -36,8 +36,15 @@ def run(profile: Profile, by: str | None = None) -> str:
         )
     seeds = seed_profile(profile, by)
     variances = {name: variance_of(seeds, name) for name in names}
+    values = {
+        row: {
+            name: {"value": number(measured, row, name), "tolerance": variance.tolerance}
+            for name, variance in variances.items()
+        }
+        for row, measured in metrics.items()
+    }
     header = _header(metrics, seeds.params.profile, variances)
-    text = "\n".join([*header, *_values(metrics, variances)]) + "\n" + section
+    text = "\n".join([*header, plain_yaml({"values": values})]) + section
     write_text(path, text)
     return text
 
@@ -65,15 +72,3 @@ def _header(
         *(f"#   {n}: {v.sd:.2f} with {v.degrees} degrees of freedom" for n, v in variances.items()),
         *(f"#   {training}: {count} seeds" for training, count in first.seeds.items()),
     ]
-
-
-def _values(
-    metrics: Mapping[str, Mapping[str, Any]], variances: Mapping[str, SeedVariance]
-) -> list[str]:
-    lines = ["values:"]
-    for row, measured in metrics.items():
-        lines.append(f"  {row}:")
-        for name, variance in variances.items():
-            lines += [f"    {name}:", f"      value: {number(measured, row, name)}"]
-            lines.append(f"      tolerance: {variance.tolerance}")
-    return lines

@@ -14,9 +14,8 @@ def run(profile: Profile) -> tuple[str, bool]:
     findings = check_values(expected.expectations(), metrics)
     findings += check_orders(expected.orders, metrics)
     lines = [
-        f"{'ok  ' if finding.ok else 'FAIL'} {finding.name}: expected {finding.expected}, "
-        f"found {finding.actual}"
-        for finding in findings
+        f"{'ok  ' if f.ok else 'FAIL'} {f.name}: expected {f.expected}, found {f.actual}"
+        for f in findings
     ]
     failed = sum(not finding.ok for finding in findings)
     verdict = f"{failed} of {len(findings)} expectations fail" if failed else "all hold"

@@ -1,7 +1,7 @@
 """Command `check --against`: the values that moved since a commit's results."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -46,7 +46,12 @@ def run(profile: Profile, revision: str, by: str | None = None) -> tuple[str, bo
     rows = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
     now = {row: read_metrics(profile, row) for row in rows}
     tolerances = _tolerances(profile, by, [*before.items(), *now.items()])
-    moves = list(_moves(before, now, tolerances))
+    moves = [
+        Move(row, name, *values, tolerances[row, name])
+        for row in dict.fromkeys([*now, *before])
+        for name in NAMES
+        if (values := (before.get(row, {}).get(name), now.get(row, {}).get(name))) != (None, None)
+    ]
     moved = [move for move in moves if move.before != move.now]
     failed = [move for move in moved if not move.ok]
     head = f"{'':5}{'row':28}{'metric':12}{revision[:12]:>12}{'now':>10}{'moved':>9}  of tolerance"
@@ -61,8 +66,7 @@ def _results_at(profile: Profile, revision: str) -> Metrics:
     paths = [PurePosixPath(p) for p in listed.decode().split("\0") if p.endswith(".json")]
     if not paths:
         raise DataError(f"{revision} has no results in {folder}")
-    texts = {path.stem: git("show", f"{revision}:./{path}", strict=True) for path in paths}
-    return {row: json.loads(text) for row, text in texts.items()}
+    return {p.stem: json.loads(git("show", f"{revision}:./{p}", strict=True)) for p in paths}
 
 
 def _tolerances(
@@ -73,20 +77,10 @@ def _tolerances(
     by_metric = {name: variance_of(seeds, name).tolerance for name in known}
     tolerances = {(row, name): by_metric[name] for row, _ in results for name in known}
     path = profile.results / "expected.yaml"
-    expected = load_expected(path).expectations() if path.is_file() else {}
+    expected = load_expected(path).values if path.is_file() else {}
     for row, values in expected.items():
         tolerances |= {(row, name): value.tolerance for name, value in values.items()}
     return tolerances
-
-
-def _moves(
-    before: Metrics, now: Metrics, tolerances: Mapping[tuple[str, str], float]
-) -> Iterator[Move]:
-    for row in dict.fromkeys([*now, *before]):
-        for name in NAMES:
-            values = before.get(row, {}).get(name), now.get(row, {}).get(name)
-            if values != (None, None):
-                yield Move(row, name, *values, tolerances[row, name])
 
 
 def _line(move: Move) -> str:

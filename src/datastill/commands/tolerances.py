@@ -22,8 +22,8 @@ def seed_profile(profile: Profile, name: str | None) -> Profile:
     params = profile.params
     if any(len(rows) > 1 for rows in _trainings(profile).values()):
         return profile
-    made = [f"{params.profile}-seeds"]
-    for other in ["seeds", *made] if params.profile == DEFAULT_PROFILE else made:
+    of_miniature = ["seeds"] if params.profile == DEFAULT_PROFILE else []
+    for other in [*of_miniature, f"{params.profile}-seeds"]:
         if params_path(other).is_file():
             return open_profile(other)
     raise DataError(
@@ -36,17 +36,16 @@ def seed_profile(profile: Profile, name: str | None) -> Profile:
 def variance_of(profile: Profile, metric: str) -> SeedVariance:
     """Return the variance of `metric` between rows of a profile that differ only in their seeds.
 
-    Raises DataError where no training run has two seeds with that metric, or a row was not
-    evaluated.
+    Raises DataError where no training run has two such seeds, or a row was not evaluated.
     """
-    values = {}
-    for training, rows in _trainings(profile).items():
-        metrics = {row.row: read_metrics(profile, row.row) for row in rows}
-        values[training] = [
-            number(measured, row, metric)
-            for row, measured in metrics.items()
-            if measured.get(metric) is not None
+    values = {
+        training: [
+            number(measured, row.row, metric)
+            for row in rows
+            if (measured := read_metrics(profile, row.row)).get(metric) is not None
         ]
+        for training, rows in _trainings(profile).items()
+    }
     variance = seed_variance(values)
     if not variance.degrees:
         raise DataError(

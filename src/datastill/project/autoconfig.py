@@ -110,13 +110,13 @@ def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
     if iterations == ideal:
         reason = ", as in the paper"
     why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images{reason}"
-    student = round(iterations * (360 / 130))  # paper: to its teacher's
+    student = round(iterations * (360 / 130))  # paper
     return Choices(hardware, side, iterations, student, why_side, why)
 
 
 def _side(stats: SetStats, hardware: Hardware, anchors: tuple[int, ...]) -> tuple[int, str]:
     lowest, highest = hardware.sides
-    max_side = 800 / 480 * stats.short_side  # the paper's test scale, most images of COCO
+    max_side = 800 / 480 * stats.short_side  # paper: COCO's 480 pixels become 800
     ideal = math.exp(np.log(anchors).mean()) / stats.box_sides[1]
     feasible = min(max(ideal, lowest), highest)
     side = max(_STEP, _STEP * round(min(feasible, max_side) / _STEP))

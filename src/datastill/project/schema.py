@@ -89,7 +89,6 @@ class Views(Section):
         return self
 
     def settings(self) -> "ViewSettings":
-        """Return the values as the inference layer reads them."""
         from datastill.inference.views import ViewSettings  # torch, not for reading params
 
         return ViewSettings(**dict(self) | {"short_sides": tuple(self.short_sides)})
@@ -207,7 +206,6 @@ class Expected(Section):
     orders: list[str]
 
     def expectations(self) -> dict[str, dict[str, Expectation]]:
-        """Return the values as the evaluation layer reads them."""
         return {
             row: {name: Expectation(v.value, v.tolerance) for name, v in metrics.items()}
             for row, metrics in self.values.items()

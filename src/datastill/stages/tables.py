@@ -29,11 +29,9 @@ def run(profile: Profile, name: str | None = None) -> str:
     Every gain is paired over the images of val, so all rows must have been evaluated. Raises
     ParamsError where the profile has no such table.
     """
-    known = profile.params.tables
+    path, known = profile.params.params_file, profile.params.tables
     if name is not None and name not in known:
-        raise ParamsError(
-            f"{profile.params.params_file}: no table {name!r}; there are {', '.join(known)}"
-        )
+        raise ParamsError(f"{path}: no table {name!r}; there are {', '.join(known)}")
     results = _results(profile)
     return "\n".join(_write(profile, table, results) for table in ([name] if name else known))
 
@@ -42,8 +40,9 @@ def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
     """Write the table `name` as CSV, Markdown and a figure; return it for the terminal."""
     path, resamples = profile.results / name, profile.params.evaluate.resamples
     if name in TABLES:
-        paper = numbers(published(TABLES[name][0]))
-        table = comparison_table(name, results, _unions(profile), paper, resamples)
+        paper, sets = numbers(published(TABLES[name][0])), profile.params.data.sets.items()
+        unions = {key: frozenset(spec.union) for key, spec in sets if isinstance(spec, Union)}
+        table = comparison_table(name, results, unions, paper, resamples)
     else:
         table = ablation_table(name, pool_seeds(results, ensembles(profile)), resamples)
     write_text(path.with_suffix(".csv"), to_csv(table))
@@ -52,11 +51,6 @@ def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
     if README.is_file():
         update_block(README, path.with_suffix(".md").as_posix(), to_markdown(table))
     return to_text(table)
-
-
-def _unions(profile: Profile) -> dict[str, frozenset[str]]:
-    sets = profile.params.data.sets.items()
-    return {name: frozenset(spec.union) for name, spec in sets if isinstance(spec, Union)}
 
 
 def ensembles(profile: Profile) -> dict[str, list[str]]:
@@ -73,19 +67,16 @@ def _results(profile: Profile) -> list[Result]:
         path = _evaluated(profile, profile.detections(row, all_views=all_views), row)
         return match(val, json.loads(path.read_text()), task, sigmas=sigmas)
 
-    results = []
-    for row, spec in profile.params.rows().items():
-        metrics = read_metrics(profile, row)
-        results.append(
-            Result(
-                row=row,
-                **spec.model_dump(exclude_none=True),
-                metrics=metrics,
-                matches=matches(row),
-                all_views=matches(row, all_views=True) if "with_views" in metrics else None,
-            )
+    return [
+        Result(
+            row=row,
+            **spec.model_dump(exclude_none=True),
+            metrics=(metrics := read_metrics(profile, row)),
+            matches=matches(row),
+            all_views=matches(row, all_views=True) if "with_views" in metrics else None,
         )
-    return results
+        for row, spec in profile.params.rows().items()
+    ]
 
 
 def read_metrics(profile: Profile, row: str) -> dict[str, float]:
