@@ -253,4 +253,4 @@ def test_generated_annotations_alone_make_no_labels(merge):
     generated = content([image(1, "a.jpg")], [label(1, 1, score=0.5)])
     code, said, _ = merge({"base.json": generated, "tool.json": generated})
     assert code == 1
-    assert "expected labels, found none but untouched generated ones" in said
+    assert "expected labels, found only untouched generated ones" in said

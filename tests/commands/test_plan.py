@@ -193,7 +193,7 @@ FAULTS = {
     "image that does not open": (
         "images that do not open: 2\n"
         "  val2017/000000000012.jpg: no readable image: the file is empty\n"
-        "  train2017/000000000005.jpg: no readable image: of no format that is known\n"
+        "  train2017/000000000005.jpg: no readable image: unknown format\n"
     ),
     "annotation ids": "co-35: 1 annotation ids are used more than once, such as 70\n",
     "boxes": "co-35: 1 annotations have boxes outside their image, such as 80 on image 8\n",

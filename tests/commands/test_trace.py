@@ -352,7 +352,7 @@ def test_stages_that_met_different_files_under_one_name_break_the_chain(clone):
     (clone / "dvc.lock").write_text(yaml.safe_dump(lock))
     told, ok = chain("miniature", LINE)
     assert not ok
-    assert "annotations/co-35_co-80.json: the stages have met" in told["breaks"][0]
+    assert "annotations/co-35_co-80.json: the stages recorded" in told["breaks"][0]
 
 
 def test_a_clone_without_its_files_says_that_they_are_not_verified(clone):

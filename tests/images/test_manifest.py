@@ -61,7 +61,7 @@ def contents():
 BAD = {
     "cut.jpg": r"no readable image: .*truncated",
     "empty.jpg": r"no readable image: the file is empty",
-    "text.jpg": r"no readable image: of no format that is known",
+    "text.jpg": r"no readable image: unknown format",
     "large.jpg": r"the image is 90 x 60, its annotations are for 80 x 60",
     "gone.jpg": r"no readable file: No such file or directory",
     "folder.jpg": r"no readable file: Is a directory",

@@ -363,7 +363,7 @@ def test_what_is_missing_is_counted_listed_and_done_without(project, run):
         ("co-80", "COCO_train2014_000000000002.jpg", f"{nowhere}train2014"),
         ("co-35", "COCO_val2014_000000000009.jpg", f"{nowhere}val2014"),
         ("val", "val2017/000000000012.jpg", f"{broken}the file is empty"),
-        ("un-120", "unlabeled2017/000000000022.jpg", f"{broken}of no format that is known"),
+        ("un-120", "unlabeled2017/000000000022.jpg", f"{broken}unknown format"),
     ]
 
 

@@ -36,7 +36,7 @@ class Node:
 
 
 class Chain:
-    """Follows records alone: dvc.lock, results/ and git; `breaks` are their contradictions."""
+    """A chain from dvc.lock, results/ and git only; `breaks` are their contradictions."""
 
     def __init__(self, profile: Profile, lock: Lock) -> None:
         self._profile, self._lock, self.commit_of = profile, lock, cache(commit_of)

@@ -1,4 +1,4 @@
-"""From the lines of a table to the rows that they average."""
+"""The rows that each line of a table averages."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
 from datastill.lineage.dvc_lock import Stage
 
-KEYS = ("labelled", "unlabelled", "backbone", "iterations")  # which the rows of a line share
+KEYS = ("labelled", "unlabelled", "backbone", "iterations")  # shared by the rows of a line
 VALUES = ("ap", "ap_low", "ap_high", "ap_sd", "ap50", "ap75", "ap_medium", "ap_large")
 GAINS = {"gain": "supervised", "control_gain": "control"}  # column: role of the line it is over
 OVER = {"gain": "over", "control_gain": "control"}  # column: that of the row it is over
@@ -22,9 +22,9 @@ Record = Mapping[str, str]  # a line of a table by column
 
 @dataclass(frozen=True)
 class Entry:
-    """One value of a table, from the most telling of the `lines` that repeat it.
+    """One value of a table, from the most informative of the `lines` that repeat it.
 
-    seeds  how many rows the line averages; `rows` are those that params.yaml has for it
+    seeds  the number of rows that the line averages; `rows` are those in params.yaml
     over   the rows that each gain is over
     """
 
@@ -40,8 +40,8 @@ def traced(chain: Chain, tables: Stage, path: Path, name: str) -> list[Node]:
     """Return the chain of every value in the table `path` that `name` selects: all, if "".
 
     A line is named after its sets, co-35 or co-35_co-80; words such as `control`, `1a` or an
-    iteration count distinguish lines of one name: co-35/control. The name of a row is accepted too.
-    Raises DataError where `name` selects nothing, or lines of more than one training run.
+    iteration count distinguish lines of a name: co-35/control. The name of a row is accepted too.
+    Raises DataError if `name` selects nothing, or lines of more than one training run.
     """
     lines = _read(path)
     named = "row" in lines[0]
@@ -76,7 +76,7 @@ def _rows_in(line: Record) -> list[str]:
 
 
 def _with_sets(chain: Chain, lines: list[Record], path: Path, name: str) -> list[Entry]:
-    """Return the entries of a table that names sets, [] where `name` is that of a row."""
+    """Return the entries of a table that names sets, [] if `name` is that of a row."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for line in lines:
         groups.setdefault(tuple(line[key] for key in KEYS), []).append(line)
@@ -139,7 +139,7 @@ def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
 
 
 def _check(chain: Chain, path: Path, entry: Entry, measured: list[float]) -> None:
-    """Add a break where the rows at hand are not what the line says it averages."""
+    """Add a break if the rows found are not those that the line averages."""
     name, seeds, ap = f"{path}: {entry.line['table']} {entry.name}", entry.seeds, entry.line["ap"]
     if (count := len(measured)) != seeds:
         reason = f"averages {seeds} rows, {count} have these sets and iterations"

@@ -21,7 +21,7 @@ def load(profile: Profile, name: str) -> Coco:
     coco = read_coco(profile.image_set(name))
     if absent := changed_images(profile, coco):
         raise DataError(
-            f"{name}: {len(absent)} images are missing or differ from those that stage data read, "
+            f"{name}: {len(absent)} images are missing or differ from those in the manifest, "
             f"such as {absent[0]}; restore them or run `datastill data{profile.option}` again"
         )
     return coco

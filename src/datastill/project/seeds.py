@@ -48,6 +48,6 @@ def _refuse_several(path: Path, raw: Mapping[str, Any]) -> None:
         facts = repr(sorted((key, value) for key, value in spec.items() if key != "seed"))
         if (twin := first.setdefault(facts, row)) != row:
             raise ParamsError(
-                f"{path}: rows {twin} and {row} differ in their seed alone; --seeds is for a "
+                f"{path}: rows {twin} and {row} differ only in their seed; --seeds is for a "
                 "profile with one row of each kind"
             )

@@ -27,7 +27,7 @@ def run(profile: Profile, name: str | None = None) -> str:
     """Write a table of the profile, or all; update the README and return them as text.
 
     Every gain is paired over the images of val, so all rows must have been evaluated. Raises
-    ParamsError where the profile has no such table.
+    ParamsError if the profile has no such table.
     """
     path, known = profile.params.params_file, profile.params.tables
     if name is not None and name not in known:
@@ -80,7 +80,7 @@ def _results(profile: Profile) -> list[Result]:
 
 
 def read_metrics(profile: Profile, row: str) -> dict[str, float]:
-    """Return the metrics of `row`; raises DataError where it was not evaluated."""
+    """Return the metrics of `row`; raises DataError if it was not evaluated."""
     return read_facts(_evaluated(profile, profile.metrics(row), row))
 
 

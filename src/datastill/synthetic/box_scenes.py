@@ -1,6 +1,6 @@
 """Drawn scenes of people and objects with exact boxes of five categories, some of them rare.
 
-A scene follows from the name of its set, its index and the seed alone.
+A scene depends only on the name of its set, its index and the seed.
 """
 
 from collections.abc import Iterator

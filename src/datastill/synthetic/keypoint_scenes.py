@@ -1,6 +1,6 @@
 """Drawn scenes of people with exact COCO keypoints.
 
-A scene follows from the name of its set, its index and the seed alone. People are sized relative to
+A scene depends only on the name of its set, its index and the seed. People are sized relative to
 the image height.
 """
 
