@@ -1,6 +1,6 @@
 """Deferred import of torch's compiler.
 
-torchvision.ops imports the compiler for one question, which it only ever asks on a GPU. Without the
+torchvision.ops imports the compiler for one check, which it only makes on a GPU. Without the
 compiler `import torchvision` takes 1.7 s instead of 3.3 s, `datastill predict` on one image 1.8 s
 instead of 2.9 s, and `datastill evaluate` starts 1.1 s sooner (2 cores, files in the page cache,
 bytecode compiled, medians of 7).
@@ -51,7 +51,7 @@ def _without_compiler(execute: Any, module: ModuleType) -> None:
 
 
 def _import_name(name: str) -> Any:
-    if name.startswith("__"):  # the import machinery asks for these; modules answer by themselves
+    if name.startswith("__"):  # the import machinery reads these; modules define them themselves
         raise AttributeError(name)
     del sys.modules[_COMPILER]
     return getattr(importlib.import_module(_COMPILER), name)

@@ -32,14 +32,14 @@ SeedProfile = Annotated[
     Option(
         "--spread",
         help="A profile with several seeds per row, whose standard deviation sets the tolerance. "
-        "Default: this profile if it has several, else the one that `run --seeds` made of it.",
+        "Default: this profile if it has several, else the one that `run --seeds` made from it.",
     ),
 ]
 Row = Annotated[str, Argument(help="A row of params.yaml, such as co-35_co-80.")]
 
 
 def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
-    """Run a stage or command on a profile, importing its modules only now: --help stays fast."""
+    """Run a stage or command on a profile, importing its modules only now to keep --help fast."""
     opened = lazy_import("project.profile").open_profile(profile)
     return lazy_import(name).run(opened, *arguments)
 
@@ -56,7 +56,7 @@ def call_on_row(name: str, profile: str, row: str) -> None:
 
 
 def lazy_import(name: str) -> Any:
-    """Import a module of the package without garbage collection: nothing imported is garbage."""
+    """Import a module of the package without garbage collection, which would free nothing."""
     gc.disable()  # collecting takes a fifth of the time of importing torch
     try:
         return importlib.import_module(f"datastill.{name}")
@@ -65,7 +65,7 @@ def lazy_import(name: str) -> Any:
 
 
 def report(text: str, passed: bool) -> None:
-    """Print `text`; exit 1 where the check that it reports on did not pass."""
+    """Print `text`; exit 1 if the check that it reports on failed."""
     typer.echo(text)
     if not passed:
         raise typer.Exit(1)

@@ -18,9 +18,9 @@ app.add_typer(fetch, name="fetch")
 @app.command()
 def plan(
     profile: ProfileArgument = "miniature",
-    pixels: Annotated[bool, Option(help="Open all images, compare them with val's.")] = True,
+    pixels: Annotated[bool, Option(help="Open all images and look for val's.")] = True,
     probe_seconds: Annotated[
-        float, Option(help="Seconds for timing the backbones; 0: no timing.")
+        float, Option(help="Seconds for timing the backbones; 0 skips it.")
     ] = 15.0,
 ) -> None:
     """Preview what a profile will do and cost; exit 1 if anything is wrong."""
@@ -90,7 +90,7 @@ def tables(
     name: Annotated[str | None, Argument(help="A table, such as table1; else all.")] = None,
     profile: Profile = "miniature",
 ) -> None:
-    """Put all results into tables beside the paper's, and print them."""
+    """Write and print tables of all results beside the paper's."""
     typer.echo(call("stages.tables", profile, name))
 
 
@@ -103,7 +103,7 @@ def run(
         str, Option(help="Such as 0,1,2: write and run PROFILE-seeds, a row per seed.")
     ] = "",
 ) -> None:
-    """Run what is out of date, several stages at a time; dvc repro runs one by one."""
+    """Run the stages that are out of date, several at a time; dvc repro runs one by one."""
     typer.echo(call("commands.run", profile, jobs, dry, seeds))
 
 

@@ -1,4 +1,4 @@
-"""Commands that query results: are they as expected, where do they come from, what do they show."""
+"""Commands that query results: regression checks, origins, explanations and pictures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ def check(
 
 @app.command()
 def accept(profile: Profile = "miniature", seeds: SeedProfile = None) -> None:
-    """Write the present results to expected.yaml, with tolerances from their seed variance."""
+    """Write the current results to expected.yaml, with tolerances from the seed variance."""
     typer.echo(call("commands.accept", profile, seeds))
 
 
@@ -57,7 +57,7 @@ def why(
     image_id: Annotated[int, Argument(help="The id of an image of the unlabelled set.")],
     profile: Profile = "miniature",
 ) -> None:
-    """Explain why each candidate in an image was kept or not, and draw them on the image."""
+    """Explain why each candidate in an image was kept or rejected, and draw all on the image."""
     typer.echo(call("commands.explain", profile, row, image_id))
 
 

@@ -1,4 +1,4 @@
-"""Command `accept`: the present results become what `check` expects."""
+"""Command `accept`: the current results as what `check` expects."""
 
 import re
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ ORDERS = re.compile(r"^orders:.*?(?=^\w+:|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def run(profile: Profile, by: str | None = None) -> str:
-    """Write expected.yaml anew and return it: values as they are, tolerances from seeds.
+    """Rewrite expected.yaml and return it: values as measured, tolerances from seeds.
 
-    Tolerances are from the seeds of the profile `by`, by default the profile's own. Orders are a
-    person's claims: section `orders` stays as it is. Raises DataError where the results contradict
+    Tolerances are from the seeds of the profile `by`, by default the profile's own. Orders are
+    written by hand: section `orders` stays as it is. Raises DataError if the results contradict
     one.
     """
     path = profile.results / "expected.yaml"
@@ -50,7 +50,7 @@ def run(profile: Profile, by: str | None = None) -> str:
 
 
 def _kept(path: Path) -> tuple[list[str], list[str], str]:
-    """Return the metrics that are expected, the orders and, as it is written, their section."""
+    """Return the expected metrics, the orders and, verbatim, their section."""
     if not path.is_file():
         return ["ap"], [], "orders: []\n"
     expected = load_expected(path)

@@ -7,7 +7,7 @@ from datastill.stages.tables import read_metrics
 
 
 def run(profile: Profile) -> tuple[str, bool]:
-    """Return a line per expectation, and whether all hold; an unmeasured row fails its own."""
+    """Return a line per expectation, and whether all hold; those of an unmeasured row fail."""
     expected = load_expected(profile.results / "expected.yaml")
     measured = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
     metrics = {row: read_metrics(profile, row) for row in measured}

@@ -20,7 +20,7 @@ Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
 
 @dataclass(frozen=True)
 class Move:
-    """A value before and now; None where it was not measured."""
+    """A value before and now; None if not measured."""
 
     row: str
     metric: str
@@ -30,14 +30,14 @@ class Move:
 
     @property
     def ok(self) -> bool:
-        """Whether chance explains it; a value no longer measured fails, a new one does not."""
+        """Whether it is within chance; a value no longer measured fails, a new one does not."""
         if self.before is None or self.now is None:
             return self.before is None
         return abs(self.now - self.before) <= self.tolerance + ROUNDING
 
 
 def run(profile: Profile, revision: str, by: str | None = None) -> tuple[str, bool]:
-    """Return a line per value that moved since `revision`, and whether chance explains them all.
+    """Return a line per value that moved since `revision`, and whether all are within chance.
 
     Tolerances are those of expected.yaml and, for values that it does not name, from the seeds of
     the profile `by`, by default its own. Nothing is checked out.

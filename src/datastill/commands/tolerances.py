@@ -14,8 +14,8 @@ from datastill.stages.tables import ensembles, read_metrics
 def seed_profile(profile: Profile, name: str | None) -> Profile:
     """Return the profile `name`, or else the one whose seeds set the tolerances of `profile`.
 
-    That is the profile itself where its rows have several seeds, or the one that `run --seeds` made
-    of it; for the miniature, `seeds`. Raises DataError where there is none.
+    That is the profile itself if its rows have several seeds, or the one that `run --seeds` made
+    from it; for the miniature, `seeds`. Raises DataError if there is none.
     """
     if name:
         return open_profile(name)
@@ -36,7 +36,7 @@ def seed_profile(profile: Profile, name: str | None) -> Profile:
 def variance_of(profile: Profile, metric: str) -> SeedVariance:
     """Return the variance of `metric` between rows of a profile that differ only in their seeds.
 
-    Raises DataError where no training run has two such seeds, or a row was not evaluated.
+    Raises DataError if no training run has two such seeds, or a row was not evaluated.
     """
     values = {
         training: [
@@ -56,7 +56,7 @@ def variance_of(profile: Profile, metric: str) -> SeedVariance:
 
 
 def number(metrics: Mapping[str, Any], row: str, metric: str) -> float:
-    """Return a metric of `row`; raises DataError where it is not a finite number."""
+    """Return a metric of `row`; raises DataError if it is not a finite number."""
     value = metrics.get(metric)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise DataError(f"row {row}: expected a number for {metric}, found {value!r}")

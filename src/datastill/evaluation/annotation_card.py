@@ -25,7 +25,7 @@ _STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
 
 @dataclass(frozen=True)
 class AnnotatedRow:
-    """A distilled row and its annotations, with everything that the card is computed from.
+    """A distilled row and its annotations: everything that the card is computed from.
 
     rules       section `select` of params.yaml
     unlabelled  with annotations if the truth is known
@@ -64,7 +64,7 @@ class AnnotatedRow:
 
 
 def annotation_card(annotated: AnnotatedRow) -> dict[str, Any]:
-    """Return the card of a row's annotations, as results/ keeps it."""
+    """Return the card of a row's annotations, as stored in results/."""
     drift_card = _drift(annotated)
     warnings = [*_warnings(annotated), *drift_card["warnings"]]
     return {
@@ -130,7 +130,7 @@ def _thresholds(annotated: AnnotatedRow) -> dict[str, Any]:
 
 
 def _quality(annotated: AnnotatedRow) -> dict[str, Any] | None:
-    """Return how right the annotations are, if the truth of the unlabelled set is known."""
+    """Return the quality of the annotations, if the truth of the unlabelled set is known."""
     unlabelled, task = annotated.unlabelled, annotated.task
     if not unlabelled.annotations:
         return None
@@ -156,7 +156,7 @@ _Levels = tuple[str, list[float], list[int], Iterator[Record]]  # see `_by_thres
 
 
 def _sensitivity(annotated: AnnotatedRow) -> list[dict[str, float | None]]:
-    """Return the instances per image and, where the truth is known, precision and recall at a
+    """Return the instances per image and, if the truth is known, precision and recall at a
     similarity of 0.5 that other thresholds would give, or other shares of the wanted boxes.
     """
     by_level = _by_share if annotated.boxes else _by_threshold

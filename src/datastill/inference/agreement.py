@@ -43,7 +43,7 @@ def box_agreement(views: Tensor, box_spread: Tensor) -> Evidence:
 
 
 def single_view(boxes: Tensor) -> Evidence:
-    """Return the evidence of `boxes` (n, 4) that one view found: no other view has a vote."""
+    """Return the evidence of `boxes` (n, 4) from a single view."""
     views = torch.ones(len(boxes), dtype=torch.int16, device=boxes.device)
     return box_agreement(views, boxes.new_zeros(len(boxes)))
 

@@ -14,7 +14,7 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 class HeatmapMean:
-    """A running mean of heatmaps over views, as probabilities; no view's own are kept.
+    """A running mean of heatmaps over views, as probabilities; single views are not kept.
 
     The paper averages probabilities; the authors' published code averages logits.
     """

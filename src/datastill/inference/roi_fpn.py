@@ -1,7 +1,7 @@
 """The feature pyramid of a view, computed only around the boxes that will be pooled.
 
-A third of the work on a view of a ResNet-50 is the 3x3 convolutions that end the pyramid, most of
-it on the finest level; people cover little of an image, and none of most levels.
+A third of the computation of a ResNet-50 on a view is the last 3x3 convolutions of the pyramid,
+mostly on the finest level; people cover little of an image, and nothing on most levels.
 """
 
 from collections.abc import Sequence

@@ -70,7 +70,7 @@ class ViewSettings:
     plain_short_side, plain_long_side  of the single-scale view, in pixels
     short_sides, long_side, flip       of multi-transform inference
     voting_iou  overlap from which a box of one view votes for one of another
-    batch       single-scale views of 4:3 images that pass the network together
+    batch       single-scale views of 4:3 images per forward pass
     """
 
     plain_short_side: int
@@ -114,7 +114,7 @@ class Inference:
     single_scale  the one view that finds boxes with keypoints
     views         all that place keypoints, or find boxes without any
     flip_indices  each keypoint's partner in a mirror image
-    pixels        of views that pass the network together, if there is more than one
+    pixels        of views per forward pass, if there is more than one
     categories    COCO ids by the labels of the network, from label 1 on
     voting_iou    overlap from which a box of one view votes for one of another
     average       what the mean over views is taken of: the paper averages probabilities

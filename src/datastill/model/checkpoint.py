@@ -41,7 +41,7 @@ def read_card(path: Path) -> dict[str, Any]:
 def join_weights(path: Path, members: Sequence[Path]) -> None:
     """Write the weights of several models as those of their ensemble.
 
-    Raises DataError where a member is absent, damaged or an ensemble itself, or does not detect
+    Raises DataError if a member is absent, damaged or an ensemble itself, or does not detect
     what the first one does.
     """
     cards: list[dict[str, Any]] = []
@@ -59,9 +59,9 @@ def join_weights(path: Path, members: Sequence[Path]) -> None:
 
 
 def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
-    """Return the detector stored at `path`, for prediction alone, and its card.
+    """Return the detector stored at `path`, for prediction only, and its card.
 
-    Joined weights give a ModelEnsemble. Raises DataError where the file is absent, damaged or no
+    Joined weights give a ModelEnsemble. Raises DataError if the file is absent, damaged or no
     model of datastill.
     """
     card, tensors = _read(path)
@@ -78,7 +78,7 @@ def load_detector(path: Path) -> tuple[Detector, dict[str, Any]]:
 def load_into(detector: Detector, path: Path) -> str:
     """Give `detector` all weights of the trained model at `path`; return their digest.
 
-    Raises DataError where the file is absent, damaged or another detector's.
+    Raises DataError if the file is absent, damaged or another detector's.
     """
     _, tensors = _read(path)
     try:
@@ -114,11 +114,11 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return the state at `path`, never executing it; raises DataError where it is damaged."""
+    """Return the state at `path`, never executing it; raises DataError if it is damaged."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, LookupError, RuntimeError, ValueError, UnpicklingError):
-        # PyTorch's own message advises to execute the file; nobody should.
+        # PyTorch's own message suggests executing the file, which is unsafe.
         raise DataError(
             f"{path}: damaged, or not plain data of PyTorch; delete the state of a training run to "
             "start it again"

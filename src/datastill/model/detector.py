@@ -1,4 +1,4 @@
-"""torchvision's R-CNNs, opened where the method needs it: boxes once, heatmaps at given boxes."""
+"""torchvision's R-CNNs, split as the method needs: boxes once, heatmaps at given boxes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -83,7 +83,7 @@ class Detector(nn.Module):
         heads = self.rcnn.roi_heads
         pooled = heads.keypoint_roi_pool(features, boxes, batch.image_sizes)
         hidden = heads.keypoint_head(pooled)
-        with torch.autocast(hidden.device.type, enabled=False):  # bf16 here would move peaks
+        with torch.autocast(hidden.device.type, enabled=False):  # bf16 would shift peaks
             logits = heads.keypoint_predictor(hidden.float())
         return list(logits.split(list(map(len, boxes))))
 
@@ -118,15 +118,15 @@ def build_detector(
     """Return a detector of people with that many keypoints, with fresh weights; without keypoints,
     one of boxes of that many `categories`.
 
-    `train_all_layers` also trains the layers that its backbone freezes: random weights must not
-    stay. Raises ParamsError for an unknown backbone.
+    `train_all_layers` also trains the layers that its backbone freezes, as random weights require.
+    Raises ParamsError for an unknown backbone.
     """
     spec = backbone_spec(backbone, keypoints)
     spec = replace(spec, frozen=()) if train_all_layers else spec
     pyramid = build_pyramid(spec)
     # The heads come before the RPN: torchvision draws their random weights in this order.
     heads = _heads(spec, keypoints, categories)
-    # Views and augmentation own the scale of an image: min_size and max_size are never used.
+    # Views and augmentation set the scale of an image: min_size and max_size are unused.
     transform = GeneralizedRCNNTransform(
         800, 1333, IMAGE_MEAN, IMAGE_STD, size_divisible=SIZE_DIVISIBLE, _skip_resize=True
     )
@@ -136,7 +136,7 @@ def build_detector(
 
 def _rpn(spec: BackboneSpec) -> nn.Module:
     sizes, (train, test) = tuple((size,) for size in spec.anchor_sizes), spec.proposals
-    # Detectron ranks as many on every level before NMS; four small levels rank twice as many.
+    # As in Detectron on every level before NMS; four small levels rank twice as many.
     ranked = 2 if spec.finest_stride else 1
     rpn = IgnoringProposals(
         AnchorGenerator(sizes, (ASPECTS,) * len(sizes)), RPNHead(spec.pyramid_width, len(ASPECTS)),
@@ -190,5 +190,5 @@ def _keypoint_head(spec: BackboneSpec) -> nn.Sequential:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many numbers `model` learns."""
+    """Return the number of trainable parameters of `model`."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

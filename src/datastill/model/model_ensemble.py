@@ -40,7 +40,7 @@ class ModelEnsemble(Detector):
             logits.append(member.heatmaps(batch, with_prefix(f"{number}/", features), boxes))
         images = [torch.stack(image) for image in zip(*logits, strict=True)]  # (members, n, ...)
         logs = [image.flatten(3).log_softmax(-1).view_as(image) for image in images]
-        return [log.logsumexp(0) for log in logs]  # less a constant, which no softmax sees
+        return [log.logsumexp(0) for log in logs]  # up to a constant, which softmax ignores
 
 
 def _of_first(features: dict[str, Tensor]) -> dict[str, Tensor]:

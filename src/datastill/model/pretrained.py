@@ -1,4 +1,4 @@
-"""Initial weights: the start of every training run, as the paper starts from ImageNet's."""
+"""Initial weights of training runs, in the role of the paper's ImageNet weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ from datastill.model.resnets import IMAGENET
 
 
 def initial_weights(backbone: str) -> Path:
-    """Return the path of the initial weights that the package, and git, keep of `backbone`."""
+    """Return the path of the initial weights of `backbone` in the package and in git."""
     return Path(__file__).parent / "initial" / f"{backbone}.safetensors"
 
 
 def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
     """Return the initial weights of `backbone`: of `files`, the package or torchvision's ImageNet.
 
-    torchvision's are downloaded once and checked by their digest; raises DataError where they
+    torchvision's are downloaded once and checked by their digest; raises DataError if they
     cannot be. The path of the package's may not exist.
     """
     if backbone in files:
@@ -57,7 +57,7 @@ def start_from(path: Path, detector: Detector) -> str:
 
     The file is safetensors or a state dict of PyTorch; nothing in it is executed, and a
     classifier's last layer is ignored. The pyramid and the heads keep their fresh weights. Raises
-    DataError where the file is absent, damaged or another backbone's.
+    DataError if the file is absent, damaged or another backbone's.
     """
     if not path.is_file():
         raise DataError(
@@ -75,10 +75,10 @@ def start_from(path: Path, detector: Detector) -> str:
 
 @torch.inference_mode()
 def accuracies(classifier: Classifier, images: Tensor, answers: Tensor) -> dict[str, float]:
-    """Return the share of right answers by question, over the images where it was asked.
+    """Return the share of right answers by question, over the images that have an answer.
 
     images   (n, 3, h, w) uint8
-    answers  (n, q), -1 where the question was not asked
+    answers  (n, q), -1 if the question does not apply
     """
     batches = [classifier.logits(list(part.float() / 255)) for part in images.split(64)]
     shares = {}

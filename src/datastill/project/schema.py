@@ -39,7 +39,7 @@ class Initial(Section):
 class Train(Section):
     """How teachers and students are trained; each row has its own iterations.
 
-    initial_files     backbone: file of its initial weights, where the package and torchvision have
+    initial_files     backbone: file of its initial weights, if the package and torchvision have
                       none
     micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
     """
@@ -70,7 +70,7 @@ class Train(Section):
 class Views(Section):
     """The single-scale view of every test, and the views of multi-transform inference.
 
-    voting_iou  least IoU at which a box votes for another; boxes only
+    voting_iou  minimum IoU at which a box votes for another; boxes only
     """
 
     plain_short_side: Positive
@@ -98,7 +98,7 @@ class Select(Section):
     """Which candidates become annotations; distill/thresholds.py has the rules.
 
     images_without  images without annotations: kept as background (the paper), or dropped
-    max_unreadable_fraction  of the images; with more, the stage fails
+    max_unreadable_fraction  of the images; above it, the stage fails
     """
 
     instances: Literal["match", "prior", "fixed"]
@@ -132,11 +132,11 @@ class Evaluate(Section):
 
 
 class Machine(Section):
-    """The resources of this machine; they decide no result, so no stage depends on them.
+    """The resources of this machine; they do not affect results, so no stage depends on them.
 
     processes  training processes, one per device; auto is one per GPU
     workers    image-loading processes for each of them; 0 loads between steps
-    engine     what annotates: local, or ray (a cluster; needs datastill[ray])
+    engine     for annotation: local, or ray (a cluster; needs datastill[ray])
     """
 
     processes: Positive | Literal["auto"]
@@ -145,7 +145,7 @@ class Machine(Section):
 
 
 class Tracking(Section):
-    """Where MLflow keeps its runs, and how long a stage waits for it at its end."""
+    """MLflow's tracking URI, and how long a stage waits for MLflow at its end."""
 
     uri: str
     patience_seconds: PositiveFloat
@@ -177,13 +177,13 @@ class Params(Section):
         return {**self.supervised, **self.distilled}
 
     def row(self, name: str) -> SupervisedRow:
-        """Return the row called `name`; raises ParamsError listing those there are."""
+        """Return the row called `name`; raises ParamsError listing the known ones."""
         if row := (rows := self.rows()).get(name):
             return row
         raise ParamsError(f"{self.params_file}: no row {name!r}; there are {', '.join(rows)}")
 
     def models(self, teacher: str) -> list[SupervisedRow]:
-        """Return the rows that a teacher consists of: itself, or an ensemble's members."""
+        """Return the rows of a teacher: itself, or an ensemble's members."""
         if teacher not in self.ensembles:
             return [self.row(teacher)]
         return [self.row(member) for member in self.ensembles[teacher].model_dump().values()]
@@ -197,7 +197,7 @@ class Expected(Section):
     """expected.yaml: values with tolerances by row and metric, and orders between rows."""
 
     class Value(Section):
-        """A number and how far off it may be."""
+        """A number and its tolerance."""
 
         value: float
         tolerance: PositiveFloat

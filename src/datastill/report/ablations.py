@@ -29,7 +29,7 @@ COLUMNS = (
     "paper_ap", "paper_gain", "seeds", "ap_sd", "rows",
 )  # fmt: skip
 FACTS = ("row", "labelled", "unlabelled", "teacher", "backbone", "iterations")  # of a result
-FIGURES = {  # of the paper, whose points need not be at ours: the file and its columns
+FIGURES = {  # of the paper, whose points may differ from ours: the file and its columns
     "figure5": ("figure5_unlabelled_fraction", "fraction", "ap"),
     "figure6": ("figure6_teacher_quality", "teacher_ap", "student_ap"),
 }
@@ -39,12 +39,12 @@ Values = dict[str, Any]  # some columns of a line
 
 @dataclass(frozen=True)
 class ComparedResult:
-    """A result, what it is compared with, and what the paper has there.
+    """A result, what it is compared with, and the paper's numbers.
 
-    over     differs from it in what the table is about, tested through one view
+    over     the result it is compared with, tested through one view
     control  supervised on the same labels for as many iterations
-    x        its place in a figure
-    views    through which it was tested
+    x        its position in a figure
+    views    number of views it was tested through
     """
 
     result: Result
@@ -62,8 +62,8 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
     is the mean of the rows that it names last, `ap_sd` their standard deviation.
 
     Intervals (95 %) are over the validation images; those of gains are paired over them and, where
-    a training run has several seeds, include the variance between seeds. Verdicts go by p-values
-    corrected for all gains of the table (Holm). What does not apply is NaN. Raises DataError where
+    a training run has several seeds, include the variance between seeds. Verdicts follow p-values
+    corrected for all gains of the table (Holm). What does not apply is NaN. Raises DataError if
     the rows that it is about are missing.
     """
     compared = list(TABLES[name](results))
@@ -154,7 +154,7 @@ def teachers(results: Sequence[Result]) -> Iterator[ComparedResult]:
 
 
 def _teacher_ap(student: Result, teacher: Result) -> float:
-    """Return the teacher's AP through the views that it annotates with, where it was tested so."""
+    """Return the teacher's AP through the views that it annotates with, if it was tested so."""
     all_views = None if "views" in student.ablation else teacher.metrics.get("with_views")
     return float((all_views or teacher.metrics)["ap"])
 
@@ -167,7 +167,7 @@ def beyond(results: Sequence[Result]) -> Iterator[ComparedResult]:
     by_method = [r for r in results if not r.ablation and students and r.key == students[0].key]
     if not by_method:
         raise DataError("beyond: expected rows with an ablation beside one without, found none")
-    # of several teachers, the one that most departures share
+    # if there are several teachers, the one that most departures share
     method = max(by_method, key=lambda r: sum(s.teacher == r.teacher for s in students))
     control = _supervised(results, method).get(method.iterations)
     if control:
@@ -240,7 +240,7 @@ def _compared(compared: ComparedResult, between_seeds: SeedVariance, resamples: 
         other: Result | None = getattr(compared, role)
         if other is not None:
             differences = sample - _resampled(other, 1, resamples)
-            if other is not result:  # else one model, tested in two ways
+            if other is not result:  # else one model, tested through one view and all
                 before, after = (max(1, len(each.seeds)) for each in (other, result))
                 differences += between_seeds.of_difference(before, after, resamples)
             gain = result.tested(views)["ap"] - other.metrics["ap"]

@@ -19,7 +19,7 @@ class Candidate:
     """A candidate, the verdict on it and its evidence.
 
     box        (4,)          x1, y1, x2, y2 in pixels of the image
-    name                     its category, "" where there is only one
+    name                     its category, "" if there is only one
     keypoints  (k, 3)        x, y, probability
     kept       (k,)          whether a keypoint is part of the annotation
     heatmaps   (k, m, m)     mean probabilities over the views, in the frame of the box
@@ -41,7 +41,7 @@ def verdict_sheet(image: Image, candidates: Sequence[Candidate]) -> Image:
 
     Verdicts: accepted candidates green, rejected ones red, with their scores and kept keypoints.
     Mean heatmap: the highest probability of any keypoint, brightest at its peak. Views: a dot for
-    every view and keypoint, so that their disagreement is a cloud.
+    every view and keypoint, so that disagreement shows as a cloud.
     """
     panel, scale = _resized(image)
     dots = np.asarray(panel // 2, np.uint8)
@@ -54,7 +54,7 @@ def verdict_sheet(image: Image, candidates: Sequence[Candidate]) -> Image:
 
 def box_sheet(image: Image, candidates: Sequence[Candidate], boxes: NDArray[np.float64]) -> Image:
     """Return two panels side by side of the RGB `image`: the verdicts, and the `boxes` (n, 4) of
-    all views, so that their disagreement is a blur.
+    all views, so that disagreement shows as a blur.
     """
     panel, scale = _resized(image)
     dark = np.asarray(panel // 2, np.uint8)

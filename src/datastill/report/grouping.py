@@ -1,4 +1,4 @@
-"""Results grouped by training run, whatever the seed, and the comparisons of each setting."""
+"""Results grouped by training run over seeds, and the comparisons of each setting."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ class TrainedRow:
 
     iterations  at the paper's scale, such as 130000 or 360000
     teacher     of a distilled row: the row or ensemble that annotated its unlabelled set
-    ablation    where it departs from the paper's method
+    ablation    its departures from the paper's method
     """
 
     row: str
@@ -40,8 +40,8 @@ class Result(TrainedRow):
 
     metrics    content of metrics/<row>.json: "ap" ... in percent, "interval" [low, high]
     matches    its detections on the validation images, for paired intervals
-    all_views  its detections through all views, where it was tested so
-    seeds      the results it is the mean of, where it is pooled
+    all_views  its detections through all views, if it was tested so
+    seeds      the results it is the mean of, if it is pooled
     """
 
     metrics: Mapping[str, Any]
@@ -58,11 +58,11 @@ Setting = tuple[str, str | None]  # the labelled and the unlabelled set
 
 
 class Training(NamedTuple):
-    """What rows have in common that differ only in their seeds.
+    """What rows that differ only in their seeds have in common.
 
     round     1 for the student of a supervised teacher, 2 for a student's student
     ablation  names and values
-    teachers  of a distilled row, or of its ensemble; by name where it is not among the rows
+    teachers  of a distilled row, or of its ensemble; by name if it is not among the rows
     """
 
     labelled: str
@@ -121,7 +121,7 @@ def _training(row: R, by_name: Mapping[str, R], ensembles: Ensembles) -> Trainin
 def group_by_line(results: Sequence[Result]) -> dict[Training, list[Result]]:
     """Return the results of each line of tables 1 and 4, those with an ablation left out.
 
-    Raises DataError where a training run has one seed twice.
+    Raises DataError if a training run has one seed twice.
     """
     groups = group_by_seed(results, by_teacher=False)
     groups = {training: group for training, group in groups.items() if not training.ablation}
@@ -132,7 +132,7 @@ def group_by_line(results: Sequence[Result]) -> dict[Training, list[Result]]:
 def pool_seeds(results: Sequence[Result], ensembles: Ensembles | None = None) -> list[Result]:
     """Return one result per training run, in order of appearance, with the mean of its metrics.
 
-    It and its teacher are named after their first seeds' rows. Raises DataError where a training
+    It and its teacher are named after their first seeds' rows. Raises DataError if a training
     run has one seed and teacher twice.
     """
     groups = group_by_seed(results, ensembles)
@@ -177,7 +177,7 @@ def sections(
 ) -> list[list[Comparison]]:
     """Return the comparisons of every setting, one per backbone; all in order of appearance.
 
-    `unions` names the sets that others together make. Raises DataError where a setting has no
+    `unions` names the sets that consist of others. Raises DataError if a setting has no
     baseline.
     """
     groups: dict[Setting, list[Comparison]] = {}
@@ -206,7 +206,7 @@ def _compare(
             f"backbone {student.backbone}, among the results, found none; evaluate its teacher "
             f"{student.teacher}"
         )
-    # the paper's own length, where there is a choice; else the shortest
+    # the paper's own length, if there is a choice; else the shortest
     baseline = min(supervised, key=lambda t: (not paper.of(t.key), t.iterations))
     lengths = {t.iterations for t in distilled} - {baseline.iterations}
     uppers = [t for t in results if not t.unlabelled and unions.get(t.labelled) == {*setting}]

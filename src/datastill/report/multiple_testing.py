@@ -34,7 +34,7 @@ def gain_values(name: str, gain: float, differences: NDArray[np.float64]) -> dic
 def p_value(differences: NDArray[np.float64]) -> float:
     """Return the two-sided p-value of resampled `differences` (n,) against no difference.
 
-    Twice the share on the rarer side of 0, the measured value counted in: never 0 (Davison and
+    Twice the share on the rarer side of 0, including the measured value: never 0 (Davison and
     Hinkley, Bootstrap Methods and their Application, 4.2). NaN, a draw without truth, is left out.
     """
     defined = differences[~np.isnan(differences)]
@@ -45,7 +45,7 @@ def p_value(differences: NDArray[np.float64]) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values of one family, corrected (Holm 1979), in their order.
 
-    Calling those below 0.05 a difference errs in at most 5 % of all families.
+    Calling those below 0.05 a difference is wrong in at most 5 % of families.
     """
     ascending = sorted(range(len(p_values)), key=p_values.__getitem__)
     steps = (min(1.0, (len(p_values) - rank) * p_values[i]) for rank, i in enumerate(ascending))
@@ -55,7 +55,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def add_verdicts(lines: Sequence[dict[str, Any]], resamples: int) -> None:
     """Correct the p-values `gain_p` of a table's lines for each other and add `gain_verdict`.
 
-    A verdict is gain, loss or not distinguishable. Warns where no gain could be distinguished with
+    A verdict is gain, loss or not distinguishable. Warns if no gain could be distinguished with
     so few `resamples`.
     """
     gains = [(line, gain) for line in lines for gain in GAINS if f"{gain}_p" in line]

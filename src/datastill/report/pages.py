@@ -1,4 +1,4 @@
-"""What people see of each table: its columns, titles and sentences, in Markdown and as text."""
+"""Display of each table: its columns, titles and sentences, in Markdown and as text."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ TITLES = {
     "figure6": "Figure 6: how good a teacher",
     "beyond": "Beyond the paper: what helps?",
 }
-XS = {"figure5": "fraction", "figure6": "teacher AP"}  # what the column `x` holds
+XS = {"figure5": "fraction", "figure6": "teacher AP"}  # the quantity in column `x`
 NOTE = (
     "Intervals (95 %) are over the images of val, gains paired over them; {seeds}. A gain "
     "is called distinguishable where its bootstrap p-value, corrected for all of this table "

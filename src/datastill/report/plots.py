@@ -1,4 +1,4 @@
-"""Tables as pictures: AP with intervals, ours beside the paper's."""
+"""Tables as figures: AP with intervals, ours beside the paper's."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from datastill.report.multiple_testing import UNSURE
 from datastill.report.pages import TITLES, title, training
 from datastill.report.render import Record, number
 
-# Okabe and Ito's colours, which colour-blind eyes tell apart; shapes say the same without colour
+# Okabe and Ito's colours, safe for colour blindness; shapes encode the same without colour
 STYLES = {
     "supervised": ("#555555", "o"),
     "control": ("#0072B2", "s"),
@@ -37,7 +37,7 @@ CURVES = {  # tables with an x, and what it is
 def draw_table(table: pd.DataFrame, path: Path) -> None:
     """Draw a table as a PNG: the same table makes the same bytes.
 
-    Tables 1 and 4 have a panel for ours and, where it has numbers, one for the paper's, the
+    Tables 1 and 4 have a panel for ours and, if it has numbers, one for the paper's, the
     section's baseline dashed; of ablations, those with an x are curves, others bars. A bar is the
     95 % interval over images. Raises DataError on a table without lines.
     """
@@ -80,7 +80,7 @@ def _draw_panel(axis: Axes, lines: pd.DataFrame, side: str) -> None:
     ends = known[["paper_ap"] if side else ["ap", "ap_low", "ap_high"]].to_numpy(float)
     low, high = ends.min(), ends.max()
     span = max(high - low, 1.0)
-    axis.set_xlim(low - 0.08 * span, high + 0.35 * span)  # on the right, room for the numbers
+    axis.set_xlim(low - 0.08 * span, high + 0.35 * span)  # space for the numbers on the right
     axis.set_ylim(lines["y"].min() - 0.7, APART + 0.1)
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _style(axis)
@@ -169,7 +169,7 @@ def _bars(table: pd.DataFrame) -> Figure:
     axis.set_yticks(range(len(lines)), names)
     axis.set_ylim(-0.6, len(lines) - 0.4)
     low, high = axis.get_xlim()
-    axis.set_xlim(low, high + 0.3 * (high - low))  # room for the numbers
+    axis.set_xlim(low, high + 0.3 * (high - low))  # space for the numbers
     axis.set_xlabel("AP; bar: 95 % interval over images; gain in brackets: not distinguishable")
     _style(axis)
     axis.set_title(TITLES[table["table"].iloc[0]], fontsize=11, fontweight="bold")

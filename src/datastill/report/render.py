@@ -22,7 +22,7 @@ Record = Mapping[Any, Any]  # one line of a frame, by column
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a rendered table: `cell` shows a line; the tables it `applies` to have it."""
+    """A column of a rendered table: `cell` formats a line; it is in the tables it `applies` to."""
 
     heading: str
     cell: Callable[[Record], str]
@@ -31,7 +31,7 @@ class Column:
 
 
 def frame(lines: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the lines as a frame of these columns; what a line lacks is NaN."""
+    """Return the lines as a frame of these columns; missing values are NaN."""
     types = {name: "Int64" if name in COUNTS else "float" for name in columns if name not in WORDS}
     return pd.DataFrame(lines, columns=list(columns)).astype(types)
 
@@ -46,7 +46,7 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def shown(columns: Sequence[Column], table: pd.DataFrame) -> list[Column]:
-    """Return the columns that apply to `table` and have anything to show in it."""
+    """Return the columns that apply to `table` and are not empty in it."""
     lines = table.to_dict("records")
     return [c for c in columns if c.applies(table) and any(map(c.cell, lines))]
 
@@ -59,7 +59,7 @@ def markdown_grid(columns: Sequence[Column], table: pd.DataFrame) -> str:
 
 
 def text_grid(columns: Sequence[Column], table: pd.DataFrame) -> list[str]:
-    """Return the cells as lines of a terminal, their columns below each other."""
+    """Return the cells as lines for a terminal, in aligned columns."""
     grid = [[cell.replace(UNSURE, "~") for cell in cells] for cells in _cells(columns, table)]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     return [
@@ -69,7 +69,7 @@ def text_grid(columns: Sequence[Column], table: pd.DataFrame) -> list[str]:
 
 
 def legend(table: pd.DataFrame) -> list[str]:
-    """Return the line that explains ~, where the text of `table` contains it."""
+    """Return the line that explains ~, if the text of `table` contains it."""
     verdicts = table[["gain_verdict", "control_gain_verdict"]]
     return [LEGEND] if (verdicts == UNSURE).to_numpy().any() else []
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Two runs differ by chance with √2 times the sd of one; beyond 3 times that it is seldom chance.
+# Two runs differ by chance with √2 times the sd of one; beyond 3 times that, chance is unlikely.
 FACTOR = 3 * math.sqrt(2)
 MIN_TOLERANCE = 0.01  # metrics have two decimals
 
@@ -28,13 +28,13 @@ class SeedVariance:
 
     @property
     def tolerance(self) -> float:
-        """How far two runs may differ before it is more than chance, with two decimals."""
+        """How far two runs may differ by chance, with two decimals."""
         return max(MIN_TOLERANCE, round(FACTOR * self.sd, 2))
 
     def of_difference(self, before: int, after: int, draws: int) -> NDArray[np.float64]:
-        """Draw what other seeds would add to a difference of means over so many seeds, (draws,).
+        """Sample what other seeds would add to a difference of means over so many seeds, (draws,).
 
-        Student's t, for the sd is itself an estimate; zeros where it is unknown.
+        Student's t, for the sd is itself an estimate; zeros if it is unknown.
         """
         if not self.degrees:
             return np.zeros(draws)

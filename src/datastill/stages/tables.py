@@ -1,4 +1,4 @@
-"""Stage `tables`: all results beside the paper's, each table as CSV, Markdown and a figure."""
+"""Stage `tables`: all results beside the paper's, as CSV, Markdown and a figure per table."""
 
 import json
 from collections.abc import Sequence

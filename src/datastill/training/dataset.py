@@ -56,7 +56,7 @@ class Augmentation:
 
 
 def mirror(target: dict[str, Tensor], width: int, flip_indices: Sequence[int]) -> dict[str, Tensor]:
-    """Return `target` as seen in a mirror, keypoints exchanged for their partners."""
+    """Return `target` mirrored, keypoints exchanged for their partners."""
     x, y, v = target["keypoints"][:, list(flip_indices)].unbind(-1)
     return {
         **target,
@@ -87,7 +87,7 @@ def as_target(
     """Return the tensors of one image's COCO annotations; crowds become regions to ignore.
 
     `labels` are the network's by category id; None means a single category.
-    Raises DataError where an annotation's category has no label.
+    Raises DataError if an annotation's category has no label.
     """
     single = [annotation for annotation in annotations if not annotation.get("iscrowd")]
     crowds = [annotation for annotation in annotations if annotation.get("iscrowd")]
@@ -115,7 +115,7 @@ def _label(annotation: Record, labels: Mapping[int, int] | None) -> int:
 
 
 class _PackedTargets:
-    """The targets of a set in one array of each kind: small, and shared by loading processes."""
+    """The targets of a set, one array per kind: small, and shared by loading processes."""
 
     def __init__(self, coco: Coco, keypoints: int, labels: Mapping[int, int] | None) -> None:
         objects = coco.by_image()
@@ -132,7 +132,7 @@ class _PackedTargets:
 class Minibatches(Dataset[list[Example]]):
     """The minibatches of a training run by iteration, equal in every process and on every call.
 
-    labels  the network's by category id; None where there is one category
+    labels  the network's by category id; None if there is one category
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from datastill.io import write_text
 
 
 class MetricsLog:
-    """One line of JSON per logged step; a resumed run first drops the steps that it repeats."""
+    """One line of JSON per logged step; a resumed run first drops the steps it will repeat."""
 
     def __init__(self, path: Path, resume_at: int) -> None:
         kept = [entry for entry in read_metrics_log(path) if entry["step"] < resume_at]
@@ -22,6 +22,6 @@ class MetricsLog:
 
 
 def read_metrics_log(path: Path) -> list[dict[str, float]]:
-    """Return all whole lines of the log at `path`, [] where there is none."""
+    """Return all whole lines of the log at `path`, [] if there is none."""
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
