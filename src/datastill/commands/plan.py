@@ -57,9 +57,8 @@ class Findings:
 
     def refuse(self, fault: str, refused: list[Refusal]) -> None:
         """Record one fault for all these images, if any."""
-        if refused:
-            lines = [f"{refusal.file_name}: {refusal.reason}" for refusal in refused]
-            self.faults.append(excerpt(f"{fault}: {len(refused)}", lines))
+        lines = [f"{refusal.file_name}: {refusal.reason}" for refusal in refused]
+        self.faults += [excerpt(f"{fault}: {len(lines)}", lines)] if lines else []
 
 
 def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool]:
@@ -68,13 +67,13 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     pixels         also open every image and compare it with val's
     probe_seconds  no further backbone is timed after this time
     """
-    findings, train = Findings(), profile.params.train
+    findings, train, data = Findings(), profile.params.train, profile.params.data
     processes = count_processes(profile)
     findings.attempt(check_shares, train.batch, train.micro_batch_size, processes)
-    if isinstance(profile.params.data, FileData):
+    if isinstance(data, FileData):
         images = _load_files(profile, findings)
-        _check_leaks(profile, profile.params.data, findings, images if pixels else [])
-        _unite(profile.params.data, findings)
+        _check_leaks(profile, data, findings, images if pixels else [])
+        _unite(data, findings)
     else:
         _load_drawn(profile, findings)
     _check_initial_weights(profile, findings)
@@ -83,11 +82,11 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     keypoints, categories = _objects(profile, findings)
     speeds = time_backbones(profile, keypoints, categories, probe_seconds, findings.faults.append)
     costs = Costs(profile, keypoints, _image_counts(profile, findings), speeds)
-    gpu = gpu_name()
+    device = gpu_name() or f"a CPU with {torch.get_num_threads()} threads"
     parts = {
-        "Image sets": _sets_table(profile, findings),
+        "Image sets": _sets_table(profile.params.task, findings),
         "Rows": _rows_table(profile, costs),
-        f"Timed on {gpu or f'a CPU with {torch.get_num_threads()} threads'}": _speeds_table(speeds),
+        f"Timed on {device}": _speeds_table(speeds),
         "Views": _views(profile),
         "Disk": "\n".join(costs.disk()),
         "Notes": "\n".join(findings.notes),
@@ -143,8 +142,8 @@ def _check_leaks(
     leaks = find_leaks(findings.sets[VAL], others, manifest) if VAL in findings.sets else []
     if leaks and data.leaks == "drop":
         lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
-        note = f"{len(leaks)} images are in val and will be left out"
-        findings.notes.append(excerpt(note, lines))
+        title = f"{len(leaks)} images are in val and will be left out"
+        findings.notes.append(excerpt(title, lines))
     elif leaks:
         findings.faults.append(leak_text(leaks))
 
@@ -159,18 +158,15 @@ def _unite(data: FileData, findings: Findings) -> None:
 
 def _check_initial_weights(profile: Profile, findings: Findings) -> None:
     """Record a fault for each backbone whose initial weights neither exist nor can be fetched."""
-    files = profile.params.train.initial_files
-    rows = profile.params.rows().items()
+    files, rows = profile.params.train.initial_files, profile.params.rows().items()
     initial = (row.backbone for name, row in rows if starting_weights(profile, name) == "initial")
     for backbone in dict.fromkeys(initial):
         fetched = backbone in IMAGENET and not initial_weights(backbone).is_file()
         if fetched and backbone not in files:
             findings.notes.append(f"{backbone}: starts from torchvision's weights, fetched once")
         elif not (path := find_initial(backbone, files)).is_file():
-            findings.faults.append(
-                f"{path}: no initial weights of {backbone}; put them there, or name another file "
-                "in train.initial_files"
-            )
+            advice = "put them there, or name another file in train.initial_files"
+            findings.faults.append(f"{path}: no initial weights of {backbone}; {advice}")
 
 
 def _objects(profile: Profile, findings: Findings) -> tuple[int, int]:
@@ -183,15 +179,13 @@ def _objects(profile: Profile, findings: Findings) -> tuple[int, int]:
 
 def _image_counts(profile: Profile, findings: Findings) -> dict[str, tuple[int, int]]:
     """Return the number of trainable images of each set, and of all its images."""
-    task = profile.params.task
-    sets = findings.sets.items()
+    task, sets = profile.params.task, findings.sets.items()
     counts = {name: (len(trainable(coco, task).images), len(coco.images)) for name, coco in sets}
     return counts | {name: (0, frames) for name, (_, frames) in findings.videos.items()}
 
 
-def _sets_table(profile: Profile, findings: Findings) -> str:
-    task, sets = profile.params.task, findings.sets.items()
-    lines = [{"set": name, **_contents(coco, task)} for name, coco in sets]
+def _sets_table(task: Task, findings: Findings) -> str:
+    lines = [{"set": name, **_contents(coco, task)} for name, coco in findings.sets.items()]
     lines += [{"set": name, "images": f"{n:,} videos"} for name, (n, _) in findings.videos.items()]
     return _table(lines)
 
@@ -201,9 +195,7 @@ def _contents(coco: Coco, task: Task) -> dict[str, str]:
     instances = [a for a in coco.annotations if not a["iscrowd"]]
     cells = {
         "images": f"{len(coco.images):,}",
-        "with objects" if task == "boxes" else "with keypoints": (
-            f"{len(trainable(coco, task).images):,}"
-        ),
+        f"with {'objects' if task == 'boxes' else task}": f"{len(trainable(coco, task).images):,}",
         "instances": f"{len(instances):,}",
         "crowds": f"{len(coco.annotations) - len(instances):,}",
     }

@@ -44,10 +44,15 @@ def run(profile: Profile) -> None:
         for file_set in files.sets:
             sets[file_set.name], refusals = files.load(file_set)
             refused += [(file_set.name, refusal) for refusal in refusals]
-    manifest, unreadable = _examine(profile, sets)
+    images = {image["file_name"]: image for coco in sets.values() for image in coco.images}
+    with Steps("examining images", len(images)) as steps:
+        manifest, unreadable = examine(profile.images, list(images.values()), steps.advance)
     refused += _leave_out(sets, unreadable)
     others = {name: coco for name, coco in sets.items() if name != VAL}
-    refused += _leave_out(others, _leaked(profile, sets[VAL], others, manifest))
+    leaks = find_leaks(sets[VAL], others, manifest)
+    if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
+        raise DataError(leak_text(leaks))
+    refused += _leave_out(others, [Refusal(leak.file_name, leak.reason) for leak in leaks])
     sets |= others
     if isinstance(data, FileData):
         _add_digests(sets, manifest)
@@ -58,12 +63,6 @@ def run(profile: Profile) -> None:
         write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     write_sets(profile.work / "data", sets, manifest, refused)
     _warn(profile, refused)
-
-
-def _examine(profile: Profile, sets: dict[str, Coco]) -> tuple[pd.DataFrame, list[Refusal]]:
-    images = {image["file_name"]: image for coco in sets.values() for image in coco.images}
-    with Steps("examining images", len(images)) as steps:
-        return examine(profile.images, list(images.values()), steps.advance)
 
 
 def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
@@ -89,22 +88,11 @@ def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str
     return removed
 
 
-def _leaked(
-    profile: Profile, val: Coco, others: dict[str, Coco], manifest: pd.DataFrame
-) -> list[Refusal]:
-    """Return the images of `others` to drop as in val; raises DataError where none may be."""
-    leaks = find_leaks(val, others, manifest)
-    data = profile.params.data
-    if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
-        raise DataError(leak_text(leaks))
-    return [Refusal(leak.file_name, leak.reason) for leak in leaks]
-
-
 def leak_text(leaks: list[Leak]) -> str:
     """Return the error message about images that are also in val."""
     title = f"{len(leaks)} images of other sets are also in val; an AP on them would mean nothing"
-    advice = "\n  remove them, or write `data.leaks: drop` to leave them out"
     lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
+    advice = "\n  remove them, or write `data.leaks: drop` to leave them out"
     return excerpt(title, lines) + advice
 
 
@@ -128,11 +116,8 @@ def drawn_sets(profile: Profile) -> list[DrawnSet]:
     data, scaled = profile.params.data, profile.params.scaled
     if not isinstance(data, DrawnData):
         return []
-    specs = [
-        (name, scaled(spec.images), spec.style)
-        for name, spec in data.sets.items()
-        if isinstance(spec, DrawnImages)
-    ]
+    drawn = ((name, spec) for name, spec in data.sets.items() if isinstance(spec, DrawnImages))
+    specs = [(name, scaled(spec.images), spec.style) for name, spec in drawn]
     specs.append((VAL, data.val.images, data.val.style))
     return [DrawnSet(number, *spec) for number, spec in enumerate(specs, start=1)]
 
@@ -151,11 +136,11 @@ def file_sets(profile: Profile) -> FileSets:
     data = profile.params.data
     assert isinstance(data, FileData)
     specs = {VAL: data.val, **data.sets}
-    annotated = {
-        name: _annotated(name, spec)
-        for name, spec in specs.items()
-        if isinstance(spec, AnnotatedImages)
-    }
+    annotated: dict[str, AnnotatedFiles] = {}
+    for name, spec in specs.items():
+        if isinstance(spec, AnnotatedImages):
+            part = Span(**spec.part.model_dump()) if isinstance(spec, PartOfImages) else None
+            annotated[name] = AnnotatedFiles(name, **spec.model_dump(exclude={"part"}), part=part)
     sets: list[FileSet] = []
     for name, spec in specs.items():
         if isinstance(spec, AnnotatedImages):
@@ -167,10 +152,3 @@ def file_sets(profile: Profile) -> FileSets:
             sets.append(VideoFiles(name, **spec.model_dump()))
     root = Path(data.root).expanduser()
     return FileSets(root, profile.images, profile.params.task, annotated[VAL], sets)
-
-
-def _annotated(name: str, spec: AnnotatedImages) -> AnnotatedFiles:
-    fields = spec.model_dump()
-    if isinstance(spec, PartOfImages):
-        fields["part"] = Span(**fields["part"])
-    return AnnotatedFiles(name, **fields)

@@ -15,15 +15,21 @@ _MAX_WATCHED = 20_000  # files: DVC checks each before every run
 
 def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
     """Return section `data` of params.yaml."""
-    root = _root(inputs)
+    paths = (inputs.labelled, inputs.val, inputs.images, inputs.val_images, inputs.unlabelled)
+    folders = [path.parent if path.is_file() else path for path in paths if path]
+    root = _relative(Path(common_folder(folders)))
     labels = _annotated(root, inputs.labelled, inputs.images)
     parts = {name: labels | {"part": asdict(span)} for name, span in inspection.spans.items()}
     sets = {"labelled": parts.get("labelled", labels)}
-    if inputs.unlabelled:
-        has_videos = inspection.sets["unlabelled"].videos > 0
-        sets["unlabelled"] = _unlabelled(root, inputs.unlabelled, inputs.division.seed, has_videos)
-    else:
+    if not inputs.unlabelled:
         sets |= {"unlabelled": parts["unlabelled"], "all": {"union": ["labelled", "unlabelled"]}}
+    elif inspection.sets["unlabelled"].videos:
+        frames = {"per_video": _FRAMES, "seed": inputs.division.seed, "repeats": "drop"}
+        videos = _below(root, inputs.unlabelled)
+        sets["unlabelled"] = {"videos": videos, **frames, "count": None}
+    else:
+        folder = _below(root, inputs.unlabelled)
+        sets["unlabelled"] = {"folder": folder, "without": ["labelled", "val"], "count": None}
     val_images = inputs.val_images or inputs.images
     return {
         "source": "files",
@@ -38,20 +44,6 @@ def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
 def _annotated(root: Path, labels: Path, images: Path) -> dict[str, Any]:
     files = {"annotations": _below(root, labels), "without": [], "images": [_below(root, images)]}
     return {**files, "count": None}
-
-
-def _unlabelled(root: Path, source: Path, seed: int, has_videos: bool) -> dict[str, Any]:
-    if not has_videos:
-        return {"folder": _below(root, source), "without": ["labelled", "val"], "count": None}
-    frames = {"per_video": _FRAMES, "seed": seed, "repeats": "drop", "count": None}
-    return {"videos": _below(root, source), **frames}
-
-
-def _root(inputs: Inputs) -> Path:
-    """Return the folder that contains all inputs: relative where it is inside the project."""
-    paths = (inputs.labelled, inputs.val, inputs.images, inputs.val_images, inputs.unlabelled)
-    folders = [path.parent if path.is_file() else path for path in paths if path]
-    return _relative(Path(common_folder(folders)))
 
 
 def _relative(path: Path) -> Path:

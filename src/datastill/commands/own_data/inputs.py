@@ -18,8 +18,6 @@ from datastill.images.splits import Span
 from datastill.progress import Steps
 from datastill.sources.video_frames import VIDEO_KINDS, find_videos
 
-DEFAULT_VAL_FRACTION = 0.1
-
 
 @dataclass(frozen=True)
 class Division:
@@ -53,7 +51,7 @@ class Division:
         return spans
 
     def _held_out(self, count: int) -> int:
-        fraction = DEFAULT_VAL_FRACTION if self.val_fraction is None else self.val_fraction
+        fraction = 0.1 if self.val_fraction is None else self.val_fraction
         held = round(fraction * count) if self.val_count is None else self.val_count
         if not 0 < held < count:
             asked = f"{fraction:g}" if self.val_count is None else f"{held:,}"
@@ -158,10 +156,8 @@ def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
             "videos; move either to a folder of their own"
         )
     if videos or source.is_file():
-        count = len(find_videos(source)[1])
-        return InspectedSet(
-            folder, Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS)), [], count
-        )
+        empty, manifest = Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS))
+        return InspectedSet(folder, empty, manifest, [], len(find_videos(source)[1]))
     if not records:
         first = f"; {refused[0].file_name}: {refused[0].reason}" if refused else ""
         raise DataError(f"{source}: expected images or videos, found none{first}")

@@ -1,7 +1,7 @@
 """Inspection of all inputs: the sets of the future profile, and what is wrong with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +33,7 @@ class Inspection:
     task: Task
     sets: dict[str, InspectedSet]
     spans: Mapping[str, Span]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
 
 def inspect(inputs: Inputs) -> Inspection:

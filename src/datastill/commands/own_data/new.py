@@ -4,9 +4,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from datastill.commands.own_data.data_section import section
 from datastill.commands.own_data.inputs import Inputs
@@ -15,17 +13,7 @@ from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
 from datastill.io import write_text
 from datastill.model.precision import best_device
-from datastill.project.autoconfig import (
-    BATCH,
-    CPU,
-    GPU,
-    PAPER_LONG,
-    PAPER_TRAIN_LOW,
-    PAPER_VIEWS,
-    Choices,
-    choose,
-    measure,
-)
+from datastill.project.autoconfig import CPU, GPU, Choices, choose, measure
 from datastill.project.data_schema import FileData
 from datastill.project.loading import load_params
 from datastill.project.profile import DEFAULT_PROFILE, Profile
@@ -36,7 +24,6 @@ PIPELINES = Path("pipelines")
 STAGES = Path("dvc.yaml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
-_DETECTRON_LONG = 5  # its views end at a long side of 4000 for a test scale of 800
 
 
 def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
@@ -53,10 +40,9 @@ def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
     if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         inspection.notes.append(f"DVC watches only {data['watched']}; after other changes: {again}")
-    views = [choices.scaled(view) for view in PAPER_VIEWS]
-    lines = [*describe(inspection), *_settings(choices, views)]
-    values = {"profile": name, "task": task, "seed": inputs.division.seed, **_values(choices)}
-    _write(name, own_params(values, data, views, lines, rounds))
+    lines = [*describe(inspection), *_settings(choices)]
+    values = {"profile": name, "task": task, "seed": inputs.division.seed, **choices.values()}
+    _write(name, own_params(values, data, choices.views, lines, rounds))
     steps = [f"  datastill plan {name}", f"  dvc repro {PIPELINES / name / STAGES}"]
     return "\n".join([*lines, f"written: {PIPELINES / name}", "", "next", *steps])
 
@@ -72,29 +58,13 @@ def _check_name(name: str) -> None:
         raise ParamsError(f"{PIPELINES / name} exists; choose another name or remove it")
 
 
-def _settings(choices: Choices, views: list[int]) -> Iterator[str]:
+def _settings(choices: Choices) -> Iterator[str]:
     machine = "a GPU" if choices.hardware is GPU else "a CPU"
     yield f"backbone: {choices.hardware.backbone}, for {machine}"
     yield f"short side: {choices.side}; {choices.why_side}"
-    yield f"views: short side {', '.join(map(str, views))}, each also mirrored"
+    yield f"views: short side {', '.join(map(str, choices.views))}, each also mirrored"
     yield f"iterations: {choices.iterations:,}; {choices.why_iterations}"
     yield f"iterations of student and control: {choices.student_iterations:,}"
-
-
-def _values(choices: Choices) -> dict[str, Any]:
-    """Return the values of the names in the template that the choices decide."""
-    return {
-        "batch": BATCH,
-        **asdict(choices.hardware),
-        "warmup": min(choices.hardware.warmup, choices.iterations // 4),
-        "plain": choices.side,
-        "plain_long": choices.scaled(PAPER_LONG),
-        "train_low": choices.scaled(PAPER_TRAIN_LOW),
-        "views_long": choices.scaled(_DETECTRON_LONG),
-        "iterations": choices.iterations,
-        "why_iterations": choices.why_iterations,
-        "student": choices.student_iterations,
-    }
 
 
 def _write(name: str, text: str) -> None:

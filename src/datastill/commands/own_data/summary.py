@@ -26,9 +26,11 @@ def describe(inspection: Inspection) -> Iterator[str]:
             first = f"{refused[0].file_name}: {refused[0].reason}"
             yield f"{name}: {len(refused):,} images would be refused, such as {first}"
     labelled = inspection.sets["labelled"].coco
-    yield f"labelled: {_instances(labelled)}{_marked(labelled, inspection.task)}"
     if inspection.task == "keypoints":
+        yield f"labelled: {_instances(labelled)}; {_marked(labelled)}"
         yield f"labelled: {_mirrored(labelled)}"
+    else:
+        yield f"labelled: {_instances(labelled)}"
     yield from inspection.notes
 
 
@@ -46,10 +48,8 @@ def _sizes(coco: Coco) -> str:
     sides = np.array([sorted((i["width"], i["height"])) for i in coco.images])
     (low, lower), (high, higher) = sides.min(axis=0), sides.max(axis=0)
     short, long = np.median(sides, axis=0)
-    return (
-        f"short side {low} to {high} pixels, median {short:g}; long side {lower} to {higher}, "
-        f"median {long:g}"
-    )
+    long_sides = f"long side {lower} to {higher}, median {long:g}"
+    return f"short side {low} to {high} pixels, median {short:g}; {long_sides}"
 
 
 def _instances(coco: Coco) -> str:
@@ -65,11 +65,9 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_NAMES]) + more
 
 
-def _marked(coco: Coco, task: str) -> str:
-    if task == "boxes":
-        return ""
+def _marked(coco: Coco) -> str:
     marked = np.mean([a["num_keypoints"] for a in coco.annotations if not a["iscrowd"]])
-    return f"; {marked:.1f} of {len(coco.keypoint_names())} keypoints marked on each"
+    return f"{marked:.1f} of {len(coco.keypoint_names())} keypoints marked on each"
 
 
 def _mirrored(coco: Coco) -> str:
@@ -82,6 +80,5 @@ def _mirrored(coco: Coco) -> str:
             '"flip_pairs": [["left", "right"], ...]'
         )
     one, other = (skeleton.names[i] for i in pairs[0])
-    return (
-        f"{len(pairs)} pairs of keypoints change sides in a mirror image, such as {one} and {other}"
-    )
+    example = f"such as {one} and {other}"
+    return f"{len(pairs)} pairs of keypoints change sides in a mirror image, {example}"
