@@ -1,4 +1,4 @@
-"""Commands for your own data: make a profile, use a model, take in corrections."""
+"""Commands for your own data: new profiles, corrected labels, predictions and exports."""
 
 import gc
 from pathlib import Path
@@ -21,7 +21,7 @@ def new(  # noqa: PLR0913  # an option per input
         Option(help="A folder of images or of videos, one video, or a text file of videos."),
     ] = None,
     label_only: Annotated[
-        int | None, Option(help="Instead of --unlabelled: use labels of this many images only.")
+        int | None, Option(help="Instead of --unlabelled: keep labels of only this many images.")
     ] = None,
     val: Annotated[Path | None, Option(help="Labels to test on, COCO JSON.")] = None,
     val_images: Annotated[
@@ -29,7 +29,7 @@ def new(  # noqa: PLR0913  # an option per input
     ] = None,
     val_fraction: Annotated[
         float | None,
-        Option(help="Without --val: fraction of labelled images to hold out; default 0.1."),
+        Option(help="Without --val: fraction of labelled images to hold out; default: 0.1."),
     ] = None,
     val_count: Annotated[
         int | None, Option(help="Without --val: number of labelled images to hold out.")
@@ -55,7 +55,7 @@ def merge(
     corrected: Annotated[list[Path], Argument(help="Files saved by a labelling tool, COCO JSON.")],
     to: Annotated[Path, Option(dir_okay=False, help="The COCO JSON to write.")],
     images: Annotated[
-        list[Path] | None, Option(help="A folder of images; repeatable, that of BASE first.")
+        list[Path] | None, Option(help="A folder of images; repeatable, BASE's first.")
     ] = None,
     scored: Annotated[
         bool, Option(help="Also take images whose annotations all still have a score.")
@@ -76,7 +76,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
         Path | None,
         Option(
             dir_okay=False,
-            help="COCO results JSON to write, beside it a list of the images; else print results.",
+            help="COCO results JSON to write, with a list of images beside it; default: print.",
         ),
     ] = None,
     draw: Annotated[

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from datastill.distill.thresholds import Threshold
 
 LARGE = 0.5  # of the labelled set's standard deviations: a medium effect in Cohen's terms
-UNSURE = 0.5  # a threshold below it accepts boxes that are more likely wrong by their own score
-SURE = 0.95  # a threshold above it rejects boxes of which the teacher is all but certain
-ODD = 1.5  # ratio of counts, either way, from which a threshold means something else on each set
+UNSURE = 0.5  # a threshold below it accepts boxes that are more likely wrong, by their own score
+SURE = 0.95  # a threshold above it rejects boxes of which the teacher is almost certain
+ODD = 1.5  # ratio of counts, in either direction, from which a threshold is called unsuitable
 _TENTHS = np.linspace(0, 1, 11)
 _NAMED = 8  # categories in a warning
 _MAX_COUNTED = 5  # instances per image; images with more are counted together
@@ -43,7 +43,7 @@ class SetStats:
         return float((self.scores >= threshold).sum()) / max(1, self.inferred)
 
     def measures(self) -> dict[str, NDArray[np.float64]]:
-        """Return what is compared, by name."""
+        """Return the compared statistics, by name."""
         return {
             "size": np.log2(np.sqrt(self.widths * self.heights)),
             "aspect": np.log2(self.widths / self.heights),
@@ -113,7 +113,7 @@ def _threshold_warnings(labelled: SetStats, threshold: float) -> Iterator[str]:
 def category_warnings(
     names: Sequence[str], labelled: Collection[str], thresholds: Mapping[str, Threshold]
 ) -> Iterator[str]:
-    """Yield which categories are not annotated as people annotate them, and why.
+    """Yield the categories that are not annotated as densely as by people, and why.
 
     labelled    those of `names` with a labelled instance
     thresholds  of the categories that are wanted

@@ -1,6 +1,6 @@
-"""Box voting: the boxes of several views become one hard box each (section 6).
+"""Bounding-box voting: the boxes of several views merged into hard boxes (section 6).
 
-Gidaris and Komodakis, ICCV 2015: after NMS, a box is the mean of all that overlap it, by score.
+Gidaris and Komodakis, ICCV 2015: after NMS, a box is the score-weighted mean of those it overlaps.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _vote_category(union: Instances, source: Tensor, voting_iou: float) -> tuple
     """Return boxes, scores, labels, views and spread of one category's survivors."""
     survivors = nms(union.boxes, union.scores, NMS_IOU)
     votes = box_iou(union.boxes[survivors], union.boxes) >= voting_iou
-    votes[torch.arange(len(survivors)), survivors] = True  # whatever rounding says
+    votes[torch.arange(len(survivors)), survivors] = True  # despite rounding
     weights = votes * union.scores
     boxes = weights @ union.boxes / weights.sum(1, keepdim=True)
     views = (votes[:, :, None] & (source[:, None] == source.unique())).any(1).sum(1)

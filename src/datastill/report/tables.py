@@ -1,4 +1,4 @@
-"""Tables 1 and 4: what distillation gains over supervised training, beside the paper's numbers."""
+"""Tables 1 and 4: gains of distillation over supervised training, beside the paper's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Values = dict[str, Any]  # some columns of a line
 
 
 def columns(metrics: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of the CSV; and "round" where a student has been a teacher."""
+    """Return the columns of the CSV; and "round" if a student has been a teacher."""
     first, *others = metrics
     return (
         "table", "role", "labelled", "unlabelled", "backbone", "iterations", "seeds",
@@ -39,7 +39,7 @@ def columns(metrics: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where the values of a line come from."""
+    """The sources of a line's values."""
 
     results: Results
     paper: Numbers
@@ -59,11 +59,11 @@ def comparison_table(
 
     A line is the mean over the seeds of one training run, in percent. Intervals (95 %) of AP are
     over the validation images; those of gains are paired over the images with the section's
-    baseline and, where a training run has several seeds, include the variance between seeds.
-    Verdicts go by p-values corrected for all gains of the table (Holm). The upper bound is
-    supervised on the set that is labelled and unlabelled together by `unions` (name: its parts).
-    What does not apply is NaN.
-    Raises DataError where a setting has no baseline or a training run has one seed twice.
+    baseline and, if a training run has several seeds, include the variance between seeds.
+    Verdicts follow p-values corrected for all gains of the table (Holm). The upper bound is
+    supervised on the union of the labelled and the unlabelled set, by `unions` (name: its parts).
+    Values that do not apply are NaN.
+    Raises DataError if a setting has no baseline or a training run has one seed twice.
     """
     metrics, by_line = TABLES[name][1], group_by_line(results)
     between_seeds = seed_variance({t: [r.metrics["ap"] for r in by_line[t]] for t in by_line})
@@ -77,7 +77,7 @@ def comparison_table(
     add_verdicts(lines, resamples)
     for line in lines:
         if line.get("gain_verdict") == UNSURE:
-            line["gap_closed"] = None  # a gain that may be none closes nothing
+            line["gap_closed"] = None  # an indistinguishable gain closes nothing
     rounds = ["round"] if any(line["round"] > 1 for line in lines) else []
     return frame(lines, [*columns(metrics), *rounds])
 
@@ -120,11 +120,11 @@ def _measured(role: str, run: Training, source: _Source) -> Values:
 def _metric(result: Result, name: str) -> Any:
     if name not in result.metrics and name not in ("ap_small", "ap_medium", "ap_large"):
         raise DataError(f"row {result.row}: expected {name} among its metrics, found none")
-    return result.metrics.get(name)  # None where val has no truth of that size
+    return result.metrics.get(name)  # None if val has no truth of that size
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    # a range of areas without truth has no AP, whatever the seed
+    # a range of areas without truth has no AP for any seed
     return None if None in values else float(np.mean(np.array(values, dtype=float)))
 
 
@@ -145,12 +145,12 @@ def _gain(name: str, before: Training, after: Training, source: _Source) -> Valu
 
 
 def _close_gap(lines: list[Values], ap: str, name: str) -> None:
-    """Write the share of upper bound minus baseline that distilled gains, in percent."""
+    """Add the share of upper bound minus baseline that distilled gains, in percent."""
     baseline, upper = lines[0].get(ap), lines[-1].get(ap)
     if lines[-1]["role"] != "upper bound" or baseline is None or upper is None or upper <= baseline:
         return
     if ap == "ap" and lines[-1]["gain_low"] <= 0:
-        return  # a share of a gap that may be none says nothing
+        return  # a share of an indistinguishable gap is meaningless
     for line in lines:
         if line["role"] == "distilled" and line.get(ap) is not None:
             line[name] = 100 * (line[ap] - baseline) / (upper - baseline)
