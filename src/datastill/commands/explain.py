@@ -14,7 +14,7 @@ from datastill.errors import DataError
 from datastill.images.contact_sheet import Image, write_png
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import mean_heatmaps, view_boxes
-from datastill.project.profile import Profile, check_annotated
+from datastill.project.profile import Profile
 from datastill.project.row_models import (
     distilled,
     load_model,
@@ -35,7 +35,7 @@ def run(profile: Profile, row: str, image_id: int) -> str:
     """
     spec = distilled(profile, row)
     image = _image(profile, row, image_id)
-    check_annotated(profile, row)
+    profile.require(profile.annotations(row), "annotate", row)
     table = pd.read_parquet(profile.evidence(row), filters=[("image_id", "=", image_id)])
     candidates = table.to_dict("records")
     metadata = row_metadata(profile, row)

@@ -5,13 +5,13 @@ from pathlib import Path
 from datastill.coco.format import read_coco
 from datastill.errors import ParamsError
 from datastill.images.contact_sheet import write_contact_sheet
-from datastill.project.profile import Profile, check_annotated
+from datastill.project.profile import Profile
 
 
 def run(profile: Profile, name: str) -> Path:
     """Write the contact sheet of a set or distilled row; return its path."""
     if name in profile.params.distilled:
-        check_annotated(profile, name)
+        profile.require(profile.annotations(name), "annotate", name)
         coco = read_coco(profile.annotations(name))
     elif name in (*profile.params.data.sets, "val"):
         coco = read_coco(profile.image_set(name))

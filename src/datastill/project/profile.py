@@ -88,6 +88,13 @@ class Profile:
         """Return the contact sheet of an image set or of a row's generated annotations."""
         return self.work / "sheets" / f"{name}.png"
 
+    def require(self, path: Path, stage: str, row: str) -> Path:
+        """Return `path`; raises DataError if `stage` has not made it for `row`."""
+        if not path.is_file():
+            command = f"datastill {stage} {row}{self.option}"
+            raise DataError(f"{path}: no such file; run `{command}` first")
+        return path
+
     def inputs(self, row: str) -> dict[str, Path]:
         """Return the files that a row is trained on, by their role."""
         spec = self.params.row(row)
@@ -106,13 +113,6 @@ def open_profile(profile: str) -> Profile:
                 "would be those of another profile"
             )
     return Profile(params)
-
-
-def check_annotated(profile: Profile, row: str) -> None:
-    """Raise DataError if nothing has been annotated for `row`."""
-    if not (path := profile.annotations(row)).is_file():
-        command = f"datastill annotate {row}{profile.option}"
-        raise DataError(f"{path}: no such file; run `{command}` first")
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -110,13 +110,10 @@ def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
         usual = result.iterations == (360_000 if result.unlabelled else 130_000)
         by_views = dict(zip(lines["test_views"], lines["ap"], strict=True))
         ap = by_views if usual and not result.ablation else {}
-        yield ComparedResult(result, paper={"ap": ap.get(1, nan)})
-        yield ComparedResult(
-            result,
-            result,  # through one view
-            paper={"ap": ap.get(18, nan), "gain": ap.get(18, nan) - ap.get(1, nan)},
-            views=int(result.metrics["with_views"]["views"]),
-        )
+        one, every = ap.get(1, nan), ap.get(18, nan)
+        gain, count = {"ap": every, "gain": every - one}, int(result.metrics["with_views"]["views"])
+        yield ComparedResult(result, paper={"ap": one})
+        yield ComparedResult(result, result, paper=gain, views=count)  # over one view
 
 
 def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import build_metadata
-from datastill.errors import DataError, ParamsError
+from datastill.errors import ParamsError
 from datastill.evaluation.bootstrap import Matches, match
 from datastill.io import write_text
 from datastill.project.data_schema import Union
@@ -64,8 +64,9 @@ def _results(profile: Profile) -> list[Result]:
     sigmas = build_metadata(val, task).sigmas
 
     def matches(row: str, *, all_views: bool = False) -> Matches:
-        path = _evaluated(profile, profile.detections(row, all_views=all_views), row)
-        return match(val, json.loads(path.read_text()), task, sigmas=sigmas)
+        path = profile.detections(row, all_views=all_views)
+        detections = json.loads(profile.require(path, "evaluate", row).read_text())
+        return match(val, detections, task, sigmas=sigmas)
 
     return [
         Result(
@@ -81,11 +82,4 @@ def _results(profile: Profile) -> list[Result]:
 
 def read_metrics(profile: Profile, row: str) -> dict[str, float]:
     """Return the metrics of `row`; raises DataError if it was not evaluated."""
-    return read_facts(_evaluated(profile, profile.metrics(row), row))
-
-
-def _evaluated(profile: Profile, path: Path, row: str) -> Path:
-    if not path.is_file():
-        command = f"datastill evaluate {row}{profile.option}"
-        raise DataError(f"{path}: no such file; run `{command}` first")
-    return path
+    return read_facts(profile.require(profile.metrics(row), "evaluate", row))

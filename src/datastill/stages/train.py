@@ -23,7 +23,7 @@ from datastill.model.precision import resolve_precision
 from datastill.model.pretrained import find_initial, start_from
 from datastill.progress import Steps
 from datastill.project.image_sets import load
-from datastill.project.profile import Profile, check_annotated, read_facts
+from datastill.project.profile import Profile, read_facts
 from datastill.project.provenance import code_version, environment, fingerprint, training_code
 from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.tracking.live import follow_row, mirror_row
@@ -140,7 +140,7 @@ def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
     sets = [trainable(load(profile, spec.labelled), profile.params.task)]
     if isinstance(spec, DistilledRow):
         load(profile, spec.unlabelled)
-        check_annotated(profile, row)
+        profile.require(profile.annotations(row), "annotate", row)
         sets.append(read_coco(paths["generated"]))
     for path, coco in zip(paths.values(), sets, strict=True):
         if not coco.images:
