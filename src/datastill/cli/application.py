@@ -15,7 +15,7 @@ from typer import Argument, Option
 from datastill.errors import DatastillError
 
 app = typer.Typer(
-    help="Data distillation: better detectors from labelled images and more unlabelled ones.",
+    help="Data distillation: better detectors from labelled and unlabelled images.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

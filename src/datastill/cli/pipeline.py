@@ -1,4 +1,4 @@
-"""Commands that produce results: one per stage, and `run` for all stages of a profile."""
+"""Commands that produce results: one per stage, `run` for all stages of a profile, and more."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +9,9 @@ from typer import Argument, Option
 from datastill.cli.application import Profile, Row, app, call, call_on_row, lazy_import, report
 
 ProfileArgument = Annotated[str, Argument(help="miniature, or the name of a folder in pipelines/.")]
-track = typer.Typer(help="MLflow, a mirror of the results on disk.", no_args_is_help=True)
+track = typer.Typer(help="Mirror the results on disk to MLflow.", no_args_is_help=True)
 app.add_typer(track, name="track")
-fetch = typer.Typer(help="Public image sets, from their own servers.", no_args_is_help=True)
+fetch = typer.Typer(help="Download public image sets from their servers.", no_args_is_help=True)
 app.add_typer(fetch, name="fetch")
 
 

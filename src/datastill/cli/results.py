@@ -18,7 +18,7 @@ def check(
     ] = None,
     seeds: SeedProfile = None,
 ) -> None:
-    """Compare results with expected.yaml or those of a git revision; exit 1 if any differ."""
+    """Compare results with expected.yaml or a git revision; exit 1 if any is out of tolerance."""
     if seeds and not against:
         raise ParamsError(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "

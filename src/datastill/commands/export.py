@@ -18,7 +18,7 @@ from datastill.project.profile import Profile, read_facts
 from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 
-_MEASURED = ("interval", "images", "instances", "with_views")  # in a model's card, beside AP
+_MEASURED = ("interval", "images", "instances", "with_views")  # in a model's card, besides AP
 
 
 def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:

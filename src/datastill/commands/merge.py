@@ -22,7 +22,7 @@ def run(
     """Write the merged labels to `to` and conflicts to a CSV beside it; return a summary.
 
     images  the folders of all images, base's first; without any, images are identified by their
-            file names alone
+            file names only
     scored  whether to also take images whose annotations all have a score
 
     Raises DataError for files that cannot be merged, ParamsError if `to` exists.

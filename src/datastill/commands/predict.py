@@ -45,7 +45,7 @@ def find_model(name: str, profile: str) -> ReadyModel:
 
 
 def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Output) -> str:
-    """Predict on all images that are named or lie in named folders; return what to print.
+    """Predict on all images that are named or in named folders; return what to print.
 
     That is the path of the results or, without a file for them, the results. An image that cannot
     be read is named in a warning. Raises DataError if none can be read, and then writes nothing.

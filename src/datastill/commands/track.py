@@ -1,4 +1,4 @@
-"""Command `track sync`: mirror all trained rows to MLflow again, from their files alone."""
+"""Command `track sync`: MLflow's mirror of all trained rows, rebuilt from their files."""
 
 from datastill.errors import DatastillError
 from datastill.project.profile import Profile

@@ -53,7 +53,7 @@ def find_on_cluster(
 ) -> None:
     """Write the candidates of every shard that has none yet, on the cluster at RAY_ADDRESS.
 
-    Without that variable a cluster of this machine alone is started. It has one actor per GPU or,
+    Without that variable a cluster of only this machine is started. It has one actor per GPU or,
     without GPUs, per `spec.threads` CPUs of a machine; another actor takes over the shards of one
     that dies. The bytes equal those of the local engine if machines and threads are alike.
     Raises ParamsError if Ray is not installed, DataError if a shard cannot be written.

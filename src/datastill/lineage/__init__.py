@@ -1,1 +1,1 @@
-"""The origin of a number, according to results/, dvc.lock and git, and whether it holds."""
+"""The origin of a number, according to results/, dvc.lock and git, and its verification."""

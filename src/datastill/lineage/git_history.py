@@ -1,4 +1,4 @@
-"""The commit that holds the source a stage ran: DVC's digest of a folder, recomputed from git."""
+"""The commit with the source a stage ran: DVC's digest of a folder, recomputed from git."""
 
 import hashlib
 import json

@@ -64,7 +64,7 @@ def _in_place(file: File) -> Iterator[Verdict]:
 
 
 def _in_cache(file: File, cache: Path) -> Iterator[Verdict]:
-    """Check the object that holds `file`, and for a folder those of its files."""
+    """Check the cached object of `file`, and for a folder those of its files."""
     path = cache / "files" / "md5" / file.md5[:2] / file.md5[2:]
     if not file.md5 or not path.is_file():
         return

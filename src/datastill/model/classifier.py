@@ -25,9 +25,9 @@ class Classifier(nn.Module):
         self.head = nn.Linear(spec.widths[-1], sum(self.questions.values()))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return a loss by question; targets hold "answers" (q,), -1 if it was not asked.
+        """Return a loss by question; targets hold "answers" (q,), -1 if it does not apply.
 
-        That is the mean over the images that were asked, 0 if none was.
+        That is the mean over the images that have an answer, 0 if none has.
         """
         answers, losses = torch.stack([target["answers"] for target in batch.targets]), {}
         for i, (question, logits) in enumerate(self.logits(batch.images).items()):

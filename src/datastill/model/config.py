@@ -20,7 +20,7 @@ class BackboneSpec:
     proposals: tuple[int, int]  # boxes kept per image after the RPN's NMS (training, test)
     rpn_samples: int  # anchors per image that enter the loss
     box_samples: int  # boxes per image that enter the loss
-    positive_share: float  # of these boxes that lie on objects; they also train the keypoint head
+    positive_share: float  # share of these boxes on objects; they also train the keypoint head
     blocks: tuple[int, ...] = ()  # bottleneck blocks of each layer of a ResNet; () is SmallResNet
     groups: int = 1  # of a ResNeXt's 3x3 convolutions
     group_width: int = 64

@@ -89,7 +89,7 @@ class Detector(nn.Module):
 
 
 class ExactBoxCoder(BoxCoder):
-    """Boxes from anchors and a network's offsets, in fp32 whatever the network's precision.
+    """Boxes from anchors and a network's offsets, in fp32 at any network precision.
 
     torchvision casts anchors to the offsets' precision, and true boxes to the proposals': bf16
     keeps multiples of 1 pixel at 200, of 4 pixels at 600.

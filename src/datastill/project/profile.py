@@ -61,7 +61,7 @@ class Profile:
         return self.model(row) / "weights.safetensors"
 
     def training(self, row: str) -> Path:
-        """Return the folder of a training run in progress; neither in git nor in DVC."""
+        """Return the folder of a training run in progress; in neither git nor DVC."""
         return self.work / "training" / row
 
     def annotations(self, row: str) -> Path:

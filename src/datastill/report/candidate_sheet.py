@@ -23,7 +23,7 @@ class Candidate:
     keypoints  (k, 3)        x, y, probability
     kept       (k,)          whether a keypoint is part of the annotation
     heatmaps   (k, m, m)     mean probabilities over the views, in the frame of the box
-    views      (views, k, 2) where each single view places the keypoints
+    views      (views, k, 2) positions of the keypoints in each single view
     """
 
     box: NDArray[np.float64]

@@ -46,7 +46,7 @@ def draw_pictures(
 ) -> tuple[NDArray[np.uint8], Answers]:
     """Draw (n, side, side, 3) RGB pictures and their (n, q) answers to QUESTIONS.
 
-    An answer is an index or UNASKED. A picture follows from its index and `seed` alone. `advance`
+    An answer is an index or UNASKED. A picture depends only on its index and `seed`. `advance`
     is called with 1 after every picture.
     """
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads do not survive a fork

@@ -130,7 +130,7 @@ class _PackedTargets:
 
 
 class Minibatches(Dataset[list[Example]]):
-    """The minibatches of a training run by iteration, equal in every process and on every call.
+    """The minibatches of a training run by iteration, identical in every process and call.
 
     labels  the network's by category id; None if there is one category
     """

@@ -70,7 +70,7 @@ def train(
     the passes of all of `fabric`'s processes. `minibatches` are this process's part. Resumes from
     the state in `settings.folder` if there is one, with a result bit-identical to an uninterrupted
     run on the same machine. `advance` receives each iteration and its losses. Raises TrainingError,
-    naming the images, where a loss is not finite.
+    naming the images, if a loss is not finite.
     """
     state, iterations = _find_state(settings), settings.schedule.iterations
     learner, start = _set_up(fabric, detector, settings, state), state["iteration"]

@@ -1,4 +1,4 @@
-"""Losses and learning rates of a training run, as JSON lines that need no tracking server."""
+"""Losses and learning rates of a training run, as JSON lines without a tracking server."""
 
 import json
 import time

@@ -22,7 +22,7 @@ class MixedSampler:
     """The images of a whole training run as a pure function of (seed, iteration).
 
     Every slot of a minibatch is filled from set 0 with probability `share`, else from set 1; each
-    epoch of a set has a random order of its own. No call depends on another: a checkpoint needs
+    epoch of a set has its own random order. No call depends on another: a checkpoint needs
     only the number of the iteration, and any process can take any minibatch, or its `part` of it.
     """
 

@@ -1,6 +1,6 @@
 """Posed bodies: the joints of a pose, projected into the picture.
 
-A body has a frame of its own, left, up and forward in body heights; the camera turns that into
+A body has its own frame, left, up and forward in body heights; the camera transforms that into
 x (right), y (down) and z (towards the viewer) in pixels. From the front, left is at the right.
 """
 

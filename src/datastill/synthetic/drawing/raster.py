@@ -48,7 +48,7 @@ def stamp(stencil: NDArray[Any], polygons: Iterable[Polygon]) -> None:
 
 
 def stencil_of(polygons: Iterable[Polygon], size: Size) -> Image:
-    """Return a stencil (h, w) of `polygons` alone."""
+    """Return a stencil (h, w) of only `polygons`."""
     stencil = np.zeros((size[1], size[0]), np.uint8)
     stamp(stencil, polygons)
     return stencil
