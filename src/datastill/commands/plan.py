@@ -1,4 +1,4 @@
-"""Command `plan`: a preview of what a profile does and costs, and of everything wrong with it."""
+"""Command `plan`: a preview of what a profile does and costs, and of all problems with it."""
 
 import math
 from collections import Counter
@@ -39,7 +39,7 @@ _MAX_NAMES = 3  # of categories, at both ends
 
 @dataclass
 class Findings:
-    """What is known about the image sets before any stage runs, and all faults."""
+    """Facts about the image sets before any stage runs, and all faults."""
 
     sets: dict[str, Coco] = field(default_factory=dict)
     videos: dict[str, tuple[int, int]] = field(default_factory=dict)  # and frames, at most
@@ -131,7 +131,7 @@ def _load_files(profile: Profile, findings: Findings) -> list[Record]:
 def _check_leaks(
     profile: Profile, data: FileData, findings: Findings, images: Iterable[Record]
 ) -> None:
-    """Look for val's images in the other sets, by content where all `images` are given."""
+    """Look for val's images in the other sets, by content if all `images` are given."""
     manifest = None
     if files := {image["file_name"]: image for image in images}:
         with Steps("opening every image", len(files)) as steps:
@@ -191,7 +191,7 @@ def _sets_table(task: Task, findings: Findings) -> str:
 
 
 def _contents(coco: Coco, task: Task) -> dict[str, str]:
-    """Return the cells of a set; of its categories, the most and the least frequent."""
+    """Return the cells of a set, with its most and least frequent categories."""
     instances = [a for a in coco.annotations if not a["iscrowd"]]
     cells = {
         "images": f"{len(coco.images):,}",

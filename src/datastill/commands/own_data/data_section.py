@@ -9,7 +9,7 @@ from typing import Any
 from datastill.commands.own_data.inputs import Inputs, common_folder
 from datastill.commands.own_data.inspect import Inspection
 
-_FRAMES = 10  # per video: neighbouring frames look alike, and `repeats: drop` removes those
+_FRAMES = 10  # per video: more would be near-duplicates, which `repeats: drop` removes
 _MAX_WATCHED = 20_000  # files: DVC checks each before every run
 
 
@@ -47,7 +47,7 @@ def _annotated(root: Path, labels: Path, images: Path) -> dict[str, Any]:
 
 
 def _relative(path: Path) -> Path:
-    """Return `path` relative to the project where it is inside: a project may move."""
+    """Return `path` relative to the project if it is inside: a project may move."""
     whole = Path(os.path.normpath(path.absolute()))
     return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
 
@@ -57,7 +57,7 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _watchable(root: Path) -> bool:
-    """Return whether DVC can watch `root`: it holds neither the project nor too many files."""
+    """Return whether DVC can watch `root`: it has neither the project nor too many files in it."""
     if Path.cwd().is_relative_to(root.absolute()) or root == Path.home():
         return False
     files = (name for _, _, names in os.walk(root) for name in names)

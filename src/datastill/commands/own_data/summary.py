@@ -71,12 +71,12 @@ def _marked(coco: Coco) -> str:
 
 
 def _mirrored(coco: Coco) -> str:
-    """Describe which keypoints a mirror swaps: wrong pairs teach that left is right."""
+    """Describe which keypoints mirroring swaps: wrong pairs would confuse left and right."""
     skeleton = build_skeleton(coco.categories)
     pairs = [(i, j) for i, j in enumerate(skeleton.flip_indices) if i < j]
     if not pairs:
         return (
-            "no keypoints change sides in a mirror image; where some should, give the category "
+            "no keypoints change sides in a mirror image; if some should, give the category "
             '"flip_pairs": [["left", "right"], ...]'
         )
     one, other = (skeleton.names[i] for i in pairs[0])
