@@ -153,7 +153,7 @@ def test_an_image_whose_name_is_no_text_is_refused_by_a_name_that_is(tmp_path):
     (tmp_path / "x" / "caf\udce9.jpg").write_bytes(encoded("JPEG"))
     records, refused = folder_images(Folder(tmp_path / "x", "mine"))
     assert records == []
-    assert refused == [Refusal("mine/caf\\udce9.jpg", "its name is no UTF-8; rename it")]
+    assert refused == [Refusal("mine/caf\\udce9.jpg", "its name is not UTF-8; rename it")]
 
 
 def test_a_folder_that_is_absent_is_named(tmp_path):

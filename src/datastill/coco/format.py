@@ -61,8 +61,7 @@ class Coco:
 def read_coco(path: Path) -> Coco:
     """Read COCO JSON that datastill wrote.
 
-    Raises DataError, naming the file, if it is absent or not JSON, lacks a section, or an
-    annotation refers to an image that it does not list.
+    Raises DataError, naming the file, if it is absent, malformed or annotates an unlisted image.
     """
     try:
         coco = parse_coco(path, json.loads(path.read_text(encoding="utf-8")))

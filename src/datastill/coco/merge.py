@@ -77,9 +77,8 @@ def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
 
     An image counts as labelled if a file lists it, unless all its annotations still have a `score`:
     those are generated and untouched, unless `scored` says that they were checked. An image without
-    annotations has no objects. Categories and keypoints are matched by their names in the
-    first file. Raises DataError, naming the file, if these are unknown or an image is listed twice
-    or with another size.
+    annotations has no objects. Categories and keypoints are matched by name. Raises DataError,
+    naming the file, if the first lacks these or an image is listed twice or with another size.
     """
     base = next(iter(files.values()))
     merged = Merged(base.categories)

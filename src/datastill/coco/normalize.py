@@ -18,10 +18,7 @@ _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
 def read_published(path: Path) -> Coco:
-    """Read foreign COCO JSON, which may lack `annotations` if it only lists images.
-
-    Raises DataError, naming the file, if it is absent or not COCO JSON.
-    """
+    """Read foreign COCO JSON, with or without `annotations`; raises DataError naming a bad file."""
     content = _read_json(path)
     return parse_coco(
         path, {"annotations": [], **content} if isinstance(content, dict) else content
@@ -31,8 +28,7 @@ def read_published(path: Path) -> Coco:
 def read_labels(path: Path) -> Coco:
     """Read human labels as `read_foreign` does.
 
-    Raises DataError, naming the file, also if it lists no image or annotation or has generated
-    annotations (with a `score`).
+    Raises DataError, naming the file, also if it lacks images or labels or has generated ones.
     """
     coco = read_foreign(path)
     _expect(coco.images, path, "images", f"none; {_ADVICE}")
@@ -117,13 +113,12 @@ def _is_id(number: Any) -> bool:
 
 
 def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
-    """Return the annotations of `categories`, complete and without masks, and how many were
-    dropped because their boxes have no extent.
+    """Return the completed annotations of `categories`, less empty boxes, and the number of those.
 
     Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
     `num_keypoints` counted from v; `iscrowd` 0; `area`, also if it is 0, that of the mask
-    (polygons or RLE) or else of the box. Raises DataError naming the image or annotation that is
-    malformed, and if one of `categories` means something else in the file.
+    (polygons or RLE) or else of the box; masks are dropped. Raises DataError naming the image or
+    annotation that is malformed, and if one of `categories` means something else in the file.
     """
     for category in categories:
         _check_same(coco, category)

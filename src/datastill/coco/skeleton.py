@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from pycocotools.cocoeval import Params
+
 from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.errors import DataError
 
-_TENTHS = (
-    0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87,
-    0.89, 0.89,
-)  # fmt: skip
-COCO_SIGMAS = tuple(tenths / 10 for tenths in _TENTHS)  # exactly pycocotools'
+COCO_SIGMAS = tuple(Params("keypoints").kpt_oks_sigmas.tolist())
 CONSTANT_SIGMA = median(COCO_SIGMAS)
 
 _SIDES = re.compile("left|right", re.IGNORECASE)

@@ -41,7 +41,9 @@ def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
     tried = ", ".join(str(folder.path) for folder in folders)
     located, refused = [], []
     for image in coco.images:
-        _stay_inside(image["file_name"])
+        first, *others = image["file_name"].replace("\\", "/").split("/")
+        if ".." in (first, *others) or (others and not first):
+            raise DataError(f"file_name {image['file_name']!r} leaves the image folder")
         if file_name := _located_name(image["file_name"], listings):
             located.append({**image, "file_name": file_name})
         else:
@@ -49,12 +51,6 @@ def locate(coco: Coco, folders: Sequence[Folder]) -> tuple[Coco, list[Refusal]]:
     if refused and not located:
         raise DataError(f"none of {len(refused)} images is there: {refused[0].reason}")
     return subset(coco, located), refused
-
-
-def _stay_inside(file_name: str) -> None:
-    first, *others = file_name.replace("\\", "/").split("/")
-    if ".." in (first, *others) or (others and not first):
-        raise DataError(f"file_name {file_name!r} leaves the image folder")
 
 
 def bare_name(file_name: str) -> str:

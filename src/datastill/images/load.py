@@ -60,10 +60,7 @@ def image_path(root: Path, file_name: str) -> Path:
 
 
 def load_image(root: Path, record: Record) -> Tensor:
-    """Read the image of a COCO record as RGB (3, h, w) uint8, in the frame of its annotations.
-
-    Raises DataError if the file is absent, outside `root`, not an image or of another size.
-    """
+    """Read a COCO record's image as `read_image` does; raises DataError also outside `root`."""
     return read_image(image_path(root, record["file_name"]), (record["width"], record["height"]))
 
 

@@ -72,10 +72,7 @@ def write_sets(
     manifest: pd.DataFrame,
     refused: Iterable[tuple[str, Refusal]] = (),
 ) -> None:
-    """Write <name>.json for every set, manifest.csv, and refused.csv: the files left out.
-
-    `refused` are (name of the set, refusal).
-    """
+    """Write <name>.json for every set, manifest.csv, and refused.csv: sets and their refusals."""
     for name, coco in sets.items():
         write_coco(folder / f"{name}.json", coco)
     write_text(folder / "manifest.csv", manifest.to_csv(index=False))

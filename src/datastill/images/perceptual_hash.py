@@ -73,9 +73,8 @@ def near_duplicates(
 def repeats(hashes: Sequence[str], distance: int = MAX_DISTANCE) -> list[int]:
     """Return for every image the first one before it that it repeats, or -1 to keep it.
 
-    Only a kept image is ever repeated, so a slow pan is thinned, not dropped as a chain of
-    repeats of repeats. All blank images repeat the first one. Raises DataError if a hash is
-    malformed.
+    Only a kept image is ever repeated: a slow pan is thinned, not dropped. All blank images repeat
+    the first one. Raises DataError if a hash is malformed.
     """
     words = _words(hashes)
     shown = words.any(axis=0)

@@ -130,10 +130,9 @@ def _receive_all(archive: Archive, part: _Part, progress: Progress) -> None:
 
 def _receive(archive: Archive, part: _Part, progress: Progress) -> str:
     """Receive the rest; return a reason why it may have ended early, for a retry."""
+    headers = part.headers()
     try:
-        with requests.get(
-            archive.url, headers=part.headers(), stream=True, timeout=_TIMEOUT
-        ) as response:
+        with requests.get(archive.url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             if response.status_code in _BUSY:
                 return f"HTTP status {response.status_code}"
             if response.status_code == 416 or not _continues(part, response):
@@ -196,10 +195,7 @@ def _cause(error: BaseException) -> str:
 
 
 def verify(archive: Archive, file: Path, progress: Progress) -> None:
-    """Compare `file` with the digest of `archive`.
-
-    Raises DataError if they differ, and renames the file to `<name>.bad` so that no run uses it.
-    """
+    """Raise DataError if `file` has not the digest of `archive`, and rename it to `<name>.bad`."""
     algorithm, _, wanted = archive.digest.partition(":")
     state, done = hashlib.new(algorithm, usedforsecurity=False), 0
     for chunk in _chunks(file):

@@ -112,8 +112,7 @@ class FileSets:
     def read(self, spec: AnnotatedFiles) -> Coco:
         """Return the content of the annotation files, whether or not the images exist.
 
-        Raises DataError if a file is malformed, no image remains or their number differs from
-        `count`.
+        Raises DataError if a file is malformed, no image remains or their number is not `count`.
         """
         categories, path = self.categories, self.root / spec.annotations
         published = read_published(path)

@@ -37,16 +37,13 @@ class RenderSettings:
 
 
 def draw_set(drawn: DrawnSet, settings: RenderSettings, advance: Callable[[int], None]) -> Coco:
-    """Draw all images of a set below `settings.root`; the number of workers does not change them.
-
-    `advance` is called with 1 after every image.
-    """
+    """Draw all images of a set below `settings.root`, the same with any number of workers."""
     (settings.root / drawn.name).mkdir(parents=True, exist_ok=True)
     images: list[Record] = []
     annotations: list[Record] = []
     cv2.setNumThreads(1)  # the pool uses every core, and OpenCV's own threads do not survive a fork
     with Processes(os.cpu_count()) as pool:
-        draw = partial(_draw_image, drawn, settings)
+        draw = partial(_draw_one, drawn, settings)
         for image, records in pool.map(draw, range(drawn.images), chunksize=8):
             images.append(image)
             for record in records:
@@ -57,9 +54,7 @@ def draw_set(drawn: DrawnSet, settings: RenderSettings, advance: Callable[[int],
     return Coco(images, annotations, categories)
 
 
-def _draw_image(
-    drawn: DrawnSet, settings: RenderSettings, index: int
-) -> tuple[Record, list[Record]]:
+def _draw_one(drawn: DrawnSet, settings: RenderSettings, index: int) -> tuple[Record, list[Record]]:
     name, seed, (width, height) = drawn.name, settings.seed, settings.size
     if drawn.style == _WITH_BOXES:
         drawing = draw_objects(name, index, seed, settings.size)

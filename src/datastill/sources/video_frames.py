@@ -43,9 +43,8 @@ def find_videos(source: Path) -> tuple[Path, list[str]]:
     """Return the root folder and its videos: posix names relative to the root, sorted, each once.
 
     `source` is a folder, searched with all folders in it that are not links, one video, or a text
-    file with one path per line, relative to the file's folder; blank lines and lines with a leading
-    # are ignored. Raises DataError if it is absent or none of these, names no video, or a path
-    leaves the folder.
+    file with one path per line, relative to its folder; blank lines and # comments are ignored.
+    Raises DataError if it is none of these, names no video, or a path leaves the folder.
     """
     if source.is_dir():
         paths = (path for path in source.rglob("*") if path.suffix.lower() in VIDEO_KINDS)
@@ -118,9 +117,9 @@ def extract_frames(
     """Store random frames of every video of `source` as JPEGs in `folder`, unless they exist.
 
     Returns in the order of `find_videos` the COCO images, whose `file_name` starts with the name of
-    `folder` and which also have `video` and `frame` (its index), and the videos without a frame or
-    with fewer than requested. The number of workers changes nothing; they are processes that import
-    the calling script again, if it is one. `advance` is called with 1 for every requested frame.
+    `folder` and which also have `video` and `frame` (its index), and the videos with fewer frames
+    than requested. The number of workers, processes that import the calling script again, changes
+    nothing. `advance` is called with 1 for every requested frame.
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,9 +175,8 @@ def random_frame(path: Path, choice: Choice) -> Frame:
     """Return a frame of the video `path`, uniform over its frames, decided by `choice` alone.
 
     The packets list the frames; those from the last keyframe to the chosen one are decoded. If the
-    packets are unreliable or the decoded frames differ from the list, the choice is among all
-    frames that decode undamaged. Raises DataError if the file is absent, empty, not a
-    video or has no such frame.
+    packets are unreliable or the decoded frames differ from the list, the choice is among all that
+    decode undamaged. Raises DataError if the file is absent, empty, not a video or too short.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such video; correct its name or take it off the list")
@@ -240,8 +238,7 @@ def _announced(
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Return when the frames are shown, sorted, and when every keyframe is shown and decoded.
 
-    Both are empty if the packets are unreliable: in AVI they do not give the order, in VP8 some
-    frames are hidden.
+    Both are empty if the packets are unreliable: unordered in AVI, partly hidden in VP8.
     """
     demuxed = (p for p in container.demux(stream) if p.size)
     packets = [_Packet(p.pts, p.dts, p.is_keyframe, p.is_discard, p.is_corrupt) for p in demuxed]
