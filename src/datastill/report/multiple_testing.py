@@ -61,7 +61,7 @@ def add_verdicts(lines: Sequence[dict[str, Any]], resamples: int) -> None:
     gains = [(line, gain) for line in lines for gain in GAINS if f"{gain}_p" in line]
     if 2 * len(gains) / (resamples + 1) >= LEVEL:
         _log.warning(
-            "a table of %d gains: with %d resamples none could be told from chance; "
+            "a table of %d gains: with %d resamples none is distinguishable; "
             "raise evaluate.resamples above %.0f",
             len(gains), resamples, 2 * len(gains) / LEVEL,
         )  # fmt: skip
