@@ -64,7 +64,7 @@ class Merged:
         if sizes[0] != sizes[1]:
             raise DataError(
                 f"{source}: {image['file_name']} is {sizes[1]}, in {self.sources[key]} it is "
-                f"{sizes[0]}: two images of one name? Say where they are with --images"
+                f"{sizes[0]}: two images with one name? Name their folders with --images"
             )
         if key in self.labels and not _agree(self.labels[key], labels):
             before = earlier["file_name"], self.sources[key], len(self.labels[key])
@@ -93,7 +93,7 @@ def merge(files: Mapping[str, Coco], naming: Naming, scored: bool) -> Merged:
             key, file_name = naming(image["file_name"], coco is base)
             if key in keys:
                 raise DataError(
-                    f"{name}: expected every image once, found {file_name} twice; where folders "
+                    f"{name}: expected every image once, found {file_name} twice; if folders "
                     "tell images apart, say which with --images"
                 )
             keys.add(key)

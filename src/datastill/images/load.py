@@ -15,7 +15,7 @@ from torch import Tensor
 from datastill.coco.format import Record
 from datastill.errors import DataError
 
-# The formats of Pillow that data sets use, whatever the suffix; for EPS it would run a program.
+# The formats of Pillow that data sets use, with any suffix; for EPS it would run a program.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
@@ -114,7 +114,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) where EXIF is absent, damaged or already applied."""
+    """Return the EXIF orientation, 1 (upright) if EXIF is absent, damaged or already applied."""
     if image.format in {"PNG", "TIFF"}:  # EXIF may follow the pixels in a PNG
         image.load()
     if image.format == "TIFF":  # which Pillow rotates while loading

@@ -208,7 +208,7 @@ def verify(archive: Archive, file: Path, progress: Progress) -> None:
 
 def _set_aside(file: Path, error: str) -> DataError:
     bad = file.replace(file.with_name(f"{file.name}.bad"))
-    return DataError(f"{file}: {error}; it is now {bad.name}: run again to download it anew")
+    return DataError(f"{file}: {error}; it is now {bad.name}: run again to download a new copy")
 
 
 def safe_members(file: Path) -> list[zipfile.ZipInfo]:

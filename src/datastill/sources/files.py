@@ -227,7 +227,7 @@ class FileSets:
 @cache
 def _manifest(root: Path, images: tuple[tuple[tuple[str, object], ...], ...]) -> pd.DataFrame:
     """Return the manifest of `images`, computed once for all parts of them."""
-    with Steps("looking for images that show the same", len(images)) as steps:
+    with Steps("searching for near-duplicates", len(images)) as steps:
         return examine(root, [dict(image) for image in images], steps.advance)[0]
 
 

@@ -172,7 +172,7 @@ def _stored(path: Path) -> Record:
 
 
 def random_frame(path: Path, choice: Choice) -> Frame:
-    """Return a frame of the video `path`, uniform over its frames, decided by `choice` alone.
+    """Return a frame of the video `path`, uniform over its frames, decided only by `choice`.
 
     The packets list the frames; those from the last keyframe to the chosen one are decoded. If the
     packets are unreliable or the decoded frames differ from the list, the choice is among all that
