@@ -1,14 +1,12 @@
 """Generated annotations (section 4), and the evidence for every decision."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -58,12 +56,11 @@ class EvidenceFile:
     """A Parquet file of all candidates and verdicts, written a group of tables at a time."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
-        self._writer = writer
-        self._pending: list[pa.Table] = []
+        self._writer, self._pending = writer, list[pa.Table]()
 
     @classmethod
     @contextmanager
-    def create(cls, path: Path) -> Iterator[EvidenceFile]:
+    def create(cls, path: Path) -> Iterator[Self]:
         """Yield the file that will be at `path` when the context ends without an error."""
         options = {"compression": "zstd", "use_dictionary": _REPEATED}
         with atomic(path) as partial, pq.ParquetWriter(partial, EVIDENCE, **options) as writer:

@@ -94,10 +94,8 @@ class Selection:
 
     def thresholds(self, candidates: pa.Table) -> Scores:
         """Return the threshold (n,) in force for each candidate, infinite if none is wanted."""
-        if not self.by_category:
-            return np.full(len(candidates), self.instance.value)
+        values = np.full(len(candidates), np.inf if self.by_category else self.instance.value)
         categories = candidates["category_id"].to_numpy()
-        values = np.full(len(candidates), np.inf)
         for category, threshold in self.by_category.items():
             values[categories == category] = threshold.value
         return values
@@ -163,7 +161,7 @@ def matching_threshold(scores: Scores, wanted: int) -> Threshold:
 
     Raises DataError if there is no score at all or nothing is wanted.
     """
-    if len(scores) == 0 or wanted < 1:
+    if not len(scores) or wanted < 1:
         raise DataError(f"cannot choose {wanted} of {len(scores)} predictions")
     if wanted > len(scores):
         return Threshold(float(scores.min()), wanted, len(scores), exhausted=True)
@@ -255,11 +253,9 @@ def _box_threshold(scores: Scores, wanted: int, rules: Rules) -> Threshold | Non
         value = float(rules.min_score or 0)
         kept = int((scores >= value).sum())
         return Threshold(value, kept, kept, exhausted=False)
-    if not wanted:
-        return None
-    if not len(scores):
+    if wanted and not len(scores):
         return Threshold(0.0, wanted, 0, exhausted=True)
-    return matching_threshold(scores, wanted)
+    return matching_threshold(scores, wanted) if wanted else None
 
 
 def read_columns(candidates: Tables, *columns: str) -> list[NDArray[np.float64]]:

@@ -34,11 +34,7 @@ class AnnotationQuality:
 
 
 def measure(
-    generated: Coco,
-    truth: Coco,
-    task: Task = "keypoints",
-    *,
-    sigmas: Sequence[float] | None = None,
+    generated: Coco, truth: Coco, task: Task = "keypoints", *, sigmas: Sequence[float] | None = None
 ) -> AnnotationQuality:
     """Match `generated` with `truth` as COCO does: greedily by score, by image and category.
 
@@ -48,7 +44,7 @@ def measure(
     it. Raises DataError if the images differ or a record is malformed.
     """
     evaluation, cells = _matched(generated, truth, task, sigmas)
-    right, counted = np.zeros(2, dtype=int), np.zeros(2, dtype=int)
+    right, counted = np.zeros((2, 2), dtype=int)
     for cell in cells:
         right += ((cell["dtMatches"] > 0) & (cell["dtIgnore"] == 0)).sum(axis=1)
         counted += (cell["dtIgnore"] == 0).sum(axis=1)
@@ -111,8 +107,7 @@ def _matched(
     generated: Coco, truth: Coco, task: Task, sigmas: Sequence[float] | None
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Return pycocotools' evaluation and its matches by category and image."""
-    difference = {i["id"] for i in generated.images} ^ {i["id"] for i in truth.images}
-    if difference:
+    if difference := {i["id"] for i in generated.images} ^ {i["id"] for i in truth.images}:
         some = sorted(difference, key=str)[:5]
         raise DataError(f"generated and true annotations differ in their images, such as {some}")
     instances = (each for each in generated.annotations if not each.get("iscrowd"))

@@ -81,22 +81,20 @@ def _rank(cells: list[dict[str, Any] | None], thresholds: int) -> RankedDetectio
     truths = np.zeros(len(cells), dtype=np.int64)
     for index, cell in present:
         truths[index] = np.count_nonzero(cell["gtIgnore"] == 0)
-    scores = _join([np.asarray(cell["dtScores"], dtype=float) for _, cell in present], (0,))
+    scores = np.concatenate([[], *(cell["dtScores"] for _, cell in present)])
     image = np.repeat([i for i, _ in present], [len(cell["dtScores"]) for _, cell in present])
-    matched = _join([cell["dtMatches"] != 0 for _, cell in present], (thresholds, 0))
-    ignored = _join([cell["dtIgnore"] != 0 for _, cell in present], (thresholds, 0)).astype(bool)
+    matched, ignored = (
+        np.hstack([np.zeros((thresholds, 0), dtype=bool), *(cell[key] != 0 for _, cell in present)])
+        for key in ("dtMatches", "dtIgnore")
+    )
     order = np.argsort(-scores, kind="mergesort")  # as pycocotools, down to the order of ties
     return RankedDetections(
         scores[order],
         image.astype(np.int64)[order],
-        np.ascontiguousarray((matched.astype(bool) & ~ignored)[:, order]),
+        np.ascontiguousarray((matched & ~ignored)[:, order]),
         np.ascontiguousarray(ignored[:, order]),
         truths,
     )
-
-
-def _join(parts: list[NDArray[Any]], empty: tuple[int, ...]) -> NDArray[Any]:
-    return np.concatenate(parts, axis=-1) if parts else np.zeros(empty)
 
 
 def average_precision(

@@ -64,10 +64,9 @@ def summarize(table: NDArray[np.float64], areas: Sequence[str]) -> AveragePrecis
     ap, ap50, ap75 = (
         float(100 * np.nanmean(values)) for values in (everywhere, everywhere[0], everywhere[5])
     )
-    ranges = {area: table[..., index] for index, area in enumerate(areas)}
     by_area = {
         area: float(100 * np.nanmean(values))
-        for area, values in ranges.items()
+        for area, values in zip(areas, np.moveaxis(table, -1, 0), strict=True)
         if not np.isnan(values).all()
     }
     return AveragePrecision(ap, ap50, ap75, *map(by_area.get, ("small", "medium", "large")))

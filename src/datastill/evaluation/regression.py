@@ -44,11 +44,11 @@ def check_values(
 
 def _check_value(row: str, metric: str, expectation: Expectation, metrics: Metrics) -> Finding:
     expected = f"{expectation.value:g} ± {expectation.tolerance:g}"
-    value = _number(metrics, row, metric)
-    if isinstance(value, str):
-        return Finding(f"{row} {metric}", expected, value, ok=False)
-    ok = abs(value - expectation.value) <= expectation.tolerance + ROUNDING
-    return Finding(f"{row} {metric}", expected, f"{value:g}", ok)
+    value, ok = _number(metrics, row, metric), False
+    if not isinstance(value, str):
+        ok = abs(value - expectation.value) <= expectation.tolerance + ROUNDING
+        value = f"{value:g}"
+    return Finding(f"{row} {metric}", expected, value, ok)
 
 
 def _number(metrics: Metrics, row: str, metric: str) -> float | str:
@@ -72,22 +72,15 @@ def check_orders(orders: Sequence[str], metrics: Metrics, metric: str = "ap") ->
 
 
 def _check_order(order: str, metrics: Metrics, metric: str) -> Finding:
-    rows, signs = _parse(order)
-    values = [_number(metrics, row, metric) for row in rows]
-    numbers = [value for value in values if not isinstance(value, str)]
-    if len(numbers) < len(values):
-        missing = "; ".join(value for value in values if isinstance(value, str))
-        return Finding(order, f"{metric}: {order}", missing, ok=False)
-    actual = ["<" if a < b else ">" if a > b else "=" for a, b in pairwise(numbers)]
-    rest = (f" {sign} {number:g}" for sign, number in zip(actual, numbers[1:], strict=True))
-    return Finding(
-        order, f"{metric}: {order}", f"{numbers[0]:g}" + "".join(rest), ok=actual == signs
-    )
-
-
-def _parse(order: str) -> tuple[list[str], list[str]]:
     parts = [part.strip() for part in re.split("([<>])", order)]
     rows, signs = parts[::2], parts[1::2]
     if not signs or not all(rows) or any(re.search(r"[\s=]", row) for row in rows):
         raise DataError(f"order {order!r}: expected rows joined by < or >, as 'co-35 < co-115'")
-    return rows, signs
+    values = [_number(metrics, row, metric) for row in rows]
+    numbers = [value for value in values if not isinstance(value, str)]
+    if missing := [value for value in values if isinstance(value, str)]:
+        return Finding(order, f"{metric}: {order}", "; ".join(missing), ok=False)
+    actual = ["<" if a < b else ">" if a > b else "=" for a, b in pairwise(numbers)]
+    rest = (f" {sign} {number:g}" for sign, number in zip(actual, numbers[1:], strict=True))
+    text = f"{numbers[0]:g}" + "".join(rest)
+    return Finding(order, f"{metric}: {order}", text, ok=actual == signs)
