@@ -113,7 +113,7 @@ def _is_id(number: Any) -> bool:
 
 
 def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
-    """Return the completed annotations of `categories`, less empty boxes, and the number of those.
+    """Return the completed annotations of `categories`, minus empty boxes, and the number of those.
 
     Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
     `num_keypoints` counted from v; `iscrowd` 0; `area`, also if it is 0, that of the mask

@@ -24,7 +24,7 @@ EVIDENCE = pa.schema(
     [
         *SCHEMA,
         pa.field("rule", pa.string()),  # the rule for instances, by its name in the params
-        pa.field("threshold", pa.float64()),  # in force for the score, infinite if none is wanted
+        pa.field("threshold", pa.float64()),  # for the score, infinite if none is wanted
         pa.field("accepted", pa.bool_()),
         pa.field("ignored", pa.bool_()),  # neither accepted nor background
         pa.field("kept", pa.list_(pa.bool_())),  # k: whether a keypoint is part of the annotation
