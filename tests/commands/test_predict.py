@@ -12,7 +12,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from datastill.commands.export import write_model
-from datastill.commands.predict import Output, find_model, run
+from datastill.commands.predict import find_model, run
 from datastill.errors import DataError
 from datastill.images.load import image_id, read_image
 from datastill.inference.multi_transform import predict as predict_directly
@@ -156,11 +156,11 @@ def test_what_is_neither_folder_nor_row_is_told_with_the_rows(command, tmp_path)
 
 
 def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(profile, tmp_path, monkeypatch):
-    mine = run(find_model("teacher", "miniature"), [HANDS], 2, Output(None, None))
+    mine = run(find_model("teacher", "miniature"), [HANDS], 2, None, None)
     write_model(profile, "teacher", tmp_path / "moved")
     image = str(Path(HANDS).resolve())
     monkeypatch.chdir(tmp_path)
-    found = run(find_model("moved", "nowhere"), [image], 2, Output(None, None))
+    found = run(find_model("moved", "nowhere"), [image], 2, None, None)
     boxes = [[(r["bbox"], r["keypoints"]) for r in json.loads(text)] for text in (mine, found)]
     assert boxes[0] == boxes[1]
 
@@ -184,7 +184,7 @@ def test_predicting_loads_no_library_that_it_does_not_need(profile):
     script = (
         "import sys; from datastill.commands import predict as p; "
         "model = p.find_model('teacher', 'miniature'); "
-        f"p.run(model, ['{HANDS}/041.jpg'], 1, p.Output(None, None)); "
+        f"p.run(model, ['{HANDS}/041.jpg'], 1, None, None); "
         "print({'mlflow', 'pandas', 'cv2', 'matplotlib', 'lightning_fabric'} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

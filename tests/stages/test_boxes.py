@@ -246,7 +246,7 @@ def test_the_champion_the_exported_folder_and_the_row_answer_alike(profile, tmp_
         (answer,) = champion.predict(pd.DataFrame({"image": [jpeg]}), params={"views": views})
         for name in (str(folder), export.best(profile)):
             model = predict.find_model(name, "boxes")
-            found = json.loads(predict.run(model, [str(image)], views, predict.Output(None, None)))
+            found = json.loads(predict.run(model, [str(image)], views, None, None))
             assert [r["bbox"] for r in found] == [r["bbox"] for r in answer]
             assert [r["category_id"] for r in found] == [r["category_id"] for r in answer]
             if views == 1:

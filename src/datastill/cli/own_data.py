@@ -92,7 +92,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
     try:
         ready = command.find_model(model, profile)
         count = None if views == "all" else int(views)
-        typer.echo(command.run(ready, images, count, command.Output(to, draw)))
+        typer.echo(command.run(ready, images, count, to, draw))
     finally:
         gc.unfreeze()
 

@@ -115,21 +115,17 @@ def describe_batch(profile: Profile, row: SupervisedRow) -> str:
 
 
 def time_backbones(
-    profile: Profile,
-    keypoints: int,
-    categories: int,
-    seconds: float,
-    report: Callable[[str], None],
+    profile: Profile, objects: tuple[int, int], seconds: float, report: Callable[[str], None]
 ) -> dict[str, Speed]:
     """Time the backbones of all rows, one after the other, until `seconds` have passed.
 
-    keypoints, categories  of the instances to detect
-    report                 receives a message for each backbone that the device has no memory for
+    objects  the number of their keypoints and of their categories
+    report   receives a message for each backbone that the device has no memory for
     """
     train, views = profile.params.train, profile.params.views
     size = _size(View(sum(train.short_sides) // 2, train.long_side))
     single_scale = _size(View(views.plain_short_side, views.plain_long_side))
-    load = Load(train.micro_batch_size, size, single_scale, keypoints, categories)
+    load = Load(train.micro_batch_size, size, single_scale, *objects)
     started, speeds = time.monotonic(), dict[str, Speed]()
     for backbone in dict.fromkeys(row.backbone for row in profile.params.rows().values()):
         if time.monotonic() - started >= seconds:
@@ -137,8 +133,7 @@ def time_backbones(
         try:
             speeds[backbone] = probe(backbone, load, train.precision, views.precision)
         except torch.OutOfMemoryError:
-            report(
-                f"{backbone}: {train.micro_batch_size} images at a time do not fit in the memory "
-                "of this device; lower train.micro_batch_size"
-            )
+            images = f"{train.micro_batch_size} images at a time"
+            advice = "lower train.micro_batch_size"
+            report(f"{backbone}: {images} do not fit in the memory of this device; {advice}")
     return speeds

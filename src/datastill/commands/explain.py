@@ -41,8 +41,7 @@ def run(profile: Profile, row: str, image_id: int) -> str:
     metadata = row_metadata(profile, row)
     lines = [f"{image['file_name']}: {len(candidates)} candidates of teacher {spec.teacher}"]
     for number, candidate in enumerate(candidates, start=1):
-        reasons = _keypoints if metadata.sigmas else _votes
-        lines += ["", _verdict(number, candidate), reasons(candidate, metadata)]
+        lines += ["", _verdict(number, candidate), _reasons(candidate, metadata)]
     path = profile.work / "why" / f"{row}-{image_id}.png"
     write_png(path, _picture(profile, row, metadata, load_image(profile.images, image), candidates))
     return "\n".join([*lines, "", str(path)])
@@ -70,19 +69,16 @@ def _verdict(number: int, candidate: dict[Any, Any]) -> str:
     )
 
 
-def _votes(candidate: dict[Any, Any], metadata: Metadata) -> str:
-    return (
-        f"   {_name(candidate, metadata)}: voted for by {candidate['views']} views, "
-        f"mean 1 - IoU {candidate['box_spread']:.3f}"
-    )
-
-
 def _name(candidate: dict[Any, Any], metadata: Metadata) -> str:
     names = {category["id"]: str(category["name"]) for category in metadata.categories}
     return names[candidate["category_id"]]
 
 
-def _keypoints(candidate: dict[Any, Any], metadata: Metadata) -> str:
+def _reasons(candidate: dict[Any, Any], metadata: Metadata) -> str:
+    if not metadata.sigmas:
+        votes = f"voted for by {candidate['views']} views"
+        spread = f"mean 1 - IoU {candidate['box_spread']:.3f}"
+        return f"   {_name(candidate, metadata)}: {votes}, {spread}"
     table = pd.DataFrame(
         {
             "keypoint": metadata.skeleton.names,

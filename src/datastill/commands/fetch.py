@@ -37,8 +37,12 @@ def run(to: Path, only: Sequence[str], keep: bool, server: str | None) -> str:
 
     An unpacked archive is deleted unless `keep`.
     """
+    known = {archive.name.removesuffix(".zip"): archive for archive in COCO}
+    if unknown := sorted(set(only) - set(known)):
+        raise DataError(f"no archive {unknown[0]!r}; there are {', '.join(known)}")
     root = (server or SERVER).rstrip("/")
-    archives = [replace(archive, url=f"{root}/{archive.url}") for archive in _chosen(only)]
+    chosen = [archive for name, archive in known.items() if name in only or not only]
+    archives = [replace(archive, url=f"{root}/{archive.url}") for archive in chosen]
     try:
         to.mkdir(parents=True, exist_ok=True)
         with FileLock(to / ".fetch.lock", timeout=0):
@@ -48,17 +52,9 @@ def run(to: Path, only: Sequence[str], keep: bool, server: str | None) -> str:
     except Timeout:
         raise DataError(f"{to}: another fetch is running there; wait for it to end") from None
     except OSError as error:
-        path, reason = error.filename or to, error.strerror or error
-        raise DataError(
-            f"{path}: {reason}; free disk space or fix permissions, then run again to resume"
-        ) from None
-
-
-def _chosen(only: Sequence[str]) -> list[Archive]:
-    known = {archive.name.removesuffix(".zip"): archive for archive in COCO}
-    if unknown := sorted(set(only) - set(known)):
-        raise DataError(f"no archive {unknown[0]!r}; there are {', '.join(known)}")
-    return [archive for name, archive in known.items() if name in only or not only]
+        place = f"{error.filename or to}: {error.strerror or error}"
+        advice = "free disk space or fix permissions, then run again to resume"
+        raise DataError(f"{place}; {advice}") from None
 
 
 def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
@@ -109,10 +105,9 @@ def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:
 def _require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DataError(
-            f"{folder}: {needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free; "
-            "free disk space, fetch less with --only or name another folder with --to"
-        )
+        sizes = f"{needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free"
+        advice = "free disk space, fetch less with --only or name another folder with --to"
+        raise DataError(f"{folder}: {sizes}; {advice}")
 
 
 def _marker(archive: Archive, folder: Path) -> Path:

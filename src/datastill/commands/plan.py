@@ -79,9 +79,9 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     _check_initial_weights(profile, findings)
     for name in profile.params.ensembles:
         findings.attempt(member_rows, profile, name)
-    keypoints, categories = _objects(profile, findings)
-    speeds = time_backbones(profile, keypoints, categories, probe_seconds, findings.faults.append)
-    costs = Costs(profile, keypoints, _image_counts(profile, findings), speeds)
+    objects = _objects(profile, findings)
+    speeds = time_backbones(profile, objects, probe_seconds, findings.faults.append)
+    costs = Costs(profile, objects[0], _image_counts(profile, findings), speeds)
     device = gpu_name() or f"a CPU with {torch.get_num_threads()} threads"
     parts = {
         "Image sets": _sets_table(profile.params.task, findings),

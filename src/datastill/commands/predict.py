@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -18,14 +17,6 @@ from datastill.progress import Steps
 
 _BATCH = 8  # images in memory
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where predictions go: a COCO results file and a folder of pictures, or None."""
-
-    results: Path | None
-    pictures: Path | None
 
 
 def find_model(name: str, profile: str) -> ReadyModel:
@@ -44,15 +35,18 @@ def find_model(name: str, profile: str) -> ReadyModel:
     return load_weights(opened.weights(name), opened.params.views.settings())
 
 
-def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Output) -> str:
+def run(
+    model: ReadyModel, names: Sequence[str], views: int | None, to: Path | None, draw: Path | None
+) -> str:
     """Predict on all images that are named or in named folders; return what to print.
 
-    That is the path of the results or, without a file for them, the results. An image that cannot
-    be read is named in a warning. Raises DataError if none can be read, and then writes nothing.
+    That is the path of the results or, without a file `to` for them, the results. Pictures of them
+    go to the folder `draw`, if any. An image that cannot be read is named in a warning. Raises
+    DataError if none can be read, and then writes nothing.
     """
     files = list(dict.fromkeys(file for name in names for file in _files(name)))
     model.inference(views)  # rejects a wrong number of views before anything is read
-    predictions = list(_predict(model, files, views, output.pictures))
+    predictions = list(_predict(model, files, views, draw))
     if not predictions:
         raise DataError(f"expected images, found none that can be read in {', '.join(names)}")
     results = [
@@ -61,13 +55,13 @@ def run(model: ReadyModel, names: Sequence[str], views: int | None, output: Outp
         for each in objects
     ]
     text = "[" + ",\n ".join(map(json.dumps, results)) + "]"
-    if output.results is None:
+    if to is None:
         return text
-    beside = output.results.with_suffix(".images.json")  # what the ids stand for
+    beside = to.with_suffix(".images.json")  # what the ids stand for
     images, categories = [image for image, _ in predictions], [*model.metadata.categories]
     write_text(beside, json.dumps({"images": images, "categories": categories}, indent=1))
-    write_text(output.results, text + "\n")
-    return f"{len(results)} objects on {len(images)} images: {output.results}; the images: {beside}"
+    write_text(to, text + "\n")
+    return f"{len(results)} objects on {len(images)} images: {to}; the images: {beside}"
 
 
 def _predict(

@@ -13,12 +13,10 @@ def run(profile: Profile, name: str) -> Path:
     if name in profile.params.distilled:
         profile.require(profile.annotations(name), "annotate", name)
         coco = read_coco(profile.annotations(name))
-    elif name in (*profile.params.data.sets, "val"):
+    elif name in (sets := [*profile.params.data.sets, "val"]):
         coco = read_coco(profile.image_set(name))
     else:
-        known = ", ".join([*profile.params.data.sets, "val", *profile.params.distilled])
-        raise ParamsError(
-            f"{name!r} is neither an image set nor a distilled row; there are {known}"
-        )
+        known = f"there are {', '.join([*sets, *profile.params.distilled])}"
+        raise ParamsError(f"{name!r} is neither an image set nor a distilled row; {known}")
     write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     return profile.sheet(name)

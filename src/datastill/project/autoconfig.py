@@ -12,7 +12,6 @@ from datastill.model.backbones import backbone_spec
 
 BATCH = 16  # paper
 PAPER_EPOCHS = 130_000 * BATCH / 118_287  # of co-115
-_STEP = 8  # pixels, so that the sides of all views are whole numbers
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def _side(stats: SetStats, hardware: Hardware, anchors: tuple[int, ...]) -> tupl
     max_side = 800 / 480 * stats.short_side  # paper: COCO's 480 pixels become 800
     ideal = math.exp(np.log(anchors).mean()) / stats.box_sides[1]
     feasible = min(max(ideal, lowest), highest)
-    side = max(_STEP, _STEP * round(min(feasible, max_side) / _STEP))
+    side = 8 * max(1, round(min(feasible, max_side) / 8))  # whole numbers for all views
     low, middle, high = (side * each for each in stats.box_sides)
     why = (
         f"boxes then measure {middle:.0f} pixels ({low:.0f} to {high:.0f}), anchors "

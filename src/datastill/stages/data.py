@@ -1,7 +1,7 @@
 """Stage `data`: one COCO JSON for every image set of the profile, and a manifest of all images."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,16 +15,7 @@ from datastill.images.load import Refusal
 from datastill.images.manifest import examine, write_sets
 from datastill.images.splits import Span
 from datastill.progress import Steps
-from datastill.project.data_schema import (
-    AnnotatedImages,
-    DrawnData,
-    DrawnImages,
-    FileData,
-    ImageFolder,
-    PartOfImages,
-    Union,
-    Videos,
-)
+from datastill.project import data_schema as schema
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
 from datastill.sources.files import AnnotatedFiles, FileSet, FileSets, FolderFiles, VideoFiles
@@ -39,7 +30,7 @@ def run(profile: Profile) -> None:
     data = profile.params.data
     sets = {drawn.name: draw(profile, drawn) for drawn in drawn_sets(profile)}
     refused: list[tuple[str, Refusal]] = []
-    if isinstance(data, FileData):
+    if isinstance(data, schema.FileData):
         files = file_sets(profile)
         for file_set in files.sets:
             sets[file_set.name], refusals = files.load(file_set)
@@ -50,14 +41,14 @@ def run(profile: Profile) -> None:
     refused += _leave_out(sets, unreadable)
     others = {name: coco for name, coco in sets.items() if name != VAL}
     leaks = find_leaks(sets[VAL], others, manifest)
-    if leaks and not (isinstance(data, FileData) and data.leaks == "drop"):
+    if leaks and not (isinstance(data, schema.FileData) and data.leaks == "drop"):
         raise DataError(leak_text(leaks))
     refused += _leave_out(others, [Refusal(leak.file_name, leak.reason) for leak in leaks])
     sets |= others
-    if isinstance(data, FileData):
+    if isinstance(data, schema.FileData):
         _add_digests(sets, manifest)
     for name, spec in data.sets.items():
-        if isinstance(spec, Union):
+        if isinstance(spec, schema.Union):
             sets[name] = union([sets[part] for part in spec.union])
     for name, coco in sets.items():
         write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
@@ -73,10 +64,9 @@ def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
             image["sha256"] = digests[image["file_name"]]
 
 
-def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str, Refusal]]:
-    """Remove the refused images from all `sets`; return (name of the set, refusal) of each."""
+def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> Iterator[tuple[str, Refusal]]:
+    """Remove the refused images from all `sets`; yield (name of the set, refusal) of each."""
     by_name = {refusal.file_name: refusal for refusal in refusals}
-    removed = []
     for name, coco in sets.items():
         kept = [image for image in coco.images if image["file_name"] not in by_name]
         lost = [by_name[i["file_name"]] for i in coco.images if i["file_name"] in by_name]
@@ -84,8 +74,7 @@ def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> list[tuple[str
             first = f"{lost[0].file_name}: {lost[0].reason}"
             raise DataError(f"{name}: none of {len(lost)} images is left, such as {first}")
         sets[name] = subset(coco, kept)
-        removed += [(name, refusal) for refusal in lost]
-    return removed
+        yield from ((name, refusal) for refusal in lost)
 
 
 def leak_text(leaks: list[Leak]) -> str:
@@ -114,9 +103,9 @@ def _warn(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
 def drawn_sets(profile: Profile) -> list[DrawnSet]:
     """Return the sets that are drawn, if any; all but `val` are scaled down."""
     data, scaled = profile.params.data, profile.params.scaled
-    if not isinstance(data, DrawnData):
+    if not isinstance(data, schema.DrawnData):
         return []
-    drawn = ((name, spec) for name, spec in data.sets.items() if isinstance(spec, DrawnImages))
+    drawn = ((n, spec) for n, spec in data.sets.items() if isinstance(spec, schema.DrawnImages))
     specs = [(name, scaled(spec.images), spec.style) for name, spec in drawn]
     specs.append((VAL, data.val.images, data.val.style))
     return [DrawnSet(number, *spec) for number, spec in enumerate(specs, start=1)]
@@ -125,7 +114,7 @@ def drawn_sets(profile: Profile) -> list[DrawnSet]:
 def draw(profile: Profile, drawn: DrawnSet) -> Coco:
     """Draw one of `drawn_sets`."""
     data = profile.params.data
-    assert isinstance(data, DrawnData)
+    assert isinstance(data, schema.DrawnData)
     settings = RenderSettings(profile.images, (data.width, data.height), data.seed)
     with Steps(f"drawing {drawn.name}", drawn.images) as steps:
         return draw_set(drawn, settings, steps.advance)
@@ -134,21 +123,21 @@ def draw(profile: Profile, drawn: DrawnSet) -> Coco:
 def file_sets(profile: Profile) -> FileSets:
     """Return the sets of a profile whose data are files, unions aside."""
     data = profile.params.data
-    assert isinstance(data, FileData)
+    assert isinstance(data, schema.FileData)
     specs = {VAL: data.val, **data.sets}
     annotated: dict[str, AnnotatedFiles] = {}
     for name, spec in specs.items():
-        if isinstance(spec, AnnotatedImages):
-            part = Span(**spec.part.model_dump()) if isinstance(spec, PartOfImages) else None
+        if isinstance(spec, schema.AnnotatedImages):
+            part = Span(**spec.part.model_dump()) if isinstance(spec, schema.PartOfImages) else None
             annotated[name] = AnnotatedFiles(name, **spec.model_dump(exclude={"part"}), part=part)
     sets: list[FileSet] = []
     for name, spec in specs.items():
-        if isinstance(spec, AnnotatedImages):
+        if isinstance(spec, schema.AnnotatedImages):
             sets.append(annotated[name])
-        elif isinstance(spec, ImageFolder):
+        elif isinstance(spec, schema.ImageFolder):
             labelled = [annotated[other] for other in spec.without]
             sets.append(FolderFiles(name, spec.folder, labelled, spec.count))
-        elif isinstance(spec, Videos):
+        elif isinstance(spec, schema.Videos):
             sets.append(VideoFiles(name, **spec.model_dump()))
     root = Path(data.root).expanduser()
     return FileSets(root, profile.images, profile.params.task, annotated[VAL], sets)

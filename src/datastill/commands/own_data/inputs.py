@@ -39,10 +39,8 @@ class Division:
         """
         held, labelled = 0 if has_val else self._held_out(count), self.label_only
         if labelled is not None and not 0 < labelled < count - held:
-            raise DataError(
-                f"--label-only {labelled}: expected fewer than the {count - held:,} images that "
-                "are not in val, so that some remain to be unlabelled"
-            )
+            most = f"the {count - held:,} images that are not in val, so that some remain to be"
+            raise DataError(f"--label-only {labelled}: expected fewer than {most} unlabelled")
         spans = {"val": Span(self.seed, 0, held)} if held else {}
         if held or labelled:
             spans["labelled"] = Span(self.seed, held, labelled)
@@ -55,10 +53,9 @@ class Division:
         held = round(fraction * count) if self.val_count is None else self.val_count
         if not 0 < held < count:
             asked = f"{fraction:g}" if self.val_count is None else f"{held:,}"
-            raise DataError(
-                f"val: {asked} of {count:,} labelled images leaves none for "
-                f"{'val' if held <= 0 else 'training'}; change --val-fraction or --val-count"
-            )
+            lacking = f"none for {'val' if held <= 0 else 'training'}"
+            advice = "change --val-fraction or --val-count"
+            raise DataError(f"val: {asked} of {count:,} labelled images leaves {lacking}; {advice}")
         return held
 
 
@@ -133,10 +130,9 @@ def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> Inspecte
     except DataError as error:
         raise DataError(f"{labels}: {error}") from None
     if missing:
-        raise DataError(
-            f"{labels}: {len(missing):,} of {len(coco.images):,} images are not in {folder}, such "
-            f"as {missing[0].file_name}; add them, or remove them from the labels"
-        )
+        absent = f"{len(missing):,} of {len(coco.images):,} images are not in {folder}"
+        advice = "add them, or remove them from the labels"
+        raise DataError(f"{labels}: {absent}, such as {missing[0].file_name}; {advice}")
     return _open_images(name, located, resolved)
 
 
@@ -151,10 +147,10 @@ def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
     records, refused = ([], []) if source.is_file() else folder_images(Folder(folder, folder.name))
     videos = sum(path.suffix.lower() in VIDEO_KINDS for path in folder.rglob("*"))
     if records and videos:
-        raise DataError(
-            f"{source}: expected images or videos, found {len(records):,} images and {videos:,} "
-            "videos; move either to a folder of their own"
+        both = (
+            f"{len(records):,} images and {videos:,} videos; move either to a folder of their own"
         )
+        raise DataError(f"{source}: expected images or videos, found {both}")
     if videos or source.is_file():
         empty, manifest = Coco([], [], categories), pd.DataFrame(columns=list(COLUMNS))
         return InspectedSet(folder, empty, manifest, [], len(find_videos(source)[1]))

@@ -140,7 +140,6 @@ def _check_trainable(name: str, coco: Coco, task: Task) -> None:
     if not trainable(coco, task).images:
         crowds = sum(a["iscrowd"] for a in coco.annotations)
         but = f" but {crowds:,} crowds (iscrowd 1)" if crowds else ""
-        raise DataError(
-            f"{name}: expected {task} on its images, found none on {len(coco.images):,}{but}; "
-            "choose another --seed or a larger fraction, or label more"
-        )
+        lacking = f"expected {task} on its images, found none on {len(coco.images):,}{but}"
+        advice = "choose another --seed or a larger fraction, or label more"
+        raise DataError(f"{name}: {lacking}; {advice}")

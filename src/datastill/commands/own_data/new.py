@@ -3,7 +3,6 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from datastill.commands.own_data.data_section import section
@@ -13,7 +12,7 @@ from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
 from datastill.io import write_text
 from datastill.model.precision import best_device
-from datastill.project.autoconfig import CPU, GPU, Choices, choose, measure
+from datastill.project.autoconfig import CPU, GPU, choose, measure
 from datastill.project.data_schema import FileData
 from datastill.project.loading import load_params
 from datastill.project.profile import DEFAULT_PROFILE, Profile
@@ -35,12 +34,20 @@ def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
     _check_name(name)
     inspection = inspect(inputs)
     labelled, task = inspection.sets["labelled"].coco, inspection.task
-    choices = choose(measure(labelled, task), GPU if best_device().type == "cuda" else CPU, task)
+    hardware = GPU if best_device().type == "cuda" else CPU
+    choices = choose(measure(labelled, task), hardware, task)
     data = section(inputs, inspection)
     if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         inspection.notes.append(f"DVC watches only {data['watched']}; after other changes: {again}")
-    lines = [*describe(inspection), *_settings(choices)]
+    lines = [
+        *describe(inspection),
+        f"backbone: {hardware.backbone}, for {'a GPU' if hardware is GPU else 'a CPU'}",
+        f"short side: {choices.side}; {choices.why_side}",
+        f"views: short side {', '.join(map(str, choices.views))}, each also mirrored",
+        f"iterations: {choices.iterations:,}; {choices.why_iterations}",
+        f"iterations of student and control: {choices.student_iterations:,}",
+    ]
     values = {"profile": name, "task": task, "seed": inputs.division.seed, **choices.values()}
     _write(name, own_params(values, data, choices.views, lines, rounds))
     steps = [f"  datastill plan {name}", f"  dvc repro {PIPELINES / name / STAGES}"]
@@ -56,15 +63,6 @@ def _check_name(name: str) -> None:
         raise ParamsError(f"{name!r} is the name of a built-in profile; choose another")
     if (PIPELINES / name).exists():
         raise ParamsError(f"{PIPELINES / name} exists; choose another name or remove it")
-
-
-def _settings(choices: Choices) -> Iterator[str]:
-    machine = "a GPU" if choices.hardware is GPU else "a CPU"
-    yield f"backbone: {choices.hardware.backbone}, for {machine}"
-    yield f"short side: {choices.side}; {choices.why_side}"
-    yield f"views: short side {', '.join(map(str, choices.views))}, each also mirrored"
-    yield f"iterations: {choices.iterations:,}; {choices.why_iterations}"
-    yield f"iterations of student and control: {choices.student_iterations:,}"
 
 
 def _write(name: str, text: str) -> None:
