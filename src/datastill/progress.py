@@ -3,15 +3,8 @@
 import time
 from typing import Any, Self
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 
 class Steps:
@@ -22,9 +15,10 @@ class Steps:
         self._before = 0  # done by an earlier run
         self._console = Console(stderr=True)
         self._began = self._reported = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-        self._bar = Progress(*columns, *times, console=self._console)
+        bar = (progress.TextColumn("{task.description}"), progress.BarColumn())
+        counts = (progress.MofNCompleteColumn(), progress.TimeElapsedColumn())
+        rest = (progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[note]}"))
+        self._bar = progress.Progress(*bar, *counts, *rest, console=self._console)
         self._task = self._bar.add_task(label, total=total, note="")
 
     def __enter__(self) -> Self:

@@ -1,7 +1,6 @@
 """Subsets and unions of annotated image sets (section 5.1)."""
 
 from collections.abc import Sequence
-from itertools import chain
 
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
@@ -26,14 +25,14 @@ def trainable(coco: Coco, task: str) -> Coco:
 
 def union(parts: Sequence[Coco]) -> Coco:
     """Return the images and annotations of all `parts`; raises DataError if they share ids."""
-    images = [part.images for part in parts]
-    annotations = [part.annotations for part in parts]
-    for section, sections in (("images", images), ("annotations", annotations)):
+    for section in ("images", "annotations"):
         seen: set[int] = set()
-        for records in sections:
-            ids = {record["id"] for record in records}
+        for part in parts:
+            ids = {record["id"] for record in getattr(part, section)}
             if shared := seen & ids:
                 text = f"two {section} of a union have the id {min(shared)}"
                 raise DataError(f"{text}; renumber one of its sets")
             seen |= ids
-    return Coco(list(chain(*images)), list(chain(*annotations)), parts[0].categories)
+    images = [image for part in parts for image in part.images]
+    annotations = [annotation for part in parts for annotation in part.annotations]
+    return Coco(images, annotations, parts[0].categories)

@@ -32,11 +32,7 @@ Progress = Callable[[int], None]  # called with the bytes done, including an ear
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip archive on the web.
-
-    size    in bytes
-    digest  "md5:<hexadecimal>", or another algorithm of hashlib
-    """
+    """A zip archive on the web: `size` in bytes, `digest` "<hashlib algorithm>:<hexadecimal>"."""
 
     url: str
     size: int

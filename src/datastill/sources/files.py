@@ -202,11 +202,8 @@ class FileSets:
             paths = (self.images / image["file_name"] for image in images)
             hashes = [perceptual_hash(read_image(path).permute(1, 2, 0).numpy()) for path in paths]
             shown = list(zip(images, repeats(hashes, _SAME_FRAME), strict=True))
-            refused += [
-                Refusal(image["file_name"], f"shows the same as {images[earlier]['file_name']}")
-                for image, earlier in shown
-                if earlier >= 0
-            ]
+            pairs = ((image["file_name"], images[i]["file_name"]) for image, i in shown if i >= 0)
+            refused += [Refusal(name, f"shows the same as {earlier}") for name, earlier in pairs]
             images = [image for image, earlier in shown if earlier < 0]
         return images, refused
 

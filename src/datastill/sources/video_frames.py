@@ -61,13 +61,12 @@ def find_videos(source: Path) -> tuple[Path, list[str]]:
 
 def _listed(source: Path) -> set[str]:
     try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
+        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError:
         raise DataError(
             f"{source}: expected a folder or a text file with one path per line, found no text"
         ) from None
-    stripped = (line.strip() for line in lines)
-    paths = [PurePosixPath(line) for line in stripped if line and not line.startswith("#")]
+    paths = [PurePosixPath(line) for line in lines if line and not line.startswith("#")]
     for path in paths:
         if path.is_absolute() or ".." in path.parts:
             raise DataError(f"{source}: {str(path)!r} leaves its folder; list paths below that")
