@@ -31,8 +31,8 @@ def test_another_name_lists_those_there_are(name):
 
 
 def test_numbers_are_found_by_training_and_a_foreign_backbone_by_its_stand_in():
-    paper = numbers(published("table1_keypoints"), "resnet50")
+    paper = numbers(published("table1_keypoints"))
     assert paper.of(("co-35", None, "small", 130000))["ap"] == 54.9
     assert paper.of(("co-115", "un-120", "resnet101", 360000))["ap"] == 67.8
     assert paper.of(("co-35", None, "small", 360000)) == {}
-    assert numbers(None, "resnet50").of(("co-35", None, "small", 130000)) == {}
+    assert numbers(None).of(("co-35", None, "small", 130000)) == {}

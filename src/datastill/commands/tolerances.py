@@ -8,7 +8,7 @@ from datastill.errors import DataError
 from datastill.project.profile import DEFAULT_PROFILE, Profile, open_profile, params_path
 from datastill.report.grouping import TrainedRow, Training, group_by_seed
 from datastill.report.seed_variance import SeedVariance, seed_variance
-from datastill.stages.tables import ensembles, read_metrics
+from datastill.stages.tables import read_metrics
 
 
 def seed_profile(profile: Profile, name: str | None) -> Profile:
@@ -68,4 +68,4 @@ def _trainings(profile: Profile) -> dict[Training, list[TrainedRow]]:
         TrainedRow(row=row, **spec.model_dump(exclude_none=True))
         for row, spec in profile.params.rows().items()
     ]
-    return group_by_seed(rows, ensembles(profile))
+    return group_by_seed(rows, profile.params.members())

@@ -82,8 +82,7 @@ def _teacher_cycles(raw: Any) -> Iterator[Problem]:
 
 def _too_many_views(raw: Any) -> Iterator[Problem]:
     sizes = _part(raw, "views", "short_sides")
-    there = len(sizes) if isinstance(sizes, list) else 0
-    there *= 2 if _part(raw, "views", "flip") else 1
+    there = len(sizes) * (1 + bool(_part(raw, "views", "flip"))) if isinstance(sizes, list) else 0
     agreement = _part(raw, "select", "keypoints") == "agreement"
     needed = _part(raw, "select", "min_views") if agreement else None
     for name, row in _mapping(raw, "distilled").items():

@@ -1,6 +1,5 @@
 """The sections of params.yaml, one per stage, and the whole."""
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -84,7 +83,7 @@ class Views(Section):
 
     @model_validator(mode="after")
     def _every_view_once(self) -> Self:
-        if twice := [side for side, n in Counter(self.short_sides).items() if n > 1]:
+        if twice := [side for side in self.short_sides if self.short_sides.count(side) > 1]:
             raise ValueError(f"short_sides: expected each once, found {twice[0]} more than once")
         return self
 
@@ -184,9 +183,11 @@ class Params(Section):
 
     def models(self, teacher: str) -> list[SupervisedRow]:
         """Return the rows of a teacher: itself, or an ensemble's members."""
-        if teacher not in self.ensembles:
-            return [self.row(teacher)]
-        return [self.row(member) for member in self.ensembles[teacher].model_dump().values()]
+        return [self.row(member) for member in self.members().get(teacher, [teacher])]
+
+    def members(self) -> dict[str, list[str]]:
+        """Return the rows of every ensemble."""
+        return {name: [*rows.model_dump().values()] for name, rows in self.ensembles.items()}
 
     def scaled(self, number: int) -> int:
         """Return a number of images or iterations of the paper at this profile's scale."""

@@ -8,8 +8,6 @@ from datastill.errors import ParamsError
 from datastill.project.loading import load_params, read_yaml
 from datastill.project.template import plain_yaml
 
-_HEAD = "# Made by `datastill run {profile} --seeds {seeds}`: its rows with each of these seeds.\n"
-
 
 def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     """Return the params of the profile at `path` as profile `name`, with every row once per seed.
@@ -31,8 +29,8 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
         }
     tested = raw["evaluate"]["with_views"]
     raw["evaluate"]["with_views"] = [f"{row}_seed-{seed}" for row in tested for seed in seeds]
-    head = _HEAD.format(profile=params.profile, seeds=",".join(map(str, seeds)))
-    return head + plain_yaml(raw)
+    command = f"datastill run {params.profile} --seeds {','.join(map(str, seeds))}"
+    return f"# Made by `{command}`: its rows with each of these seeds.\n{plain_yaml(raw)}"
 
 
 def _seeded(spec: Mapping[str, Any], section: str, seed: int) -> dict[str, Any]:

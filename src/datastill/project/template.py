@@ -44,15 +44,12 @@ def own_params(
     """
     student = "labelled_unlabelled"  # in the template
     names = [student, *(f"{student}_round-{number}" for number in range(2, rounds + 1))]
-    students = [
-        _ROUND.format(name=name, teacher=teacher, **values) for teacher, name in pairwise(names)
-    ]
     blocks = {
         "data": _block(data),
         "views": indent(_block([*views]), "  "),
         "comments": "\n".join("# " + " ".join(comment.split()) for comment in comments),
         "upper": _UPPER.format(**values) if "all" in data["sets"] else "",
-        "rounds": "".join(students),
+        "rounds": "".join(_ROUND.format(name=n, teacher=t, **values) for t, n in pairwise(names)),
     }
     template = Template(Path(__file__).with_name("own.yaml").read_text())
     return template.substitute(values, **blocks, **_OF_TASK[values["task"]])

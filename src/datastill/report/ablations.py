@@ -61,9 +61,7 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
     Of a figure, lines of role "paper" hold the points that the paper has. A line of several seeds
     is the mean of the rows that it names last, `ap_sd` their standard deviation.
 
-    Intervals (95 %) are over the validation images; those of gains are paired over them and, where
-    a training run has several seeds, include the variance between seeds. Verdicts follow p-values
-    corrected for all gains of the table (Holm). What does not apply is NaN. Raises DataError if
+    Intervals and verdicts as in `comparison_table`. What does not apply is NaN. Raises DataError if
     the rows that it is about are missing.
     """
     compared = list(TABLES[name](results))
@@ -190,7 +188,6 @@ def _paper_points(name: str) -> list[Values]:
 
 
 def _largest_group(results: Sequence[Result], *shared: str) -> list[Result]:
-    """Return the largest group of students that are equal in what they have `shared`."""
     key, students = attrgetter(*shared), [r for r in results if r.unlabelled]
     sizes = Counter(map(key, students))
     return [r for r in students if key(r) == sizes.most_common(1)[0][0]]

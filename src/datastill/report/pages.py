@@ -134,20 +134,18 @@ def title(section: pd.DataFrame) -> str:
     return f"{line['table']}: {line['labelled']} labelled, {line['unlabelled']} unlabelled"
 
 
-def gaps(section: pd.DataFrame) -> list[str]:
-    """Return a sentence per distilled line on the share of the gap that it closes."""
+def gaps(section: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence per distilled line on the share of the gap that it closes."""
     students = (section["role"] == "distilled").sum()
-    sentences = []
     for line in section[section["gap_closed"].notna()].to_dict("records"):
         upper = section[section["role"] == "upper bound"]["labelled"].iloc[0]
         which = f" ({line['backbone']}, {line['iterations']:,} iterations)" if students > 1 else ""
         closed = number("paper_gap_closed", ".0f")(line)
         paper = f"; the paper's {closed} %" if closed else ""
-        sentences.append(
+        yield (
             f"Of the gap between {line['labelled']} and {upper}, all of it labelled, "
             f"distillation{which} closes {line['gap_closed']:.0f} %{paper}."
         )
-    return sentences
 
 
 def _comparison_parts(table: pd.DataFrame) -> Iterator[str]:

@@ -33,20 +33,19 @@ def published(name: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The paper's metrics by training run; a backbone it does not have stands for `substitute`."""
+    """The paper's metrics by training run; BACKBONE stands in for a backbone it does not have."""
 
     values: Mapping[Key, Mapping[str, float]]
-    substitute: str
 
     def of(self, key: Key) -> Mapping[str, float]:
         """Return the metrics of one training run, {} if the paper has none."""
         labelled, unlabelled, backbone, iterations = key
         known = {backbone for _, _, backbone, _ in self.values}
-        sets = labelled, unlabelled, backbone if backbone in known else self.substitute
+        sets = labelled, unlabelled, backbone if backbone in known else BACKBONE
         return self.values.get((*sets, iterations)) or self.values.get((*sets, ANY_LENGTH), {})
 
 
-def numbers(table: pd.DataFrame | None, substitute: str = BACKBONE) -> Numbers:
+def numbers(table: pd.DataFrame | None) -> Numbers:
     """Index a published table with the columns KEYS and metrics; None has no numbers at all.
 
     If it does not give the iterations, its numbers apply to any number of them.
@@ -57,4 +56,4 @@ def numbers(table: pd.DataFrame | None, substitute: str = BACKBONE) -> Numbers:
         labelled, unlabelled, backbone, iterations = (record[name] for name in KEYS)
         key = labelled, None if pd.isna(unlabelled) else unlabelled, backbone, iterations
         values[key] = {name: float(record[name]) for name in BOX_METRICS if name in record}
-    return Numbers(values, substitute)
+    return Numbers(values)

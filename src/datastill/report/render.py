@@ -1,7 +1,7 @@
 """The table engine: values as a frame and CSV, cells as Markdown and as text for a terminal."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def legend(table: pd.DataFrame) -> list[str]:
     return [LEGEND] if (verdicts == UNSURE).to_numpy().any() else []
 
 
-def wrapped(sentences: Sequence[str]) -> list[str]:
+def wrapped(sentences: Iterable[str]) -> list[str]:
     """Return the sentences as lines that fit the terminal."""
     return [line for sentence in sentences for line in textwrap.wrap(sentence, WIDTH)]
 

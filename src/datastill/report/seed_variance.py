@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 # Two runs differ by chance with √2 times the sd of one; beyond 3 times that, chance is unlikely.
 FACTOR = 3 * math.sqrt(2)
-MIN_TOLERANCE = 0.01  # metrics have two decimals
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class SeedVariance:
     @property
     def tolerance(self) -> float:
         """How far two runs may differ by chance, with two decimals."""
-        return max(MIN_TOLERANCE, round(FACTOR * self.sd, 2))
+        return max(0.01, round(FACTOR * self.sd, 2))
 
     def of_difference(self, before: int, after: int, draws: int) -> NDArray[np.float64]:
         """Sample what other seeds would add to a difference of means over so many seeds, (draws,).

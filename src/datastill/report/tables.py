@@ -26,10 +26,9 @@ Values = dict[str, Any]  # some columns of a line
 
 def columns(metrics: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of the CSV; and "round" if a student has been a teacher."""
-    first, *others = metrics
     return (
         "table", "role", "labelled", "unlabelled", "backbone", "iterations", "seeds",
-        first, "ap_low", "ap_high", "ap_sd", *others,
+        "ap", "ap_low", "ap_high", "ap_sd", *metrics[1:],
         "gain", "gain_low", "gain_high", "control_gain", "control_gain_low", "control_gain_high",
         "gain_verdict", "gap_closed",
         *(f"paper_{name}" for name in metrics), "paper_gain", "paper_gap_closed",
@@ -39,8 +38,6 @@ def columns(metrics: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Source:
-    """The sources of a line's values."""
-
     results: Results
     paper: Numbers
     resamples: int

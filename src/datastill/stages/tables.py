@@ -44,18 +44,13 @@ def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
         unions = {key: frozenset(spec.union) for key, spec in sets if isinstance(spec, Union)}
         table = comparison_table(name, results, unions, paper, resamples)
     else:
-        table = ablation_table(name, pool_seeds(results, ensembles(profile)), resamples)
+        table = ablation_table(name, pool_seeds(results, profile.params.members()), resamples)
     write_text(path.with_suffix(".csv"), to_csv(table))
     write_text(path.with_suffix(".md"), to_markdown(table))
     draw_table(table, path.with_suffix(".png"))
     if README.is_file():
         update_block(README, path.with_suffix(".md").as_posix(), to_markdown(table))
     return to_text(table)
-
-
-def ensembles(profile: Profile) -> dict[str, list[str]]:
-    """Return the rows of every ensemble."""
-    return {name: [*rows.model_dump().values()] for name, rows in profile.params.ensembles.items()}
 
 
 def _results(profile: Profile) -> list[Result]:
