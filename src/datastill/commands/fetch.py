@@ -103,8 +103,7 @@ def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:
 
 
 def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    if needed > (free := shutil.disk_usage(folder).free):
         sizes = f"{needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free"
         advice = "free disk space, fetch less with --only or name another folder with --to"
         raise DataError(f"{folder}: {sizes}; {advice}")

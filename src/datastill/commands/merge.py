@@ -94,8 +94,7 @@ def _report(merged: Merged, table: Path, to: Path, images: Sequence[Path]) -> It
     if not merged.conflicts:
         yield "no conflicts between files"
     else:
-        differing = len(merged.conflicts)
-        yield f"{differing:,} images are labelled differently; the last file is taken"
+        yield f"{len(merged.conflicts):,} images are labelled differently; the last file is taken"
         for c in merged.conflicts[:5]:
             earlier = f"{c.earlier_instances} in {c.earlier}"
             yield f"  {c.image}: {earlier}, {c.taken_instances} in {c.taken}"

@@ -142,8 +142,7 @@ def _check_leaks(
     leaks = find_leaks(findings.sets[VAL], others, manifest) if VAL in findings.sets else []
     if leaks and data.leaks == "drop":
         lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
-        title = f"{len(leaks)} images are in val and will be left out"
-        findings.notes.append(excerpt(title, lines))
+        findings.notes += [excerpt(f"{len(leaks)} images are in val and will be left out", lines)]
     elif leaks:
         findings.faults.append(leak_text(leaks))
 

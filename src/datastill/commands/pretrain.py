@@ -57,9 +57,8 @@ def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
     pictures, answers = torch.from_numpy(drawn).permute(0, 3, 1, 2), torch.from_numpy(drawn_answers)
     began = time.monotonic()
     settings = _settings(profile, backbone, initial)
-    sampler = MixedSampler(
-        (initial.pictures,), 1.0, settings.schedule.iterations, initial.batch, initial.seed
-    )
+    iterations = settings.schedule.iterations
+    sampler = MixedSampler((initial.pictures,), 1.0, iterations, initial.batch, initial.seed)
     _train(profile, classifier, PictureMinibatches(pictures, answers, sampler), settings)
     held_out = slice(initial.pictures, None)
     right = accuracies(classifier.cpu().eval(), pictures[held_out], answers[held_out])

@@ -24,7 +24,6 @@ def run(profile: Profile, jobs: int, dry: bool, seeds: str = "") -> str:
     if dry:
         return _preview(read_graph(dvc_yaml), jobs)
     lock = profile.work / "run.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
             ran = Runner(read_graph(dvc_yaml), profile.work / "logs", jobs).run()

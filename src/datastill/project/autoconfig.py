@@ -105,9 +105,8 @@ def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
     lowest, highest = hardware.iterations
     iterations = min(max(ideal, lowest), highest)
     bound = f"at least {lowest:,}" if iterations > ideal else f"at most {highest:,} here"
-    departure = f"; paper: {PAPER_EPOCHS:.1f}, {bound}"
-    reason = ", as in the paper" if iterations == ideal else departure
-    why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images{reason}"
+    paper = f"; paper: {PAPER_EPOCHS:.1f}, {bound}" if iterations != ideal else ", as in the paper"
+    why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images{paper}"
     student = round(iterations * (360 / 130))  # paper
     return Choices(hardware, side, iterations, student, why_side, why)
 

@@ -25,8 +25,7 @@ def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
         sets |= {"unlabelled": parts["unlabelled"], "all": {"union": ["labelled", "unlabelled"]}}
     elif inspection.sets["unlabelled"].videos:
         frames = {"per_video": _FRAMES, "seed": inputs.division.seed, "repeats": "drop"}
-        videos = _below(root, inputs.unlabelled)
-        sets["unlabelled"] = {"videos": videos, **frames, "count": None}
+        sets["unlabelled"] = {"videos": _below(root, inputs.unlabelled), **frames, "count": None}
     else:
         folder = _below(root, inputs.unlabelled)
         sets["unlabelled"] = {"folder": folder, "without": ["labelled", "val"], "count": None}

@@ -75,10 +75,8 @@ def _mirrored(coco: Coco) -> str:
     skeleton = build_skeleton(coco.categories)
     pairs = [(i, j) for i, j in enumerate(skeleton.flip_indices) if i < j]
     if not pairs:
-        return (
-            "no keypoints change sides in a mirror image; if some should, give the category "
-            '"flip_pairs": [["left", "right"], ...]'
-        )
+        advice = 'if some should, give the category "flip_pairs": [["left", "right"], ...]'
+        return f"no keypoints change sides in a mirror image; {advice}"
     one, other = (skeleton.names[i] for i in pairs[0])
     example = f"such as {one} and {other}"
     return f"{len(pairs)} pairs of keypoints change sides in a mirror image, {example}"
