@@ -186,7 +186,6 @@ class Params(Section):
         return [self.row(member) for member in self.members().get(teacher, [teacher])]
 
     def members(self) -> dict[str, list[str]]:
-        """Return the rows of every ensemble."""
         return {name: [*rows.model_dump().values()] for name, rows in self.ensembles.items()}
 
     def scaled(self, number: int) -> int:

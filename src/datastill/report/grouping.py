@@ -30,7 +30,6 @@ class TrainedRow:
 
     @property
     def key(self) -> Key:
-        """The key of the paper's numbers."""
         return self.labelled, self.unlabelled, self.backbone, self.iterations
 
 

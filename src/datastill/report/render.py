@@ -10,7 +10,6 @@ import pandas as pd
 from datastill.report.multiple_testing import UNSURE
 
 WIDTH = 110  # columns of the terminal
-LEGEND = f"~ {UNSURE} from no gain"
 WORDS = {
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone", "over",
     "gain_verdict", "control", "control_gain_verdict", "rows",
@@ -71,7 +70,7 @@ def text_grid(columns: Sequence[Column], table: pd.DataFrame) -> list[str]:
 def legend(table: pd.DataFrame) -> list[str]:
     """Return the line that explains ~, if the text of `table` contains it."""
     verdicts = table[["gain_verdict", "control_gain_verdict"]]
-    return [LEGEND] if (verdicts == UNSURE).to_numpy().any() else []
+    return [f"~ {UNSURE} from no gain"] if (verdicts == UNSURE).to_numpy().any() else []
 
 
 def wrapped(sentences: Iterable[str]) -> list[str]:
