@@ -88,26 +88,19 @@ class Chain:
         if weights.sha256 and weights.sha256 != (used := made["teacher_weights"]):
             measured = f"{weights.path}: measured was {weights.sha256[:8]}"
             self.breaks.append(f"{measured}, the teacher of {row} was {used[:8]}")
-        facts = {
-            "images": card["images"],
-            "instances": card["instances"],
-            "instance_threshold": (thresholds["instance"] or {}).get("value"),
-            "keypoint_threshold": (thresholds.get("keypoint") or {}).get("value"),
-            "views": made["views"],
-            "select": stage.params.get("select"),
-            "quality": card["quality"],
-            **{name: made[name] for name in MACHINE if name in made},
-        }
+        facts = {name: card[name] for name in ("images", "instances")}
+        for kind in ("instance", "keypoint"):
+            facts[f"{kind}_threshold"] = (thresholds.get(kind) or {}).get("value")
+        select, quality = stage.params.get("select"), card["quality"]
+        facts |= {"views": made["views"], "select": select, "quality": quality}
+        facts |= {name: made[name] for name in MACHINE if name in made}
         files = (
             self._recorded(self._profile.annotations(row), made["annotations"]),
             self._written(stage, self._profile.evidence(row)),
             self._written(stage, self._profile.annotation_card(row)),
         )
-        sources = {
-            "teacher": teacher,
-            "unlabelled": self._set(spec["unlabelled"], stage),
-            "as many per image as": self._set(spec["labelled"], stage),
-        }
+        sources = {"teacher": teacher, "unlabelled": self._set(spec["unlabelled"], stage)}
+        sources["as many per image as"] = self._set(spec["labelled"], stage)
         return Node("annotations", row, facts, files, self.commit_of(stage.code), sources)
 
     def _set(self, name: str, reader: Stage | None, sha256: str = "") -> Node:

@@ -39,7 +39,6 @@ class Stage:
 
     @property
     def code(self) -> tuple[File, ...]:
-        """The source that the stage depends on."""
         return tuple(file for path, file in self.reads.items() if path.startswith("src/"))
 
 
@@ -57,13 +56,11 @@ class Lock:
         self.stages = {name: _stage(name, raw) for name, raw in stages.items()}
 
     def stage(self, name: str) -> Stage:
-        """Return the last run of the stage `name`."""
         if name not in self.stages:
             raise DataError(f"{self.path}: stage {name} has not run; `dvc repro` runs it")
         return self.stages[name]
 
     def writer(self, path: str) -> Stage:
-        """Return the stage that wrote `path`."""
         for stage in self.stages.values():
             if path in stage.writes:
                 return stage

@@ -122,12 +122,9 @@ def _averaged(chain: Chain, line: Record) -> list[str]:
 def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
     line, results = entry.line, {row: chain.result(row) for row in entry.rows}
     _check(chain, path, entry, [result.facts["ap"] for result in results.values()])
-    facts: dict[str, Any] = {
-        "lines": [f"{twin['table']} {twin['role']}" for twin in entry.lines],
-        "iterations": int(line["iterations"]),
-        "seeds": entry.seeds,
-        **{name: float(line[name]) for name in VALUES if line.get(name)},
-    }
+    facts: dict[str, Any] = {"lines": [f"{each['table']} {each['role']}" for each in entry.lines]}
+    facts |= {"iterations": int(line["iterations"]), "seeds": entry.seeds}
+    facts |= {name: float(line[name]) for name in VALUES if line.get(name)}
     for gain in GAINS:
         if line.get(gain):
             facts |= {gain: float(line[gain]), f"{gain}_over": list(entry.over[gain])}

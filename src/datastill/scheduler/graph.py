@@ -7,13 +7,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from datastill.errors import DatastillError
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
-_NODE = re.compile(r'^"([^"]+)";$', re.MULTILINE)
-_EDGE = re.compile(r'^"([^"]+)" -> "([^"]+)";$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,11 @@ class Graph:
 def read_graph(dvc_yaml: Path) -> Graph:
     """Return the stages of `dvc_yaml`; raises DatastillError with DVC's message where DVC fails."""
     dot = _run_dvc("dag", "--dot", str(dvc_yaml))
-    nodes, edges = _NODE.findall(dot), _EDGE.findall(dot)
+    nodes = re.findall(r'^"([^"]+)";$', dot, re.MULTILINE)
+    edges = re.findall(r'^"([^"]+)" -> "([^"]+)";$', dot, re.MULTILINE)
     upstream = {name: frozenset(up for up, down in edges if down == name) for name in nodes}
-    status: dict[str, Any] = json.loads(_run_dvc("status", "--json", str(dvc_yaml)))
-    return Graph(upstream, frozenset(status) & frozenset(nodes))
+    status = json.loads(_run_dvc("status", "--json", str(dvc_yaml)))
+    return Graph(upstream, frozenset(nodes).intersection(status))
 
 
 def _run_dvc(*arguments: str) -> str:

@@ -13,8 +13,6 @@ from datastill.scheduler.graph import DVC
 
 # Seconds to exit; torchrun gives the processes of a training run up to 30 of the first.
 _PATIENCE = ((signal.SIGINT, 45.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-_UNCHANGED = "didn't change, skipping"  # DVC's message
-_TAIL = 4096  # bytes of the log that are searched for its last line
 
 
 @dataclass
@@ -28,19 +26,19 @@ class Job:
     started: float = field(default_factory=time.monotonic)
 
     def seconds(self) -> float:
-        """Return the seconds since it started."""
         return time.monotonic() - self.started
 
     def changed(self) -> bool:
         """Return whether DVC ran the stage or restored its outputs, rather than skip it."""
-        return _UNCHANGED not in self.log.read_text(errors="replace")
+        message = "didn't change, skipping"  # DVC's
+        return message not in self.log.read_text(errors="replace")
 
     def last_line(self) -> str:
         """Return the last line of its log that is not blank, "" without any."""
         with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - _TAIL))
-            lines = file.read().decode(errors="replace").replace("\r", "\n").rstrip().split("\n")
-        return lines[-1].strip()
+            file.seek(max(0, self.log.stat().st_size - 4096))  # bytes; enough for one line
+            text = file.read().decode(errors="replace")
+        return text.replace("\r", "\n").rstrip().rpartition("\n")[2].strip()
 
 
 def start(stage: str, log: Path, environment: Mapping[str, str], device: str) -> Job:

@@ -1,8 +1,7 @@
 """Progress of all stages: a live table on a terminal, elsewhere a line per finished stage."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,7 +20,7 @@ class LiveView:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live.start()
         return self

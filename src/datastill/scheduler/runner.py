@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from datastill.errors import DatastillError
@@ -16,8 +16,6 @@ from datastill.scheduler.live_view import LiveView
 
 THREADS = "OMP_NUM_THREADS"
 _DEVICES = "CUDA_VISIBLE_DEVICES"
-_POLL_SECONDS = 0.1
-_LOG_LINES = 15  # of a failed stage, in its error message
 
 
 class Runner:
@@ -40,7 +38,7 @@ class Runner:
         with LiveView(len(self._graph.upstream)) as view, _caught_signals() as signals:
             try:
                 while not signals and self._step(view):
-                    time.sleep(_POLL_SECONDS)
+                    time.sleep(0.1)
             finally:
                 if self._running:
                     view.log(f"stopping {', '.join(job.stage for job in self._running)}")
@@ -56,36 +54,31 @@ class Runner:
         """Collect finished jobs and start what is ready; return whether any job is running."""
         for job in [job for job in self._running if job.process.poll() is not None]:
             self._running.remove(job)
-            self._finish(job, view)
-        if not self._failed:  # otherwise let the running jobs end, so that their work is kept
-            while self._start_one():
-                pass
+            view.log(f"{job.stage}: {self._outcome(job)} {job.seconds():.0f} s")
+        while not self._failed and self._start_one():
+            pass  # after a failure nothing starts, and the running jobs end and keep their work
         view.show(len(self._changed), self._running)
         return bool(self._running)
 
-    def _finish(self, job: Job, view: LiveView) -> None:
+    def _outcome(self, job: Job) -> str:
         if job.process.returncode:
             self._failed.append(job)
-            outcome = "failed after"
-        else:
-            self._changed[job.stage] = job.changed()
-            outcome = "done in" if job.changed() else "unchanged in"
-        view.log(f"{job.stage}: {outcome} {job.seconds():.0f} s")
+            return "failed after"
+        changed = self._changed[job.stage] = job.changed()
+        return "done in" if changed else "unchanged in"
 
     def _start_one(self) -> bool:
         """Start, or skip as unchanged, the first stage that can be; return whether one could."""
         for name in self._waiting:
             upstream = self._graph.upstream[name]
-            if not upstream <= self._changed.keys():
-                continue
-            if name not in self._graph.stale and not any(map(self._changed.get, upstream)):
-                self._changed[name] = False
-            elif len(self._running) < self._jobs:
-                self._running.append(self._start(name))
-            else:
-                continue
-            self._waiting.remove(name)
-            return True
+            stale = name in self._graph.stale or any(map(self._changed.get, upstream))
+            if upstream <= self._changed.keys() and (not stale or len(self._running) < self._jobs):
+                self._waiting.remove(name)
+                if stale:
+                    self._running.append(self._start(name))
+                else:
+                    self._changed[name] = False
+                return True
         return False
 
     def _start(self, name: str) -> Job:
@@ -98,7 +91,7 @@ class Runner:
 
 
 def _failure(job: Job) -> str:
-    lines = job.log.read_text(errors="replace").rstrip().splitlines()[-_LOG_LINES:]
+    lines = job.log.read_text(errors="replace").rstrip().splitlines()[-15:]
     return "\n  ".join([f"{job.stage} failed; the end of {job.log}:", *lines])
 
 
@@ -106,15 +99,11 @@ def _failure(job: Job) -> str:
 def _caught_signals() -> Iterator[list[int]]:
     """Collect stop signals instead of dying of one, which might leave a job half started."""
     caught: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _: caught.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
+    with ExitStack() as restore:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before = signal.signal(number, lambda number, _: caught.append(number))
+            restore.callback(signal.signal, number, before)
         yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def threads(jobs: int) -> str:
@@ -131,8 +120,7 @@ def threads(jobs: int) -> str:
 
 def devices() -> Sequence[str]:
     """Return CUDA's names of the GPUs that jobs take in turn; empty on a CPU."""
-    visible = os.environ.get(_DEVICES)
-    if visible is not None:
+    if (visible := os.environ.get(_DEVICES)) is not None:
         return [name for name in visible.split(",") if name.strip()]
     try:  # importing torch for this would take seconds
         listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)

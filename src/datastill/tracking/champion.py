@@ -1,13 +1,10 @@
 """The best model of an experiment, in MLflow's registry under the alias `champion`."""
 
-from __future__ import annotations
-
 import io
 import logging
 from contextlib import redirect_stderr
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datastill.io import digest
 from datastill.project.profile import Profile
@@ -15,10 +12,6 @@ from datastill.tracking.run_record import read_record
 from datastill.tracking.store import Store, opened
 from datastill.tracking.sync import mirror
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-ALIAS = "champion"
 _CODE = Path(__file__).with_name("pyfunc.py")
 _NEEDED = ("torch", "torchvision", "pycocotools", "safetensors", "pillow", "pandas", "pyarrow")
 
@@ -39,29 +32,24 @@ def promote(profile: Profile, row: str, ap: float, folder: Path) -> str:
     identity = {"weights": digest(profile.weights(row)), "card": digest(folder / "card.json")}
     run_id = mirror(store, read_record(profile, row))
     with opened(store) as client:
-        number = _current(client, name, identity)
-        if number is None:
-            number = _log(store, run_id, name, folder)
-            for key, value in {"row": row, "ap": str(ap), **identity}.items():
-                client.set_model_version_tag(name, number, key, value)
-            client.set_registered_model_alias(name, ALIAS, number)
+        models = client.search_registered_models(f"name = '{name}'")
+        number = models[0].aliases.get("champion") if models else None
+        if number and identity.items() <= client.get_model_version(name, number).tags.items():
+            return str(number)
+        number = _log(store, run_id, name, folder)
+        for key, value in {"row": row, "ap": str(ap), **identity}.items():
+            client.set_model_version_tag(name, number, key, value)
+        client.set_registered_model_alias(name, "champion", number)
         return number
 
 
-def _current(client: MlflowClient, name: str, identity: dict[str, str]) -> str | None:
-    """Return the version that has the alias, None where it is not the model of `identity`."""
-    models = client.search_registered_models(f"name = '{name}'")
-    number = models[0].aliases.get(ALIAS) if models else None
-    tags = client.get_model_version(name, number).tags if number else {}
-    return str(number) if number and identity.items() <= tags.items() else None
-
-
 def _log(store: Store, run_id: str, name: str, folder: Path) -> str:
-    import mlflow
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+    inputs = Schema([ColSpec(DataType.string, "image")])
+    views = ParamSchema([ParamSpec("views", DataType.long, 1)])
     mlflow.set_tracking_uri(store.address)
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses pip
     # MLflow advises to describe the input that the signature describes; failures are raised.
@@ -69,10 +57,7 @@ def _log(store: Store, run_id: str, name: str, folder: Path) -> str:
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(_CODE),
-            signature=ModelSignature(
-                inputs=Schema([ColSpec(DataType.string, "image")]),
-                params=ParamSchema([ParamSpec("views", DataType.long, 1)]),
-            ),
+            signature=ModelSignature(inputs, params=views),
             artifacts={"model": str(folder)},
             pip_requirements=[f"{package}=={version(package)}" for package in _NEEDED],
             code_paths=[str(_CODE.parents[1])],

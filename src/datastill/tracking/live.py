@@ -33,9 +33,9 @@ def mirror_patiently(store: Store, read: Callable[[], RunRecord]) -> bool:
     run_ids: list[str] = []
     thread = _start(store, lambda: run_ids.append(mirror(store, read())))
     thread.join(store.patience_seconds)
-    if thread.is_alive():
+    if late := thread.is_alive():
         _warn(store, f"no answer within {store.patience_seconds:g} s")
-    return not thread.is_alive() and bool(run_ids)
+    return bool(run_ids) and not late
 
 
 @contextmanager

@@ -13,7 +13,6 @@ class Served(PythonModel):
     """An exported model; a request has a column `image` of files in base64."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the exported folder."""
         from datastill.inference.predictor import load_folder
 
         self._model = load_folder(Path(context.artifacts["model"]))
@@ -28,8 +27,7 @@ class Served(PythonModel):
         from datastill.images.load import decode_image
 
         images = [decode_image(_bytes(image)) for image in model_input["image"]]
-        views = (params or {}).get("views", 1)
-        return self._model.predict(images, views or None)
+        return self._model.predict(images, (params or {}).get("views", 1) or None)
 
 
 def _bytes(image: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,6 @@ from datastill.project.rows import Ablation, DistilledRow
 from datastill.training.metrics_log import read_metrics_log
 
 NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
-_REFUSED = r"[^\w .-]"  # characters that no part of a metric's name may contain
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,9 @@ def check(record: RunRecord) -> None:
     for name in [record.row, *metrics, *record.params, *record.artifacts]:
         outside = posixpath.normpath(name) != name or name.startswith(("/", ".."))
         if outside or not NAME.fullmatch(name):
-            raise DatastillError(
-                f"row {record.row!r}: MLflow refuses the name {name!r}; metrics, params and "
-                "artifacts are relative paths of letters, digits, spaces, '_', '-' and '.'"
-            )
+            rule = "are relative paths of letters, digits, spaces, '_', '-' and '.'"
+            refused = f"row {record.row!r}: MLflow refuses the name {name!r}"
+            raise DatastillError(f"{refused}; metrics, params and artifacts {rule}")
     if any("step" not in point for point in record.history):
         raise DatastillError(f"row {record.row!r}: a point of its history lacks 'step'")
 
@@ -86,9 +84,7 @@ def read_record(profile: Profile, row: str) -> RunRecord:
         fingerprint=card["fingerprint"],
         attempt=card["attempt"],
         tags=_tags(profile, row, card),
-        params=dict(
-            _flat({key: card[key] for key in ("row", "train", "iterations", "parameters")})
-        ),
+        params=_flat({key: card[key] for key in ("row", "train", "iterations", "parameters")}),
         history=[
             {key if key in ("step", "time") else f"train/{key}": v for key, v in point.items()}
             for point in read_metrics_log(folder / "journal.jsonl")
@@ -125,15 +121,14 @@ def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
 
 
 def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
-    card = read_facts(profile.annotation_card(row))
-    if not card:
+    if not (card := read_facts(profile.annotation_card(row))):
         return {}
     thresholds = card["thresholds"]
-    keypoint, by_category = thresholds.get("keypoint"), thresholds.get("by_category", {})
     values = {"instance threshold": thresholds["instance"]["value"]}
-    values |= {"keypoint threshold": keypoint["value"]} if keypoint else {}
-    for name, threshold in by_category.items():
-        values[f"threshold of {re.sub(_REFUSED, '_', name)}"] = threshold["value"]
+    if keypoint := thresholds.get("keypoint"):
+        values["keypoint threshold"] = keypoint["value"]
+    for name, threshold in thresholds.get("by_category", {}).items():
+        values["threshold of " + re.sub(r"[^\w .-]", "_", name)] = threshold["value"]
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
     values |= {name: card[name] for name in counts if name in card}
     return _numbers("annotations", values | (card["quality"] or {}))
@@ -170,14 +165,14 @@ def _artifacts(profile: Profile, row: str) -> dict[str, Path]:
     sets, files = [spec.labelled], {"metrics.json": profile.metrics(row)}
     if isinstance(spec, DistilledRow):
         sets.append(spec.unlabelled)
-        files |= {"annotations.json": profile.annotation_card(row)}
-        files |= {"annotated.png": profile.sheet(row)}
+        files["annotations.json"] = profile.annotation_card(row)
+        files["annotated.png"] = profile.sheet(row)
     return files | {f"sets/{name}.png": profile.sheet(name) for name in sets}
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, value in facts.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat

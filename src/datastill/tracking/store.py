@@ -1,7 +1,5 @@
 """The MLflow store of a profile: a SQLite file or a tracking server, with one writer at a time."""
 
-from __future__ import annotations
-
 import logging
 import os
 import threading
@@ -42,16 +40,15 @@ class Store:
     patience_seconds: float  # how long mirroring may keep a stage waiting at its end
 
     @classmethod
-    def of(cls, profile: Profile) -> Store:
-        """Return where the profile's runs are tracked."""
+    def of(cls, profile: Profile) -> "Store":
         tracking = profile.params.tracking
         return cls(tracking.uri, f"datastill/{profile.params.profile}", tracking.patience_seconds)
 
     @property
     def database(self) -> Path | None:
         """The SQLite file, None for a server."""
-        local = self.uri.startswith(SQLITE)
-        return Path(self.uri.removeprefix(SQLITE)).absolute() if local else None
+        path = self.uri.removeprefix(SQLITE)
+        return Path(path).absolute() if path != self.uri else None
 
     @property
     def address(self) -> str:
@@ -59,7 +56,7 @@ class Store:
         return f"{SQLITE}{self.database}" if self.database else self.uri
 
 
-def client_class() -> type[MlflowClient]:
+def client_class() -> type["MlflowClient"]:
     """Import MLflow, which takes seconds: without log noise, telemetry or long retries."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -70,7 +67,7 @@ def client_class() -> type[MlflowClient]:
 
 
 @contextmanager
-def opened(store: Store) -> Iterator[MlflowClient]:
+def opened(store: Store) -> Iterator["MlflowClient"]:
     """Yield a client, locked against other threads and, on SQLite, other processes.
 
     Raises DatastillError where MLflow fails inside the block.
@@ -97,7 +94,7 @@ def _create(database: Path) -> None:
         client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
 
 
-def experiment_id(client: MlflowClient, store: Store) -> str:
+def experiment_id(client: "MlflowClient", store: Store) -> str:
     """Return the experiment's id; create it where it is absent, restore it where it is deleted.
 
     With SQLite, artifacts lie in `mlruns/` beside the file, wherever the process runs.

@@ -1,12 +1,11 @@
 """One record into one run: whatever the store lacks is sent, whatever it supersedes is deleted."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -48,16 +47,15 @@ def mirror(store: Store, record: RunRecord) -> str:
             steps = {point.key: point.step for point in sorted(points, key=lambda p: p.step)}
             tags[MIRRORED] = json.dumps(marks | steps)
         _send_tags(client, run, tags)
-        if run.info.status != record.status:
-            if record.status == "RUNNING":
-                client.update_run(run_id, status="RUNNING")
-            else:
-                client.set_terminated(run_id, record.status, _time(record, -1))
+        if run.info.status != record.status == "RUNNING":
+            client.update_run(run_id, status="RUNNING")
+        elif run.info.status != record.status:
+            client.set_terminated(run_id, record.status, _time(record, -1))
         _send_artifacts(client, run, record)
         return run_id
 
 
-def _claim(client: MlflowClient, experiment: str, record: RunRecord) -> Run:
+def _claim(client: "MlflowClient", experiment: str, record: RunRecord) -> "Run":
     """Return the row's one live run, created where there is none; delete those it supersedes."""
     order = ["attributes.start_time ASC"]
     held = client.search_runs([experiment], f"tags.row = '{record.row}'", order_by=order)
@@ -75,7 +73,7 @@ def _time(record: RunRecord, index: int) -> int | None:
     return int(point["time"] * 1000) if "time" in point else None
 
 
-def _new_points(run: Run, record: RunRecord, marks: Mapping[str, int]) -> list[Metric]:
+def _new_points(run: "Run", record: RunRecord, marks: Mapping[str, int]) -> list["Metric"]:
     """Return the points after the marks: per metric and step, the last one of the history."""
     from mlflow.entities import Metric
 
@@ -88,7 +86,7 @@ def _new_points(run: Run, record: RunRecord, marks: Mapping[str, int]) -> list[M
     return list(points.values())
 
 
-def _new_metrics(run: Run, record: RunRecord) -> list[Metric]:
+def _new_metrics(run: "Run", record: RunRecord) -> list["Metric"]:
     """Return the final metrics that differ from the store's, at the history's last step."""
     from mlflow.entities import Metric
 
@@ -101,7 +99,7 @@ def _new_metrics(run: Run, record: RunRecord) -> list[Metric]:
     ]
 
 
-def _new_params(run: Run, record: RunRecord) -> list[Param]:
+def _new_params(run: "Run", record: RunRecord) -> list["Param"]:
     from mlflow.entities import Param
 
     params = {name: str(value)[:PARAM_LENGTH] for name, value in record.params.items()}
@@ -112,36 +110,28 @@ def _new_params(run: Run, record: RunRecord) -> list[Param]:
     return [Param(name, params[name]) for name in params.keys() - held.keys()]
 
 
-def _new_inputs(run: Run, record: RunRecord) -> list[DatasetInput]:
+def _new_inputs(run: "Run", record: RunRecord) -> list["DatasetInput"]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     held = run.inputs.dataset_inputs if run.inputs else []
     known = {(entry.dataset.name, entry.dataset.digest) for entry in held}
-    new = [e for e in record.inputs if (e.name, e.digest[:DIGEST_LENGTH]) not in known]
-    return [
-        DatasetInput(
-            Dataset(
-                name=entry.name,
-                digest=entry.digest[:DIGEST_LENGTH],
-                source_type="local",
-                source=json.dumps({"uri": entry.source}),
-                profile=json.dumps(dict(entry.facts)),
-            ),
-            [InputTag("mlflow.data.context", entry.context)],
-        )
-        for entry in new
-    ]
+    new = []
+    for name, sha256, source, context, facts in map(astuple, record.inputs):
+        if (name, sha256[:DIGEST_LENGTH]) not in known:
+            address, facts = json.dumps({"uri": source}), json.dumps(facts)
+            dataset = Dataset(name, sha256[:DIGEST_LENGTH], "local", address, profile=facts)
+            new.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
+    return new
 
 
-def _send_artifacts(client: MlflowClient, run: Run, record: RunRecord) -> None:
+def _send_artifacts(client: "MlflowClient", run: "Run", record: RunRecord) -> None:
     files = {name: file for name, file in record.artifacts.items() if file.is_file()}
     digests = {name: digest(file)[:16] for name, file in files.items()}
     held = json.loads(run.data.tags.get(ARTIFACTS, "{}"))
-    new = [name for name in files if held.get(name) != digests[name]]
-    if not new:
+    if not digests.items() - held.items():
         return
     with TemporaryDirectory() as folder:  # MLflow keeps the names of the files that it is given
-        for name in new:
+        for name, _ in digests.items() - held.items():
             target = Path(folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(files[name], target)
@@ -149,7 +139,7 @@ def _send_artifacts(client: MlflowClient, run: Run, record: RunRecord) -> None:
     _send_tags(client, run, {ARTIFACTS: json.dumps(held | digests)})
 
 
-def _send_tags(client: MlflowClient, run: Run, tags: Mapping[str, str]) -> None:
+def _send_tags(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
     new = tags.items() - run.data.tags.items()
