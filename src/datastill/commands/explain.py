@@ -24,7 +24,7 @@ from datastill.project.row_models import (
 )
 from datastill.report.candidate_sheet import Candidate, box_sheet, verdict_sheet
 
-_NEAR = 0.5  # of a threshold: rejected boxes that score less are in the text alone
+_NEAR = 0.5  # of a threshold: rejected boxes that score less are only in the text
 _NOTHING = np.zeros(0, np.float32)
 
 

@@ -129,7 +129,7 @@ def interval(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, 
     """Return the percentile interval that holds the share `level` of `samples`, NaN left out.
 
     In simulations of AP on 200 to 400 images, 95 % intervals hold the true value 93.4 to 95 % of
-    the time, and lie high when they miss: the envelope flatters AP on few images. Correcting that
+    the time, and miss on the high side: the envelope inflates AP on few images. Correcting that
     bias (basic, BC) balanced the misses of strong detectors, not those of weak ones.
     Raises DataError if no sample is a number.
     """
@@ -222,7 +222,7 @@ def _precisions(ranked: RankedDetections, weights: NDArray[Any]) -> NDArray[np.f
 
 
 def _sums(weights: NDArray[Any], image: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Return the weight of the first 0, 1, ... d detections, which lie on `image`, (b, d + 1)."""
+    """Return the weight of the first 0, 1, ... d detections, which are on `image`, (b, d + 1)."""
     sums = np.zeros((len(weights), len(image) + 1), dtype=np.int32)
     np.cumsum(np.take(weights, image, axis=1), axis=1, out=sums[:, 1:])
     return sums

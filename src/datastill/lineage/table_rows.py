@@ -110,7 +110,7 @@ def _is_named(name: str, line: Record) -> bool:
 
 
 def _averaged(chain: Chain, line: Record) -> list[str]:
-    """Return the rows that a line averages: those of one training run, whatever their seeds."""
+    """Return the rows that a line averages: those of one training run, with any seed."""
     from datastill.report.grouping import TrainedRow, Training, group_by_seed  # pandas: a second
 
     rows = [TrainedRow(row=row, **spec) for row, spec in chain.rows.items()]

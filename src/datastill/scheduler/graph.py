@@ -32,12 +32,12 @@ class Graph:
         return after
 
     def order(self) -> list[str]:
-        """Return the stages, those first that most others depend on."""
+        """Return the stages, those with the most dependents first."""
         return sorted(self.upstream, key=lambda name: -len(self.downstream(name)))
 
 
 def read_graph(dvc_yaml: Path) -> Graph:
-    """Return the stages of `dvc_yaml`; raises DatastillError with DVC's message where DVC fails."""
+    """Return the stages of `dvc_yaml`; raises DatastillError with DVC's message if DVC fails."""
     dot = _run_dvc("dag", "--dot", str(dvc_yaml))
     nodes = re.findall(r'^"([^"]+)";$', dot, re.MULTILINE)
     edges = re.findall(r'^"([^"]+)" -> "([^"]+)";$', dot, re.MULTILINE)

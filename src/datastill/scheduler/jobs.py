@@ -1,4 +1,4 @@
-"""One stage in a process group of its own: started, watched and stopped with all its children."""
+"""One stage in its own process group: started, watched and stopped with all its children."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ class Job:
 
 
 def start(stage: str, log: Path, environment: Mapping[str, str], device: str) -> Job:
-    """Start `dvc repro` of `stage` alone; its dependencies must be up to date."""
+    """Start `dvc repro` of only `stage`; its dependencies must be up to date."""
     log.parent.mkdir(parents=True, exist_ok=True)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     with log.open("wb") as file:
@@ -70,7 +70,7 @@ def stop(jobs: Iterable[Job]) -> None:
 
 
 def _signal(job: Job, number: int) -> bool:
-    """Signal the process group of `job`; return whether any process of it was left."""
+    """Signal the process group of `job`; return whether any of its processes was left."""
     job.process.poll()  # reap a dead leader, or its group would seem alive
     try:
         os.killpg(job.process.pid, number)

@@ -1,4 +1,4 @@
-"""The run of a graph of stages: as many at a time as are ready and allowed."""
+"""Execution of a graph of stages: as many at a time as are ready and allowed."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ class Runner:
     def run(self) -> int:
         """Run to the end and return how many stages DVC ran or restored.
 
-        Raises DatastillError where a stage fails, once those running beside it have ended, and
+        Raises DatastillError if a stage fails, once those running beside it have ended, and
         on SIGINT, SIGTERM or SIGHUP, once all are stopped.
         """
         with LiveView(len(self._graph.upstream)) as view, _caught_signals() as signals:
@@ -97,7 +97,7 @@ def _failure(job: Job) -> str:
 
 @contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-    """Collect stop signals instead of dying of one, which might leave a job half started."""
+    """Collect stop signals instead of exiting at once, which might leave a job half started."""
     caught: list[int] = []
     with ExitStack() as restore:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -22,7 +22,7 @@ from datastill.sources.files import AnnotatedFiles, FileSet, FileSets, FolderFil
 from datastill.sources.synthetic_sets import DrawnSet, RenderSettings, draw_set
 
 _log = logging.getLogger(__name__)
-_SHOWN = 5  # lines of a long list in a message
+_SHOWN = 5  # displayed lines of a long list
 
 
 def run(profile: Profile) -> None:
@@ -57,7 +57,7 @@ def run(profile: Profile) -> None:
 
 
 def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
-    """Add each image's digest to its record: other pictures of the same names are other sets."""
+    """Add each image's digest to its record: sets differ if pictures with the same names do."""
     digests = dict(zip(manifest["file_name"], manifest["digest"], strict=True))
     for coco in sets.values():
         for image in coco.images:
@@ -86,7 +86,7 @@ def leak_text(leaks: list[Leak]) -> str:
 
 
 def excerpt(title: str, lines: Sequence[str]) -> str:
-    """Return `title` and below it the first few `lines` and the number of the others."""
+    """Return `title`, below it the first few `lines`, and the number of the others."""
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return "\n  ".join([title, *lines[:_SHOWN], *more])
 
@@ -121,7 +121,7 @@ def draw(profile: Profile, drawn: DrawnSet) -> Coco:
 
 
 def file_sets(profile: Profile) -> FileSets:
-    """Return the sets of a profile whose data are files, unions aside."""
+    """Return the sets of a profile whose data are files, except unions."""
     data = profile.params.data
     assert isinstance(data, schema.FileData)
     specs = {VAL: data.val, **data.sets}

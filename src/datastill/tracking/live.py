@@ -1,4 +1,4 @@
-"""Mirroring in daemon threads: no training run waits for it, and a failure costs one warning."""
+"""Mirroring in daemon threads: no training run waits for it; a failure causes one warning."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 
 
 def mirror_row(profile: Profile, row: str) -> bool:
-    """Mirror `row`; return False, with a warning, where MLflow does not answer in time."""
+    """Mirror `row`; return False, with a warning, if MLflow does not respond in time."""
     return mirror_patiently(Store.of(profile), lambda: read_record(profile, row))
 
 
@@ -28,7 +28,7 @@ def follow_row(profile: Profile, row: str) -> AbstractContextManager[None]:
 def mirror_patiently(store: Store, read: Callable[[], RunRecord]) -> bool:
     """Mirror what `read` returns; return whether that worked within `store.patience_seconds`.
 
-    Nothing is ever raised, whatever happens to the record or the store.
+    Never raises, even if the record or the store fails.
     """
     run_ids: list[str] = []
     thread = _start(store, lambda: run_ids.append(mirror(store, read())))
@@ -44,10 +44,10 @@ def follow(
 ) -> Iterator[None]:
     """Mirror what `read` returns as RUNNING, every few seconds, while the block runs.
 
-    The first failure is logged and ends the mirroring, never the block. An exception that leaves
+    The first failure is logged and ends the mirroring, not the block. An exception that leaves
     the block makes the run FAILED, Ctrl-C makes it KILLED; otherwise the caller mirrors the end.
     """
-    client_class()  # not in the thread: a data worker forked during an import may hang for ever
+    client_class()  # not in the thread: a data worker forked during an import may hang forever
     ended, status = threading.Event(), ""
 
     def work() -> None:
@@ -73,7 +73,7 @@ def follow(
 
 
 def _start(store: Store, work: Callable[[], None]) -> threading.Thread:
-    """Start `work` in a thread for which Python does not wait at its exit; log its failure."""
+    """Start `work` in a thread that Python does not wait for on exit; log its failure."""
 
     def survive() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Everything that a row's files say about it, as plain data for MLflow."""
+"""A row's record for MLflow, read from its files, as plain data."""
 
 import posixpath
 import re
@@ -38,7 +38,7 @@ class RunRecord:
 
     row        also the run's name
     attempt    id of one training run: kept across crashes and resumes, new for a forced rerun
-    history    points of the metrics log: "step", metrics and, where known, "time" (Unix seconds)
+    history    points of the metrics log: "step", metrics and, if known, "time" (Unix seconds)
     metrics    the final ones, such as "val/keypoints/ap"
     artifacts  path inside the run -> file; a file that does not exist is skipped
     status     RUNNING, FINISHED, FAILED or KILLED
@@ -56,7 +56,7 @@ class RunRecord:
     status: str = "RUNNING"
 
     def identity(self) -> dict[str, str]:
-        """Return the tags by which a run is this record's."""
+        """Return the tags that identify a run as this record's."""
         return {"row": self.row, "fingerprint": self.fingerprint, "attempt": self.attempt}
 
 
@@ -74,7 +74,7 @@ def check(record: RunRecord) -> None:
 
 
 def read_record(profile: Profile, row: str) -> RunRecord:
-    """Return what the files of `row` say: of the training run in progress, or the final model."""
+    """Return the record of `row` from its files: of the run in progress, or of the final model."""
     running = (profile.training(row) / "card.json").is_file()
     folder = profile.training(row) if running else profile.model(row)
     card = read_facts(folder / "card.json")
@@ -110,7 +110,7 @@ def _tags(profile: Profile, row: str, card: Mapping[str, Any]) -> dict[str, str]
 
 
 def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
-    """Return the AP of the present weights, {} where the metrics file is of other ones."""
+    """Return the AP of the current weights, {} if the metrics file is of other ones."""
     metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
     if not weights.is_file() or metrics.get("provenance", {}).get("weights") != digest(weights):
         return {}
@@ -155,7 +155,7 @@ def _inputs(profile: Profile, row: str) -> list[DataInput]:
 
 @lru_cache(maxsize=16)
 def _content(path: Path, modified_ns: int, size: int) -> tuple[str, dict[str, int]]:
-    """Return digest and counts of a set, cached: a follower asks for them every few seconds."""
+    """Return digest and counts of a set, cached: a follower reads them every few seconds."""
     coco = read_coco(path)
     return digest(path), {"images": len(coco.images), "instances": len(coco.annotations)}
 

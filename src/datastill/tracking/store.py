@@ -26,7 +26,7 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; MLflow's 120 with 7 retries last for minutes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-}  # the user's environment takes precedence
+}  # user-set variables take precedence
 SQLITE = "sqlite:///"
 _turn = threading.Lock()
 
@@ -52,7 +52,7 @@ class Store:
 
     @property
     def address(self) -> str:
-        """The absolute URI: MLflow caches stores by it, whatever the working directory."""
+        """The absolute URI: MLflow caches stores by URI, regardless of the working directory."""
         return f"{SQLITE}{self.database}" if self.database else self.uri
 
 
@@ -70,7 +70,7 @@ def client_class() -> type["MlflowClient"]:
 def opened(store: Store) -> Iterator["MlflowClient"]:
     """Yield a client, locked against other threads and, on SQLite, other processes.
 
-    Raises DatastillError where MLflow fails inside the block.
+    Raises DatastillError if MLflow fails inside the block.
     """
     client, database = client_class(), store.database
     from mlflow.exceptions import MlflowException
@@ -87,7 +87,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
 
 
 def _create(database: Path) -> None:
-    """Create the SQLite file under another name, then move it: a crash leaves no partial file."""
+    """Create the SQLite file under another name, then rename it: a crash leaves no partial file."""
     with atomic(database) as partial:
         for remnant in database.parent.glob(f"{partial.name}*"):
             remnant.unlink()
@@ -95,9 +95,9 @@ def _create(database: Path) -> None:
 
 
 def experiment_id(client: "MlflowClient", store: Store) -> str:
-    """Return the experiment's id; create it where it is absent, restore it where it is deleted.
+    """Return the experiment's id; create it if it is absent, restore it if it is deleted.
 
-    With SQLite, artifacts lie in `mlruns/` beside the file, wherever the process runs.
+    With SQLite, artifacts are in `mlruns/` beside the file, wherever the process runs.
     """
     experiment = client.get_experiment_by_name(store.experiment)
     if experiment is None:

@@ -1,4 +1,4 @@
-"""One record into one run: whatever the store lacks is sent, whatever it supersedes is deleted."""
+"""One record into one run: missing values are sent, superseded runs are deleted."""
 
 import json
 import logging
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 MIRRORED = "datastill.mirrored"  # tag: {metric: last step that the store holds}
 ARTIFACTS = "datastill.artifacts"  # tag: {artifact: digest}
 PARAM_LENGTH = 6000  # characters of a param that MLflow stores
-DIGEST_LENGTH = 36  # of a dataset's digest
+DIGEST_LENGTH = 36  # characters of a dataset's digest
 _logger = logging.getLogger(__name__)
 
 
 def mirror(store: Store, record: RunRecord) -> str:
     """Bring the store to the state of `record`, sending only the difference; return the run's id.
 
-    Logged history points and params stay as they are: MLflow cannot change them.
-    Raises DatastillError for a name that MLflow refuses and where the store fails.
+    Logged history points and params stay unchanged: MLflow cannot change them.
+    Raises DatastillError for a name that MLflow refuses and if the store fails.
     """
     check(record)
     with opened(store) as client:
@@ -56,7 +56,7 @@ def mirror(store: Store, record: RunRecord) -> str:
 
 
 def _claim(client: "MlflowClient", experiment: str, record: RunRecord) -> "Run":
-    """Return the row's one live run, created where there is none; delete those it supersedes."""
+    """Return the row's one live run, created if there is none; delete those it supersedes."""
     order = ["attributes.start_time ASC"]
     held = client.search_runs([experiment], f"tags.row = '{record.row}'", order_by=order)
     own = [run for run in held if record.identity().items() <= run.data.tags.items()][:1]
@@ -68,7 +68,7 @@ def _claim(client: "MlflowClient", experiment: str, record: RunRecord) -> "Run":
 
 
 def _time(record: RunRecord, index: int) -> int | None:
-    """Return the time of the history's point `index` in milliseconds, None where it has none."""
+    """Return the time of the history's point `index` in milliseconds, None if it has none."""
     point = record.history[index] if record.history else {}
     return int(point["time"] * 1000) if "time" in point else None
 
@@ -91,7 +91,7 @@ def _new_metrics(run: "Run", record: RunRecord) -> list["Metric"]:
     from mlflow.entities import Metric
 
     step = max((int(point["step"]) for point in record.history), default=0)
-    now = int(time.time() * 1000)  # of two values at one step MLflow shows the later one
+    now = int(time.time() * 1000)  # MLflow shows the later of two values at one step
     return [
         Metric(name, value, now, step)
         for name, value in record.metrics.items()
@@ -130,7 +130,7 @@ def _send_artifacts(client: "MlflowClient", run: "Run", record: RunRecord) -> No
     held = json.loads(run.data.tags.get(ARTIFACTS, "{}"))
     if not digests.items() - held.items():
         return
-    with TemporaryDirectory() as folder:  # MLflow keeps the names of the files that it is given
+    with TemporaryDirectory() as folder:  # MLflow keeps the names of the given files
         for name, _ in digests.items() - held.items():
             target = Path(folder, name)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from datastill.sources.video_frames import VIDEO_KINDS, find_videos
 class Division:
     """The division of the labelled images, in a random order made by `seed`.
 
-    val_fraction, val_count  how many become val where it has no labels of its own; at most one
+    val_fraction, val_count  how many become val if it has no labels of its own; at most one
     label_only               how many keep their labels, the others being unlabelled; None: all
     """
 
@@ -33,9 +33,9 @@ class Division:
     seed: int
 
     def spans(self, count: int, has_val: bool) -> dict[str, Span]:
-        """Return the part of `count` images that each set takes; none where nothing is divided.
+        """Return the part of `count` images that each set takes; none if nothing is divided.
 
-        Raises DataError where a set would be empty.
+        Raises DataError if a set would be empty.
         """
         held, labelled = 0 if has_val else self._held_out(count), self.label_only
         if labelled is not None and not 0 < labelled < count - held:
@@ -61,7 +61,7 @@ class Division:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The options of `datastill new` that say where the data are and how to divide them."""
+    """The options of `datastill new` on where the data are and how to divide them."""
 
     labelled: Path
     images: Path
@@ -72,7 +72,7 @@ class Inputs:
     task: Task | None
 
     def check(self) -> None:
-        """Raise ParamsError where options contradict each other."""
+        """Raise ParamsError if options contradict each other."""
         options = (self.val, self.val_images, self.unlabelled, *astuple(self.division)[:3])
         val, val_images, unlabelled, fraction, count, label_only = (
             option is not None for option in options
@@ -97,7 +97,7 @@ class InspectedSet:
     """A set whose files have been opened; its file names start with the name of the set.
 
     folder  that holds the images; refused  images that cannot be used
-    videos  number of videos where the images are to be frames, and `coco` has none yet
+    videos  number of videos if the images will be frames, which `coco` does not have yet
     """
 
     folder: Path
@@ -113,7 +113,7 @@ class InspectedSet:
 
 
 def usable_labels(path: Path, coco: Coco, task: Task) -> Coco:
-    """Return what `task` can learn from; raises DataError, naming `path`, where nothing is left."""
+    """Return what `task` can learn from; raises DataError, naming `path`, if nothing is left."""
     try:
         return normalize(coco, *learned_categories(coco, task))[0]
     except DataError as error:
@@ -121,7 +121,7 @@ def usable_labels(path: Path, coco: Coco, task: Task) -> Coco:
 
 
 def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet:
-    """Open the images listed in `labels`; raises DataError where some are not in `folder`."""
+    """Open the images listed in `labels`; raises DataError if some are not in `folder`."""
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found none")
     resolved = folder.resolve()
@@ -139,7 +139,7 @@ def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> Inspecte
 def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
     """Open the images of a folder, or count the videos of a folder, a list or a single file.
 
-    Raises DataError where `source` has neither images nor videos, or both.
+    Raises DataError if `source` has neither images nor videos, or both.
     """
     if not source.exists():
         raise DataError(f"{source}: expected a folder of images or videos, found nothing there")

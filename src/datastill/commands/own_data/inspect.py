@@ -1,4 +1,4 @@
-"""Inspection of all inputs: the sets of the future profile, and what is wrong with them."""
+"""Inspection of all inputs: the sets of the future profile, and their faults."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from datastill.images.splits import Span, take_span
 class Inspection:
     """The sets of the future profile.
 
-    spans  of the sets that are parts of the labels' file: the part
+    spans  the parts of the labels' file, for the sets that are such parts
     notes  remarks on what is left out or unusual
     """
 
@@ -37,7 +37,7 @@ class Inspection:
 
 
 def inspect(inputs: Inputs) -> Inspection:
-    """Open all inputs; raises DataError for the first fault that no profile can have."""
+    """Open all inputs; raises DataError for the first fault that rules out a profile."""
     inputs.check()
     labels = read_labels(inputs.labelled)
     task: Task = inputs.task or ("keypoints" if labels.keypoint_names() else "boxes")
@@ -79,7 +79,7 @@ def _left_out(labels: Coco, usable: Coco) -> Iterator[str]:
 
 
 def _open_val(inputs: Inputs, path: Path, labels: Coco, task: Task) -> InspectedSet:
-    """Open val's own labels; raises DataError where its category ids mean something else."""
+    """Open val's own labels; raises DataError if its category ids mean something else."""
     val_labels = read_labels(path)
     ours, vals = (_categories(coco, task) for coco in (labels, val_labels))
     if ours != vals:
@@ -103,7 +103,7 @@ def _categories(coco: Coco, task: Task) -> dict[int, tuple[str, tuple[str, ...]]
 
 
 def _resembling(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
-    """Note labelled images that resemble val; raises DataError where an image is in both."""
+    """Note labelled images that resemble val; raises DataError if an image is in both."""
     manifest = pd.concat([whole.manifest, val.manifest])
     leaks = find_leaks(val.coco, {"labelled": whole.coco}, manifest)
     if identical := [leak for leak in leaks if not leak.reason.startswith("shows")]:
@@ -120,7 +120,7 @@ def _resembling(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
 def _without(
     source: Path, unlabelled: InspectedSet, labelled: Sequence[InspectedSet]
 ) -> InspectedSet:
-    """Return `unlabelled` less the files of `labelled`; raises DataError if only copies remain."""
+    """Return `unlabelled` minus the files of `labelled`; raises DataError if only copies remain."""
     files = {file for each in labelled for file in each.files()}
     pairs = zip(unlabelled.coco.images, unlabelled.files(), strict=True)
     images = [image for image, file in pairs if file not in files]
@@ -136,7 +136,7 @@ def _without(
 
 
 def _check_trainable(name: str, coco: Coco, task: Task) -> None:
-    """Raise DataError where a labelled set has nothing to learn from; crowds do not count."""
+    """Raise DataError if a labelled set has nothing to learn from; crowds do not count."""
     if not trainable(coco, task).images:
         crowds = sum(a["iscrowd"] for a in coco.annotations)
         but = f" but {crowds:,} crowds (iscrowd 1)" if crowds else ""

@@ -28,8 +28,8 @@ _BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
     """Write `pipelines/<name>/`, all or nothing; return a summary, the settings and next steps.
 
-    In each of several `rounds` the student of the last one is the teacher. Raises ParamsError for
-    an invalid name, DataError for data that cannot make a profile.
+    In each of several `rounds` the previous student is the teacher. Raises ParamsError for an
+    invalid name, DataError for data that cannot form a profile.
     """
     _check_name(name)
     inspection = inspect(inputs)
