@@ -24,9 +24,9 @@ def registered_name(profile: Profile) -> str:
 def promote(profile: Profile, row: str, ap: float, folder: Path) -> str:
     """Register the exported model in `folder` with the run of `row`, as champion.
 
-    Returns its version; a model that is the champion already is not logged again: what makes it
-    another one is its weights, or how they are used and measured (its card). `ap` is in percent.
-    Raises DatastillError where the store fails.
+    Returns its version; a model that is already the champion is not logged again: a model is
+    identified by its weights, and how they are used and measured (its card). `ap` is in percent.
+    Raises DatastillError if the store fails.
     """
     store, name = Store.of(profile), registered_name(profile)
     identity = {"weights": digest(profile.weights(row)), "card": digest(folder / "card.json")}
@@ -51,7 +51,7 @@ def _log(store: Store, run_id: str, name: str, folder: Path) -> str:
     inputs = Schema([ColSpec(DataType.string, "image")])
     views = ParamSchema([ParamSpec("views", DataType.long, 1)])
     mlflow.set_tracking_uri(store.address)
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses pip
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it warns about pip
     # MLflow advises to describe the input that the signature describes; failures are raised.
     with mlflow.start_run(run_id=run_id), redirect_stderr(io.StringIO()):
         logged = mlflow.pyfunc.log_model(
