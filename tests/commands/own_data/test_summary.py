@@ -31,7 +31,7 @@ def test_the_mirror_partners_are_said(project, run):
     content["categories"] = [{"id": 7, "name": "hand", "keypoints": [f"k{i}" for i in range(17)]}]
     write(project.mine / "labels.json", content)
     said = run("new", "other", *LABELS, *OTHERS)[1]
-    assert "no keypoints change sides in a mirror image; where some should" in said
+    assert "no keypoints change sides in a mirror image; if some should" in said
 
 
 def test_annotations_of_unlabelled_images_are_said_to_be_for_the_upper_bound_alone(project, run):
