@@ -98,8 +98,7 @@ def generate(tables: Iterable[pa.Table], area_shares: Mapping[int, float]) -> It
 
 def _fields(verdicts: pa.Table, area_shares: Mapping[int, float]) -> dict[str, list[Any]]:
     """Return the fields of annotations, each with its values for the rows of `verdicts`."""
-    kept = to_matrix(verdicts["kept"])
-    categories = verdicts["category_id"].to_pylist()
+    kept, categories = to_matrix(verdicts["kept"]), verdicts["category_id"].to_pylist()
     bbox = rounded(xywh(to_matrix(verdicts["box"])).astype(np.float64), 2)
     shares = np.array([area_shares.get(category, 1.0) for category in categories])
     fields = {

@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from datastill.coco.format import Record
@@ -89,20 +87,11 @@ def _table(images: Sequence[Record], predictions: Sequence[Prediction]) -> pa.Ta
     if not predictions:
         return SCHEMA.empty_table()
     instances, evidence = zip(*((p.instances, p.evidence) for p in predictions), strict=True)
-    columns = [
-        np.repeat([image["id"] for image in images], [len(each) for each in instances]),
-        _joined([each.labels for each in instances]),
-        _joined([each.scores for each in instances]),
-        to_list_column(_joined([each.boxes for each in instances])),
-        to_list_column(_joined([each.keypoints.flatten(1) for each in instances])),
-        to_list_column(_joined([each.spread for each in evidence])),
-        to_list_column(_joined([each.agreeing for each in evidence])),
-        _joined([each.views for each in evidence]),
-        _joined([each.box_spread for each in evidence]),
-    ]
+    predicted = [(i.labels, i.scores, i.boxes, i.keypoints.flatten(1)) for i in instances]
+    agreement = [(e.spread, e.agreeing, e.views, e.box_spread) for e in evidence]
+    tensors = [*zip(*predicted, strict=True), *zip(*agreement, strict=True)]
+    joined = [torch.cat([part.cpu() for part in parts]).numpy() for parts in tensors]
+    ids = np.repeat([image["id"] for image in images], [*map(len, instances)])
+    columns = [each if each.ndim == 1 else to_list_column(each) for each in (ids, *joined)]
     arrays = [pa.array(each).cast(field.type) for each, field in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
-
-
-def _joined(parts: Sequence[Tensor]) -> NDArray[Any]:
-    return torch.cat([part.cpu() for part in parts]).numpy()

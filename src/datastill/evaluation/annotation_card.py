@@ -226,11 +226,10 @@ def _drift(annotated: AnnotatedRow) -> dict[str, Any]:
     annotations = (a for a in annotated.labelled.annotations if not a["iscrowd"])
     counted = (a for a in annotations if annotated.boxes or a["num_keypoints"])
     by_image = Counter(a["image_id"] for a in counted)
-    labelled, sample = annotated.labelled.images, annotated.sample
-    readable, tally = annotated.readable, annotated.tally
+    labelled, sample, readable = annotated.labelled.images, annotated.sample, annotated.readable
     return drift(
         _stats(annotated, labelled, by_image, sample, sample.images),
-        _stats(annotated, readable, tally.images, annotated.candidates, len(readable)),
+        _stats(annotated, readable, annotated.tally.images, annotated.candidates, len(readable)),
         None if annotated.boxes else annotated.selection.instance.value,
     )
 
@@ -261,8 +260,8 @@ def _warnings(annotated: AnnotatedRow) -> Iterator[str]:
         thresholds = {names[n]: each for n, each in selection.by_category.items()}
         yield from category_warnings([*names.values()], labelled, thresholds)
     else:
-        named = (("instances", selection.instance), ("keypoints", selection.keypoint))
-        for objects, threshold in named:
+        named = {"instances": selection.instance, "keypoints": selection.keypoint}
+        for objects, threshold in named.items():
             if threshold and threshold.exhausted:
                 yield (
                     f"wanted {threshold.wanted} {objects} to match the labelled set, the teacher "

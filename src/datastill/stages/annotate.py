@@ -26,12 +26,7 @@ from datastill.progress import Steps
 from datastill.project.image_sets import load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, inference_code
-from datastill.project.row_models import (
-    distilled,
-    load_model,
-    teacher_inference,
-    unlabelled_subset,
-)
+from datastill.project.row_models import distilled, load_model, teacher_inference, unlabelled_subset
 
 SAMPLE = 256  # labelled images that a teacher predicts on, for comparison
 
@@ -81,22 +76,17 @@ def run(profile: Profile, row: str) -> None:
 
 
 def find(
-    profile: Profile,
-    teacher: str,
-    metadata: Metadata,
-    inference: Inference,
-    images: Sequence[Record],
+    profile: Profile, teacher: str, metadata: Metadata, inference: Inference, images: list[Record]
 ) -> Candidates:
     """Return the candidates of `teacher` in `images`; only missing shards need inference."""
     shards = _shards(profile, teacher, inference, images)
     candidates = Candidates([shard for shard in shards if shard.is_done])
     if not _delete_outdated(profile, candidates) and candidates.images == len(images):
         return candidates
-    done = sum(len(shard.images) for shard in shards if shard.is_done)
     detector = load_model(profile, teacher, metadata)
     label = f"predicting with {teacher} through {len(inference.views)} view(s)"
     with Steps(label, len(images)) as steps:
-        steps.start_at(done)
+        steps.start_at(sum(len(shard.images) for shard in shards if shard.is_done))
         if profile.params.machine.engine == "ray":
             weights, root = profile.weights(teacher).absolute(), profile.images.absolute()
             actor = ActorSpec(weights, root, inference, torch.get_num_threads())

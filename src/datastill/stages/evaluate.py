@@ -74,7 +74,6 @@ class _Test:
     metadata: Metadata
 
     def detect(self, inference: Inference) -> list[Record]:
-        """Return COCO results for every image."""
         results: list[Record] = []
         batch, decimals = self.profile.params.views.batch, _DECIMALS[self.profile.params.task]
         with Steps(f"testing with {len(inference.views)} view(s)", len(self.val.images)) as steps:
@@ -89,7 +88,6 @@ class _Test:
         return results
 
     def match(self, detections: Sequence[Record]) -> Matches:
-        """Return the matches of `detections` with the truth."""
         task, sigmas = self.profile.params.task, self.metadata.sigmas
         return match(self.val, detections, task, sigmas=sigmas)
 
