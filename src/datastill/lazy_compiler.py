@@ -1,7 +1,7 @@
 """Deferred import of torch's compiler.
 
 torchvision.ops imports the compiler for one check, which it only makes on a GPU. Without the
-compiler `import torchvision` takes 1.7 s instead of 3.3 s, `datastill predict` on one image 1.8 s
+compiler `import torchvision` takes 1.7 s instead of 3.7 s, `datastill predict` on one image 1.8 s
 instead of 2.9 s, and `datastill evaluate` starts 1.1 s sooner (2 cores, files in the page cache,
 bytecode compiled, medians of 7).
 """

@@ -7,8 +7,8 @@ from datastill.coco.format import Coco
 from datastill.errors import DataError
 from datastill.evaluation import bootstrap as intervals
 from datastill.evaluation.bootstrap import (
-    Curve,
     Matches,
+    RankedDetections,
     average_precision,
     bootstrap,
     interval,
@@ -98,7 +98,7 @@ def test_a_category_without_truth_in_a_draw_is_left_out_of_its_mean(scene):
     for drawn in intervals._draws([matches], 60, 0):
         for weights, mean in zip(drawn, intervals._mean_ap(matches, drawn), strict=True):
             expected = np.nan
-            if sum(curves[0].truths @ weights for curves in matches.curves):
+            if sum(areas[0].truths @ weights for areas in matches.ranked):
                 expected = average_precision(matches, weights).ap
             assert mean == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
@@ -183,7 +183,7 @@ def _detector(generator, truths, image, quality):
     scores = 4 * good + generator.normal(0, 1, len(good))
     order = np.argsort(-scores)
     correct = good[order] >= THRESHOLDS[:, None]
-    curve = Curve(scores[order], image[order], correct, np.zeros_like(correct), truths)
+    curve = RankedDetections(scores[order], image[order], correct, np.zeros_like(correct), truths)
     return Matches(np.arange(len(truths)), ("all",), ((curve,),))
 
 

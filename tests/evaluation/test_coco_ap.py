@@ -132,7 +132,7 @@ def test_other_skeletons_work_with_their_own_sigmas(coco, person):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_id": 5}, r"detections\[1\]: image_id 5 is no image"),
+        ({"image_id": 5}, r"detections\[1\]: image_id 5 is not in the truth"),
         ({"category_id": 3}, r"detections\[1\]: category_id 3 is not in"),
         ({"score": float("nan")}, r"detections\[1\].score: expected 1 finite"),
         ({"score": None}, r"detections\[1\].score: expected 1 finite"),

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from datastill.commands.own_data.autoconfig import CPU, GPU, choose, measure
 from datastill.commands.own_data.data_section import section
 from datastill.commands.own_data.inputs import Inputs
 from datastill.commands.own_data.inspect import inspect
@@ -12,7 +13,6 @@ from datastill.commands.own_data.summary import describe
 from datastill.errors import ParamsError
 from datastill.io import write_text
 from datastill.model.precision import best_device
-from datastill.project.autoconfig import CPU, GPU, choose, measure
 from datastill.project.data_schema import FileData
 from datastill.project.loading import load_params
 from datastill.project.profile import DEFAULT_PROFILE, Profile

@@ -3,7 +3,7 @@
 import pytest
 
 from datastill.coco.format import Coco
-from datastill.project.autoconfig import CPU, GPU, SetStats, choose, measure
+from datastill.commands.own_data.autoconfig import CPU, GPU, SetStats, choose, measure
 
 
 def test_what_is_like_coco_gets_the_papers_schedule_on_a_gpu():
