@@ -11,7 +11,7 @@ from datastill.coco.subsets import trainable
 from datastill.model.backbones import backbone_spec
 
 BATCH = 16  # paper
-PAPER_EPOCHS = 130_000 * BATCH / 118_287  # of co-115
+PAPER_IMAGES = {"keypoints": 64_115, "boxes": 118_287}  # of co-115 that the task learns from
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,12 @@ def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
     """Return the scale at which boxes suit the backbone's anchors, and the paper's epochs."""
     anchors = backbone_spec(hardware.backbone, int(task == "keypoints")).anchor_sizes
     side, why_side = _side(stats, hardware, anchors)
-    ideal = round(PAPER_EPOCHS * stats.images / BATCH)
+    paper_epochs = 130_000 * BATCH / PAPER_IMAGES[task]
+    ideal = round(paper_epochs * stats.images / BATCH)
     lowest, highest = hardware.iterations
     iterations = min(max(ideal, lowest), highest)
     bound = f"at least {lowest:,}" if iterations > ideal else f"at most {highest:,} here"
-    paper = f"; paper: {PAPER_EPOCHS:.1f}, {bound}" if iterations != ideal else ", as in the paper"
+    paper = f"; paper: {paper_epochs:.1f}, {bound}" if iterations != ideal else ", as in the paper"
     why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images{paper}"
     student = round(iterations * (360 / 130))  # paper
     return Choices(hardware, side, iterations, student, why_side, why)
