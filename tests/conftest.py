@@ -23,11 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one module, and all that share one `dvc repro`, in one process.
 
-    What takes a minute before it begins is slow.
+    What needs a whole pipeline before it begins is slow.
     """
     for item in items:
         shared = {"reproduced", "hands"} & {*getattr(item, "fixturenames", ())}
-        if "reproduced" in shared:
+        if shared:
             item.add_marker(pytest.mark.slow)
         if shared:
             item.add_marker(pytest.mark.xdist_group(shared.pop()))

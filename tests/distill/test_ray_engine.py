@@ -84,6 +84,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_a_cluster_writes_the_same_bytes_even_where_a_worker_is_killed(
     tmp_path, images, weights, monkeypatch
 ):
@@ -104,6 +105,7 @@ def test_a_cluster_writes_the_same_bytes_even_where_a_worker_is_killed(
     assert content(tmp_path / "ray") == content(tmp_path / "local")
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_shard_comes_back_as_one_message(tmp_path, images, weights):
     outside = [{**images[0], "file_name": "../secret.png"}]
     shards = list(cut(outside, {}, tmp_path / "ray"))

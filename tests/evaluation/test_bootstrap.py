@@ -187,6 +187,7 @@ def _detector(generator, truths, image, quality):
     return Matches(np.arange(len(truths)), ("all",), ((curve,),))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_value_as_often_as_they_say():
     generator = np.random.default_rng(11)
     skill = (0.72, 0.76)

@@ -167,11 +167,23 @@ def test_sets_manifest_and_refusals_come_back_as_they_were_written(
     assert [line["likeness"] for line in lines] == manifest["likeness"].tolist()
     assert [line["digest"] for line in lines] == manifest["digest"].tolist()
     assert [int(line["size"]) for line in lines] == manifest["size"].tolist()
+    assert [float(line["brightness"]) for line in lines] == manifest["brightness"].tolist()
     assert read_csv(folder / "refused.csv") == [
         {"set": "one", "file_name": "one/9.png", "reason": 'says "no", or nothing'},
         {"set": "two", "file_name": "b", "reason": "c"},
     ]
     assert len(list(folder.iterdir())) == 5
+
+
+def test_other_pixels_under_the_same_names_make_other_files_of_the_same_set(tmp_path, coco):
+    content, files = coco([1, 2]), []
+    names = [image["file_name"] for image in content.images]
+    for number, digests in enumerate((["a", "b"], ["a", "c"], ["a", "b"])):
+        manifest = pd.DataFrame({"file_name": names, "digest": digests})
+        write_sets(tmp_path / str(number), {"set": content}, manifest)
+        assert read_coco(tmp_path / str(number) / "set.json") == content
+        files.append((tmp_path / str(number) / "set.json").read_bytes())
+    assert files[0] == files[2] != files[1]
 
 
 def test_a_column_is_read_as_text_though_hashes_look_like_numbers(tmp_path):
@@ -187,5 +199,5 @@ def test_a_manifest_that_is_absent_is_named(tmp_path):
 
 
 def test_where_nothing_is_refused_the_list_of_it_is_empty(tmp_path, coco):
-    write_sets(tmp_path, {"a": coco([1])}, pd.DataFrame(columns=["file_name"]))
+    write_sets(tmp_path, {"a": coco([])}, pd.DataFrame(columns=["file_name", "digest"]))
     assert (tmp_path / "refused.csv").read_text() == "set,file_name,reason\n"

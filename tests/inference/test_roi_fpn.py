@@ -56,6 +56,7 @@ def test_heatmaps_are_those_of_the_whole_pyramid(resnet, everything, box):
     assert_equal_but_for_rounding(*both(resnet, [[box]], everything))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boxes", [[CROWD, LARGE], [LARGE, []]])
 def test_every_image_has_its_own_boxes(resnet, boxes):
     assert_equal_but_for_rounding(*both(resnet, boxes))

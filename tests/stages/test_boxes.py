@@ -29,7 +29,7 @@ from datastill.synthetic.box_scenes import CATEGORIES
 from datastill.tracking.run_record import check, read_record
 from datastill.tracking.store import Store
 
-pytestmark = pytest.mark.xdist_group("boxes")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("boxes")]
 
 ROW = "co-35_co-80"
 IDS = [category["id"] for category in CATEGORIES]

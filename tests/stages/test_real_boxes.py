@@ -19,6 +19,7 @@ from datastill.stages import annotate, data, evaluate, train
 
 REAL = ROOT.parent / "shared" / "real" / "coco-boxes"
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("real boxes"),
     pytest.mark.skipif(not REAL.is_dir(), reason=f"needs real boxes: {REAL} is absent"),
 ]

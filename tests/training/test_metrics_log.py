@@ -21,6 +21,14 @@ def test_a_step_is_written_with_its_values_and_the_time(tmp_path):
     assert before - 0.001 <= first["time"] <= second["time"] <= time.time() + 0.001
 
 
+def test_a_step_can_be_read_while_the_log_is_in_use(tmp_path):
+    log = MetricsLog(tmp_path / "journal.jsonl", 0)
+    log.write(0, {"loss": 2.0})
+    assert steps_and_losses(tmp_path / "journal.jsonl") == [(0, 2)]
+    log.write(5, {"loss": 1.0})
+    assert steps_and_losses(tmp_path / "journal.jsonl") == [(0, 2), (5, 1)]
+
+
 def test_a_resumed_log_drops_the_steps_to_be_repeated(tmp_path):
     path = tmp_path / "journal.jsonl"
     fill(path, [0, 2, 4, 6])

@@ -44,15 +44,15 @@ def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     return lazy_import(name).run(opened, *arguments)
 
 
-def call_on_row(name: str, profile: str, row: str) -> None:
-    """Run a stage on a row, after restoring any images it reads that are missing."""
+def call_on_row(name: str, profile: str, row: str, *arguments: Any) -> Any:
+    """Run a stage or command on a row, after restoring any images it reads that are missing."""
     opened = lazy_import("project.profile").open_profile(profile)
     restore = lazy_import("commands.restore")
     if name == "stages.evaluate":
         restore.restore(opened, ["val"])
     else:
         restore.for_row(opened, row)
-    lazy_import(name).run(opened, row)
+    return lazy_import(name).run(opened, row, *arguments)
 
 
 def lazy_import(name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from datastill.cli.application import Profile, Row, SeedProfile, app, call, report
+from datastill.cli.application import Profile, Row, SeedProfile, app, call, call_on_row, report
 from datastill.errors import ParamsError
 
 
@@ -58,7 +58,7 @@ def why(
     profile: Profile = "miniature",
 ) -> None:
     """Explain why each candidate in an image was kept or rejected, and draw all on the image."""
-    typer.echo(call("commands.explain", profile, row, image_id))
+    typer.echo(call_on_row("commands.explain", profile, row, image_id))
 
 
 @app.command()

@@ -87,14 +87,18 @@ def parse_coco(path: Path, content: Any) -> Coco:
     return Coco(*(sections[name] for name in names))
 
 
-def write_coco(path: Path, coco: Coco, annotations: Iterable[Record] | None = None) -> None:
+def write_coco(
+    path: Path, coco: Coco, annotations: Iterable[Record] | None = None, info: Record | None = None
+) -> None:
     """Write `coco` to `path` atomically: equal bytes for equal content.
 
-    `annotations` stand in for its own; no more than a batch of them is held in memory.
+    `annotations` stand in for its own; no more than a batch of them is held in memory. `info`
+    becomes COCO's section of that name.
     """
+    about = f'"info":{json.dumps(info)},' if info else ""
     with atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
         for head, records in (
-            ('{"images":[', coco.images),
+            (f'{{{about}"images":[', coco.images),
             ('],"annotations":[', coco.annotations if annotations is None else annotations),
             ('],"categories":[', coco.categories),
         ):

@@ -64,8 +64,9 @@ class AnnotatedRow:
 
 
 def annotation_card(annotated: AnnotatedRow) -> dict[str, Any]:
-    """Return the card of a row's annotations, as stored in results/."""
-    drift_card = _drift(annotated)
+    """Return the card of a row's annotations, as stored in results/; forget the records."""
+    quality, drift_card = _quality(annotated), _drift(annotated)
+    annotated.tally.records.clear()  # large where the truth is known, and sensitivity is, too
     warnings = [*_warnings(annotated), *drift_card["warnings"]]
     return {
         "row": annotated.row,
@@ -75,7 +76,7 @@ def annotation_card(annotated: AnnotatedRow) -> dict[str, Any]:
         "labelled": _labelled(annotated),
         "rules": annotated.rules,
         "thresholds": _thresholds(annotated),
-        "quality": _quality(annotated),
+        "quality": quality,
         "sensitivity": _sensitivity(annotated),
         "drift": drift_card,
         "warnings": [f"{annotated.row}: {warning}" for warning in warnings],

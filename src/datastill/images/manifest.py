@@ -72,9 +72,16 @@ def write_sets(
     manifest: pd.DataFrame,
     refused: Iterable[tuple[str, Refusal]] = (),
 ) -> None:
-    """Write <name>.json for every set, manifest.csv, and refused.csv: sets and their refusals."""
+    """Write <name>.json for every set, manifest.csv, and refused.csv: sets and their refusals.
+
+    A set's `info` holds a digest of all its pixels, so that what depends on the set depends on
+    them too.
+    """
+    digests = dict(zip(manifest["file_name"], manifest["digest"], strict=True))
     for name, coco in sets.items():
-        write_coco(folder / f"{name}.json", coco)
+        pixels = "".join(digests[image["file_name"]] for image in coco.images)
+        info = {"images_sha256": hashlib.sha256(pixels.encode()).hexdigest()}
+        write_coco(folder / f"{name}.json", coco, info=info)
     write_text(folder / "manifest.csv", manifest.to_csv(index=False))
     rows = [(name, refusal.file_name, refusal.reason) for name, refusal in refused]
     table = pd.DataFrame(rows, columns=["set", "file_name", "reason"])

@@ -38,8 +38,10 @@ def environment() -> dict[str, Any]:
 
 
 def inference_code() -> str:
-    """Return a digest of the code that decides what a model detects in an image."""
-    return _code("images/load.py", "instances.py", "inference", "model")
+    """Return a digest of the code that decides what a model detects and how shards hold it."""
+    pixels = ("images/load.py", "images/geometry.py", "instances.py")
+    shards = ("distill/candidates.py", "distill/shards.py")
+    return _code(*pixels, "inference", "model", *shards)
 
 
 def training_code() -> str:

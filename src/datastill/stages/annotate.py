@@ -170,11 +170,12 @@ def _write(profile: Profile, annotated: AnnotatedRow) -> None:
 
 def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, object]) -> None:
     """Write the card and the contact sheet of the annotations, and log the card's warnings."""
-    row, card = annotated.row, annotation_card(annotated)
-    for warning in card["warnings"]:
-        _log.warning(warning)
-    generated = Coco(annotated.images, annotated.tally.records, annotated.unlabelled.categories)
+    row, records = annotated.row, annotated.tally.records
+    generated = Coco(annotated.images, records, annotated.unlabelled.categories)
     shown = subset(generated, annotated.images[:SHOWN])
     write_contact_sheet(profile.sheet(row), profile.images, shown, profile.params.task)
+    card = annotation_card(annotated)
+    for warning in card["warnings"]:
+        _log.warning(warning)
     text = json.dumps({**card, "provenance": provenance}, indent=2) + "\n"
     write_text(profile.annotation_card(row), text)

@@ -31,11 +31,13 @@ def mirror_patiently(store: Store, read: Callable[[], RunRecord]) -> bool:
     Never raises, even if the record or the store fails.
     """
     run_ids: list[str] = []
-    thread = _start(store, lambda: run_ids.append(mirror(store, read())))
+    late = threading.Event()
+    thread = _start(store, lambda: run_ids.append(mirror(store, read())), late)
     thread.join(store.patience_seconds)
-    if late := thread.is_alive():
+    if thread.is_alive():
+        late.set()
         _warn(store, f"no answer within {store.patience_seconds:g} s")
-    return bool(run_ids) and not late
+    return bool(run_ids) and not late.is_set()
 
 
 @contextmanager
@@ -72,14 +74,20 @@ def follow(
         thread.join(MOMENT_SECONDS)
 
 
-def _start(store: Store, work: Callable[[], None]) -> threading.Thread:
-    """Start `work` in a thread that Python does not wait for on exit; log its failure."""
+def _start(
+    store: Store, work: Callable[[], None], silent: threading.Event | None = None
+) -> threading.Thread:
+    """Start `work` in a thread that Python does not wait for on exit; log its failure.
+
+    Once `silent` is set, a failure goes unlogged: there has been a warning already.
+    """
 
     def survive() -> None:
         try:
             work()
         except Exception as error:
-            _warn(store, error)
+            if not (silent and silent.is_set()):
+                _warn(store, error)
 
     thread = threading.Thread(target=survive, daemon=True)
     thread.start()
