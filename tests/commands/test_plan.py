@@ -10,6 +10,7 @@ import shutil
 import pytest
 import torch
 import yaml
+from coco_content import person_record
 from PIL import Image
 from places import ROOT
 from tiny import HEIGHT, WIDTH, picture
@@ -31,17 +32,8 @@ FILES = {
 
 def person(image, number, **changes):
     """A person of whom 5 keypoints are marked."""
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": 1,
-        "bbox": [9, 10, 20, 30],
-        "area": 400,
-        "iscrowd": 0,
-        "keypoints": [12, 13, 2] * 5 + [0] * 36,
-        "num_keypoints": 5,
-        **changes,
-    }
+    points = [[12, 13, 2]] * 5 + [[0, 0, 0]] * 12
+    return person_record(image, number, [9, 10, 20, 30], 400, points) | changes
 
 
 def people(image):

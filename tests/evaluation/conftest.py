@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+from coco_content import person_record
 from places import REAL
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -115,17 +116,7 @@ def person():
     def build(image_id=1, x=10.0, number=1, **changes):
         rng = np.random.default_rng(0)
         points = np.column_stack([rng.random((17, 2)) * 100 + [x, 10], np.full(17, 2)])
-        return {
-            "id": number,
-            "image_id": image_id,
-            "category_id": 1,
-            "bbox": [x, 10.0, 100.0, 100.0],
-            "area": 5000.0,
-            "iscrowd": 0,
-            "keypoints": points.ravel().tolist(),
-            "num_keypoints": 17,
-            **changes,
-        }
+        return person_record(image_id, number, [x, 10.0, 100.0, 100.0], 5000.0, points) | changes
 
     return build
 

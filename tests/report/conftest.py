@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from coco_content import person_record
 
 from datastill.coco.format import PERSON, Coco
 from datastill.evaluation.bootstrap import bootstrap, interval, match
@@ -17,16 +18,7 @@ IMAGES = 20  # with one person each
 
 def person(image_id):
     points = np.column_stack([np.random.default_rng(0).random((17, 2)) * 100, np.full(17, 2)])
-    return {
-        "id": image_id,
-        "image_id": image_id,
-        "category_id": 1,
-        "bbox": [0.0, 0.0, 100.0, 100.0],
-        "area": 5000.0,
-        "iscrowd": 0,
-        "keypoints": points.ravel().tolist(),
-        "num_keypoints": 17,
-    }
+    return person_record(image_id, image_id, [0.0, 0.0, 100.0, 100.0], 5000.0, points)
 
 
 def truth():

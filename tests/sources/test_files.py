@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from coco_content import person_record
 from PIL import Image
 from places import ROOT
 from tiny import HEIGHT, WIDTH, picture, write_video
@@ -49,18 +50,8 @@ def named(number, folder):
 
 def annotation(number, **changes):
     points = np.column_stack([np.arange(17) + 10, np.arange(17) + 12, np.full(17, 2)])
-    return {
-        "id": 100 + number,
-        "image_id": number,
-        "category_id": 1,
-        "bbox": [9.0, 10.0, 20.0, 30.0],
-        "area": 400.5,
-        "iscrowd": 0,
-        "keypoints": points.ravel().tolist(),
-        "num_keypoints": 17,
-        "segmentation": [[9, 10, 29, 10, 29, 40]],
-        **changes,
-    }
+    record = person_record(number, 100 + number, [9.0, 10.0, 20.0, 30.0], 400.5, points)
+    return record | {"segmentation": [[9, 10, 29, 10, 29, 40]]} | changes
 
 
 def write_annotations(path, numbers, folder):

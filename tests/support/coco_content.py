@@ -7,6 +7,20 @@ from PIL import Image
 from datastill.coco.format import PERSON, Coco
 
 
+def person_record(image_id, number, bbox, area, keypoints):
+    """A COCO annotation of a person with these `keypoints` (17, 3): x, y, v."""
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 1,
+        "bbox": bbox,
+        "area": area,
+        "iscrowd": 0,
+        "keypoints": np.ravel(keypoints).tolist(),
+        "num_keypoints": int((np.asarray(keypoints)[:, 2] > 0).sum()),
+    }
+
+
 @pytest.fixture
 def coco():
     """COCO content of one image per number in `ids`, 40 x 30 pixels, with `annotations`."""
@@ -26,17 +40,7 @@ def person():
 
     def build(image_id=1, number=1, **changes):
         points = np.column_stack([np.linspace(5, 15, 17), np.linspace(6, 26, 17), np.full(17, 2)])
-        return {
-            "id": number,
-            "image_id": image_id,
-            "category_id": 1,
-            "bbox": [5.0, 6.0, 10.0, 20.0],
-            "area": 120.0,
-            "iscrowd": 0,
-            "keypoints": points.ravel().tolist(),
-            "num_keypoints": 17,
-            **changes,
-        }
+        return person_record(image_id, number, [5.0, 6.0, 10.0, 20.0], 120.0, points) | changes
 
     return build
 
