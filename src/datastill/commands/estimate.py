@@ -40,14 +40,14 @@ class Costs:
         """Return the number of epochs of `row` over its labelled images."""
         params = self.profile.params
         share = labelled_share(self.profile, row) if isinstance(row, DistilledRow) else 1.0
-        labelled = params.scaled(row.iterations) * params.train.batch * share
+        labelled = params.scaled_iterations(row.iterations) * params.train.batch * share
         return labelled / (self.images.get(row.labelled, _UNKNOWN)[0] or 1)
 
     def training(self, row: SupervisedRow) -> float:
         """Return the seconds of training `row`."""
         params = self.profile.params
         passes = params.train.batch / params.train.micro_batch_size / count_processes(self.profile)
-        return params.scaled(row.iterations) * passes * self._speed(row).train_pass
+        return params.scaled_iterations(row.iterations) * passes * self._speed(row).train_pass
 
     def annotating(self, row: SupervisedRow) -> float:
         """Return the seconds of annotating the unlabelled set of `row`, 0 if it has none."""

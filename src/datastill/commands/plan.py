@@ -214,7 +214,7 @@ def _rows_table(profile: Profile, costs: Costs) -> str:
         {
             "row": name,
             "backbone": row.backbone,
-            "iterations": f"{profile.params.scaled(row.iterations):,}",
+            "iterations": f"{profile.params.scaled_iterations(row.iterations):,}",
             "per batch": describe_batch(profile, row),
             "epochs": _number(costs.epochs(row), 1),
             "training h": _number(costs.training(row), 3600),

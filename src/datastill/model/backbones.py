@@ -8,7 +8,7 @@ from datastill.model.config import BackboneSpec
 _SMALL = BackboneSpec(
     widths=(32, 64, 128, 128), pyramid_width=64, normalised=True, finest_stride=4,
     anchor_sizes=(24, 48, 80, 128), proposals=(100, 50), rpn_samples=32,
-    box_features=128, box_samples=16, positive_share=0.5, heatmap=28,
+    box_features=128, box_samples=16, positive_share=0.25, heatmap=28,
     # The field of view of Mask R-CNN's eight layers covers a 14 x 14 box; four dilated ones do too.
     keypoint_layers=((48, 1), (48, 2), (48, 4), (48, 2)),
 )  # fmt: skip

@@ -22,6 +22,13 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
+class Scale(Section):
+    """What the paper's numbers are divided by, except the images of val."""
+
+    images: PositiveFloat
+    iterations: PositiveFloat
+
+
 class Initial(Section):
     """How `datastill pretrain` trains the initial weights, on drawn objects of `side` pixels."""
 
@@ -158,7 +165,7 @@ class Params(Section):
     params_file: str
     task: Task
     tables: Annotated[list[Table], Field(min_length=1)]
-    scale: PositiveFloat
+    scale: Scale
     data: Data
     initial: Initial | None
     train: Train
@@ -188,9 +195,13 @@ class Params(Section):
     def members(self) -> dict[str, list[str]]:
         return {name: [*rows.model_dump().values()] for name, rows in self.ensembles.items()}
 
-    def scaled(self, number: int) -> int:
-        """Return a number of images or iterations of the paper at this profile's scale."""
-        return max(1, round(number / self.scale))
+    def scaled_images(self, number: int) -> int:
+        """Return a number of the paper's images at this profile's scale."""
+        return max(1, round(number / self.scale.images))
+
+    def scaled_iterations(self, number: int) -> int:
+        """Return a number of the paper's iterations at this profile's scale."""
+        return max(1, round(number / self.scale.iterations))
 
 
 class Expected(Section):

@@ -102,7 +102,7 @@ def _warn(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
 
 def drawn_sets(profile: Profile) -> list[DrawnSet]:
     """Return the sets that are drawn, if any; all but `val` are scaled down."""
-    data, scaled = profile.params.data, profile.params.scaled
+    data, scaled = profile.params.data, profile.params.scaled_images
     if not isinstance(data, schema.DrawnData):
         return []
     drawn = ((n, spec) for n, spec in data.sets.items() if isinstance(spec, schema.DrawnImages))

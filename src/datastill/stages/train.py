@@ -110,7 +110,7 @@ def _prepare(
     facts = {
         "row": spec.model_dump(exclude_none=True),
         "train": params.train.model_dump(exclude={"initial_files"}),
-        "iterations": params.scaled(spec.iterations),
+        "iterations": params.scaled_iterations(spec.iterations),
         "inputs": {role: digest(path) for role, path in profile.inputs(row).items()},
         "initial": initial,
         "precision": resolve_precision(params.train.precision),
@@ -179,7 +179,7 @@ def _minibatches(
 ) -> Minibatches:
     params, spec = profile.params.train, profile.params.row(row)
     sizes = tuple(len(coco.images) for coco in sets)
-    share, iterations = labelled_share(profile, spec), profile.params.scaled(spec.iterations)
+    share, iterations = labelled_share(profile, spec), profile.params.scaled_iterations(spec.iterations)
     sampler = MixedSampler(sizes, share, iterations, params.batch, spec.seed)
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
     augmentation = Augmentation(
@@ -191,7 +191,7 @@ def _minibatches(
 
 def _settings(profile: Profile, row: str, fingerprint: str) -> Settings:
     params, spec = profile.params.train, profile.params.row(row)
-    iterations = profile.params.scaled(spec.iterations)
+    iterations = profile.params.scaled_iterations(spec.iterations)
     return Settings(
         schedule=Schedule(iterations, params.base_lr, params.warmup, tuple(params.milestones)),
         folder=profile.training(row),

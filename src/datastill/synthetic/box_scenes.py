@@ -21,7 +21,7 @@ from datastill.synthetic.drawing.poses import everyday_motion, pose_at
 from datastill.synthetic.drawing.raster import Size, paint, stencil_of
 from datastill.synthetic.drawing.viewpoints import random_yaw
 from datastill.synthetic.drawing.visibility import Layer, annotate, overlay, visible_enough
-from datastill.synthetic.keypoint_scenes import Drawing, random_height, scene_rng
+from datastill.synthetic.keypoint_scenes import Drawing, quota, random_height, scene_rng
 
 PERSON_ID = 1
 CATEGORIES: tuple[Record, ...] = (
@@ -29,7 +29,7 @@ CATEGORIES: tuple[Record, ...] = (
     *({"id": kind.category, "name": kind.name, "supercategory": "thing"} for kind in OBJECT_KINDS),
 )
 _CLUTTER = tuple(kind for kind in EVERYDAY if kind != "ball")  # what has no category of its own
-_PEOPLE = (0.12, 0.26, 0.26, 0.2, 0.1, 0.06)  # probabilities of 0, 1, 2, ... people
+_PEOPLE = (0.12, 0.26, 0.26, 0.2, 0.1, 0.06)  # shares of the scenes with 0, 1, 2, ... people
 _HEIGHTS = ((0.3, 0.25, 0.45), (0.45, 0.45, 0.8), (0.25, 0.8, 1.15))  # of people, as in `Style`
 _OBSTACLE = 0.2  # the probability of one of these
 _OBSTACLE_KINDS = ("post", "table", "bush", "crate")
@@ -49,7 +49,8 @@ def draw_objects(name: str, index: int, seed: int, size: Size) -> Drawing:
     """Draw scene `index` of the set `name`; `size` is (width, height) in pixels."""
     rng = scene_rng(name, index, seed)
     background = everyday_background(rng, size, (1, 6), _CLUTTER)
-    objects = sorted(_random_objects(rng, size), key=lambda each: each.height)
+    people = quota(name, index, seed, _PEOPLE)
+    objects = sorted(_random_objects(rng, size, people), key=lambda each: each.height)
     front = obstacle(rng, size, _OBSTACLE_KINDS) if rng.random() < _OBSTACLE else []
     objects = visible_enough(objects, front, size, (_MIN_AREA, _MIN_VISIBLE))
     image = paint(background, chain(*(each.polygons for each in objects), front))
@@ -58,10 +59,10 @@ def draw_objects(name: str, index: int, seed: int, size: Size) -> Drawing:
     return Drawing(photograph(image, rng), annotations)
 
 
-def _random_objects(rng: np.random.Generator, size: Size) -> Iterator[Object]:
+def _random_objects(rng: np.random.Generator, size: Size, people: int) -> Iterator[Object]:
     width, high = size
     pitch = rng.uniform(0, 0.3)
-    for _ in range(rng.choice(len(_PEOPLE), p=_PEOPLE)):
+    for _ in range(people):
         height = random_height(rng, _HEIGHTS, high)
         x, ground = rng.uniform(0.04, 0.96) * width, _random_ground(rng, height, high)
         placement = Placement(x, ground, height, random_yaw(rng), pitch)

@@ -27,6 +27,7 @@ from datastill.synthetic.drawing.viewpoints import random_yaw
 from datastill.synthetic.drawing.visibility import Layer, annotate, overlay, visible_enough
 
 FRAMES_IN_CLIP = 12
+GOLDEN = (5**0.5 - 1) / 2
 _SHUTTER = 0.2 / FRAMES_IN_CLIP  # half the exposure time, in clips
 _MIN_AREA = (32 / 240) ** 2  # of the image height squared: COCO's border of small in 320 x 240
 _MIN_VISIBLE = 0.12  # the share of a person's silhouette below which they are not annotated
@@ -51,7 +52,7 @@ class Drawing:
 class Style:
     """A distribution of scenes.
 
-    people          probabilities of 0, 1, 2, ... people
+    people          shares of the scenes with 0, 1, 2, ... people
     heights         (probability, lowest, highest) of a person's height, as a share of the image's
     obstacle        the probability of an obstacle before the people
     sport           whether people wear the kit of one of two teams and drift during a clip
@@ -80,7 +81,7 @@ STYLES = {
     ),
     "sport": Style(
         people=(0.10, 0.45, 0.30, 0.15),
-        heights=((0.12, 0.45, 0.7), (0.4, 0.7, 1.05), (0.48, 1.05, 1.8)),
+        heights=((0.3, 0.45, 0.7), (0.55, 0.7, 1.0), (0.15, 1.0, 1.25)),
         background=sport_background,
         motion=sport_motion,
         camera=film,
@@ -126,7 +127,8 @@ def draw_people(name: str, index: int, seed: int, style: str, size: Size) -> Dra
     settings = STYLES[style]
     rng = scene_rng(name, index, seed)
     background = settings.background(rng, size)
-    people = _random_people(rng, settings, size)
+    count = quota(name, index, seed, settings.people)
+    people = _random_people(rng, settings, size, count)
     blocked = rng.random() < settings.obstacle
     front = obstacle(rng, size, settings.obstacle_kinds) if blocked else []
     time = (int(rng.integers(FRAMES_IN_CLIP)) + 0.5) / FRAMES_IN_CLIP
@@ -145,6 +147,16 @@ def scene_rng(name: str, index: int, seed: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
+def quota(name: str, index: int, seed: int, shares: Sequence[float]) -> int:
+    """Return a number of people from 0 on, so that any run of scenes has about these `shares`.
+
+    Multiples of the golden ratio fill the unit interval evenly (Kronecker's sequence): two sets
+    differ in their density by fractions of a person instead of by chance.
+    """
+    start = scene_rng(name, -1, seed).random()
+    return int(np.searchsorted(np.cumsum(shares), (start + index * GOLDEN) % 1.0, side="right"))
+
+
 def random_height(rng: np.random.Generator, heights: Heights, image_height: int) -> float:
     """Sample a height in pixels from bands of (probability, lowest, highest) shares."""
     probabilities, lowest, highest = zip(*heights, strict=True)
@@ -152,9 +164,10 @@ def random_height(rng: np.random.Generator, heights: Heights, image_height: int)
     return float(rng.uniform(lowest[band], highest[band]) * image_height)
 
 
-def _random_people(rng: np.random.Generator, style: Style, size: Size) -> list[Person]:
+def _random_people(
+    rng: np.random.Generator, style: Style, size: Size, count: int
+) -> list[Person]:
     """Sample the people of a scene, the farthest first."""
-    count = rng.choice(len(style.people), p=style.people)
     teams = [
         (random_colour(rng, (0.5, 0.95), (0.35, 1.0)), random_colour(rng, (0.0, 0.9), (0.1, 1.0)))
         for _ in range(2)
