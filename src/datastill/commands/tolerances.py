@@ -65,7 +65,7 @@ def number(metrics: Mapping[str, Any], row: str, metric: str) -> float:
 
 def _trainings(profile: Profile) -> dict[Training, list[TrainedRow]]:
     rows = [
-        TrainedRow(row=row, **spec.model_dump(exclude_none=True))
+        TrainedRow.of(spec.model_dump(exclude_none=True), profile.params.original_set, row=row)
         for row, spec in profile.params.rows().items()
     ]
     return group_by_seed(rows, profile.params.members())

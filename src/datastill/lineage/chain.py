@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File, Lock, Stage
 from datastill.lineage.git_history import commit_of
+from datastill.project.data_schema import original_set
 from datastill.project.profile import Profile, read_facts
 
 ROW_FACTS = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
@@ -43,6 +44,7 @@ class Chain:
         self.breaks: list[str] = []
         tables = [stage.params for name, stage in lock.stages.items() if name.startswith("tables")]
         self.rows = {**tables[0]["supervised"], **tables[0]["distilled"]} if tables else {}
+        self.original = partial(original_set, tables[0]["data"]["sets"] if tables else {})
 
     def result(self, row: str) -> Node:
         """Return the chain of the evaluation of `row`; raises DataError if a link is missing."""
@@ -72,7 +74,7 @@ class Chain:
             spec, train = stage.params[f"{role}.{name}"], stage.params["train"]
             made = self._card(self._profile.metrics(name))["provenance"]
             facts = {key: spec[key] for key in ROW_FACTS if key in spec}
-            facts["steps"] = max(1, round(spec["iterations"] / stage.params["scale"]))
+            facts["steps"] = max(1, round(spec["iterations"] / stage.params["scale.iterations"]))
             facts |= {key: train[key] for key in TRAIN_FACTS} | {"fingerprint": made["fingerprint"]}
             weights = self._recorded(self._profile.weights(name), made["weights"])
             sources = {"labelled": self._set(spec["labelled"], stage)}
@@ -114,9 +116,10 @@ class Chain:
         if "union" in spec:
             parts = {part: self._set(part, None) for part in spec["union"]}
             return Node("set", name, {}, files, None, parts)
-        count, scale = spec.get("images"), 1 if name == "val" else stage.params["scale"]
+        original = data["sets"].get(spec.get("redraws"), spec)
+        count, scale = original.get("images"), 1 if name == "val" else stage.params["scale.images"]
         facts = {"images": max(1, round(count / scale))} if isinstance(count, int) else {}
-        source = _source(data, spec, stage, self.commit_of(stage.code))
+        source = _source(data, {**original, **spec}, stage, self.commit_of(stage.code))
         return Node("set", name, facts, files, None, {"source": source})
 
     def _role(self, row: str) -> str:
@@ -148,7 +151,7 @@ class Chain:
 def _source(data: Mapping[str, Any], spec: Mapping[str, Any], stage: Stage, commit: str) -> Node:
     """Return the source of a set's images: drawn, or files and those of them that DVC watches."""
     if data["source"] == "drawn":
-        facts = {"seed": data["seed"], "style": spec["style"]}
+        facts = {"seed": spec.get("seed", data["seed"]), "style": spec["style"]}
         facts |= {name: data[name] for name in ("width", "height")}
         return Node("source", "drawn", facts, code=commit)
     watched = stage.reads.get(data["watched"])

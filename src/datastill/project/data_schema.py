@@ -15,6 +15,13 @@ class DrawnImages(Section):
     style: Literal["everyday", "sport", "household"]
 
 
+class Redrawn(Section):
+    """Another drawing of a drawn set: as many images of its style, from another seed."""
+
+    redraws: str
+    seed: Natural
+
+
 class Union(Section):
     """The union of other sets."""
 
@@ -104,7 +111,7 @@ class DrawnData(Section):
     seed: int
     width: Positive
     height: Positive
-    sets: dict[str, DrawnImages | Union]
+    sets: dict[str, DrawnImages | Redrawn | Union]
     val: DrawnImages
 
 
@@ -120,6 +127,19 @@ class FileData(Section):
     leaks: Literal["refuse", "drop"]
     sets: dict[str, FileSet]
     val: Annotated[Annotations, Discriminator(_kind_of_val)]
+
+
+def original_set(sets: Mapping[str, Any], name: str) -> str:
+    """Return the set that `name` redraws, or the union whose parts its parts redraw, or `name`.
+
+    `sets` is section `data.sets` as plain data.
+    """
+    spec = sets.get(name, {})
+    if "redraws" in spec:
+        return str(spec["redraws"])
+    unions = {other: spec["union"] for other, spec in sets.items() if "union" in spec}
+    parts = [original_set(sets, part) for part in unions.get(name, ())]
+    return next((union for union, names in unions.items() if names == parts), name)
 
 
 Data = Annotated[DrawnData | FileData, Field(discriminator="source")]

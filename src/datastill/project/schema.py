@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
-from datastill.project.data_schema import Data
+from datastill.project.data_schema import Data, original_set
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.project.section import Natural, Positive, PositiveFloat, Section, Share
 
@@ -130,6 +130,20 @@ class Select(Section):
         return self
 
 
+class Variance(Section):
+    """A standard deviation between seeds, in AP, and its degrees of freedom."""
+
+    sd: PositiveFloat
+    degrees: Positive
+
+
+class BetweenSeeds(Section):
+    """The variance between seeds of AP and of gains, borrowed where no row has several seeds."""
+
+    ap: Variance
+    gain: Variance
+
+
 class Evaluate(Section):
     """The bootstrap's resamples, and the rows to test with all views as well."""
 
@@ -175,6 +189,7 @@ class Params(Section):
     ensembles: dict[Name, Ensemble]
     distilled: dict[Name, DistilledRow]
     evaluate: Evaluate
+    between_seeds: BetweenSeeds | None
     machine: Machine
     tracking: Tracking
 
@@ -191,6 +206,10 @@ class Params(Section):
     def models(self, teacher: str) -> list[SupervisedRow]:
         """Return the rows of a teacher: itself, or an ensemble's members."""
         return [self.row(member) for member in self.members().get(teacher, [teacher])]
+
+    def original_set(self, name: str) -> str:
+        """Return the set that `name` redraws, or itself."""
+        return original_set(self.data.model_dump()["sets"], name)
 
     def members(self) -> dict[str, list[str]]:
         return {name: [*rows.model_dump().values()] for name, rows in self.ensembles.items()}

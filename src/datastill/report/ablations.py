@@ -18,7 +18,7 @@ from datastill.report.grouping import Result
 from datastill.report.multiple_testing import add_verdicts, gain_values, mean_resamples
 from datastill.report.paper import BACKBONE, METRICS, numbers, published
 from datastill.report.render import frame
-from datastill.report.seed_variance import SeedVariance, seed_variance
+from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, gains_by_seed, seed_variance
 
 COLUMNS = (
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
@@ -55,7 +55,7 @@ class ComparedResult:
     views: int = 1
 
 
-def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) -> pd.DataFrame:
+def ablation_table(name: str, results: Sequence[Result], sampling: Sampling = OWN) -> pd.DataFrame:
     """Return the table `name` of TABLES, a line per result; numbers in percent.
 
     Of a figure, lines of role "paper" hold the points that the paper has. A line of several seeds
@@ -65,10 +65,9 @@ def ablation_table(name: str, results: Sequence[Result], resamples: int = 1000) 
     the rows that it is about are missing.
     """
     compared = list(TABLES[name](results))
-    seeds = {each.result.row: each.result.seeds for each in compared}
-    between_seeds = seed_variance({r: [s.metrics["ap"] for s in seeds[r]] for r in seeds})
-    lines = [_measured(name, c) | _compared(c, between_seeds, resamples) for c in compared]
-    add_verdicts(lines, resamples)
+    between_seeds = _between_seeds(compared).or_borrowed(sampling.borrowed)
+    lines = [_measured(name, c) | _compared(c, between_seeds, sampling.resamples) for c in compared]
+    add_verdicts(lines, sampling.resamples)
     return frame([*lines, *_paper_points(name)], COLUMNS)
 
 
@@ -223,23 +222,38 @@ def _measured(name: str, compared: ComparedResult) -> Values:
     }
 
 
-def _compared(compared: ComparedResult, between_seeds: SeedVariance, resamples: int) -> Values:
+def _compared(compared: ComparedResult, between_seeds: BetweenSeeds, resamples: int) -> Values:
     result, views = compared.result, compared.views
-    sample, values = _resampled(result, views, resamples), Values()
-    if len(result.seeds) > 1:
-        low, high = interval(sample)
-        sd = stdev(seed.tested(views)["ap"] for seed in result.seeds)
-        values |= {"ap_low": low, "ap_high": high, "ap_sd": sd}
+    sample, seeds = _resampled(result, views, resamples), max(1, len(result.seeds))
+    low, high = interval(sample + between_seeds.ap.of_mean(seeds, resamples))
+    values: Values = {"ap_low": low, "ap_high": high}
+    if seeds > 1:
+        values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in result.seeds)
     for name, role in (("gain", "over"), ("control_gain", "control")):
         other: Result | None = getattr(compared, role)
         if other is not None:
             differences = sample - _resampled(other, 1, resamples)
             if other is not result:  # else one model, tested through one view and all
-                before, after = (max(1, len(each.seeds)) for each in (other, result))
-                differences += between_seeds.of_difference(before, after, resamples)
+                shared = min(seeds, max(1, len(other.seeds)))
+                differences += between_seeds.gain.of_mean(shared, resamples)
             gain = result.tested(views)["ap"] - other.metrics["ap"]
             values |= {role: other.row, **gain_values(name, gain, differences)}
     return values
+
+
+def _between_seeds(compared: Sequence[ComparedResult]) -> BetweenSeeds:
+    """Return the variance of the AP of all lines, and of their gains over other lines."""
+    ap, gains = {}, {}
+    for each in compared:
+        ap[each.result.row] = [*(after := _by_seed(each.result)).values()]
+        for other in (each.over, each.control):
+            if other is not None and other is not each.result:
+                gains[other.row, each.result.row] = gains_by_seed(_by_seed(other), after)
+    return BetweenSeeds(seed_variance(ap), seed_variance(gains))
+
+
+def _by_seed(result: Result) -> dict[int, float]:
+    return {each.seed: float(each.metrics["ap"]) for each in result.seeds or (result,)}
 
 
 def _resampled(result: Result, views: int, resamples: int) -> NDArray[np.float64]:

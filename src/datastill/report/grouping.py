@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import Matches
@@ -27,6 +27,12 @@ class TrainedRow:
     unlabelled: str | None = None
     teacher: str | None = None
     ablation: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], original: Callable[[str], str], **more: Any) -> Self:
+        """Return the row of that `spec`, with the `original` of each set: what it redraws."""
+        sets = {key: original(spec[key]) for key in ("labelled", "unlabelled") if spec.get(key)}
+        return cls(**{**spec, **sets, **more})
 
     @property
     def key(self) -> Key:
@@ -194,7 +200,7 @@ def _compare(
     """Compare the distilled runs of a setting with a baseline supervised on its labelled set.
 
     Controls are supervised on it for as many iterations as a distilled run, the upper bound on all
-    the images with labels for the baseline's iterations.
+    the images with labels, for as many if there is a choice.
     """
     distilled = [t for t in results if t.setting == setting]
     supervised = [t for t in results if t.setting == (setting[0], None)]
@@ -206,12 +212,15 @@ def _compare(
             f"{student.teacher}"
         )
     # the paper's own length, if there is a choice; else the shortest
-    baseline = min(supervised, key=lambda t: (not paper.of(t.key), t.iterations))
-    lengths = {t.iterations for t in distilled} - {baseline.iterations}
-    uppers = [t for t in results if not t.unlabelled and unions.get(t.labelled) == {*setting}]
+    baseline = min(supervised, key=lambda t: (not paper.has_length(t.key), t.iterations))
+    lengths = {t.iterations for t in distilled}
+    parts = frozenset[str]().union(*(unions.get(str(name), {str(name)}) for name in setting))
+    uppers = [t for t in results if not t.unlabelled and unions.get(t.labelled) == parts]
+    uppers = [t for t in uppers if t.iterations in {baseline.iterations, *lengths}]
+    uppers.sort(key=lambda t: t.iterations not in lengths)
     return [
         ("supervised", baseline),
-        *(("control", t) for t in supervised if t.iterations in lengths),
+        *(("control", t) for t in supervised if t.iterations in lengths - {baseline.iterations}),
         *(("distilled", t) for t in distilled),
-        *[("upper bound", t) for t in uppers if t.iterations == baseline.iterations][:1],
+        *[("upper bound", t) for t in uppers][:1],
     ]

@@ -38,11 +38,22 @@ class Numbers:
     values: Mapping[Key, Mapping[str, float]]
 
     def of(self, key: Key) -> Mapping[str, float]:
-        """Return the metrics of one training run, {} if the paper has none."""
-        labelled, unlabelled, backbone, iterations = key
+        """Return the metrics of one training run, {} if the paper has none.
+
+        Where the paper has the sets at one length only, its numbers stand beside ours of any.
+        """
+        lengths = self._by_length(key)
+        only = next(iter(lengths.values())) if len(lengths) == 1 else {}
+        return lengths.get(key[-1], only)
+
+    def has_length(self, key: Key) -> bool:
+        """Return whether the paper has this training run with these very iterations."""
+        return key[-1] in self._by_length(key)
+
+    def _by_length(self, key: Key) -> Mapping[int, Mapping[str, float]]:
         known = {backbone for _, _, backbone, _ in self.values}
-        sets = labelled, unlabelled, backbone if backbone in known else BACKBONE
-        return self.values.get((*sets, iterations)) or self.values.get((*sets, ANY_LENGTH), {})
+        sets = key[0], key[1], key[2] if key[2] in known else BACKBONE
+        return {each[-1]: metrics for each, metrics in self.values.items() if each[:-1] == sets}
 
 
 def numbers(table: pd.DataFrame | None) -> Numbers:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import variance
 from typing import Any
 
@@ -15,30 +15,58 @@ FACTOR = 3 * math.sqrt(2)
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """The standard deviation of a metric between seeds, pooled over training runs, in its units.
+    """The standard deviation of a value between seeds, pooled over training runs, in its units.
 
     degrees  of freedom: the number of results, less one per training run; 0 if unknown
     seeds    the number of seeds of each training run that has several
     """
 
-    sd: float
-    degrees: int
-    seeds: Mapping[Any, int]
+    sd: float = math.nan
+    degrees: int = 0
+    seeds: Mapping[Any, int] = field(default_factory=dict)
 
     @property
     def tolerance(self) -> float:
         """How far two runs may differ by chance, with two decimals."""
         return max(0.01, round(FACTOR * self.sd, 2))
 
-    def of_difference(self, before: int, after: int, draws: int) -> NDArray[np.float64]:
-        """Sample what other seeds would add to a difference of means over so many seeds, (draws,).
+    def of_mean(self, seeds: int, draws: int, stream: int = 0) -> NDArray[np.float64]:
+        """Sample what other seeds would add to a mean over so many `seeds`, (draws,).
 
-        Student's t, for the sd is itself an estimate; zeros if it is unknown.
+        Student's t, for the sd is itself an estimate; zeros if it is unknown. Other streams are
+        independent of each other.
         """
         if not self.degrees:
             return np.zeros(draws)
-        scale = self.sd * math.sqrt(1 / before + 1 / after)
-        return scale * np.random.default_rng(0).standard_t(self.degrees, draws)
+        scale = self.sd / math.sqrt(seeds)
+        return scale * np.random.default_rng(stream).standard_t(self.degrees, draws)
+
+
+@dataclass(frozen=True)
+class BetweenSeeds:
+    """The variance between seeds of AP, and of gains: differences of rows with the same seed.
+
+    A profile with one seed per row borrows both from one with several.
+    """
+
+    ap: SeedVariance = SeedVariance()
+    gain: SeedVariance = SeedVariance()
+
+    def or_borrowed(self, borrowed: "BetweenSeeds") -> "BetweenSeeds":
+        """Return the variances that are known here, the others as `borrowed`."""
+        pairs = ((self.ap, borrowed.ap), (self.gain, borrowed.gain))
+        return BetweenSeeds(*(own if own.degrees else other for own, other in pairs))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How intervals are made: resamples of the images, and the variance between seeds to borrow."""
+
+    resamples: int = 1000
+    borrowed: BetweenSeeds = BetweenSeeds()
+
+
+OWN = Sampling()  # nothing is borrowed
 
 
 def seed_variance(values: Mapping[Any, Sequence[float]]) -> SeedVariance:
@@ -48,3 +76,8 @@ def seed_variance(values: Mapping[Any, Sequence[float]]) -> SeedVariance:
     degrees = sum(counts.values()) - len(counts)
     squares = sum((len(seeds) - 1) * variance(seeds) for seeds in several.values())
     return SeedVariance(math.sqrt(squares / degrees) if degrees else math.nan, degrees, counts)
+
+
+def gains_by_seed(before: Mapping[int, float], after: Mapping[int, float]) -> list[float]:
+    """Return the difference of each seed that both have, in AP by seed."""
+    return [after[seed] - before[seed] for seed in after if seed in before]

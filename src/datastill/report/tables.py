@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import average_precision, interval
@@ -14,12 +15,14 @@ from datastill.report.grouping import Comparison, Result, Results, Training, gro
 from datastill.report.multiple_testing import UNSURE, add_verdicts, gain_values, mean_resamples
 from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 from datastill.report.render import frame
-from datastill.report.seed_variance import SeedVariance, seed_variance
+from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, gains_by_seed, seed_variance
 
 TABLES = {  # the paper's numbers, as `published` names them, and the metrics
     "table1": ("table1_keypoints", METRICS),
     "table4": ("table4_detection", BOX_METRICS),
 }
+
+GAP = ("gap_closed", "gap_closed_low", "gap_closed_high")
 
 Values = dict[str, Any]  # some columns of a line
 
@@ -30,7 +33,7 @@ def columns(metrics: Sequence[str]) -> tuple[str, ...]:
         "table", "role", "labelled", "unlabelled", "backbone", "iterations", "seeds",
         "ap", "ap_low", "ap_high", "ap_sd", *metrics[1:],
         "gain", "gain_low", "gain_high", "control_gain", "control_gain_low", "control_gain_high",
-        "gain_verdict", "gap_closed",
+        "gain_verdict", "gap_closed", "gap_closed_low", "gap_closed_high",
         *(f"paper_{name}" for name in metrics), "paper_gain", "paper_gap_closed",
         "gain_p", "control_gain_p", "control_gain_verdict",
     )  # fmt: skip
@@ -42,7 +45,25 @@ class _Source:
     paper: Numbers
     resamples: int
     metrics: tuple[str, ...]
-    between_seeds: SeedVariance  # of AP, pooled over all lines
+    between_seeds: BetweenSeeds  # pooled over all lines, and over all gains
+
+    def resampled(self, run: Training) -> NDArray[np.float64]:
+        """Return the AP of every resample of the images, the mean over the seeds of `run`."""
+        return mean_resamples([result.matches for result in self.results[run]], self.resamples)
+
+    def gain(self, before: Training, after: Training) -> float:
+        """Return the gain in mean AP, unrounded."""
+        low, high = (
+            fmean(average_precision(result.matches).ap for result in self.results[run])
+            for run in (before, after)
+        )
+        return high - low
+
+    def differences(self, before: Training, after: Training, stream: int) -> NDArray[np.float64]:
+        """Return the gain of `after` in every resample of the images, and of the seeds."""
+        seeds = min(len(self.results[run]) for run in (before, after))
+        noise = self.between_seeds.gain.of_mean(seeds, self.resamples, stream)
+        return self.resampled(after) - self.resampled(before) + noise
 
 
 def comparison_table(
@@ -50,33 +71,49 @@ def comparison_table(
     results: Sequence[Result],
     unions: Mapping[str, frozenset[str]],
     paper: Numbers | None = None,
-    resamples: int = 1000,
+    sampling: Sampling = OWN,
 ) -> pd.DataFrame:
     """Return the table `name` of TABLES, a section per setting (labelled, unlabelled set).
 
-    A line is the mean over the seeds of one training run, in percent. Intervals (95 %) of AP are
-    over the validation images; those of gains are paired over the images with the section's
-    baseline and, if a training run has several seeds, include the variance between seeds.
-    Verdicts follow p-values corrected for all gains of the table (Holm). The upper bound is
-    supervised on the union of the labelled and the unlabelled set, by `unions` (name: its parts).
-    Values that do not apply are NaN.
+    A line is the mean over the seeds of one training run, in percent. Intervals (95 %) hold what
+    other validation images and other seeds would give; gains are paired over both with the
+    section's baseline. The variance between seeds is that of this table or, if its training runs
+    have one seed each, borrowed. Verdicts follow p-values corrected for all gains of the table
+    (Holm). The upper bound is supervised on the true labels of both sets, by `unions` (name: its
+    parts); `gap_closed` is the share of its gain that the student reaches, if all three are
+    trained equally long. Values that do not apply are NaN.
     Raises DataError if a setting has no baseline or a training run has one seed twice.
     """
     metrics, by_line = TABLES[name][1], group_by_line(results)
-    between_seeds = seed_variance({t: [r.metrics["ap"] for r in by_line[t]] for t in by_line})
-    source = _Source(by_line, paper or numbers(None), resamples, metrics, between_seeds)
+    paper = paper or numbers(None)
+    compared = sections(by_line, unions, paper)
+    between_seeds = _between_seeds(by_line, compared).or_borrowed(sampling.borrowed)
+    source = _Source(by_line, paper, sampling.resamples, metrics, between_seeds)
     lines = [
         {"table": f"{name.removeprefix('table')}{chr(ord('a') + section)}", **line}
-        for section, comparisons in enumerate(sections(source.results, unions, source.paper))
+        for section, comparisons in enumerate(compared)
         for comparison in comparisons
         for line in _lines(comparison, source)
     ]
-    add_verdicts(lines, resamples)
+    add_verdicts(lines, sampling.resamples)
     for line in lines:
         if line.get("gain_verdict") == UNSURE:
-            line["gap_closed"] = None  # an indistinguishable gain closes nothing
+            line |= dict.fromkeys(GAP, None)  # an indistinguishable gain closes nothing
     rounds = ["round"] if any(line["round"] > 1 for line in lines) else []
     return frame(lines, [*columns(metrics), *rounds])
+
+
+def _between_seeds(results: Results, compared: list[list[Comparison]]) -> BetweenSeeds:
+    """Return the variance of the AP of all training runs, and of the gains over baselines."""
+    by_seed = {run: {r.seed: float(r.metrics["ap"]) for r in results[run]} for run in results}
+    pairs = {
+        (comparison[0][1], run): gains_by_seed(by_seed[comparison[0][1]], by_seed[run])
+        for section in compared
+        for comparison in section
+        for _, run in comparison[1:]
+    }
+    ap = seed_variance({run: [*seeds.values()] for run, seeds in by_seed.items()})
+    return BetweenSeeds(ap, seed_variance(pairs))
 
 
 def _lines(comparison: Comparison, source: _Source) -> list[Values]:
@@ -91,18 +128,15 @@ def _lines(comparison: Comparison, source: _Source) -> list[Values]:
         if role == "distilled" and run.iterations in controls:
             line |= _gain("control_gain", controls[run.iterations], run, source)
         lines.append(line)
-    _close_gap(lines, "ap", "gap_closed")
-    _close_gap(lines, "paper_ap", "paper_gap_closed")
+    _close_gap(comparison, lines, source)
     return lines
 
 
 def _measured(role: str, run: Training, source: _Source) -> Values:
     results = source.results[run]
     values = {name: [_metric(result, name) for result in results] for name in source.metrics}
-    if len(results) == 1:
-        low, high = _metric(results[0], "interval")
-    else:
-        low, high = interval(mean_resamples([r.matches for r in results], source.resamples))
+    noise = source.between_seeds.ap.of_mean(len(results), source.resamples)
+    low, high = interval(source.resampled(run) + noise)
     return {
         **run._asdict(),
         "role": role,
@@ -134,20 +168,26 @@ def _published(baseline: Training, run: Training, source: _Source) -> Values:
 
 
 def _gain(name: str, before: Training, after: Training, source: _Source) -> Values:
-    old, new = ([result.matches for result in source.results[run]] for run in (before, after))
-    differences = mean_resamples(new, source.resamples) - mean_resamples(old, source.resamples)
-    differences += source.between_seeds.of_difference(len(old), len(new), source.resamples)
-    before_ap, after_ap = (fmean(average_precision(m).ap for m in side) for side in (old, new))
-    return gain_values(name, after_ap - before_ap, differences)
+    differences = source.differences(before, after, stream=0)
+    return gain_values(name, source.gain(before, after), differences)
 
 
-def _close_gap(lines: list[Values], ap: str, name: str) -> None:
-    """Add the share of upper bound minus baseline that distilled gains, in percent."""
-    baseline, upper = lines[0].get(ap), lines[-1].get(ap)
-    if lines[-1]["role"] != "upper bound" or baseline is None or upper is None or upper <= baseline:
+def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> None:
+    """Add the share of the upper bound's gain that the student reaches, in percent.
+
+    Ours only if both and what they gain over are trained equally long, and the gap is there;
+    the paper's compares a student of 360,000 iterations with an upper bound of 130,000.
+    """
+    roles = {role: run for role, run in comparison if role != "distilled"}
+    if (upper := roles.pop("upper bound", None)) is None:
         return
-    if ap == "ap" and lines[-1]["gain_low"] <= 0:
-        return  # a share of an indistinguishable gap is meaningless
-    for line in lines:
-        if line["role"] == "distilled" and line.get(ap) is not None:
-            line[name] = 100 * (line[ap] - baseline) / (upper - baseline)
+    base = next((run for run in roles.values() if run.iterations == upper.iterations), None)
+    gap = source.differences(base, upper, stream=1) if base else np.zeros(1)
+    is_there = interval(gap)[0] > 0
+    for (role, run), line in zip(comparison, lines, strict=True):
+        if role == "distilled" and "paper_gain" in line and "paper_gain" in lines[-1]:
+            line["paper_gap_closed"] = 100 * line["paper_gain"] / lines[-1]["paper_gain"]
+        if role == "distilled" and base and is_there and run.iterations == upper.iterations:
+            closed = source.gain(base, run) / source.gain(base, upper)
+            values = [closed, *interval(source.differences(base, run, stream=0) / gap)]
+            line |= {name: 100 * value for name, value in zip(GAP, values, strict=True)}

@@ -19,21 +19,25 @@ _WITH_BOXES = "household"  # the style with objects besides people; the others h
 
 @dataclass(frozen=True)
 class DrawnSet:
-    """A set of drawn images; `number` makes its ids differ from those of other sets."""
+    """A set of drawn images; `number` makes its ids differ from those of other sets.
+
+    scenes, seed  decide the scenes: a set drawn anew has the scenes of another, from another seed
+    """
 
     number: int
     name: str
     images: int
     style: str
+    scenes: str
+    seed: int
 
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """Settings shared by all sets: the folder, (width, height) of an image in pixels, the seed."""
+    """Settings shared by all sets: the folder, and (width, height) of an image in pixels."""
 
     root: Path
     size: tuple[int, int]
-    seed: int
 
 
 def draw_set(drawn: DrawnSet, settings: RenderSettings, advance: Callable[[int], None]) -> Coco:
@@ -55,12 +59,12 @@ def draw_set(drawn: DrawnSet, settings: RenderSettings, advance: Callable[[int],
 
 
 def _draw_one(drawn: DrawnSet, settings: RenderSettings, index: int) -> tuple[Record, list[Record]]:
-    name, seed, (width, height) = drawn.name, settings.seed, settings.size
+    width, height = settings.size
     if drawn.style == _WITH_BOXES:
-        drawing = draw_objects(name, index, seed, settings.size)
+        drawing = draw_objects(drawn.scenes, index, drawn.seed, settings.size)
     else:
-        drawing = draw_people(name, index, seed, drawn.style, settings.size)
-    file_name = f"{name}/{index:06d}.jpg"
+        drawing = draw_people(drawn.scenes, index, drawn.seed, drawn.style, settings.size)
+    file_name = f"{drawn.name}/{index:06d}.jpg"
     pixels = cv2.cvtColor(drawing.image, cv2.COLOR_RGB2BGR)
     _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 92])
     (settings.root / file_name).write_bytes(content.tobytes())

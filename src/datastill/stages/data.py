@@ -105,17 +105,23 @@ def drawn_sets(profile: Profile) -> list[DrawnSet]:
     data, scaled = profile.params.data, profile.params.scaled_images
     if not isinstance(data, schema.DrawnData):
         return []
-    drawn = ((n, spec) for n, spec in data.sets.items() if isinstance(spec, schema.DrawnImages))
-    specs = [(name, scaled(spec.images), spec.style) for name, spec in drawn]
-    specs.append((VAL, data.val.images, data.val.style))
-    return [DrawnSet(number, *spec) for number, spec in enumerate(specs, start=1)]
+    drawn: list[DrawnSet] = []
+    for name, spec in data.sets.items():
+        scenes, seed = name, data.seed
+        if isinstance(spec, schema.Redrawn):
+            scenes, seed, spec = spec.redraws, spec.seed, data.sets[spec.redraws]
+        if isinstance(spec, schema.DrawnImages):
+            images = scaled(spec.images)
+            drawn.append(DrawnSet(len(drawn) + 1, name, images, spec.style, scenes, seed))
+    val = data.val
+    return [*drawn, DrawnSet(len(drawn) + 1, VAL, val.images, val.style, VAL, data.seed)]
 
 
 def draw(profile: Profile, drawn: DrawnSet) -> Coco:
     """Draw one of `drawn_sets`."""
     data = profile.params.data
     assert isinstance(data, schema.DrawnData)
-    settings = RenderSettings(profile.images, (data.width, data.height), data.seed)
+    settings = RenderSettings(profile.images, (data.width, data.height))
     with Steps(f"drawing {drawn.name}", drawn.images) as steps:
         return draw_set(drawn, settings, steps.advance)
 

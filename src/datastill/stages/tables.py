@@ -11,6 +11,7 @@ from datastill.evaluation.bootstrap import Matches, match
 from datastill.io import write_text
 from datastill.project.data_schema import Union
 from datastill.project.profile import Profile, read_facts
+from datastill.project.schema import Params
 from datastill.report.ablations import ablation_table
 from datastill.report.grouping import Result, pool_seeds
 from datastill.report.pages import to_markdown, to_text
@@ -18,6 +19,7 @@ from datastill.report.paper import numbers, published
 from datastill.report.plots import draw_table
 from datastill.report.readme_blocks import update_block
 from datastill.report.render import to_csv
+from datastill.report.seed_variance import BetweenSeeds, Sampling, SeedVariance
 from datastill.report.tables import TABLES, comparison_table
 
 README = Path("README.md")
@@ -38,19 +40,27 @@ def run(profile: Profile, name: str | None = None) -> str:
 
 def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
     """Write the table `name` as CSV, Markdown and a figure; return it for the terminal."""
-    path, resamples = profile.results / name, profile.params.evaluate.resamples
+    path, sampling = profile.results / name, _sampling(profile.params)
     if name in TABLES:
         paper, sets = numbers(published(TABLES[name][0])), profile.params.data.sets.items()
         unions = {key: frozenset(spec.union) for key, spec in sets if isinstance(spec, Union)}
-        table = comparison_table(name, results, unions, paper, resamples)
+        table = comparison_table(name, results, unions, paper, sampling)
     else:
-        table = ablation_table(name, pool_seeds(results, profile.params.members()), resamples)
+        table = ablation_table(name, pool_seeds(results, profile.params.members()), sampling)
     write_text(path.with_suffix(".csv"), to_csv(table))
     write_text(path.with_suffix(".md"), to_markdown(table))
     draw_table(table, path.with_suffix(".png"))
     if README.is_file():
         update_block(README, path.with_suffix(".md").as_posix(), to_markdown(table))
     return to_text(table)
+
+
+def _sampling(params: Params) -> Sampling:
+    borrowed = params.between_seeds
+    if borrowed is None:
+        return Sampling(params.evaluate.resamples)
+    pair = (SeedVariance(**dict(part)) for part in (borrowed.ap, borrowed.gain))
+    return Sampling(params.evaluate.resamples, BetweenSeeds(*pair))
 
 
 def _results(profile: Profile) -> list[Result]:
@@ -64,9 +74,10 @@ def _results(profile: Profile) -> list[Result]:
         return match(val, detections, task, sigmas=sigmas)
 
     return [
-        Result(
+        Result.of(
+            spec.model_dump(exclude_none=True),
+            profile.params.original_set,
             row=row,
-            **spec.model_dump(exclude_none=True),
             metrics=(metrics := read_metrics(profile, row)),
             matches=matches(row),
             all_views=matches(row, all_views=True) if "with_views" in metrics else None,
