@@ -1,6 +1,6 @@
 """A profile with every row once per seed, to measure the variance between seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from datastill.project.template import plain_yaml
 def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     """Return the params of the profile at `path` as profile `name`, with every row once per seed.
 
-    A row of seed 1 has teachers of seed 1. Raises ParamsError if `path` is wrong, a seed is
-    negative or repeated, or two rows already differ only in their seed.
+    A row of seed 1 has teachers of seed 1 and, if the sets are drawn, sets drawn from seed 1 but
+    for `val`: the variance is that of the data, too. Raises ParamsError if `path` is wrong, a seed
+    is negative or repeated, or two rows already differ only in their seed.
     """
     params = load_params(path)
     if len(set(seeds)) < len(seeds) or min(seeds, default=-1) < 0:
@@ -21,9 +22,10 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     raw = read_yaml(path)
     _refuse_several(path, raw)
     raw |= {"profile": name, "root": "../..", "params_file": f"pipelines/{name}/params.yaml"}
+    redrawn = _redraw(raw["data"], seeds)
     for section in ("supervised", "ensembles", "distilled"):
         raw[section] = {
-            f"{row}_seed-{seed}": _seeded(spec, section, seed)
+            f"{row}_seed-{seed}": _seeded(spec, section, seed, redrawn)
             for row, spec in raw[section].items()
             for seed in seeds
         }
@@ -33,11 +35,27 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     return f"# Made by `{command}`: its rows with each of these seeds.\n{plain_yaml(raw)}"
 
 
-def _seeded(spec: Mapping[str, Any], section: str, seed: int) -> dict[str, Any]:
+def _redraw(data: dict[str, Any], seeds: Sequence[int]) -> set[int]:
+    """Add the sets of each seed to drawn `data`; return the seeds that have sets of their own."""
+    redrawn = {seed for seed in seeds if data["source"] == "drawn" and seed != data["seed"]}
+    original = dict(data["sets"])
+    for seed in sorted(redrawn):
+        data["sets"] |= {
+            f"{name}_seed-{seed}": {"union": [f"{part}_seed-{seed}" for part in spec["union"]]}
+            if "union" in spec
+            else {"redraws": name, "seed": seed}
+            for name, spec in original.items()
+        }
+    return redrawn
+
+
+def _seeded(
+    spec: Mapping[str, Any], section: str, seed: int, redrawn: Collection[int]
+) -> dict[str, Any]:
     if section == "ensembles":
         return {part: f"{row}_seed-{seed}" for part, row in spec.items()}
-    teacher = {"teacher": f"{spec['teacher']}_seed-{seed}"} if "teacher" in spec else {}
-    return {**spec, "seed": seed, **teacher}
+    keys = ("teacher", "labelled", "unlabelled") if seed in redrawn else ("teacher",)
+    return {**spec, "seed": seed} | {k: f"{spec[k]}_seed-{seed}" for k in keys if k in spec}
 
 
 def _refuse_several(path: Path, raw: Mapping[str, Any]) -> None:

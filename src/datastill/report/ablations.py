@@ -27,6 +27,7 @@ COLUMNS = (
     "control", "control_gain", "control_gain_low", "control_gain_high", "control_gain_p",
     "control_gain_verdict",
     "paper_ap", "paper_gain", "seeds", "ap_sd", "rows",
+    "seed_sd", "seed_degrees", "seed_gain_sd", "seed_gain_degrees",
 )  # fmt: skip
 FACTS = ("row", "labelled", "unlabelled", "teacher", "backbone", "iterations")  # of a result
 FIGURES = {  # of the paper, whose points may differ from ours: the file and its columns
@@ -66,7 +67,12 @@ def ablation_table(name: str, results: Sequence[Result], sampling: Sampling = OW
     """
     compared = list(TABLES[name](results))
     between_seeds = _between_seeds(compared).or_borrowed(sampling.borrowed)
-    lines = [_measured(name, c) | _compared(c, between_seeds, sampling.resamples) for c in compared]
+    lines = [
+        _measured(name, c)
+        | _compared(c, between_seeds, sampling.resamples)
+        | between_seeds.columns()
+        for c in compared
+    ]
     add_verdicts(lines, sampling.resamples)
     return frame([*lines, *_paper_points(name)], COLUMNS)
 

@@ -29,15 +29,15 @@ TITLES = {
 }
 XS = {"figure5": "fraction", "figure6": "teacher AP"}  # the quantity in column `x`
 NOTE = (
-    "Intervals (95 %) are over the images of val, gains paired over them; {seeds}. A gain "
-    "is called distinguishable where its bootstrap p-value, corrected for all of this table "
-    "(Holm), is below 0.05."
+    "Intervals (95 %) hold what other images of val{seeds} would give; gains are paired over the "
+    "images{pairs}. A gain is not distinguishable from none if its p-value, corrected for all "
+    "gains of the table (Holm), is 0.05 or more."
 )
-ONE = "one seed a row, so they say nothing of what another seed would give"
-SEVERAL = (
-    "where there are several seeds, ± is their standard deviation and gains hold what others "
-    "would give"
+SEEDS_NOTE = (
+    " Runs of a row differ by chance: the standard deviation between seeds is {ap:.1f} of an AP "
+    "and {gain:.1f} of a gain{source}."
 )
+EQUAL = " All rows are trained equally long, so each gain is one over a control."
 CONTROL = " Control: the same labels for as many iterations, without generated annotations."
 
 
@@ -140,11 +140,10 @@ def gaps(section: pd.DataFrame) -> Iterator[str]:
     for line in section[section["gap_closed"].notna()].to_dict("records"):
         upper = section[section["role"] == "upper bound"]["labelled"].iloc[0]
         which = f" ({line['backbone']}, {line['iterations']:,} iterations)" if students > 1 else ""
-        closed = number("paper_gap_closed", ".0f")(line)
-        paper = f"; the paper's {closed} %" if closed else ""
+        low, high = (number(f"gap_closed_{end}", ".0f")(line) for end in ("low", "high"))
         yield (
-            f"Of the gap between {line['labelled']} and {upper}, all of it labelled, "
-            f"distillation{which} closes {line['gap_closed']:.0f} %{paper}."
+            f"Of the gain that the true labels of {line['unlabelled']} bring ({upper}), "
+            f"distillation{which} reaches {line['gap_closed']:.0f} % [{low}, {high}]."
         )
 
 
@@ -152,6 +151,8 @@ def _comparison_parts(table: pd.DataFrame) -> Iterator[str]:
     page = shown(PAGE, table)
     for _, section in table.groupby("table", sort=False):
         yield from (f"**{title(section)}**", markdown_grid(page, section), *gaps(section))
+    lengths = table.groupby("table")["iterations"].nunique()
+    yield note(table) + (EQUAL if (lengths == 1).all() else "")
 
 
 def _ablation_parts(table: pd.DataFrame) -> Iterator[str]:
@@ -165,5 +166,15 @@ def _ablation_parts(table: pd.DataFrame) -> Iterator[str]:
         pairs = zip(points["x"], points["paper_ap"], strict=True)
         listed = ", ".join(f"{x:g}: {ap:.1f}" for x, ap in pairs)
         yield f"The paper's AP by {XS[name]}: {listed}."
-    note = NOTE.format(seeds=SEVERAL if several_seeds(ours) else ONE)
-    yield note + (CONTROL if table["control"].notna().any() else "")
+    yield note(ours) + (CONTROL if table["control"].notna().any() else "")
+
+
+def note(table: pd.DataFrame) -> str:
+    """Return how the table's intervals and verdicts are made, and the chance between seeds."""
+    first = table.iloc[0]
+    if pd.isna(first["seed_sd"]):
+        return NOTE.format(seeds="", pairs="") + " What other seeds would give is unknown."
+    source = "" if several_seeds(table) else ", borrowed from a profile with several seeds"
+    sd = {"ap": first["seed_sd"], "gain": first["seed_gain_sd"]}
+    seeds = NOTE.format(seeds=" and other seeds", pairs=" and the seeds")
+    return seeds + SEEDS_NOTE.format(**sd, source=source)

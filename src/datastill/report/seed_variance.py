@@ -52,6 +52,15 @@ class BetweenSeeds:
     ap: SeedVariance = SeedVariance()
     gain: SeedVariance = SeedVariance()
 
+    def columns(self) -> dict[str, float]:
+        """Return both as columns of a table, NaN if unknown."""
+        return {
+            "seed_sd": self.ap.sd,
+            "seed_degrees": self.ap.degrees or math.nan,
+            "seed_gain_sd": self.gain.sd,
+            "seed_gain_degrees": self.gain.degrees or math.nan,
+        }
+
     def or_borrowed(self, borrowed: "BetweenSeeds") -> "BetweenSeeds":
         """Return the variances that are known here, the others as `borrowed`."""
         pairs = ((self.ap, borrowed.ap), (self.gain, borrowed.gain))

@@ -36,6 +36,7 @@ def columns(metrics: Sequence[str]) -> tuple[str, ...]:
         "gain_verdict", "gap_closed", "gap_closed_low", "gap_closed_high",
         *(f"paper_{name}" for name in metrics), "paper_gain", "paper_gap_closed",
         "gain_p", "control_gain_p", "control_gain_verdict",
+        "seed_sd", "seed_degrees", "seed_gain_sd", "seed_gain_degrees",
     )  # fmt: skip
 
 
@@ -91,6 +92,7 @@ def comparison_table(
     source = _Source(by_line, paper, sampling.resamples, metrics, between_seeds)
     lines = [
         {"table": f"{name.removeprefix('table')}{chr(ord('a') + section)}", **line}
+        | between_seeds.columns()
         for section, comparisons in enumerate(compared)
         for comparison in comparisons
         for line in _lines(comparison, source)
