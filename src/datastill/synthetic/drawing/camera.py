@@ -19,14 +19,14 @@ def photograph(image: Image, rng: np.random.Generator) -> Image:
 def film(image: Image, rng: np.random.Generator) -> Image:
     """Return `image` as a frame of a cheap video: pale, tinted, panned, interlaced, blocky."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    colour = rng.uniform(0.35, 0.75)
+    colour = rng.uniform(0.6, 1.0)
     pale = np.asarray(cv2.addWeighted(image, colour, grey, 1 - colour, 0), np.uint8)
     cast = np.array([rng.normal(-8, 8), rng.normal(4, 6), rng.normal(8, 10)]) + 18
     toned = _levels(pale, np.full(3, rng.uniform(0.65, 0.9)), cast)
-    panned = _panned(toned, int(rng.integers(1, 7)), rng.uniform(-25, 25))
-    if rng.random() < 0.5:
+    panned = _panned(toned, int(rng.integers(1, 3)), rng.uniform(-25, 25))
+    if rng.random() < 0.1:
         panned[1::2] = np.roll(panned[1::2], int(rng.integers(1, 3)), axis=1)
-    return _recorded(panned, rng, (2, 8), (14, 40))
+    return _recorded(panned, rng, (2, 8), (50, 90))
 
 
 def _levels(image: Image, gain: np.ndarray, offset: np.ndarray) -> Image:

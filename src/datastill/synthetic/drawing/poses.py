@@ -118,7 +118,9 @@ def _still_pose(legs: str, left_arm: str, right_arm: str, rng: np.random.Generat
 
 
 def sport_motion(rng: np.random.Generator) -> Motion:
-    """Sample a movement of a sport as its key poses."""
+    """Sample a player: half of them stand or walk, the others move as in one of the sports."""
+    if rng.random() < 0.5:
+        return everyday_motion(rng)
     names = list(_SPORTS)
     motion = np.array(_SPORTS[names[rng.integers(len(names))]], dtype=float)
     return _mirrored_or_not(_jittered(motion, rng), rng)
