@@ -118,6 +118,8 @@ def _unfit_for_boxes(raw: Any) -> Iterator[Problem]:
     for name, row in _mapping(raw, "distilled").items():
         if _part(row, "ablation", "average") is not None:
             yield f"distilled.{name}.ablation.average", "boxes have no heatmaps to average"
+        if _part(row, "ablation", "keypoints") is not None:
+            yield f"distilled.{name}.ablation.keypoints", "boxes have no keypoints"
     if _part(raw, "select", "instances") == "prior":
         yield "select.instances", "one prior cannot serve every category; choose match or fixed"
 

@@ -19,6 +19,8 @@ class Ablation(Section):
     fraction        of the unlabelled images to annotate
     views           number of views of the teacher: 1 is single-scale, others are closest in scale
     average         what is averaged over the views, instead of probabilities
+    keypoints       which keypoints of a kept person become labels; all: even improbable ones
+    images_without  unlabelled images without annotations: kept as background, or dropped
     """
 
     start: Literal["initial", "random", "teacher"] | None = None
@@ -27,6 +29,8 @@ class Ablation(Section):
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     views: Positive | None = None
     average: Literal["logits"] | None = None
+    keypoints: Literal["match", "match_by_type", "all"] | None = None
+    images_without: Literal["keep", "drop"] | None = None
 
 
 class SupervisedRow(Section):

@@ -214,6 +214,14 @@ class Params(Section):
     def members(self) -> dict[str, list[str]]:
         return {name: [*rows.model_dump().values()] for name, rows in self.ensembles.items()}
 
+    def selection(self, row: str) -> Select:
+        """Return the selection rules of a row: section `select`, or what its ablation says."""
+        ablation = self.row(row).ablation
+        rules = {k: getattr(ablation, k) for k in ("keypoints", "images_without")}
+        if rules["keypoints"] == "all":
+            rules |= {"keypoints": "fixed", "min_probability": 0.0}
+        return self.select.model_copy(update={k: v for k, v in rules.items() if v is not None})
+
     def scaled_images(self, number: int) -> int:
         """Return a number of the paper's images at this profile's scale."""
         return max(1, round(number / self.scale.images))

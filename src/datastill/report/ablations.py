@@ -8,17 +8,16 @@ from operator import attrgetter
 from statistics import stdev
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import interval
+from datastill.report.contrasts import Term, differences, of_views, resampled, seeds_of
 from datastill.report.grouping import Result
-from datastill.report.multiple_testing import add_verdicts, gain_values, mean_resamples
+from datastill.report.multiple_testing import add_verdicts, gain_values
 from datastill.report.paper import BACKBONE, METRICS, numbers, published
 from datastill.report.render import frame
-from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, gains_by_seed, seed_variance
+from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, SeedVariance, seed_variance
 
 COLUMNS = (
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
@@ -29,6 +28,7 @@ COLUMNS = (
     "paper_ap", "paper_gain", "seeds", "ap_sd", "rows",
     "seed_sd", "seed_degrees", "seed_gain_sd", "seed_gain_degrees",
 )  # fmt: skip
+OVER = {"gain": "over", "control_gain": "control"}  # the column that names what a gain is over
 FACTS = ("row", "labelled", "unlabelled", "teacher", "backbone", "iterations")  # of a result
 FIGURES = {  # of the paper, whose points may differ from ours: the file and its columns
     "figure5": ("figure5_unlabelled_fraction", "fraction", "ap"),
@@ -43,7 +43,8 @@ class ComparedResult:
     """A result, what it is compared with, and the paper's numbers.
 
     over     the result it is compared with, tested through one view
-    control  supervised on the same labels for as many iterations
+    control  supervised on the same labels for as many iterations; of a student tested through all
+             views, its teacher: `control_gain` is then how much more the student gains from them
     x        its position in a figure
     views    number of views it was tested through
     """
@@ -54,6 +55,19 @@ class ComparedResult:
     x: float | None = None
     paper: Mapping[str, float] = field(default_factory=dict)
     views: int = 1
+
+    def contrasts(self) -> dict[str, list[Term]]:
+        """Return the line's gains by column."""
+        result, over, control = self.result, self.over, self.control
+        contrasts: dict[str, list[Term]] = {}
+        if over:
+            contrasts["gain"] = [Term(1, result, self.views), Term(-1, over, 1)]
+        if control and self.views == 1:
+            contrasts["control_gain"] = [Term(1, result, 1), Term(-1, control, 1)]
+        elif control:
+            of_control = [Term(-1, control, self.views), Term(1, control, 1)]
+            contrasts["control_gain"] = [*contrasts["gain"], *of_control]
+        return contrasts
 
 
 def ablation_table(name: str, results: Sequence[Result], sampling: Sampling = OWN) -> pd.DataFrame:
@@ -66,11 +80,11 @@ def ablation_table(name: str, results: Sequence[Result], sampling: Sampling = OW
     the rows that it is about are missing.
     """
     compared = list(TABLES[name](results))
-    between_seeds = _between_seeds(compared).or_borrowed(sampling.borrowed)
+    ap, gains = _variances(compared, sampling.borrowed)
     lines = [
         _measured(name, c)
-        | _compared(c, between_seeds, sampling.resamples)
-        | between_seeds.columns()
+        | _compared(c, ap, gains, sampling.resamples)
+        | BetweenSeeds(ap, gains[False]).columns()
         for c in compared
     ]
     add_verdicts(lines, sampling.resamples)
@@ -115,8 +129,9 @@ def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
         ap = by_views if usual and not result.ablation else {}
         one, every = ap.get(1, nan), ap.get(18, nan)
         gain, count = {"ap": every, "gain": every - one}, int(result.metrics["with_views"]["views"])
+        teacher = next((r for r in tested if r.row == result.teacher), None)
         yield ComparedResult(result, paper={"ap": one})
-        yield ComparedResult(result, result, paper=gain, views=count)  # over one view
+        yield ComparedResult(result, result, teacher, paper=gain, views=count)  # over one view
 
 
 def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:
@@ -228,40 +243,36 @@ def _measured(name: str, compared: ComparedResult) -> Values:
     }
 
 
-def _compared(compared: ComparedResult, between_seeds: BetweenSeeds, resamples: int) -> Values:
+def _compared(
+    compared: ComparedResult, ap: SeedVariance, gains: Mapping[bool, SeedVariance], resamples: int
+) -> Values:
+    """Return the interval of a line's AP, and its gains; `gains` by whether views are compared."""
     result, views = compared.result, compared.views
-    sample, seeds = _resampled(result, views, resamples), max(1, len(result.seeds))
-    low, high = interval(sample + between_seeds.ap.of_mean(seeds, resamples))
+    seeds = seeds_of(result)
+    sample = resampled(result, views, resamples) + ap.of_mean(len(seeds), resamples)
+    low, high = interval(sample)
     values: Values = {"ap_low": low, "ap_high": high}
-    if seeds > 1:
-        values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in result.seeds)
-    for name, role in (("gain", "over"), ("control_gain", "control")):
-        other: Result | None = getattr(compared, role)
-        if other is not None:
-            differences = sample - _resampled(other, 1, resamples)
-            if other is not result:  # else one model, tested through one view and all
-                shared = min(seeds, max(1, len(other.seeds)))
-                differences += between_seeds.gain.of_mean(shared, resamples)
-            gain = result.tested(views)["ap"] - other.metrics["ap"]
-            values |= {role: other.row, **gain_values(name, gain, differences)}
+    if len(seeds) > 1:
+        values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in seeds)
+    for name, contrast in compared.contrasts().items():
+        count = min(len(seeds_of(term.result)) for term in contrast)
+        noise = gains[of_views(contrast)].of_mean(count, resamples)
+        gain = sum(t.sign * t.result.tested(t.views)["ap"] for t in contrast)
+        other = compared.over if name == "gain" else compared.control
+        values[OVER[name]] = other.row if other else None
+        values |= gain_values(name, gain, differences(contrast, resamples) + noise)
     return values
 
 
-def _between_seeds(compared: Sequence[ComparedResult]) -> BetweenSeeds:
-    """Return the variance of the AP of all lines, and of their gains over other lines."""
-    ap, gains = {}, {}
-    for each in compared:
-        ap[each.result.row] = [*(after := _by_seed(each.result)).values()]
-        for other in (each.over, each.control):
-            if other is not None and other is not each.result:
-                gains[other.row, each.result.row] = gains_by_seed(_by_seed(other), after)
-    return BetweenSeeds(seed_variance(ap), seed_variance(gains))
-
-
-def _by_seed(result: Result) -> dict[int, float]:
-    return {each.seed: float(each.metrics["ap"]) for each in result.seeds or (result,)}
-
-
-def _resampled(result: Result, views: int, resamples: int) -> NDArray[np.float64]:
-    seeds = [r.all_views if views > 1 else r.matches for r in result.seeds or (result,)]
-    return mean_resamples([matches for matches in seeds if matches], resamples)
+def _variances(
+    compared: Sequence[ComparedResult], borrowed: BetweenSeeds
+) -> tuple[SeedVariance, dict[bool, SeedVariance]]:
+    """Return the variance between seeds of AP, and that of gains: between models, and of views."""
+    ap = {c.result.row: [float(s.metrics["ap"]) for s in seeds_of(c.result)] for c in compared}
+    contrasts = [*enumerate(each for c in compared for each in c.contrasts().values())]
+    by_kind = {
+        kind: seed_variance({i: by_seed(c) for i, c in contrasts if of_views(c) == kind})
+        for kind in (False, True)
+    }
+    known = BetweenSeeds(seed_variance(ap), by_kind[False]).or_borrowed(borrowed)
+    return known.ap, by_kind | {False: known.gain}

@@ -47,17 +47,18 @@ def run(profile: Profile, row: str) -> None:
     refused = _refused(profile, row, candidates)
     unreadable = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
-    rules = params.select.model_dump(exclude={"images_without", "max_unreadable_fraction"})
-    selection = select(candidates, len(readable), density, Rules(**rules))
+    rules = params.selection(row).model_dump()
+    matched = {k: v for k, v in rules.items() if k in Rules.__dataclass_fields__}
+    selection = select(candidates, len(readable), density, Rules(**matched))
     annotated = AnnotatedRow(
         row=row,
         teacher=spec.teacher,
         task=params.task,
-        rules=params.select.model_dump(),
+        rules=rules,
         labelled=labelled,
         unlabelled=unlabelled,
         readable=readable,
-        images=_kept_images(profile, readable, candidates, selection),
+        images=_kept_images(rules["images_without"], readable, candidates, selection),
         refused=refused,
         candidates=candidates,
         sample=sample,
@@ -142,9 +143,9 @@ def _refused(profile: Profile, row: str, candidates: Candidates) -> list[Refusal
 
 
 def _kept_images(
-    profile: Profile, images: list[Record], candidates: Candidates, selection: Selection
+    images_without: str, images: list[Record], candidates: Candidates, selection: Selection
 ) -> list[Record]:
-    if profile.params.select.images_without == "keep":
+    if images_without == "keep":
         return images
     annotated: set[int] = set()
     for table in candidates.tables("image_id", "category_id", "score"):
