@@ -12,7 +12,7 @@ import pandas as pd
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import interval
-from datastill.report.contrasts import Term, differences, of_views, resampled, seeds_of
+from datastill.report.contrasts import Term, by_seed, differences, of_views, resampled, seeds_of
 from datastill.report.grouping import Result
 from datastill.report.multiple_testing import add_verdicts, gain_values
 from datastill.report.paper import BACKBONE, METRICS, numbers, published
