@@ -12,7 +12,15 @@ import pandas as pd
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import interval
-from datastill.report.contrasts import Term, by_seed, differences, of_views, resampled, seeds_of
+from datastill.report.contrasts import (
+    Term,
+    by_seed,
+    differences,
+    is_of_views,
+    resampled,
+    seeds_of,
+    value,
+)
 from datastill.report.grouping import Result
 from datastill.report.multiple_testing import add_verdicts, gain_values
 from datastill.report.paper import BACKBONE, METRICS, numbers, published
@@ -176,8 +184,7 @@ def _teacher_ap(student: Result, teacher: Result) -> float:
 
 def beyond(results: Sequence[Result]) -> Iterator[ComparedResult]:
     """Yield each departure from the paper's method beside the method."""
-    elsewhere = {"fraction", "labelled_share"}  # of figure 5
-    departing = [r for r in results if r.ablation and not elsewhere & set(r.ablation)]
+    departing = [r for r in results if r.ablation and "fraction" not in r.ablation]  # figure 5's
     students = _largest_group(departing, "labelled", "unlabelled", "iterations")
     by_method = [r for r in results if not r.ablation and students and r.key == students[0].key]
     if not by_method:
@@ -249,18 +256,17 @@ def _compared(
     """Return the interval of a line's AP, and its gains; `gains` by whether views are compared."""
     result, views = compared.result, compared.views
     seeds = seeds_of(result)
-    sample = resampled(result, views, resamples) + ap.of_mean(len(seeds), resamples)
+    sample = resampled(seeds, views, resamples) + ap.of_mean(len(seeds), resamples)
     low, high = interval(sample)
     values: Values = {"ap_low": low, "ap_high": high}
     if len(seeds) > 1:
         values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in seeds)
     for name, contrast in compared.contrasts().items():
-        count = min(len(seeds_of(term.result)) for term in contrast)
-        noise = gains[of_views(contrast)].of_mean(count, resamples)
-        gain = sum(t.sign * t.result.tested(t.views)["ap"] for t in contrast)
+        pairs = max(1, len(by_seed(contrast)))
+        noise = gains[is_of_views(contrast)].of_mean(pairs, resamples)
         other = compared.over if name == "gain" else compared.control
         values[OVER[name]] = other.row if other else None
-        values |= gain_values(name, gain, differences(contrast, resamples) + noise)
+        values |= gain_values(name, value(contrast), differences(contrast, resamples) + noise)
     return values
 
 
@@ -271,7 +277,7 @@ def _variances(
     ap = {c.result.row: [float(s.metrics["ap"]) for s in seeds_of(c.result)] for c in compared}
     contrasts = [*enumerate(each for c in compared for each in c.contrasts().values())]
     by_kind = {
-        kind: seed_variance({i: by_seed(c) for i, c in contrasts if of_views(c) == kind})
+        kind: seed_variance({i: by_seed(c) for i, c in contrasts if is_of_views(c) == kind})
         for kind in (False, True)
     }
     known = BetweenSeeds(seed_variance(ap), by_kind[False]).or_borrowed(borrowed)
