@@ -132,9 +132,8 @@ def views(results: Sequence[Result]) -> Iterator[ComparedResult]:
             & (table["unlabelled"].fillna("") == (result.unlabelled or ""))
             & (table["backbone"] == BACKBONE)
         ]
-        usual = result.iterations == (360_000 if result.unlabelled else 130_000)
         by_views = dict(zip(lines["test_views"], lines["ap"], strict=True))
-        ap = by_views if usual and not result.ablation else {}
+        ap = {} if result.ablation else by_views
         one, every = ap.get(1, nan), ap.get(18, nan)
         gain, count = {"ap": every, "gain": every - one}, int(result.metrics["with_views"]["views"])
         teacher = next((r for r in tested if r.row == result.teacher), None)
