@@ -1,11 +1,10 @@
 """One candidate regime of the miniature, on images drawn for this purpose alone.
 
-    uv run python benchmarks/regime.py NAME DRAW KEY=VALUE ...
+    uv run python benchmarks/regime.py NAME DRAW [KEY=VALUE ...] [--rows ROW,ROW]
 
-trains and tests all rows of the miniature with params changed to each KEY=VALUE (dotted keys, YAML
-values), on sets drawn with seed DRAW, and appends a line per row to results/regime/sweep.csv. All
-rows train for the same number of iterations. `*-twice` trains twice as long, `*-truth` on the true
-labels of both sets; --rows names those to train instead of all.
+trains and tests the rows of the miniature with each of the params KEY (dotted) set to VALUE (YAML),
+on sets drawn from seed DRAW, and appends a line per row to results/regime/sweep.csv. `co-115-twice`
+trains twice as long as the others, `*-truth` on the true labels of both sets.
 """
 
 from __future__ import annotations
@@ -13,18 +12,23 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
-from datastill.project.profile import open_profile
+from datastill.project.profile import Profile, open_profile
 from datastill.project.template import plain_yaml
 from datastill.stages import annotate, data, evaluate, train
 
 RESULTS = Path("results/regime/sweep.csv")
-TWICE, TRUTH = "-twice", "-truth"
-SETS = {"co-115-twice": "co-115", "co-115_un-120-truth": "b", "co-115_s1m-180-truth": "c"}
+MORE = {  # rows that the miniature lacks: their labelled set, its parts and how long they train
+    "co-115-twice": ("co-115", ["co-35", "co-80"], 2),
+    "co-115_un-120-truth": ("with-un-120", ["co-35", "co-80", "un-120"], 1),
+    "co-115_s1m-180-truth": ("with-s1m-180", ["co-35", "co-80", "s1m-180"], 1),
+}
 
 
 def main() -> None:
@@ -33,67 +37,58 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("draw", type=int)
     parser.add_argument("changes", nargs="*", metavar="KEY=VALUE")
-    parser.add_argument("--rows", default="")
-    parser.add_argument("--length", type=int, default=360_000)
+    parser.add_argument("--rows", default="", help="only these")
     options = parser.parse_args()
     profile = open_profile(write_profile(options))
     data.run(profile)
-    lines = []
+    RESULTS.parent.mkdir(exist_ok=True)
+    for line in measure(profile):
+        facts = {"regime": options.name, "draw": options.draw, **line}
+        facts["changes"] = " ".join(options.changes)
+        print(facts, flush=True)
+        table = pd.DataFrame([facts])
+        table.to_csv(RESULTS, mode="a", index=False, header=not RESULTS.is_file())
+
+
+def measure(profile: Profile) -> Iterator[dict[str, Any]]:
+    """Train and test every row; yield its AP and the precision and recall of its annotations."""
     for row in profile.params.rows():
-        began = time.monotonic()
+        began, quality = time.monotonic(), {}
         if row in profile.params.distilled:
             annotate.run(profile, row)
-        train.run(profile, row)
-        trained = time.monotonic() - began
-        evaluate.run(profile, row)
-        metrics = json.loads(profile.metrics(row).read_text())
-        quality = {}
-        if profile.annotation_card(row).is_file():
             quality = json.loads(profile.annotation_card(row).read_text())["quality"]
-        lines.append(
-            {
-                "regime": options.name, "draw": options.draw, "row": row, "ap": metrics["ap"],
-                **{k: quality.get(k) for k in ("precision50", "recall50", "precision75")},
-                "seconds": round(trained, 1), "changes": " ".join(options.changes),
-            }
-        )  # fmt: skip
-        print(lines[-1], flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    pd.DataFrame(lines).to_csv(
-        RESULTS, mode="a", index=False, header=not RESULTS.is_file(), float_format="%.3f"
-    )
+        train.run(profile, row)
+        seconds = round(time.monotonic() - began, 1)
+        evaluate.run(profile, row)
+        ap = json.loads(profile.metrics(row).read_text())["ap"]
+        shown = {key: quality.get(key) for key in ("precision50", "recall50", "precision75")}
+        yield {"row": row, "ap": ap, **shown, "seconds": seconds}
 
 
 def write_profile(options: argparse.Namespace) -> str:
-    """Write the candidate's params.yaml and return its name."""
+    """Write the candidate's params.yaml and return the name of its profile."""
     name = f"regime-{options.name}-{options.draw}"
-    params = yaml.safe_load(Path("params.yaml").read_text())
     path = Path("pipelines", name, "params.yaml")
+    params = yaml.safe_load(Path("params.yaml").read_text())
     params |= {"profile": name, "root": "../..", "params_file": path.as_posix()}
     params["data"]["seed"] = options.draw
-    parts = params["data"]["sets"]["co-115"]["union"]
-    params["data"]["sets"] |= {"b": {"union": [*parts, "un-120"]}}
-    params["data"]["sets"] |= {"c": {"union": [*parts, "s1m-180"]}}
-    backbone = params["supervised"]["co-115"]["backbone"]
-    for row, labelled in SETS.items():
-        params["supervised"][row] = {"labelled": labelled, "backbone": backbone}
+    template = params["supervised"]["co-115"]
+    for row, (labelled, parts, times) in MORE.items():
+        params["data"]["sets"][labelled] = {"union": parts}
+        length = times * template["iterations"]
+        params["supervised"][row] = {**template, "labelled": labelled, "iterations": length}
     for section in ("supervised", "distilled"):
-        for row, spec in params[section].items():
-            length = options.length * (2 if row.endswith(TWICE) else 1)
-            spec |= {"iterations": length, "seed": options.draw}
-        if options.rows:
-            kept = options.rows.split(",")
-            params[section] = {r: s for r, s in params[section].items() if r in kept}
-    tested = params["evaluate"]["with_views"]
-    params["evaluate"]["with_views"] = [row for row in tested if row in params["supervised"]]
+        rows = params[section]
+        wanted = options.rows.split(",") if options.rows else rows
+        params[section] = {r: {**rows[r], "seed": options.draw} for r in rows if r in wanted}
     for change in options.changes:
         key, value = change.split("=", 1)
         *sections, last = key.split(".")
         section = params
         for part in sections:
-            section = section[part]
+            section = section.get(part, {})
         if last not in section:
-            raise SystemExit(f"{key}: no such param")
+            raise SystemExit(f"{key}: no such param in params.yaml")
         section[last] = yaml.safe_load(value)
     path.parent.mkdir(exist_ok=True)
     path.write_text(plain_yaml(params))
