@@ -88,6 +88,18 @@ _SPORTS: dict[str, list[list[float]]] = {
 
 
 def everyday_motion(rng: np.random.Generator) -> Motion:
+    """Sample a person of COCO: one in five caught in the movement of a sport, the others still."""
+    if rng.random() < 0.2:
+        return pose_at(_movement(rng), rng.random())[None]
+    return _random_still(rng)
+
+
+def sport_motion(rng: np.random.Generator) -> Motion:
+    """Sample a player: half of them are still, the others move as in one of the sports."""
+    return _random_still(rng) if rng.random() < 0.5 else _movement(rng)
+
+
+def _random_still(rng: np.random.Generator) -> Motion:
     """Sample one still pose: standing, walking, sitting, crouching or bending."""
     legs = str(rng.choice(list(LEGS), p=LEG_SHARES))
     left_arm, right_arm = map(str, rng.choice(list(ARMS), size=2))
@@ -117,10 +129,8 @@ def _still_pose(legs: str, left_arm: str, right_arm: str, rng: np.random.Generat
     return pose
 
 
-def sport_motion(rng: np.random.Generator) -> Motion:
-    """Sample a player: half of them stand or walk, the others move as in one of the sports."""
-    if rng.random() < 0.5:
-        return everyday_motion(rng)
+def _movement(rng: np.random.Generator) -> Motion:
+    """Sample a movement of a sport as its key poses."""
     names = list(_SPORTS)
     motion = np.array(_SPORTS[names[rng.integers(len(names))]], dtype=float)
     return _mirrored_or_not(_jittered(motion, rng), rng)
