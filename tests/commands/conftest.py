@@ -1,3 +1,4 @@
 """The miniature with results, for commands that compare results."""
 
+from claimed_results import committed, pages  # noqa: F401
 from measured_seeds import clone  # noqa: F401

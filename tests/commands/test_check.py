@@ -1,21 +1,35 @@
-"""What `check` lets pass and what it does not: another seed, and a broken flip."""
+"""What `check` lets pass and what it does not: another seed, a broken flip, a claim."""
+
+import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from claimed_results import CLAIMS, edit_cell, edit_claims
 from measured_seeds import accepted, change, claim, put
+from places import ROOT
 
 from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.commands import check
+from datastill.errors import ParamsError
 from datastill.evaluation.coco_ap import evaluate
 from datastill.inference.heatmaps import decode, probabilities
 from datastill.inference.views import View
 from datastill.project.profile import open_profile
 
 
-def checked():
-    return check.run(open_profile("miniature"))
+def checked(profile="miniature"):
+    return check.run(open_profile(profile))
+
+
+def failures(profile="miniature"):
+    text, ok = checked(profile)
+    lines = [line.removeprefix("FAIL ") for line in text.splitlines() if line.startswith("FAIL")]
+    assert ok == (not lines)
+    return lines
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -92,3 +106,131 @@ def test_a_broken_swap_of_left_and_right_fails_by_the_rows_it_reaches_and_anothe
     assert [line.split(":")[0] for line in text.splitlines() if "FAIL" in line] == [
         "FAIL co-115_un-120 ap"
     ]
+
+
+COMMITTED = yaml.safe_load((ROOT / CLAIMS).read_text())
+
+
+def test_results_pass_with_their_claims_and_pages(pages):
+    text, ok = checked()
+    assert ok
+    assert text.splitlines() == [
+        "ok   claim few-labels: expected reproduced, found reproduced",
+        "ok   claim order: expected reproduced, found reproduced",
+        "ok   claim boxes: expected cannot be told, found cannot be told",
+        *(
+            f"ok   {block}: expected what `datastill readme` writes, found the same"
+            for block in (
+                "README.md, block results/claims.yaml",
+                "README.md, block results/seeds/table1.md",
+                "README.md, block results/boxes/table4.md",
+                "results/README.md, block results/claims.yaml",
+            )
+        ),
+        "all hold",
+    ]
+
+
+def flipped(column, text):
+    """Another text of a cell: what its column says, turned round."""
+    if column.endswith("_verdict"):
+        return "loss" if text == "gain" else "gain"
+    if column.endswith("_p"):
+        return f"{abs(float(text) - 1):.4f}"
+    return f"{-float(text):.2f}" if float(text) else "1.00"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMITTED)
+def test_a_flipped_cell_fails_and_names_the_claim_that_rests_on_it(committed, name):
+    spec = COMMITTED[name]
+    edit_claims(lambda claims: [claims.pop(other) for other in COMMITTED if other != name])
+
+    def named():
+        return [line for line in failures() if f"claim {name}" in line]
+
+    assert named() == []
+    for key, cell in (spec["cells"] | spec.get("quoted", {})).items():
+        table = Path(cell["table"])
+        before = table.read_text()
+        columns = [f"{cell['column']}{end}" for end in ("", "_low", "_high", "_p", "_verdict")]
+        with table.open(newline="") as file:
+            there = next(csv.reader(file))
+        for column in [column for column in columns if column in there]:
+            edit_cell(name, key, column, lambda text, column=column: flipped(column, text))
+            assert named(), (key, column)
+            table.write_text(before)
+
+
+def test_a_flipped_metric_of_a_seed_fails_and_names_the_claim(pages):
+    Path("results/seeds/metrics/co-35_seed-1.json").write_text('{"ap": 35.5}')
+    (line,) = failures()
+    assert line == (
+        "claim order: expected reproduced, found results/claims.yaml: claim order: cell few: "
+        "30.00 is not the mean of its seeds, 29.5, 35.5"
+    )
+
+
+def test_another_verdict_fails_and_so_does_the_sentence_that_is_made_from_it(pages):
+    edit_cell("few-labels", "student", "gain_p", lambda _: "0.0600")
+    edit_cell("few-labels", "student", "gain_verdict", lambda _: "not distinguishable")
+    assert failures() == [
+        "claim few-labels: expected reproduced, found cannot be told",
+        *(
+            f"claim few-labels in {page}: expected what `datastill readme` writes, "
+            "found another sentence"
+            for page in ("README.md", "results/README.md")
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "old", "new", "failure"),
+    [
+        ("README.md", "Boxes gain", "Boxes win", "claim boxes in README.md: "),
+        ("README.md", "| results/seeds", "| seeds", "README.md, block results/seeds/table1.md: "),
+        ("results/README.md", "2. **Rep", "2. **Not rep", "claim order in results/README.md: "),
+        (
+            "results/README.md",
+            "1. **",
+            "0. More.\n1. **",
+            "results/README.md, block results/claims",
+        ),
+    ],
+)
+def test_a_page_that_differs_fails_and_the_remedy_is_named(pages, page, old, new, failure):
+    text = Path(page).read_text()
+    assert old in text
+    Path(page).write_text(text.replace(old, new, 1))
+    (line,) = failures()
+    assert line.startswith(failure)
+    assert ": expected what `datastill readme` writes, found " in line
+
+
+def test_a_table_whose_page_is_gone_fails_its_block(pages):
+    Path("results/boxes/table4.md").unlink()
+    (line,) = failures()
+    assert line.startswith("README.md, block results/boxes/table4.md: ")
+    assert "no such file" in line
+
+
+def test_another_profile_answers_for_its_own_claims_and_blocks_alone(pages):
+    text, ok = checked("boxes")  # which has no expected.yaml
+    assert ok
+    assert [line.partition(": ")[0].removeprefix("ok   ") for line in text.splitlines()] == [
+        "claim boxes", "README.md, block results/boxes/table4.md", "all hold",
+    ]  # fmt: skip
+    edit_cell("few-labels", "student", "gain", lambda _: "-9.00")
+    assert failures("boxes") == []
+    edit_cell("boxes", "student", "gain", lambda _: "-9.00")
+    assert [line.partition(": ")[0] for line in failures("boxes")] == [
+        "claim boxes in README.md", "claim boxes in results/README.md",
+    ]  # fmt: skip
+
+
+def test_a_profile_without_claims_needs_its_expectations_as_before(pages):
+    with pytest.raises(ParamsError, match=r"results/ablations/expected.yaml: no such file"):
+        checked("ablations")
+    Path("results/ablations").mkdir()
+    Path("results/ablations/expected.yaml").write_text("values: {}\norders: []\n")
+    assert checked("ablations") == ("all hold", True)

@@ -14,6 +14,8 @@ from datastill.report.render import (
     word,
 )
 
+GAIN_COLUMNS = ["gain", "gain_low", "gain_high"]
+
 
 @pytest.fixture
 def table():
@@ -41,6 +43,14 @@ def test_columns_that_hold_nothing_or_do_not_apply_are_left_out(table):
     ]
     assert [column.heading for column in shown(columns, table)] == ["row", "seeds"]
     assert [column.heading for column in shown(columns, table.iloc[:1])] == ["row"]
+
+
+def test_a_page_rounds_what_its_csv_says_and_not_what_it_left_out():
+    table = frame([{"gain": 2.1532, "gain_low": -2.1532, "gain_high": 0.0499}], GAIN_COLUMNS)
+    (line,) = [{**each, "gain_verdict": ""} for each in table.to_dict("records")]
+    gain, low, high = map(float, to_csv(table).splitlines()[1].split(","))
+    assert gain_cell("gain")(line) == f"{gain:+.1f} [{low:.1f}, {high:.1f}]"
+    assert number("gain")(line) == f"{gain:.1f}" != f"{2.1532:.1f}"
 
 
 def test_markdown_and_text_hold_the_same_cells(table):

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from datastill.cli.application import Profile, Row, SeedProfile, app, call, call_on_row, report
+from datastill.cli.application import (
+    Profile,
+    Row,
+    SeedProfile,
+    app,
+    call,
+    call_on_row,
+    lazy_import,
+    report,
+)
 from datastill.errors import ParamsError
 
 
@@ -18,7 +27,7 @@ def check(
     ] = None,
     seeds: SeedProfile = None,
 ) -> None:
-    """Compare results with expected.yaml or a git revision; exit 1 if any is out of tolerance."""
+    """Check results against expected.yaml, claims and pages, or a revision; exit 1 if any fail."""
     if seeds and not against:
         raise ParamsError(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "
@@ -32,6 +41,12 @@ def check(
 def accept(profile: Profile = "miniature", seeds: SeedProfile = None) -> None:
     """Write the current results to expected.yaml, with tolerances from the seed variance."""
     typer.echo(call("commands.accept", profile, seeds))
+
+
+@app.command()
+def readme() -> None:
+    """Renew the generated blocks of README.md and results/README.md from tables and claims."""
+    typer.echo(lazy_import("commands.readme").run())
 
 
 @app.command()

@@ -1,18 +1,40 @@
-"""Command `check`: the results against expected.yaml."""
+"""Command `check`: the results against expected.yaml and the claims, and the pages against both."""
 
-from datastill.evaluation.regression import check_orders, check_values
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from datastill.commands import readme
+from datastill.errors import DataError
+from datastill.evaluation.regression import Finding, check_orders, check_values
+from datastill.project.claims_schema import ClaimSpec
 from datastill.project.loading import load_expected
-from datastill.project.profile import Profile
+from datastill.project.measured_claims import CLAIMS, claim_specs, measured
+from datastill.project.profile import DEFAULT_PROFILE, Profile
+from datastill.report.claims import Claim
 from datastill.stages.tables import read_metrics
+
+CURRENT = "what `datastill readme` writes"
 
 
 def run(profile: Profile) -> tuple[str, bool]:
-    """Return a line per expectation, and whether all hold; those of an unmeasured row fail."""
-    expected = load_expected(profile.results / "expected.yaml")
-    measured = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
-    metrics = {row: read_metrics(profile, row) for row in measured}
-    findings = check_values(expected.expectations(), metrics)
-    findings += check_orders(expected.orders, metrics)
+    """Return a line per expectation, claim and generated block, and whether all hold.
+
+    Expectations of an unmeasured row fail. The default profile answers for all claims and blocks,
+    any other for those that rest on its own results.
+    """
+    name, path = profile.params.profile, profile.results / "expected.yaml"
+    everything = name == DEFAULT_PROFILE
+    specs = {
+        key: spec for key, spec in claim_specs().items() if everything or name in spec.profiles()
+    }
+    findings = [] if specs and not everything and not path.is_file() else _expected(profile)
+    claims, judged = _judged(specs)
+    findings += judged
+    for page, block, text in readme.blocks():
+        if block == CLAIMS.as_posix():
+            findings += _sentences(page, text, claims, everything and len(claims) == len(specs))
+        elif everything or Path(block).parts[:2] == profile.results.parts:
+            findings.append(_block(page, block, text))
     lines = [
         f"{'ok  ' if f.ok else 'FAIL'} {f.name}: expected {f.expected}, found {f.actual}"
         for f in findings
@@ -20,3 +42,45 @@ def run(profile: Profile) -> tuple[str, bool]:
     failed = sum(not finding.ok for finding in findings)
     verdict = f"{failed} of {len(findings)} expectations fail" if failed else "all hold"
     return "\n".join([*lines, verdict]), not failed
+
+
+def _expected(profile: Profile) -> list[Finding]:
+    expected = load_expected(profile.results / "expected.yaml")
+    rows = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
+    metrics = {row: read_metrics(profile, row) for row in rows}
+    findings = check_values(expected.expectations(), metrics)
+    return findings + check_orders(expected.orders, metrics)
+
+
+def _judged(specs: Mapping[str, ClaimSpec]) -> tuple[list[Claim], list[Finding]]:
+    """Return the claims whose cells are all there, and what is to be said of every claim."""
+    claims, findings = [], []
+    for name, spec in specs.items():
+        try:
+            claim = measured(name, spec)
+        except DataError as error:
+            findings.append(Finding(f"claim {name}", spec.verdict, str(error), ok=False))
+        else:
+            ok = claim.verdict == spec.verdict
+            findings.append(Finding(f"claim {name}", spec.verdict, claim.verdict, ok))
+            claims.append(claim)
+    return claims, findings
+
+
+def _sentences(page: Path, text: str, claims: Sequence[Claim], whole: bool) -> Iterator[Finding]:
+    """Yield the claims that a page does not have as they are; if none, the block if it is whole."""
+    present = {line.partition(" ")[2] for line in text.splitlines()}  # without number or dash
+    stale = [name for name, item in readme.items(page, claims).items() if item not in present]
+    for name in stale:
+        yield Finding(f"claim {name} in {page}", CURRENT, "another sentence", ok=False)
+    if whole and not stale:
+        yield _block(page, CLAIMS.as_posix(), text, claims)
+
+
+def _block(page: Path, name: str, text: str, claims: Sequence[Claim] = ()) -> Finding:
+    try:
+        ok = text == readme.content(page, name, claims)
+        actual = "the same" if ok else "another text"
+    except DataError as error:
+        ok, actual = False, str(error)
+    return Finding(f"{page}, block {name}", CURRENT, actual, ok)

@@ -29,7 +29,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 def load_params(path: Path) -> Params:
     """Read and check `path`; raises ParamsError naming every wrong key by its path."""
     raw = read_yaml(path)
-    return _validated(path, Params, raw, [*misfits(raw)])
+    return validated(path, Params, raw, [*misfits(raw)])
 
 
 def load_expected(path: Path) -> Expected:
@@ -37,7 +37,7 @@ def load_expected(path: Path) -> Expected:
     if not path.is_file():
         accept = f"datastill accept --profile {path.parent.name}"
         raise ParamsError(f"{path}: no such file; `{accept}` writes it from the present results")
-    return _validated(path, Expected, read_yaml(path))
+    return validated(path, Expected, read_yaml(path))
 
 
 def read_yaml(path: Path) -> Any:
@@ -50,9 +50,10 @@ def read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path} is not YAML: {error}") from None
 
 
-def _validated(
+def validated(
     path: Path, model: type[_Model], raw: Any, contradictions: Sequence[Problem] = ()
 ) -> _Model:
+    """Return `raw`, the content of `path`, as a model; raises ParamsError naming wrong keys."""
     problems = [*contradictions]
     try:
         loaded = model.model_validate(raw)

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datastill.report.multiple_testing import UNSURE
 
+DECIMALS = 2  # of a CSV
 WIDTH = 110  # columns of the terminal
 WORDS = {
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone", "over",
@@ -38,7 +40,9 @@ def frame(lines: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
 def to_csv(table: pd.DataFrame) -> str:
     """Return the table as CSV, numbers with two decimals and p-values with four."""
     names = table.select_dtypes("float").columns
-    rounded = table.assign(**{name: table[name].round(2) + 0.0 for name in names})  # no -0.00
+    rounded = table.assign(
+        **{name: table[name].round(DECIMALS) + 0.0 for name in names}
+    )  # no -0.00
     for name in names[names.str.endswith("_p")]:
         rounded[name] = table[name].map("{:.4f}".format, na_action="ignore")
     return rounded.to_csv(index=False, float_format="%.2f", lineterminator="\n")
@@ -99,8 +103,10 @@ def word(name: str) -> Callable[[Record], str]:
 
 
 def number(name: str, form: str = "z.1f") -> Callable[[Record], str]:
-    """Return a cell with the number `name` in a format."""
-    return lambda line: f"{line[name]:{form}}" if pd.notna(line.get(name)) else ""
+    """Return a cell with the number `name` in a format, rounded as the CSV has it."""
+    return lambda line: (
+        f"{np.round(line[name], DECIMALS):{form}}" if pd.notna(line.get(name)) else ""
+    )
 
 
 def gain_cell(name: str) -> Callable[[Record], str]:
@@ -109,9 +115,9 @@ def gain_cell(name: str) -> Callable[[Record], str]:
     def cell(line: Record) -> str:
         if pd.isna(line.get(name)):
             return ""
-        low, high = line[f"{name}_low"], line[f"{name}_high"]
+        low, high = (number(f"{name}_{end}")(line) for end in ("low", "high"))
         unsure = f" {UNSURE}" if line[f"{name}_verdict"] == UNSURE else ""
-        return f"{line[name]:+z.1f} [{low:z.1f}, {high:z.1f}]{unsure}"
+        return f"{number(name, '+z.1f')(line)} [{low}, {high}]{unsure}"
 
     return cell
 
@@ -119,4 +125,4 @@ def gain_cell(name: str) -> Callable[[Record], str]:
 def ap_cell(line: Record) -> str:
     """Return a cell with AP, its interval and the standard deviation between seeds."""
     low, high, sd = (number(f"ap_{name}", ".1f")(line) for name in ("low", "high", "sd"))
-    return f"{line['ap']:.1f}" + (low and f" [{low}, {high}]") + (sd and f" ± {sd}")
+    return number("ap", ".1f")(line) + (low and f" [{low}, {high}]") + (sd and f" ± {sd}")

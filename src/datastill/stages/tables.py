@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import build_metadata
@@ -17,16 +16,13 @@ from datastill.report.grouping import Result, pool_seeds
 from datastill.report.pages import to_markdown, to_text
 from datastill.report.paper import numbers, published
 from datastill.report.plots import draw_table
-from datastill.report.readme_blocks import update_block
 from datastill.report.render import to_csv
 from datastill.report.seed_variance import BetweenSeeds, Sampling, SeedVariance
 from datastill.report.tables import TABLES, comparison_table
 
-README = Path("README.md")
-
 
 def run(profile: Profile, name: str | None = None) -> str:
-    """Write a table of the profile, or all; update the README and return them as text.
+    """Write a table of the profile, or all, and return them as text.
 
     Every gain is paired over the images of val, so all rows must have been evaluated. Raises
     ParamsError if the profile has no such table.
@@ -50,8 +46,6 @@ def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
     write_text(path.with_suffix(".csv"), to_csv(table))
     write_text(path.with_suffix(".md"), to_markdown(table))
     draw_table(table, path.with_suffix(".png"))
-    if README.is_file():
-        update_block(README, path.with_suffix(".md").as_posix(), to_markdown(table))
     return to_text(table)
 
 
