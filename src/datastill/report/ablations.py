@@ -227,7 +227,7 @@ def _compared(compared: ComparedResult, between_seeds: SeedVariance, resamples: 
     result, views = compared.result, compared.views
     sample, values = _resampled(result, views, resamples), Values()
     if len(result.seeds) > 1:
-        low, high = interval(sample)
+        low, high = interval(sample, result.matches.families)
         sd = stdev(seed.tested(views)["ap"] for seed in result.seeds)
         values |= {"ap_low": low, "ap_high": high, "ap_sd": sd}
     for name, role in (("gain", "over"), ("control_gain", "control")):
@@ -238,7 +238,8 @@ def _compared(compared: ComparedResult, between_seeds: SeedVariance, resamples: 
                 before, after = (max(1, len(each.seeds)) for each in (other, result))
                 differences += between_seeds.of_difference(before, after, resamples)
             gain = result.tested(views)["ap"] - other.metrics["ap"]
-            values |= {role: other.row, **gain_values(name, gain, differences)}
+            tested = gain_values(name, gain, differences, result.matches.families)
+            values |= {role: other.row, **tested}
     return values
 
 

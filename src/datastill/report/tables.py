@@ -102,7 +102,8 @@ def _measured(role: str, run: Training, source: _Source) -> Values:
     if len(results) == 1:
         low, high = _metric(results[0], "interval")
     else:
-        low, high = interval(mean_resamples([r.matches for r in results], source.resamples))
+        samples = mean_resamples([r.matches for r in results], source.resamples)
+        low, high = interval(samples, results[0].matches.families)
     return {
         **run._asdict(),
         "role": role,
@@ -138,7 +139,7 @@ def _gain(name: str, before: Training, after: Training, source: _Source) -> Valu
     differences = mean_resamples(new, source.resamples) - mean_resamples(old, source.resamples)
     differences += source.between_seeds.of_difference(len(old), len(new), source.resamples)
     before_ap, after_ap = (fmean(average_precision(m).ap for m in side) for side in (old, new))
-    return gain_values(name, after_ap - before_ap, differences)
+    return gain_values(name, after_ap - before_ap, differences, old[0].families)
 
 
 def _close_gap(lines: list[Values], ap: str, name: str) -> None:
