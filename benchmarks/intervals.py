@@ -80,7 +80,7 @@ def main() -> None:
     print(f"matching pass, the same for both sides: {time.perf_counter() - start:.2f} s")
     ours = min(seconds(lambda: intervals.bootstrap(matches, RESAMPLES)) for _ in range(rounds))
     ap = intervals.average_precision(matches).ap
-    low, high = intervals.interval(intervals.bootstrap(matches, RESAMPLES))
+    low, high = intervals.interval(intervals.bootstrap(matches, RESAMPLES), matches.families)
     print(f"ours: AP {ap:.2f} [{low:.2f}, {high:.2f}], {RESAMPLES} resamples in {ours:.2f} s")
 
     peer = coco_ap.prepared(truth, detections, "keypoints")

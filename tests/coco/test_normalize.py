@@ -126,6 +126,30 @@ def test_what_is_missing_or_null_is_worked_out(coco, person, key, expected):
         assert set(normalized) == set(person())
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {}),
+        ({"video": "a.mp4", "video_id": 3, "frame": 9}, {"video": "a.mp4"}),
+        ({"video_id": 0}, {"video": 0}),
+        ({"vid_id": "000342"}, {"video": "000342"}),
+        ({"video_id": None, "license": 1}, {}),
+    ],
+)
+def test_an_image_keeps_the_video_it_is_from_if_the_file_says(coco, person, given, kept):
+    content = coco([1], [person()])
+    plain = dict(content.images[0])
+    content.images[0] |= given
+    assert normalize(content, PERSON)[0].images == [plain | kept]
+
+
+def test_a_video_that_is_neither_a_name_nor_a_number_is_named(coco, person):
+    content = coco([1], [person()])
+    content.images[0]["video_id"] = ["a.mp4"]
+    with pytest.raises(DataError, match=r"^image 1: expected the name or number of its video"):
+        normalize(content, PERSON)
+
+
 def test_keypoints_are_counted_by_their_visibility_whatever_the_file_says(coco, person):
     points = [5, 6, 2, 7, 8, 1, 9, 9, 0, *[0] * 42]
     annotation = person(keypoints=points, num_keypoints=9)

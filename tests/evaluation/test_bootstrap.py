@@ -81,7 +81,7 @@ def test_without_truth_ap_is_an_error_and_so_is_its_interval(coco, person):
     with pytest.raises(DataError, match="AP is undefined"):
         average_precision(matches)
     with pytest.raises(DataError, match="no resample has any truth"):
-        interval(bootstrap(matches, 20))
+        interval(bootstrap(matches, 20), 3)
 
 
 def test_two_images_one_missed_give_three_values_one_to_two_to_one(coco, person):
@@ -122,8 +122,40 @@ def test_samples_depend_on_the_seed_and_not_on_the_block(scene, monkeypatch):
 
 def test_an_interval_leaves_out_equal_shares_and_what_is_no_number():
     samples = np.random.default_rng(0).permutation([*np.arange(1.0, 1000.0), np.nan])
-    assert interval(samples) == pytest.approx((25, 975))
-    assert interval(samples, level=0.5) == pytest.approx((250, 750))
+    assert interval(samples, 30) == pytest.approx((25, 975))
+    assert interval(samples, 30, level=0.5) == pytest.approx((250, 750))
+
+
+def test_a_score_of_100_on_20_images_says_what_20_images_can_tell(coco, person):
+    """Clopper and Pearson's bounds of 20 successes in 20 trials are 83.16 % and 100 %."""
+    people = [person(number, number=number) for number in range(1, 21)]
+    matches = match(coco(20, people), [found(each, 0.9) for each in people], "keypoints")
+    low, high = interval(bootstrap(matches, 50), matches.families)
+    assert (low, high) == (pytest.approx(83.16, abs=0.01), 100)
+
+
+@pytest.mark.parametrize(
+    ("value", "families", "difference", "expected"),
+    [
+        (0, 20, False, (0, 16.84)),
+        (0, 20, True, (-16.84, 16.84)),
+        (95, 20, True, (78.16, 100)),
+        (-95, 20, True, (-100, -78.16)),
+        (100, 500, False, (99.26, 100)),
+        (40, 1, False, (0, 100)),
+        (40, 1, True, (-57.5, 100)),
+    ],
+)
+def test_no_interval_has_width_zero_or_leaves_the_scale(value, families, difference, expected):
+    nearly = value + np.random.default_rng(0).choice([0, 1e-13], 50)
+    for samples in (np.full(50, float(value)), nearly, np.append(nearly, np.nan)):
+        ends = interval(samples, families, difference=difference)
+        assert ends == pytest.approx(expected, abs=0.01)
+
+
+def test_a_lower_level_reaches_less_far():
+    samples = np.full(9, 100.0)
+    assert interval(samples, 20, level=0.5)[0] == pytest.approx(100 * 0.25 ** (1 / 20))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +168,8 @@ def test_weights_that_count_no_images_are_an_error(scene, weights):
 
 def test_a_detector_gains_nothing_over_itself(scene):
     matches = match(*scene(2), "keypoints")
-    assert paired_interval(matches, [matches, matches], 50) == (0, (0, 0))
+    gain, (low, high) = paired_interval(matches, [matches, matches], 50)
+    assert (gain, low, high) == (0, -high, pytest.approx(100 * (1 - 0.025 ** (1 / 30))))
 
 
 def test_a_gain_is_the_difference_of_the_means_over_seeds_on_the_same_draws(scene):
@@ -147,7 +180,7 @@ def test_a_gain_is_the_difference_of_the_means_over_seeds_on_the_same_draws(scen
     aps = [evaluate(truth, some, "boxes").ap for some in thinned]
     assert gain == pytest.approx(aps[2] - (aps[0] + aps[1]) / 2)
     x, y, z = (bootstrap(matches, 200, seed=4) for matches in (a, b, c))
-    assert (low, high) == pytest.approx(interval(z - (x + y) / 2))
+    assert (low, high) == pytest.approx(interval(z - (x + y) / 2, 30, difference=True))
     assert low < gain < high
 
 
@@ -184,7 +217,8 @@ def _detector(generator, truths, image, quality):
     order = np.argsort(-scores)
     correct = good[order] >= THRESHOLDS[:, None]
     curve = RankedDetections(scores[order], image[order], correct, np.zeros_like(correct), truths)
-    return Matches(np.arange(len(truths)), ("all",), ((curve,),))
+    images = np.arange(len(truths))
+    return Matches(images, ("all",), ((curve,),), family=images)
 
 
 @pytest.mark.slow
@@ -196,9 +230,11 @@ def test_intervals_hold_the_true_value_as_often_as_they_say():
     for repetition in range(repetitions):
         a, b = draw_matches(generator, 200, skill)
         drawn_a, drawn_b = (bootstrap(matches, 200, repetition) for matches in (a, b))
-        low, high = interval(drawn_a)
+        low, high = interval(drawn_a, 200)
         hits += low <= true_a <= high
-        low, high = interval(drawn_b - drawn_a)  # a paired interval, as shown above
+        low, high = interval(
+            drawn_b - drawn_a, 200, difference=True
+        )  # a paired interval, as shown above
         paired_hits += low <= true_b - true_a <= high
     print(f"coverage {hits / repetitions:.3f}, of gains {paired_hits / repetitions:.3f}")
     assert 0.93 <= hits / repetitions <= 0.97

@@ -90,4 +90,9 @@ def test_families_are_joined_through_others_and_blank_images_by_their_bytes_alon
     near = f"{int(one, 16) ^ 0b111111111111111:032x}"  # 15 bits off
     far = f"{int(near, 16) ^ (0b111111111111111 << 40):032x}"  # 15 bits further
     hashes = [one, other, near, far, blank, blank, blank]
-    assert duplicate_groups(["a", "b", "c", "d", "e", "f", "e"], hashes) == [0, 1, 0, 0, 4, 5, 4]
+    digests = ["a", "b", "c", "d", "e", "f", "e"]
+    assert duplicate_groups(digests, hashes) == [0, 1, 0, 0, 4, 5, 4]
+    videos = [None, "v", None, None, None, "v", None]
+    assert duplicate_groups(digests, hashes, videos) == [0, 1, 0, 0, 4, 1, 4]
+    videos = ["v", 0, None, None, 0, None, "v"]
+    assert duplicate_groups(digests, hashes, videos) == [0, 0, 0, 0, 0, 5, 0]

@@ -38,7 +38,7 @@ def tested(found):
     detections = [{**person(i), "score": 0.9} for i in found]
     matches = match(truth(), detections, "keypoints")
     scores = vars(evaluate(truth(), detections, "keypoints"))
-    return matches, scores, interval(bootstrap(matches))
+    return matches, scores, interval(bootstrap(matches), matches.families)
 
 
 @pytest.fixture

@@ -1,19 +1,28 @@
 import numpy as np
 import pytest
 
-from datastill.report.multiple_testing import add_verdicts, holm, p_value
+from datastill.report.multiple_testing import add_verdicts, gain_values, holm, p_value
 
 
 def test_a_p_value_counts_the_rarer_side_twice_and_is_never_zero():
-    assert p_value(np.arange(1, 1000.0)) == pytest.approx(2 / 1000)
-    assert p_value(np.array([-1.0, 1, 2, 3])) == pytest.approx(2 * 2 / 5)
-    assert p_value(np.array([-1.0, 1])) == 1
-    assert p_value(np.zeros(9)) == 1
+    assert p_value(np.arange(1, 1000.0), 20) == pytest.approx(2 / 1000)
+    assert p_value(np.array([-1.0, 1, 2, 3]), 20) == pytest.approx(2 * 2 / 5)
+    assert p_value(np.array([-1.0, 1]), 20) == 1
+    assert p_value(np.zeros(9), 20) == 1
+
+
+@pytest.mark.parametrize("families", [1, 2, 5, 20])
+@pytest.mark.parametrize("gain", [3.0, -30.0, 60.0, 99.0])
+def test_where_all_resamples_agree_p_and_interval_tell_the_same(gain, families):
+    """All frames of one video, say: resamples without doubt are no evidence without end."""
+    values = gain_values("gain", gain, np.full(999, gain), families)
+    assert (values["gain_p"] < 0.05) == (not values["gain_low"] <= 0 <= values["gain_high"])
+    assert values["gain_p"] >= 2 / 1000
 
 
 def test_a_draw_without_truth_says_nothing_about_a_difference():
     some = np.array([-1.0, 1, 2, 3])
-    assert p_value(np.append(some, [np.nan] * 90)) == p_value(some)
+    assert p_value(np.append(some, [np.nan] * 90), 20) == p_value(some, 20)
 
 
 def test_holm_by_hand():

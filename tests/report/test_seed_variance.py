@@ -33,7 +33,7 @@ def test_an_interval_of_few_seeds_holds_what_endless_seeds_would_give():
     for _ in range(repetitions):
         seeds = generator.normal([[30], [32], [40], [41]], 0.8, (4, 3))
         moved = seed_variance(dict(enumerate(seeds.tolist()))).of_difference(3, 3, 1000)
-        low, high = interval(seeds[1].mean() - seeds[0].mean() + moved)
+        low, high = interval(seeds[1].mean() - seeds[0].mean() + moved, 1000, difference=True)
         hits += low <= 2 <= high
     assert 0.93 <= hits / repetitions <= 0.97
 

@@ -432,6 +432,33 @@ def test_val_keeps_its_image_where_the_very_file_is_dropped_from_another_set(pro
     ]
 
 
+def test_images_of_val_on_their_own_have_no_family(prepared):
+    assert all("family" not in image for image in prepared.set("val").images)
+
+
+def one_video(project):
+    def edit(content):
+        for image in content["images"]:
+            image["video_id"] = 7
+
+    project.annotate("person_keypoints_val2017", edit)
+
+
+def one_picture(project):
+    Image.fromarray(picture(11)).save(project.coco / "val2017/000000000012.jpg", quality=60)
+
+
+@pytest.mark.parametrize("alike", [one_video, one_picture])
+def test_images_of_val_that_are_one_observation_are_a_family(project, run, alike):
+    alike(project)
+    code, said = run(project, "data")
+    assert code == 0
+    assert "val: 2 images in 1 families of frames or near-duplicates" in said
+    assert [image["family"] for image in project.set("val").images] == [11, 11]
+    others = [image for name in ("co-35", "un-120") for image in project.set(name).images]
+    assert all("family" not in image for image in others)
+
+
 @pytest.mark.parametrize("name", ["../train2017/000000000001.jpg", "/etc/000000000001.jpg"])
 def test_a_file_name_that_leaves_its_folder_is_an_error(project, run, name):
     project.annotate("image_info_unlabeled2017", lambda c: c["images"][1].update(file_name=name))

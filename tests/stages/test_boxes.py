@@ -158,8 +158,27 @@ def test_metrics_are_pycocotools_own_with_ap_of_small_boxes(profile):
         value = -1 if measured[name] is None else measured[name] / 100
         assert value == pytest.approx(expected, abs=1e-4)
     seen = match(read_coco(profile.image_set("val")), read(profile.detections("co-115")), "boxes")
-    assert measured["interval"] == pytest.approx(interval(bootstrap(seen, 30)), abs=0.005)
+    ends = interval(bootstrap(seen, 30), 10)
+    assert measured["interval"] == pytest.approx(ends, abs=0.005)
+    assert "families" not in measured
     assert set(read(profile.metrics("co-35"))["with_views"]) >= {"ap", "ap_small", "gain"}
+
+
+def test_frames_of_one_video_make_intervals_wider_and_are_counted(profile):
+    path, row = profile.image_set("val"), "co-115"
+    kept = path.read_bytes(), profile.metrics(row).read_bytes()
+    content, before = json.loads(kept[0]), read(profile.metrics(row))
+    for number, image in enumerate(content["images"]):
+        image["family"] = content["images"][number // 5 * 5]["id"]
+    path.write_text(json.dumps(content))
+    evaluate.run(profile, row)
+    measured = read(profile.metrics(row))
+    assert (measured["images"], measured["families"], measured["ap"]) == (10, 2, before["ap"])
+    seen = match(read_coco(path), read(profile.detections(row)), "boxes")
+    assert measured["interval"] == pytest.approx(interval(bootstrap(seen, 30), 2), abs=0.005)
+    assert measured["interval"] != before["interval"]
+    path.write_bytes(kept[0])
+    profile.metrics(row).write_bytes(kept[1])
 
 
 def test_table_4_stands_beside_the_papers(profile):

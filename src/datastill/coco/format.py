@@ -35,7 +35,8 @@ PERSON: Record = {
 class Coco:
     """The content of one COCO JSON file.
 
-    images       {"id", "file_name", "width", "height"}
+    images       {"id", "file_name", "width", "height"}, of a frame also "video"; of an image of val
+                 with others of its video or near-duplicates "family", the id of the first
     annotations  {"id", "image_id", "category_id", "bbox" (x, y, width, height), "area", "iscrowd"},
                  of a category with keypoints "keypoints" (x, y, v)*k, "num_keypoints"; generated
                  ones also "score"

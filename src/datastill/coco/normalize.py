@@ -13,6 +13,7 @@ from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.coco.sniff import other_format, other_json
 from datastill.errors import DataError
 
+_VIDEO = ("video", "video_id", "vid_id")  # an image's video: ours; TAO's and BDD's; PoseTrack's
 _MIN_SIDE = 0.01  # pixels of a box: smaller ones may vanish in float32
 _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
@@ -115,6 +116,7 @@ def _is_id(number: Any) -> bool:
 def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     """Return the completed annotations of `categories`, minus empty boxes, and the number of those.
 
+    Images keep the video they are from, if the file says so, as `video`.
     Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
     `num_keypoints` counted from v; `iscrowd` 0; `area`, also if it is 0, that of the mask
     (polygons or RLE) or else of the box; masks are dropped. Raises DataError naming the image or
@@ -156,7 +158,11 @@ def _image(image: Record) -> Record:
     positive = all(isinstance(side, int) and side > 0 for side in size)
     _expect(positive, subject, "width and height in pixels", size)
     _expect(_is_id(image["id"]), subject, "a whole number of 64 bits as its id", "another")
-    return {key: image[key] for key in ("id", "file_name", "width", "height")}
+    video = next((image[key] for key in _VIDEO if image.get(key) is not None), None)
+    named = isinstance(video, int | str | None)
+    _expect(named, subject, "the name or number of its video", video)
+    kept = {key: image[key] for key in ("id", "file_name", "width", "height")}
+    return kept if video is None else {**kept, "video": video}
 
 
 def _annotation(annotation: Record, category: Record, sizes: dict[int, tuple[int, int]]) -> Record:

@@ -18,7 +18,8 @@ from datastill.project.profile import Profile, read_facts
 from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 
-_MEASURED = ("interval", "images", "instances", "with_views")  # in a model's card, besides AP
+# in a model's card, besides AP
+_MEASURED = ("interval", "images", "families", "instances", "with_views")
 
 
 def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:

@@ -13,6 +13,7 @@ from datastill.errors import DataError
 from datastill.evaluation.coco_ap import AveragePrecision, prepared, silence, summarize
 
 RECALLS = np.linspace(0, 1, 101)  # COCO's recall thresholds
+ROUNDING = 1e-9  # percent: samples this close are the same
 BLOCK = 2**17  # detections x resamples per step: they fit a core's cache
 
 
@@ -52,17 +53,27 @@ class Matches:
     image_ids  (i,) ascending
     areas      names of the ranges of areas, "all" first
     ranked     per category and area
+    family     (i,) number of the family of every image: frames of one video, near-duplicates
     """
 
     image_ids: NDArray[Any]
     areas: tuple[str, ...]
     ranked: tuple[tuple[RankedDetections, ...], ...]
+    family: NDArray[np.int64]
+
+    @property
+    def families(self) -> int:
+        """The number of families: of independent observations."""
+        return int(self.family.max(initial=-1)) + 1
 
 
 def match(
     truth: Coco, detections: Sequence[Record], task: str, *, sigmas: Sequence[float] | None = None
 ) -> Matches:
-    """Match `detections` with `truth` once, by pycocotools; arguments and errors of `evaluate`."""
+    """Match `detections` with `truth` once, by pycocotools; arguments and errors of `evaluate`.
+
+    Images with the same `family` in their records are one family, others each their own.
+    """
     evaluation = prepared(truth, detections, task, sigmas=sigmas)
     with silence():
         evaluation.evaluate()
@@ -73,7 +84,15 @@ def match(
         tuple(_rank([next(cells) for _ in images], thresholds) for _ in areas)
         for _ in evaluation.params.catIds
     ]
-    return Matches(np.asarray(images), areas, tuple(ranked))
+    return Matches(np.asarray(images), areas, tuple(ranked), _families(truth.images, images))
+
+
+def _families(records: Sequence[Record], image_ids: Sequence[int]) -> NDArray[np.int64]:
+    """Number the families from 0 in the order of their first images."""
+    heads = {image["id"]: image.get("family", image["id"]) for image in records}
+    numbers: dict[Any, int] = {}
+    family = [numbers.setdefault(heads[i], len(numbers)) for i in image_ids]
+    return np.array(family, dtype=np.int64)
 
 
 def _rank(cells: list[dict[str, Any] | None], thresholds: int) -> RankedDetections:
@@ -117,20 +136,28 @@ def average_precision(
 
 
 def bootstrap(matches: Matches, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
-    """Return AP in percent of `resamples` draws of the images with replacement, (resamples,).
+    """Return AP in percent of `resamples` draws of the families with replacement, (resamples,).
 
-    It is NaN for a draw without any truth.
+    Images of one family are drawn together. AP is NaN for a draw without any truth.
     """
     draws = _draws([matches], resamples, seed)
     return np.concatenate([_mean_ap(matches, drawn) for drawn in draws])
 
 
-def interval(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+def interval(
+    samples: NDArray[np.float64], families: int, level: float = 0.95, *, difference: bool = False
+) -> tuple[float, float]:
     """Return the percentile interval that holds the share `level` of `samples`, NaN left out.
+
+    Where all samples agree, at a score of 100 say, it reaches as far to both sides as the exact
+    binomial bound of so many `families` (Clopper and Pearson 1934), but not beyond 0 and 100 or, of
+    a `difference`, -100 and 100.
 
     In simulations of AP on 200 to 400 images, 95 % intervals hold the true value 93.4 to 95 % of
     the time, and miss on the high side: the envelope inflates AP on few images. Correcting that
-    bias (basic, BC) balanced the misses of strong detectors, not those of weak ones.
+    bias (basic, BC) balanced the misses of strong detectors, not those of weak ones. Of drawn
+    clips of four frames, 100 give 94.4 % (74 % if images are drawn on their own), 50 give 94.6 %,
+    20 give 93.5 %, but 10 give 89 % and 5 give 84 %.
     Raises DataError if no sample is a number.
     """
     defined = samples[~np.isnan(samples)]
@@ -138,6 +165,9 @@ def interval(samples: NDArray[np.float64], level: float = 0.95) -> tuple[float, 
         raise DataError("interval: no resample has any truth; annotate more images")
     # "weibull" has unbiased tails; numpy's default covers 0.6 % less at 300 resamples
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2], method="weibull")
+    if high - low < ROUNDING:
+        reach = 100 * (1 - ((1 - level) / 2) ** (1 / families))
+        low, high = max(low - reach, -100 if difference else 0), min(high + reach, 100)
     return float(low), float(high)
 
 
@@ -151,7 +181,7 @@ def paired_interval(
     """Return mean AP of `b` minus mean AP of `a`, in percent, and its interval.
 
     Several Matches per side are several training seeds. Each resample is of the same images for
-    all. Raises DataError if their images differ.
+    all. Raises DataError if their images or families differ.
     """
     before, after = _several(a), _several(b)
     once = np.ones((1, len(before[0].image_ids)), dtype=np.int32)
@@ -159,7 +189,7 @@ def paired_interval(
     gains = np.concatenate(
         [_mean_over(after, drawn) - _mean_over(before, drawn) for drawn in draws]
     )
-    return float(gains[0]), interval(gains[1:], level)
+    return float(gains[0]), interval(gains[1:], before[0].families, level, difference=True)
 
 
 def _several(matches: Matches | Sequence[Matches]) -> list[Matches]:
@@ -174,12 +204,17 @@ def _mean_over(seeds: list[Matches], drawn: NDArray[np.int32]) -> NDArray[np.flo
 
 
 def _draws(many: list[Matches], resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
-    ids = many[0].image_ids
+    ids, family, families = many[0].image_ids, many[0].family, many[0].families
     for other in many[1:]:
         if not np.array_equal(ids, other.image_ids):
             raise DataError(
                 f"paired interval: expected the same images on both sides, found {len(ids)} and "
                 f"{len(other.image_ids)} with {len(np.setxor1d(ids, other.image_ids))} not shared"
+            )
+        if not np.array_equal(family, other.family):
+            raise DataError(
+                f"paired interval: expected the same families on both sides, found {families} and "
+                f"{other.families}, or others; match both with one val"
             )
     generator = np.random.default_rng(seed)
     if not len(ids):
@@ -187,8 +222,9 @@ def _draws(many: list[Matches], resamples: int, seed: int) -> Iterator[NDArray[n
     widest = max([len(ids), *(len(areas[0].image) for m in many for areas in m.ranked)])
     rows = max(1, BLOCK // widest)
     for start in range(0, resamples, rows):
-        picks = generator.integers(0, len(ids), (min(rows, resamples - start), len(ids)))
-        yield np.stack([np.bincount(p, minlength=len(ids)) for p in picks]).astype(np.int32)
+        picks = generator.integers(0, families, (min(rows, resamples - start), families))
+        drawn = np.stack([np.bincount(p, minlength=families) for p in picks]).astype(np.int32)
+        yield np.take(drawn, family, axis=1)
 
 
 def _mean_ap(matches: Matches, weights: NDArray[np.int32]) -> NDArray[np.float64]:

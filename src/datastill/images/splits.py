@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -58,16 +58,27 @@ def _draw(seed: int, file_name: str) -> str:
     return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def duplicate_groups(digests: Sequence[str], hashes: Sequence[str]) -> list[int]:
-    """Return for every image the first of its group: those of equal bytes or near-duplicates."""
+def duplicate_groups(
+    digests: Sequence[str], hashes: Sequence[str], videos: Sequence[Hashable] = ()
+) -> list[int]:
+    """Return for every image the first of its group: those of equal bytes or near-duplicates.
+
+    If `videos` are given, those of one video, not None, are a group as well.
+    """
     heads = list(range(len(hashes)))
-    same = {digest: i for i, digest in reversed(list(enumerate(digests)))}
-    copies = ((same[digest], i) for i, digest in enumerate(digests))
     near = ((i, j) for i, j, _ in near_duplicates(hashes, hashes) if i < j)
-    for i, j in chain(copies, near):
+    for i, j in chain(_equal(digests), _equal(videos), near):
         one, other = sorted((_head(heads, i), _head(heads, j)))
         heads[other] = one
     return [_head(heads, i) for i in range(len(heads))]
+
+
+def _equal(values: Sequence[Hashable]) -> Iterator[tuple[int, int]]:
+    """Yield every index, after the first that has the same value; None equals nothing."""
+    first: dict[Hashable, int] = {}
+    for i, value in enumerate(values):
+        if value is not None:
+            yield first.setdefault(value, i), i
 
 
 def _head(heads: list[int], i: int) -> int:

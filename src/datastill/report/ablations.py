@@ -8,6 +8,7 @@ from operator import attrgetter
 from statistics import stdev
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datastill.errors import DataError
@@ -256,7 +257,8 @@ def _compared(
     result, views = compared.result, compared.views
     seeds = seeds_of(result)
     sample = resampled(seeds, views, resamples) + ap.of_mean(len(seeds), resamples)
-    low, high = interval(sample)
+    families = result.matches.families
+    low, high = interval(np.clip(sample, 0, 100), families)
     values: Values = {"ap_low": low, "ap_high": high}
     if len(seeds) > 1:
         values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in seeds)
@@ -265,7 +267,8 @@ def _compared(
         noise = gains[is_of_views(contrast)].of_mean(pairs, resamples)
         other = compared.over if name == "gain" else compared.control
         values[OVER[name]] = other.row if other else None
-        values |= gain_values(name, value(contrast), differences(contrast, resamples) + noise)
+        sample = differences(contrast, resamples) + noise
+        values |= gain_values(name, value(contrast), sample, families)
     return values
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datastill.evaluation.bootstrap import Matches, bootstrap, interval
+from datastill.evaluation.bootstrap import ROUNDING, Matches, bootstrap, interval
 
 LEVEL = 0.05
 GAINS = ("gain", "control_gain")
@@ -25,21 +25,28 @@ def mean_resamples(seeds: Sequence[Matches], resamples: int) -> NDArray[np.float
     return np.mean([bootstrap(each, resamples) for each in seeds], axis=0)
 
 
-def gain_values(name: str, gain: float, differences: NDArray[np.float64]) -> dict[str, Any]:
+def gain_values(
+    name: str, gain: float, differences: NDArray[np.float64], families: int
+) -> dict[str, Any]:
     """Return a gain, its 95 % interval and its p-value by resampled `differences` (n,)."""
-    (low, high), p = interval(differences), p_value(differences)
+    low, high = interval(differences, families, difference=True)
+    p = p_value(differences, families)
     return {name: gain, f"{name}_low": low, f"{name}_high": high, f"{name}_p": p}
 
 
-def p_value(differences: NDArray[np.float64]) -> float:
-    """Return the two-sided p-value of resampled `differences` (n,) against no difference.
+def p_value(differences: NDArray[np.float64], families: int) -> float:
+    """Return the two-sided p-value of `differences` (n,) of resampled families against none.
 
     Twice the share on the rarer side of 0, including the measured value: never 0 (Davison and
     Hinkley, Bootstrap Methods and their Application, 4.2). NaN, a draw without truth, is left out.
+    Where all agree, as those of one video do, it is at least that of `interval`'s exact bound.
     """
     defined = differences[~np.isnan(differences)]
     below, above = (defined <= 0).sum(), (defined >= 0).sum()
-    return float(min(1.0, 2 * (1 + min(below, above)) / (1 + len(defined))))
+    p = 2 * (1 + min(below, above)) / (1 + len(defined))
+    if np.ptp(defined) < ROUNDING:
+        p = max(p, 2 * (1 - abs(defined[0]) / 100) ** families)
+    return float(min(1.0, p))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -52,6 +52,11 @@ class _Source:
         """Return the AP of every resample of the images, the mean over the seeds of `run`."""
         return mean_resamples([result.matches for result in self.results[run]], self.resamples)
 
+    @property
+    def families(self) -> int:
+        """The number of families of validation images, the same for all results."""
+        return next(iter(self.results.values()))[0].matches.families
+
     def gain(self, before: Training, after: Training) -> float:
         """Return the gain in mean AP, unrounded."""
         low, high = (
@@ -138,7 +143,7 @@ def _measured(role: str, run: Training, source: _Source) -> Values:
     results = source.results[run]
     values = {name: [_metric(result, name) for result in results] for name in source.metrics}
     noise = source.between_seeds.ap.of_mean(len(results), source.resamples)
-    low, high = interval(source.resampled(run) + noise)
+    low, high = interval(np.clip(source.resampled(run) + noise, 0, 100), source.families)
     return {
         **run._asdict(),
         "role": role,
@@ -171,7 +176,7 @@ def _published(baseline: Training, run: Training, source: _Source) -> Values:
 
 def _gain(name: str, before: Training, after: Training, source: _Source) -> Values:
     differences = source.differences(before, after, stream=0)
-    return gain_values(name, source.gain(before, after), differences)
+    return gain_values(name, source.gain(before, after), differences, source.families)
 
 
 def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> None:
@@ -185,11 +190,12 @@ def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> 
         return
     base = next((run for run in roles.values() if run.iterations == upper.iterations), None)
     gap = source.differences(base, upper, stream=1) if base else np.zeros(1)
-    is_there = interval(gap)[0] > 0
+    is_there = interval(gap, source.families)[0] > 0
     for (role, run), line in zip(comparison, lines, strict=True):
         if role == "distilled" and "paper_gain" in line and "paper_gain" in lines[-1]:
             line["paper_gap_closed"] = 100 * line["paper_gain"] / lines[-1]["paper_gain"]
         if role == "distilled" and base and is_there and run.iterations == upper.iterations:
             closed = source.gain(base, run) / source.gain(base, upper)
-            values = [closed, *interval(source.differences(base, run, stream=0) / gap)]
+            shares = source.differences(base, run, stream=0) / gap
+            values = [closed, *interval(shares, source.families)]
             line |= {name: 100 * value for name, value in zip(GAP, values, strict=True)}

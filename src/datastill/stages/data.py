@@ -10,6 +10,7 @@ from datastill.coco.format import Coco
 from datastill.coco.subsets import subset, union
 from datastill.errors import DataError
 from datastill.images.contact_sheet import write_contact_sheet
+from datastill.images.families import mark_families
 from datastill.images.leaks import Leak, find_leaks
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine, write_sets
@@ -45,6 +46,7 @@ def run(profile: Profile) -> None:
         raise DataError(leak_text(leaks))
     refused += _leave_out(others, [Refusal(leak.file_name, leak.reason) for leak in leaks])
     sets |= others
+    sets[VAL] = mark_families(sets[VAL], manifest)
     if isinstance(data, schema.FileData):
         _add_digests(sets, manifest)
     for name, spec in data.sets.items():
@@ -54,6 +56,7 @@ def run(profile: Profile) -> None:
         write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     write_sets(profile.work / "data", sets, manifest, refused)
     _warn(profile, refused)
+    _warn_of_families(sets[VAL])
 
 
 def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
@@ -97,6 +100,15 @@ def _warn(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
         _log.warning(
             "%s: continues without %d images, such as %s: %s; all are in %s",
             name, count, first.file_name, first.reason, profile.work / "data" / "refused.csv",
+        )  # fmt: skip
+
+
+def _warn_of_families(val: Coco) -> None:
+    families = {image.get("family", image["id"]) for image in val.images}
+    if len(families) < len(val.images):
+        _log.warning(
+            "val: %d images in %d families of frames or near-duplicates; intervals draw families",
+            len(val.images), len(families),
         )  # fmt: skip
 
 

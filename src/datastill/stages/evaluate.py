@@ -44,6 +44,7 @@ def run(profile: Profile, row: str) -> None:
         "task": params.task,
         **test.percent(detections),
         "images": len(val.images),
+        **({"families": matches.families} if matches.families < len(val.images) else {}),
         "instances": len(val.annotations),
         "interval": test.interval(matches),
         "provenance": {
@@ -101,7 +102,8 @@ class _Test:
 
     def interval(self, matches: Matches) -> list[float]:
         """Return the 95 % interval of AP, in percent."""
-        return _rounded(interval(bootstrap(matches, self.profile.params.evaluate.resamples)))
+        samples = bootstrap(matches, self.profile.params.evaluate.resamples)
+        return _rounded(interval(samples, matches.families))
 
 
 def _with_views(test: _Test, single_scale: Matches) -> dict[str, Any]:
