@@ -22,7 +22,6 @@ FOUND = sorted(
     for path in (ROOT / "results" / profile).glob("*.csv")
 )
 LOCKS = [path for path in [ROOT / "dvc.lock", *ROOT.glob("pipelines/*/dvc.lock")] if path.is_file()]
-OLDER = "results/seeds/table1.csv"  # made when gains were judged by their intervals
 SHOWN = {name.replace(".csv", ".md") for name in FOUND if Path(name).stem in ("table1", "table4")}
 
 
@@ -69,14 +68,22 @@ def test_a_gain_is_called_one_where_chance_would_seldom_give_it(name, gain):
     for line in table(name):
         if line[gain]:
             told = "gain" if float(line[gain]) > 0 else "loss"
-            if name == OLDER:
-                unsure = float(line[f"{gain}_low"]) <= 0 <= float(line[f"{gain}_high"])
-            else:
-                unsure = float(line[f"{gain}_p"]) >= 0.05
+            unsure = float(line[f"{gain}_p"]) >= 0.05
             assert line[f"{gain}_verdict"] == ("not distinguishable" if unsure else told)
 
 
-@pytest.mark.parametrize("name", [name for name in FOUND if "/ablations/" in name])
+@pytest.mark.parametrize("profile", ["miniature", "ablations"])
+def test_single_runs_borrow_the_variance_between_the_six_seeds(profile, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    borrowed = open_profile(profile).params.between_seeds
+    first = table("results/seeds/table1.csv")[0]
+    for part, column in ((borrowed.ap, "seed"), (borrowed.gain, "seed_gain")):
+        assert (part.sd, part.degrees) == tuple(
+            float(first[f"{column}_{n}"]) for n in ("sd", "degrees")
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in FOUND if "row" in table(name)[0]])
 def test_the_ap_of_an_ablation_is_the_mean_of_its_rows(name):
     lines = [line for line in table(name) if line["role"] != "paper"]
     assert lines
