@@ -38,7 +38,7 @@ IDS = [category["id"] for category in CATEGORIES]
 def tiny():
     """The boxes profile on a dozen small images, a few iterations long."""
     params = yaml.safe_load((ROOT / "pipelines" / "boxes" / "params.yaml").read_text())
-    params |= {"scale": 20000, "root": "."}
+    params |= {"scale": {"images": 20000, "iterations": 20000}, "root": "."}
     params["data"] |= {"width": 160, "height": 120}
     for name, images in (("co-35", 24), ("co-80", 14)):
         params["data"]["sets"][name]["images"] = images * 20000

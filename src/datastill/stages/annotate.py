@@ -47,18 +47,18 @@ def run(profile: Profile, row: str) -> None:
     refused = _refused(profile, row, candidates)
     unreadable = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
-    rules = params.selection(row).model_dump()
-    matched = {k: v for k, v in rules.items() if k in Rules.__dataclass_fields__}
-    selection = select(candidates, len(readable), density, Rules(**matched))
+    rules = params.selection(row)
+    thresholds = rules.model_dump(include={*Rules.__dataclass_fields__})
+    selection = select(candidates, len(readable), density, Rules(**thresholds))
     annotated = AnnotatedRow(
         row=row,
         teacher=spec.teacher,
         task=params.task,
-        rules=rules,
+        rules=rules.model_dump(),
         labelled=labelled,
         unlabelled=unlabelled,
         readable=readable,
-        images=_kept_images(rules["images_without"], readable, candidates, selection),
+        images=_kept_images(rules.images_without, readable, candidates, selection),
         refused=refused,
         candidates=candidates,
         sample=sample,
