@@ -179,10 +179,7 @@ def _minibatches(
 ) -> Minibatches:
     params, spec = profile.params.train, profile.params.row(row)
     sizes = tuple(len(coco.images) for coco in sets)
-    share, iterations = (
-        labelled_share(profile, spec),
-        profile.params.scaled_iterations(spec.iterations),
-    )
+    share, iterations = labelled_share(profile, spec), profile.params.scaled_iterations(spec.iterations)
     sampler = MixedSampler(sizes, share, iterations, params.batch, spec.seed)
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
     augmentation = Augmentation(
