@@ -164,9 +164,7 @@ def random_height(rng: np.random.Generator, heights: Heights, image_height: int)
     return float(rng.uniform(lowest[band], highest[band]) * image_height)
 
 
-def _random_people(
-    rng: np.random.Generator, style: Style, size: Size, count: int
-) -> list[Person]:
+def _random_people(rng: np.random.Generator, style: Style, size: Size, count: int) -> list[Person]:
     """Sample the people of a scene, the farthest first."""
     teams = [
         (random_colour(rng, (0.5, 0.95), (0.35, 1.0)), random_colour(rng, (0.0, 0.9), (0.1, 1.0)))
