@@ -34,7 +34,8 @@ class Cell:
     @property
     def sign(self) -> int:
         """1 or -1 of a gain or loss, 0 if not distinguishable from none by its p-value."""
-        return (self.value > 0) - (self.value < 0) if (self.p or 1) < LEVEL else 0
+        distinguishable = self.p is not None and self.p < LEVEL
+        return (self.value > 0) - (self.value < 0) if distinguishable else 0
 
     @property
     def equal(self) -> bool:
