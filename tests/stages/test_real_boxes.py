@@ -44,7 +44,7 @@ def profile(tmp_path_factory):
         shutil.copy(REAL / "images" / image["file_name"], root / "more")
     (root / "images").symlink_to(REAL / "images")
     params = yaml.safe_load((ROOT / "pipelines" / "boxes" / "params.yaml").read_text())
-    params |= {"profile": "own", "root": ".", "scale": 1}
+    params |= {"profile": "own", "root": ".", "scale": {"images": 1, "iterations": 1}}
     params["params_file"] = "pipelines/own/params.yaml"
     annotated = {"without": [], "images": ["images"], "count": None}
     params["data"] = {

@@ -89,7 +89,11 @@ def own_params():
         "val": annotated["val"],
     }
     row = {"labelled": "labelled", "backbone": "small", "iterations": 80, "seed": 0}
-    raw |= {"scale": 1, "initial": None, "supervised": {"teacher": row}}
+    raw |= {
+        "scale": {"images": 1, "iterations": 1},
+        "initial": None,
+        "supervised": {"teacher": row},
+    }
     raw["distilled"] = {"student": {**row, "unlabelled": "unlabelled", "teacher": "teacher"}}
     raw["train"] |= {"batch": 4, "micro_batch_size": 4, "warmup": 10, "base_lr": 0.05}
     raw["views"]["short_sides"] = [96, 128]
