@@ -59,17 +59,18 @@ class Project:
 
 
 def make_project(root: Path, under_dvc: Path) -> Project:
-    """Copy what a clone holds to `root`, at 1:3000 and with setting (a) alone."""
+    """Copy what a clone holds to `root`, with a 3,000th of the images and setting (a) alone."""
     shutil.copytree(under_dvc, root)
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     project = Project(root)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["scale"] = {"images": 3000, "iterations": 8000}
+    params["scale"] = {"images": 3000, "iterations": 7200}
     params["data"]["val"]["images"] = 16
     params["train"] |= {"batch": 4, "micro_batch_size": 4, "checkpoint_every": 5, "log_every": 2}
     params["views"]["short_sides"] = [96, 128]
+    params["select"]["images_without"] = "keep"
     params["evaluate"] |= {"resamples": 50, "with_views": []}
     params["distilled"] = {"co-35_co-80": params["distilled"]["co-35_co-80"]}
     project.write_params(params)

@@ -10,11 +10,14 @@ import pytest
 import yaml
 from measured_seeds import ROWS, SEEDS, accepted, expected
 from places import ROOT
+from raw_params import accepted as accepted_params
+from raw_params import read
 
 from datastill.commands import accept
+from datastill.commands.tolerances import variance_of
 from datastill.errors import DataError
 from datastill.project.loading import load_expected
-from datastill.project.profile import open_profile
+from datastill.project.profile import Profile, open_profile
 
 
 def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
@@ -60,8 +63,9 @@ def test_a_tolerance_is_three_sd_of_the_difference_of_two_runs_pooled_over_all_t
         values.setdefault(path.stem.partition("_seed-")[0], []).append(
             json.loads(path.read_text())["ap"]
         )
-    assert all(len(seeds) == 3 for seeds in values.values())  # so the pooled variance is the mean
-    pooled = math.sqrt(statistics.mean(statistics.variance(seeds) for seeds in values.values()))
+    degrees = {row: len(seeds) - 1 for row, seeds in values.items()}
+    squares = sum(degrees[row] * statistics.variance(seeds) for row, seeds in values.items())
+    pooled = math.sqrt(squares / sum(degrees.values()))
     accepted()
     written = yaml.safe_load(expected().read_text())["values"]
     assert list(written) == list(ROWS)
@@ -69,3 +73,21 @@ def test_a_tolerance_is_three_sd_of_the_difference_of_two_runs_pooled_over_all_t
         measured = json.loads((SEEDS / f"{row}_seed-0.json").read_text())["ap"]
         tolerance = pytest.approx(3 * math.sqrt(2) * pooled, abs=0.005)
         assert written[row] == {"ap": {"value": measured, "tolerance": tolerance}}
+
+
+def test_rows_on_sets_drawn_anew_are_seeds_of_one_training(tmp_path):
+    """Two seeds of one row, 4 apart; the other row has one, so it says nothing."""
+    raw = read()
+    raw["data"]["sets"]["co-35-1"] = {"redraws": "co-35", "seed": 1}
+    row = raw["supervised"]["co-35"]
+    raw["supervised"]["again"] = {**row, "labelled": "co-35-1", "seed": 1}
+    raw["distilled"] = {}
+    profile = Profile(accepted_params(tmp_path, raw))
+    for name, ap in (("co-35", 10.0), ("again", 14.0), ("co-115", 50.0)):
+        path = tmp_path / profile.metrics(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"ap": ap}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        found = variance_of(profile, "ap")
+    assert (found.sd, found.degrees) == (pytest.approx(math.sqrt(8)), 1)

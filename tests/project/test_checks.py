@@ -20,6 +20,30 @@ def test_a_folder_without_the_images_of_a_set_that_has_no_annotations_is_named(t
     assert "has 2 wrong keys" in refused
 
 
+@pytest.mark.parametrize("name", ["co-115", "co-35-1", "nothing", "val"])
+def test_only_a_drawn_set_is_drawn_anew(tmp_path, name):
+    raw = read()
+    sets = raw["data"]["sets"]
+    sets["co-35-1"] = {"redraws": "co-35", "seed": 1}
+    assert accepted(tmp_path, raw)
+    sets["anew"] = {"redraws": name, "seed": 1}
+    message = f"has 1 wrong key\n  data.sets.anew.redraws: {name!r} is not a drawn set"
+    assert refusal(tmp_path, raw).endswith(message)
+
+
+def test_a_set_of_files_is_not_drawn_anew(tmp_path):
+    raw = read("pipelines/coco/params.yaml")
+    raw["data"]["sets"]["anew"] = {"redraws": "co-35", "seed": 1}
+    assert "data.sets.anew.redraws: 'co-35' is not a drawn set" in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize("seed", [-1, None, "1"])
+def test_a_set_is_drawn_anew_from_a_seed(tmp_path, seed):
+    raw = read()
+    raw["data"]["sets"]["anew"] = {"redraws": "co-35", "seed": seed}
+    assert "data.sets.anew.seed" in refusal(tmp_path, raw)
+
+
 def test_an_ensemble_consists_of_supervised_rows(tmp_path):
     raw = read()
     three = {"first": "co-35", "second": "co-115", "third": "co-35"}
@@ -91,10 +115,20 @@ def test_what_does_not_fit_boxes_is_named_with_the_reason(tmp_path):
         assert text in refused
 
 
-def test_boxes_have_no_heatmaps_whose_logits_could_be_averaged(tmp_path):
+@pytest.mark.parametrize(
+    ("ablation", "reason"),
+    [
+        ({"average": "logits"}, "average: boxes have no heatmaps to average"),
+        ({"keypoints": "all"}, "keypoints: boxes have no keypoints"),
+    ],
+)
+def test_boxes_have_neither_heatmaps_nor_keypoints_to_depart_with(tmp_path, ablation, reason):
     raw = read("pipelines/boxes/params.yaml")
-    raw["distilled"]["co-35_co-80"]["ablation"] = {"average": "logits"}
-    assert "distilled.co-35_co-80.ablation.average: boxes" in refusal(tmp_path, raw)
+    row = next(iter(raw["distilled"]))
+    raw["distilled"][row]["ablation"] = ablation
+    assert refusal(tmp_path, raw).endswith(f"1 wrong key\n  distilled.{row}.ablation.{reason}")
+    raw["distilled"][row]["ablation"] = {"images_without": "keep"}
+    assert accepted(tmp_path, raw)
 
 
 def test_what_does_not_fit_keypoints_is_named_with_the_reason(tmp_path):

@@ -24,7 +24,7 @@ def test_every_profile_runs_the_same_stages(folder):
 
 def test_all_wrong_keys_are_named_at_once(tmp_path):
     raw = read()
-    raw["scale"] = -250
+    raw["scale"]["images"] = -250
     raw["train"]["batch"] = "many"
     raw["train"]["epochs"] = 3
     raw["supervised"]["co-35"]["labelled"] = "co-53"
@@ -34,7 +34,7 @@ def test_all_wrong_keys_are_named_at_once(tmp_path):
     del raw["views"]["flip"]
     refused = refusal(tmp_path, raw)
     for key in (
-        "scale: ",
+        "scale.images: ",
         "train.batch: ",
         "train.epochs: unknown key",
         "supervised.co-35.labelled: 'co-53' is not a set",

@@ -5,17 +5,31 @@ import shutil
 import pytest
 import yaml
 from places import ROOT
+from raw_params import read
 
 from datastill.errors import ParamsError
 from datastill.project.loading import load_params
 from datastill.project.seeds import with_seeds
+from datastill.report.grouping import TrainedRow, group_by_seed
 
 
-def test_every_row_comes_once_a_seed_with_teachers_of_its_seed(tmp_path):
-    before = yaml.safe_load((ROOT / "params.yaml").read_text())
-    text = with_seeds(ROOT / "params.yaml", [0, 2], "more")
-    (tmp_path / "params.yaml").write_text(text)
-    after = load_params(tmp_path / "params.yaml")
+@pytest.fixture
+def seeded(tmp_path):
+    """Write params with these seeds, and read them back."""
+
+    def build(raw, seeds):
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(raw, sort_keys=False))
+        path.write_text(with_seeds(path, seeds, "more"))
+        return load_params(path)
+
+    return build
+
+
+def test_every_row_comes_once_a_seed_with_teachers_of_its_seed(seeded):
+    before = read()
+    before["evaluate"]["with_views"] = ["co-115"]
+    after = seeded(before, [0, 2])
     assert list(after.supervised) == [
         "co-35_seed-0", "co-35_seed-2", "co-115_seed-0", "co-115_seed-2",
     ]  # fmt: skip
@@ -25,6 +39,59 @@ def test_every_row_comes_once_a_seed_with_teachers_of_its_seed(tmp_path):
     assert after.evaluate.with_views == ["co-115_seed-0", "co-115_seed-2"]
     assert after.train.model_dump() == before["train"]
     assert after.params_file == "pipelines/more/params.yaml"
+    assert {row.seed for row in after.rows().values()} == {0, 2}
+
+
+def test_the_rows_of_a_seed_have_sets_drawn_from_it_but_for_val_and_the_seed_of_the_data(seeded):
+    before = read()
+    before["data"]["seed"] = 2
+    after = seeded(before, [0, 2, 5])
+    sets, drawn = after.data.sets, ("co-35", "co-80", "un-120", "s1m-180")
+    assert list(sets)[:5] == list(before["data"]["sets"])
+    assert {name: spec.model_dump() for name, spec in sets.items() if name in drawn} == {
+        name: before["data"]["sets"][name] for name in drawn
+    }
+    for seed in (0, 5):
+        for name in drawn:
+            assert sets[f"{name}_seed-{seed}"].model_dump() == {"redraws": name, "seed": seed}
+        union = [f"co-35_seed-{seed}", f"co-80_seed-{seed}"]
+        assert sets[f"co-115_seed-{seed}"].model_dump() == {"union": union}
+        student = after.distilled[f"co-115_un-120_seed-{seed}"]
+        assert (student.labelled, student.unlabelled) == (
+            f"co-115_seed-{seed}", f"un-120_seed-{seed}",
+        )  # fmt: skip
+    assert len(sets) == 3 * 5
+    student = after.distilled["co-115_un-120_seed-2"]
+    assert (student.labelled, student.unlabelled) == ("co-115", "un-120")
+    assert after.data.val.model_dump() == before["data"]["val"]
+
+
+def test_rows_of_all_seeds_are_one_training_run(seeded):
+    after = seeded(read(), [0, 1, 2])
+    rows = [
+        TrainedRow.of(spec.model_dump(exclude_none=True), after.original_set, row=name)
+        for name, spec in after.rows().items()
+    ]
+    assert [len(group) for group in group_by_seed(rows).values()] == [3] * 5
+
+
+def test_files_are_the_same_for_every_seed(seeded):
+    before = read("pipelines/coco/params.yaml")
+    before["supervised"] = {"co-35": before["supervised"]["co-35"]}
+    before |= {"ensembles": {}, "distilled": {}}
+    before["evaluate"]["with_views"] = []
+    after = seeded(before, [0, 1])
+    assert list(after.data.sets) == list(before["data"]["sets"])
+    assert {row.labelled for row in after.supervised.values()} == {"co-35"}
+
+
+def test_teachers_of_an_ensemble_have_the_seed_of_their_student(seeded):
+    before = read()
+    before["ensembles"]["three"] = {"first": "co-35", "second": "co-115", "third": "co-35"}
+    before["distilled"]["co-35_co-80"]["teacher"] = "three"
+    after = seeded(before, [0, 1])
+    assert after.distilled["co-35_co-80_seed-1"].teacher == "three_seed-1"
+    assert after.ensembles["three_seed-1"].second == "co-115_seed-1"
 
 
 @pytest.mark.parametrize("seeds", [[0, 0], [-1], []])

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from datastill.errors import DataError
+from datastill.project.data_schema import original_set
 from datastill.report.grouping import TrainedRow, group_by_seed, pool_seeds
 
 
@@ -59,3 +61,33 @@ def test_students_of_ensembles_that_differ_in_their_seeds_are_one_line(teacher, 
 def test_one_training_twice_with_one_seed_is_refused(teacher):
     with pytest.raises(DataError, match=r"rows teacher and again: .* found 0 twice"):
         pool_seeds([teacher(), teacher("again")])
+
+
+def test_rows_on_sets_drawn_anew_are_seeds_of_those_on_the_original_ones():
+    sets = {
+        "a": {"images": 1, "style": "sport"},
+        "b": {"images": 1, "style": "sport"},
+        "both": {"union": ["a", "b"]},
+        "a-1": {"redraws": "a", "seed": 1},
+        "b-1": {"redraws": "b", "seed": 1},
+        "both-1": {"union": ["a-1", "b-1"]},
+        "other": {"union": ["a-1"]},
+    }
+    spec = {"backbone": "small", "iterations": 1, "teacher": "t", "unlabelled": "b", "seed": 0}
+    anew = {"labelled": "both-1", "unlabelled": "b-1", "seed": 1}
+    specs = [{**spec, "labelled": "both"}, {**spec, **anew}, {**spec, "labelled": "other"}]
+    of = partial(TrainedRow.of, original=partial(original_set, sets))
+    rows = [of(each, row=str(number)) for number, each in enumerate(specs)]
+    assert [(row.labelled, row.unlabelled) for row in rows] == [
+        ("both", "b"), ("both", "b"), ("other", "b"),
+    ]  # fmt: skip
+    assert [[row.row for row in group] for group in group_by_seed(rows).values()] == [
+        ["0", "1"],
+        ["2"],
+    ]
+
+
+def test_a_supervised_row_has_no_unlabelled_set_to_look_up():
+    spec = {"labelled": "a", "backbone": "small", "iterations": 1, "seed": 0}
+    row = TrainedRow.of(spec, {"a": "original"}.__getitem__, row="r")
+    assert (row.labelled, row.unlabelled) == ("original", None)

@@ -34,5 +34,18 @@ def test_numbers_are_found_by_training_and_a_foreign_backbone_by_its_stand_in():
     paper = numbers(published("table1_keypoints"))
     assert paper.of(("co-35", None, "small", 130000))["ap"] == 54.9
     assert paper.of(("co-115", "un-120", "resnet101", 360000))["ap"] == 67.8
-    assert paper.of(("co-35", None, "small", 360000)) == {}
+    assert paper.of(("co-36", None, "small", 130000)) == {}
     assert numbers(None).of(("co-35", None, "small", 130000)) == {}
+
+
+def test_numbers_stand_beside_any_length_where_the_paper_has_one():
+    paper = numbers(published("table1_keypoints"))
+    assert paper.of(("co-35", None, "small", 360000))["ap"] == 54.9
+    assert not paper.has_length(("co-35", None, "small", 360000))
+    assert paper.has_length(("co-35", None, "small", 130000))
+
+
+def test_where_the_paper_has_several_lengths_only_the_same_one_stands_beside_ours():
+    paper = numbers(published("table2_iterations"))
+    assert paper.of(("co-115", None, "resnet50", 270000))["ap"] == 64.7
+    assert paper.of(("co-115", None, "resnet50", 260000)) == {}

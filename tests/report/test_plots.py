@@ -8,6 +8,7 @@ from datastill.errors import DataError
 from datastill.report import plots
 from datastill.report.ablations import ablation_table
 from datastill.report.plots import draw_table
+from datastill.report.seed_variance import Sampling
 from datastill.report.tables import comparison_table
 
 table1 = partial(comparison_table, "table1")
@@ -23,7 +24,7 @@ def drawn(monkeypatch):
 
 @pytest.fixture
 def table(as_published, unions, paper):
-    return table1(as_published, unions, paper, resamples=20)
+    return table1(as_published, unions, paper, sampling=Sampling(20))
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_each_panel_has_the_aps_of_its_side_by_the_names(result, unions, paper, 
         result("co-35+co-80", range(1, 17), iterations=360000),
         result("co-115", range(1, 19)),
     ]
-    table = table1(rows, unions, paper, resamples=20)
+    table = table1(rows, unions, paper, sampling=Sampling(20))
     draw_table(table, tmp_path / "a.png")
     ours, theirs = drawn[0].axes
     assert (ours.get_xlabel(), theirs.get_xlabel()) == ("AP, ours", "AP, paper")

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from datastill.evaluation.bootstrap import interval
-from datastill.report.seed_variance import seed_variance
+from datastill.report.seed_variance import (
+    BetweenSeeds,
+    SeedVariance,
+    gains_by_seed,
+    seed_variance,
+)
 
 
 def test_the_deviation_is_pooled_over_trainings_by_hand():
@@ -17,23 +22,57 @@ def test_the_deviation_is_pooled_over_trainings_by_hand():
 def test_without_a_second_seed_nothing_is_known_and_nothing_added():
     found = seed_variance({"a": [1.0], "b": [2.0]})
     assert found.degrees == 0
-    assert not found.of_difference(1, 1, 10).any()
+    assert math.isnan(found.sd)
+    assert found.of_mean(1, 10).tolist() == [0.0] * 10
 
 
 def test_more_seeds_move_a_mean_less():
     found = seed_variance({"a": [1, 2, 3]})
-    one, four = found.of_difference(1, 1, 50), found.of_difference(4, 4, 50)
+    one, four = found.of_mean(1, 50), found.of_mean(4, 50)
     np.testing.assert_allclose(one, 2 * four)
 
 
+def test_what_other_seeds_add_follows_students_t_of_these_degrees():
+    """Of 3 degrees the 97.5th percentile is 3.18, of a normal distribution 1.96."""
+    moved = SeedVariance(sd=2.0, degrees=3).of_mean(1, 200_000)
+    assert np.quantile(moved, [0.025, 0.975]) == pytest.approx([-2 * 3.182, 2 * 3.182], rel=0.03)
+
+
+def test_streams_are_independent_and_repeat_themselves():
+    found = seed_variance({"a": [1, 2, 3]})
+    one, other = found.of_mean(1, 20_000, stream=0), found.of_mean(1, 20_000, stream=1)
+    np.testing.assert_array_equal(one, found.of_mean(1, 20_000))
+    ranks = [np.argsort(np.argsort(each)) for each in (one, other)]
+    assert abs(np.corrcoef(ranks)[0, 1]) < 0.03
+
+
+def test_gains_are_differences_of_the_seeds_that_both_have():
+    assert gains_by_seed({0: 30.0, 1: 31.0, 4: 9.0}, {1: 35.0, 0: 33.0, 7: 50.0}) == [4.0, 3.0]
+    assert gains_by_seed({0: 30.0}, {1: 35.0}) == []
+
+
+def test_only_what_is_unknown_is_borrowed():
+    own, other = SeedVariance(0.4, 3), SeedVariance(0.9, 10)
+    borrowed = BetweenSeeds(ap=other, gain=other)
+    assert BetweenSeeds(ap=own).or_borrowed(borrowed) == BetweenSeeds(ap=own, gain=other)
+    assert BetweenSeeds(gain=own).or_borrowed(borrowed) == BetweenSeeds(ap=other, gain=own)
+    assert BetweenSeeds().or_borrowed(BetweenSeeds()) == BetweenSeeds()
+
+
 def test_an_interval_of_few_seeds_holds_what_endless_seeds_would_give():
-    """Trainings whose true difference is 2, three seeds each, on images that leave no doubt."""
+    """Runs whose true gain is 2, three seeds each, on images that leave no doubt.
+
+    A seed's own image sets raise or lower both rows of a pair: that much more than its gain.
+    """
     generator = np.random.default_rng(3)
     repetitions, hits = 2000, 0
     for _ in range(repetitions):
-        seeds = generator.normal([[30], [32], [40], [41]], 0.8, (4, 3))
-        moved = seed_variance(dict(enumerate(seeds.tolist()))).of_difference(3, 3, 1000)
-        low, high = interval(seeds[1].mean() - seeds[0].mean() + moved, 1000, difference=True)
+        sets = generator.normal(0, 5, (2, 1, 3))
+        pairs = generator.normal([[[30], [32]], [[40], [41]]], 0.8, (2, 2, 3)) + sets
+        runs = [[dict(enumerate(run)) for run in pair] for pair in pairs.tolist()]
+        gains = {name: gains_by_seed(*pair) for name, pair in enumerate(runs)}
+        moved = seed_variance(gains).of_mean(3, 1000)
+        low, high = interval(np.mean(gains[0]) + moved, 1000, difference=True)
         hits += low <= 2 <= high
     assert 0.93 <= hits / repetitions <= 0.97
 

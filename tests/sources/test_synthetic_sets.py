@@ -26,11 +26,12 @@ def _still():
 def drawn(tmp_path, monkeypatch):
     """A set drawn below `tmp_path`/folder by so many workers, and what `advance` heard."""
 
-    def build(name="co-35", number=1, workers=2, folder="images", style="everyday"):
+    def build(name="co-35", *, number=1, workers=2, folder="images", style="everyday", **scenes):
         monkeypatch.setattr(os, "cpu_count", lambda: workers)
         heard = []
-        settings = RenderSettings(tmp_path / folder, SIZE, seed=5)
-        content = draw_set(DrawnSet(number, name, IMAGES, style), settings, heard.append)
+        settings = RenderSettings(tmp_path / folder, SIZE)
+        drawn = DrawnSet(number, name, IMAGES, style, **{"scenes": name, "seed": 5} | scenes)
+        content = draw_set(drawn, settings, heard.append)
         return content, heard
 
     return build
@@ -74,8 +75,21 @@ def test_a_set_depends_on_its_name_and_style(drawn, tmp_path):
     assert not any(first[name] == second[name] for name in first)
 
 
+@pytest.mark.parametrize("style", ["everyday", "household"])
+def test_a_set_drawn_anew_has_the_scenes_of_the_original_from_its_own_seed(drawn, tmp_path, style):
+    original, _ = drawn("one", style=style, seed=7)
+    same, _ = drawn("two", style=style, scenes="one", seed=7)
+    anew, _ = drawn("three", style=style, scenes="one", seed=8)
+    names = ("one", "two", "three")
+    first, second, third = ([*files(tmp_path / "images" / name).items()] for name in names)
+    assert first == second
+    assert original.annotations == same.annotations != anew.annotations
+    assert not any(pair in first for pair in third)
+    assert [image["file_name"].split("/")[0] for image in anew.images] == ["three"] * IMAGES
+
+
 def test_ids_are_unique_across_sets(drawn):
-    contents = [drawn(f"set-{number}", number)[0] for number in range(3)]
+    contents = [drawn(f"set-{number}", number=number)[0] for number in range(3)]
     for section in ("images", "annotations"):
         ids = [record["id"] for content in contents for record in getattr(content, section)]
         assert len(ids) >= 3 * (IMAGES if section == "images" else 1)

@@ -38,17 +38,20 @@ IDS = [category["id"] for category in CATEGORIES]
 def tiny():
     """The boxes profile on a dozen small images, a few iterations long."""
     params = yaml.safe_load((ROOT / "pipelines" / "boxes" / "params.yaml").read_text())
-    params |= {"scale": {"images": 20000, "iterations": 20000}, "root": "."}
+    params |= {"scale": {"images": 20000, "iterations": 50000}, "root": "."}
     params["data"] |= {"width": 160, "height": 120}
+    sets = {name: params["data"]["sets"][name] for name in ("co-35", "co-80", "co-115")}
     for name, images in (("co-35", 24), ("co-80", 14)):
-        params["data"]["sets"][name]["images"] = images * 20000
-    del params["data"]["sets"]["un-120"]
+        sets[name]["images"] = images * 20000
+    params["data"]["sets"] = sets
     params["data"]["val"]["images"] = 10
     params["train"] |= {"batch": 4, "micro_batch_size": 4, "short_sides": [56, 64], "warmup": 2}
     params["views"] |= {"plain_short_side": 64, "short_sides": [48, 64]}
     params["evaluate"] |= {"resamples": 30, "with_views": ["co-35"]}
-    params["supervised"] = {row: params["supervised"][row] for row in ("co-35", "co-115")}
-    params["distilled"] = {ROW: params["distilled"][ROW]}
+    params["supervised"] = {
+        row: params["supervised"][f"{row}_seed-0"] for row in ("co-35", "co-115")
+    }
+    params["distilled"] = {ROW: params["distilled"][f"{ROW}_seed-0"] | {"teacher": "co-35"}}
     return params
 
 
@@ -164,7 +167,7 @@ def test_metrics_are_pycocotools_own_with_ap_of_small_boxes(profile):
     assert set(read(profile.metrics("co-35"))["with_views"]) >= {"ap", "ap_small", "gain"}
 
 
-def test_frames_of_one_video_are_drawn_together_and_counted(profile):
+def test_frames_of_one_video_make_intervals_wider_and_are_counted(profile):
     path, row = profile.image_set("val"), "co-115"
     kept = path.read_bytes(), profile.metrics(row).read_bytes()
     content, before = json.loads(kept[0]), read(profile.metrics(row))

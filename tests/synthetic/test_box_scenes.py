@@ -14,7 +14,7 @@ from datastill.synthetic.drawing.visibility import (
     visible_area,
     visible_enough,
 )
-from datastill.synthetic.keypoint_scenes import draw_people
+from datastill.synthetic.keypoint_scenes import draw_people, quota
 
 SIZE = (320, 240)
 COUNT = 200
@@ -40,6 +40,13 @@ def test_a_picture_follows_from_its_name_index_and_seed_alone():
     assert all(map(same, forward, reversed(backward)))
     for other in (("b", 0, 0), ("a", 1, 0), ("a", 0, 1)):
         assert not same(forward[0], draw_objects(*other, (128, 96)))
+
+
+def test_no_scene_has_more_people_than_its_quota_and_few_have_fewer(drawings):
+    asked = [quota("a set", index, 7, box_scenes._PEOPLE) for index in range(COUNT)]
+    found = [sum(a["category_id"] == 1 for a in drawing.annotations) for drawing in drawings]
+    assert all(few <= many for few, many in zip(found, asked, strict=True))
+    assert sum(found) > 0.8 * sum(asked)
 
 
 def test_ids_are_cocos_and_have_gaps(objects):
@@ -118,5 +125,5 @@ def test_people_with_keypoints_are_drawn_as_ever():
     ]
     boxes = np.array([a["bbox"] + [a["area"]] for d in drawn for a in d.annotations])
     points = np.array([a["keypoints"] for d in drawn for a in d.annotations])
-    assert boxes.sum(0).tolist() == [2175.0, 597.0, 2709.0, 4508.0, 250561.0]
-    assert points.sum() == pytest.approx(85493.79, abs=0.01)
+    assert boxes.sum(0).tolist() == [3418.0, 958.0, 2703.0, 5792.0, 238872.0]
+    assert points.sum() == pytest.approx(126469.24, abs=0.01)

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 
 from datastill.coco.format import PERSON, PERSON_KEYPOINTS
 from datastill.errors import DataError
-from datastill.synthetic import keypoint_scenes
+from datastill.synthetic import box_scenes, keypoint_scenes
 from datastill.synthetic.drawing import visibility
 from datastill.synthetic.drawing.bodies import Build, Placement, pose_body
 from datastill.synthetic.drawing.clothed_body import clothed_body
@@ -17,7 +17,7 @@ from datastill.synthetic.drawing.outfits import everyday_outfit
 from datastill.synthetic.drawing.poses import everyday_motion, pose_at, sport_motion
 from datastill.synthetic.drawing.raster import stamp
 from datastill.synthetic.drawing.visibility import annotate
-from datastill.synthetic.keypoint_scenes import STYLES, draw_people
+from datastill.synthetic.keypoint_scenes import STYLES, draw_people, quota
 
 SIZE = (320, 240)
 COUNT = 200
@@ -184,20 +184,63 @@ def test_everyday_people_fall_on_both_sides_of_cocos_border_of_large(drawings):
     assert 0.3 < (areas(drawings, "everyday") > 96**2).mean() < 0.55
 
 
-def test_sport_is_another_distribution_with_larger_people_in_blurred_pictures(drawings):
+def runs(shares, name="a set", seed=7):
+    """The numbers of people of every run of 60 scenes of a set, (runs, 60)."""
+    counts = [quota(name, index, seed, shares) for index in range(300)]
+    return np.lib.stride_tricks.sliding_window_view(counts, 60)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("shares", [*(s.people for s in STYLES.values()), box_scenes._PEOPLE])
+def test_any_run_of_scenes_has_people_by_quota(shares, seed):
+    """Drawn by chance, the mean of 60 would be off by 0.3 now and then."""
+    counted = runs(shares, seed=seed)
+    for people, share in enumerate(shares):
+        assert np.abs((counted == people).mean(axis=1) - share).max() <= 2.1 / 60
+    expected = np.dot(np.arange(len(shares)), shares)
+    assert np.abs(counted.mean(axis=1) - expected).max() < 0.12
+    assert np.abs(counted[0].mean() - expected) < 0.1
+    assert counted.max() == len(shares) - 1
+
+
+def test_a_quota_begins_elsewhere_in_each_set_and_with_each_seed():
+    shares = STYLES["everyday"].people
+    sets = [runs(shares)[0], runs(shares, name="other")[0], runs(shares, seed=8)[0]]
+    assert len({tuple(counts) for counts in sets}) == 3
+
+
+def test_a_scene_never_has_more_people_than_its_quota(drawings):
+    """Fewer are annotated where some hide others or stand outside."""
+    for style, drawn in drawings.items():
+        asked = [quota("a set", index, 7, STYLES[style].people) for index in range(COUNT)]
+        found = [len(drawing.annotations) for drawing in drawn]
+        assert all(few <= many for few, many in zip(found, asked, strict=True))
+        assert sum(found) > 0.85 * sum(asked)
+
+
+def test_sport_shows_people_more_often_who_mostly_fit_into_a_picture_of_less_detail(drawings):
     def detail(style):
         greys = [cv2.cvtColor(d.image, cv2.COLOR_RGB2GRAY) for d in drawings[style][:60]]
         return np.mean([cv2.Laplacian(grey, cv2.CV_64F).var() for grey in greys])
 
-    assert areas(drawings, "sport").mean() > 1.15 * areas(drawings, "everyday").mean()
-    assert detail("sport") < 0.7 * detail("everyday")
+    with_people = np.mean([bool(drawing.annotations) for drawing in drawings["sport"]])
+    assert with_people == pytest.approx(1 - STYLES["sport"].people[0], abs=0.02)
+    heights = np.array([a["bbox"][3] for d in drawings["sport"] for a in d.annotations])
+    assert 0.7 < np.median(heights) / SIZE[1] < 0.9
+    assert (heights >= SIZE[1] - 1).mean() < 0.1
+    assert detail("sport") < 0.8 * detail("everyday")
 
 
-def test_a_sport_clip_moves_and_an_everyday_pose_keeps_still():
+def test_half_of_the_players_move_and_an_everyday_pose_keeps_still():
     rng = np.random.default_rng(0)
-    motion, still = sport_motion(rng), everyday_motion(rng)
-    assert np.abs(pose_at(motion, 0.1) - pose_at(motion, 0.9)).max() > 10
-    assert np.array_equal(pose_at(still, 0.1), pose_at(still, 0.9))
+
+    def moved(motion):
+        return np.abs(pose_at(motion, 0.1) - pose_at(motion, 0.9)).max()
+
+    players = np.array([moved(sport_motion(rng)) for _ in range(400)])
+    assert 0.42 < (players > 10).mean() < 0.58
+    assert 0.42 < (players == 0).mean() < 0.58
+    assert not any(moved(everyday_motion(rng)) for _ in range(100))
 
 
 def test_people_too_hidden_to_be_annotated_are_not_drawn(monkeypatch):

@@ -1,6 +1,6 @@
 """The sections of params.yaml, one per stage, and the whole."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -27,6 +27,14 @@ class Scale(Section):
 
     images: PositiveFloat
     iterations: PositiveFloat
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both(cls, raw: Any) -> Any:
+        if isinstance(raw, int | float):
+            both = f"{{images: {raw}, iterations: {raw}}}"
+            raise ValueError(f"expected a number for each, such as {both}")
+        return raw
 
 
 class Initial(Section):

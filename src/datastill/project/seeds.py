@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import ParamsError
+from datastill.project.data_schema import original_set
 from datastill.project.loading import load_params, read_yaml
 from datastill.project.template import plain_yaml
 
@@ -61,7 +62,9 @@ def _seeded(
 def _refuse_several(path: Path, raw: Mapping[str, Any]) -> None:
     first: dict[str, str] = {}
     for row, spec in {**raw["supervised"], **raw["distilled"]}.items():
-        facts = repr(sorted((key, value) for key, value in spec.items() if key != "seed"))
+        sets = {key: spec[key] for key in ("labelled", "unlabelled") if key in spec}
+        sets = {key: original_set(raw["data"]["sets"], name) for key, name in sets.items()}
+        facts = repr(sorted({**spec, **sets, "seed": None}.items()))
         if (twin := first.setdefault(facts, row)) != row:
             raise ParamsError(
                 f"{path}: rows {twin} and {row} differ only in their seed; --seeds is for a "

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from operator import attrgetter
 from statistics import stdev
@@ -89,11 +89,11 @@ def ablation_table(name: str, results: Sequence[Result], sampling: Sampling = OW
     the rows that it is about are missing.
     """
     compared = list(TABLES[name](results))
-    ap, gains = _variances(compared, sampling.borrowed)
+    between_seeds = _between_seeds(compared, sampling.borrowed)
     lines = [
         _measured(name, c)
-        | _compared(c, ap, gains, sampling.resamples)
-        | BetweenSeeds(ap, gains[False]).columns()
+        | _compared(c, between_seeds, sampling.resamples)
+        | between_seeds.columns()
         for c in compared
     ]
     add_verdicts(lines, sampling.resamples)
@@ -250,13 +250,12 @@ def _measured(name: str, compared: ComparedResult) -> Values:
     }
 
 
-def _compared(
-    compared: ComparedResult, ap: SeedVariance, gains: Mapping[bool, SeedVariance], resamples: int
-) -> Values:
-    """Return the interval of a line's AP, and its gains; `gains` by whether views are compared."""
+def _compared(compared: ComparedResult, between_seeds: BetweenSeeds, resamples: int) -> Values:
+    """Return the interval of a line's AP, and its gains."""
     result, views = compared.result, compared.views
     seeds = seeds_of(result)
-    sample = resampled(seeds, views, resamples) + ap.of_mean(len(seeds), resamples)
+    noise = between_seeds.ap.of_mean(len(seeds), resamples)
+    sample = resampled(seeds, views, resamples) + noise
     families = result.matches.families
     low, high = interval(np.clip(sample, 0, 100), families)
     values: Values = {"ap_low": low, "ap_high": high}
@@ -264,7 +263,7 @@ def _compared(
         values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in seeds)
     for name, contrast in compared.contrasts().items():
         pairs = max(1, len(by_seed(contrast)))
-        noise = gains[is_of_views(contrast)].of_mean(pairs, resamples)
+        noise = between_seeds.gain.of_mean(pairs, resamples)
         other = compared.over if name == "gain" else compared.control
         values[OVER[name]] = other.row if other else None
         sample = differences(contrast, resamples) + noise
@@ -272,15 +271,11 @@ def _compared(
     return values
 
 
-def _variances(
-    compared: Sequence[ComparedResult], borrowed: BetweenSeeds
-) -> tuple[SeedVariance, dict[bool, SeedVariance]]:
-    """Return the variance between seeds of AP, and that of gains: between models, and of views."""
+def _between_seeds(compared: Sequence[ComparedResult], borrowed: BetweenSeeds) -> BetweenSeeds:
+    """Return the variance of AP and of the table's gains, borrowed if its rows have one seed."""
     ap = {c.result.row: [float(s.metrics["ap"]) for s in seeds_of(c.result)] for c in compared}
-    contrasts = [*enumerate(each for c in compared for each in c.contrasts().values())]
-    by_kind = {
-        kind: seed_variance({i: by_seed(c) for i, c in contrasts if is_of_views(c) == kind})
-        for kind in (False, True)
-    }
-    known = BetweenSeeds(seed_variance(ap), by_kind[False]).or_borrowed(borrowed)
-    return known.ap, by_kind | {False: known.gain}
+    contrasts = [each for c in compared for each in c.contrasts().values()]
+    gains = dict(enumerate(map(by_seed, contrasts)))
+    if any(map(is_of_views, contrasts)):  # by the same models, which chance moves alike
+        borrowed = replace(borrowed, gain=SeedVariance())
+    return BetweenSeeds(seed_variance(ap), seed_variance(gains)).or_borrowed(borrowed)

@@ -34,8 +34,7 @@ NOTE = (
     "gains of the table (Holm), is 0.05 or more."
 )
 SEEDS_NOTE = (
-    " Runs of a row differ by chance: the standard deviation between seeds is {ap:.1f} of an AP "
-    "and {gain:.1f} of a gain{source}."
+    " Runs of a row differ by chance: the standard deviation between seeds is {sd}{source}."
 )
 EQUAL = " All rows are trained equally long, so each gain is one over a control."
 CONTROL = " Control: the same labels for as many iterations, without generated annotations."
@@ -183,6 +182,9 @@ def note(table: pd.DataFrame) -> str:
     if pd.isna(first["seed_sd"]):
         return NOTE.format(seeds="", pairs="") + " What other seeds would give is unknown."
     source = "" if several_seeds(table) else ", borrowed from a profile with several seeds"
-    sd = {"ap": first["seed_sd"], "gain": first["seed_gain_sd"]}
-    seeds = NOTE.format(seeds=" and other seeds", pairs=" and the seeds")
-    return seeds + SEEDS_NOTE.format(**sd, source=source)
+    known = {"an AP": first["seed_sd"], "a gain": first["seed_gain_sd"]}
+    known = {what: sd for what, sd in known.items() if not pd.isna(sd)}
+    pairs = " and the seeds" if "a gain" in known else ""
+    sds = " and ".join(f"{sd:.1f} of {what}" for what, sd in known.items())
+    seeds = NOTE.format(seeds=" and other seeds", pairs=pairs)
+    return seeds + SEEDS_NOTE.format(sd=sds, source=source)

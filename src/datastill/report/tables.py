@@ -185,17 +185,18 @@ def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> 
     Ours only if both and what they gain over are trained equally long, and the gap is there;
     the paper's compares a student of 360,000 iterations with an upper bound of 130,000.
     """
-    roles = {role: run for role, run in comparison if role != "distilled"}
-    if (upper := roles.pop("upper bound", None)) is None:
+    (role, upper), before = comparison[-1], ("supervised", "control")
+    if role != "upper bound":
         return
-    base = next((run for run in roles.values() if run.iterations == upper.iterations), None)
+    alike = [r for role, r in comparison if role in before and r.iterations == upper.iterations]
+    base = next(iter(alike), None)
     gap = source.differences(base, upper, stream=1) if base else np.zeros(1)
     is_there = interval(gap, source.families)[0] > 0
     for (role, run), line in zip(comparison, lines, strict=True):
         if role == "distilled" and "paper_gain" in line and "paper_gain" in lines[-1]:
             line["paper_gap_closed"] = 100 * line["paper_gain"] / lines[-1]["paper_gain"]
         if role == "distilled" and base and is_there and run.iterations == upper.iterations:
-            closed = source.gain(base, run) / source.gain(base, upper)
-            shares = source.differences(base, run, stream=0) / gap
-            values = [closed, *interval(shares, source.families)]
-            line |= {name: 100 * value for name, value in zip(GAP, values, strict=True)}
+            closed = 100 * source.gain(base, run) / source.gain(base, upper)
+            with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no gap
+                shares = 100 * source.differences(base, run, stream=0) / gap
+            line |= zip(GAP, (closed, *interval(shares, source.families)), strict=True)

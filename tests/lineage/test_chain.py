@@ -1,0 +1,63 @@
+"""Chains from records that say what was drawn anew."""
+
+import pytest
+import yaml
+from raw_params import accepted, read
+
+from datastill.lineage.chain import Chain
+from datastill.lineage.dvc_lock import Lock
+from datastill.project.profile import Profile
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """The chain of a profile whose stage `data` has run, with sets drawn anew from seed 4."""
+    raw = read()
+    sets = raw["data"]["sets"]
+    sets |= {
+        "co-35_seed-4": {"redraws": "co-35", "seed": 4},
+        "co-80_seed-4": {"redraws": "co-80", "seed": 4},
+        "co-115_seed-4": {"union": ["co-35_seed-4", "co-80_seed-4"]},
+        "s1m-180_seed-4": {"redraws": "s1m-180", "seed": 4},
+    }
+    raw["scale"] |= {"images": 100, "iterations": 7}
+    outs = [f"work/miniature/data/{name}.json" for name in [*sets, "val"]]
+    stages = {
+        "data": {
+            "params": {"params.yaml": {"data": raw["data"], "scale.images": 100}},
+            "outs": [{"path": path, "md5": "0" * 32} for path in ["work/miniature/data", *outs]],
+        },
+        "tables@table1": {"params": {"params.yaml": raw}},
+    }
+    path = tmp_path / "dvc.lock"
+    path.write_text(yaml.safe_dump({"stages": stages}))
+    return Chain(Profile(accepted(tmp_path, raw)), Lock(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "style", "seed"),
+    [
+        ("co-35", 355, "everyday", 0),
+        ("co-35_seed-4", 355, "everyday", 4),
+        ("s1m-180_seed-4", 1800, "sport", 4),
+        ("val", 1000, "everyday", 0),
+    ],
+)
+def test_a_set_says_how_many_images_were_drawn_and_from_which_seed(
+    chain, name, images, style, seed
+):
+    found = chain._set(name, None)
+    assert found.facts == {"images": images}
+    source = found.sources["source"].facts
+    assert source == {"seed": seed, "style": style, "width": 320, "height": 240}
+
+
+def test_a_union_of_sets_drawn_anew_goes_back_to_each_of_them(chain):
+    parts = chain._set("co-115_seed-4", None).sources
+    assert list(parts) == ["co-35_seed-4", "co-80_seed-4"]
+    assert [part.sources["source"].facts["seed"] for part in parts.values()] == [4, 4]
+
+
+def test_the_chain_knows_the_original_of_a_set(chain):
+    assert chain.original("co-115_seed-4") == "co-115"
+    assert chain.original("s1m-180_seed-4") == "s1m-180"
