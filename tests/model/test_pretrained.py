@@ -21,7 +21,8 @@ from datastill.model.pretrained import (
 @pytest.fixture
 def classifier():
     torch.manual_seed(1)
-    return Classifier("small", {"what": 3, "hair": 2})
+    contiguous = {"memory_format": torch.contiguous_format}
+    return Classifier("small", {"what": 3, "hair": 2}).to(**contiguous)
 
 
 @pytest.fixture
