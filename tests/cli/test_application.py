@@ -139,7 +139,7 @@ def test_predictions_are_not_made_for_a_file_that_cannot_be_written(datastill, t
 @pytest.mark.slow
 def test_a_command_that_is_told_to_stop_says_so_and_how_to_go_on(tmp_path):
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    raw["scale"] = 2.0  # so much to draw that it is still at it
+    raw["scale"]["images"] = 2.0  # so much to draw that it is still at it
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
     process = subprocess.Popen([PROGRAM, "data"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while not any(tmp_path.rglob("*.jpg")):

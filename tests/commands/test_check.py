@@ -1,6 +1,7 @@
 """What `check` lets pass and what it does not: another seed, a broken flip, a claim."""
 
 import csv
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,16 @@ def test_a_page_that_differs_fails_and_the_remedy_is_named(pages, page, old, new
     (line,) = failures()
     assert line.startswith(failure)
     assert ": expected what `datastill readme` writes, found " in line
+
+
+def test_a_table_that_a_run_made_since_the_commit_is_no_stale_page(pages):
+    for command in ("init -q", "add .", "-c user.name=a -c user.email=b commit -qm c"):
+        subprocess.run(["git", *command.split()], check=True)
+    Path("results/seeds/table1.md").write_text("| another machine's |\n")
+    assert failures() == []
+    subprocess.run(["git", *"-c user.name=a -c user.email=b commit -qam d".split()], check=True)
+    (line,) = failures()
+    assert line.startswith("README.md, block results/seeds/table1.md: ")
 
 
 def test_a_table_whose_page_is_gone_fails_its_block(pages):

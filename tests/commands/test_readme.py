@@ -112,3 +112,14 @@ def test_a_block_of_no_file_is_refused(pages, datastill):
     answer = datastill("readme")
     assert answer.returncode == 1
     assert "README.md: block results/seeds/table7.md: no such file" in answer.stderr
+
+
+def test_a_line_tested_through_all_views_has_the_seeds_of_all_views(pages, datastill):
+    table = Path("results/seeds/table1.csv")
+    first, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{first},test_views", *(f"{line},18" for line in lines), ""]))
+    for path in Path("results/seeds/metrics").glob("*.json"):
+        path.write_text(f'{{"ap": 1.0, "with_views": {path.read_text()}}}')
+    answer = datastill("readme")
+    assert answer.returncode == 0, answer.stderr
+    assert "seed 0: 29.50 33.00; seed 1: 30.50 35.00" in Path("results/README.md").read_text()

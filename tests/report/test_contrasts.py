@@ -14,7 +14,9 @@ def pooled(teacher):
     """The mean of seeds that each find so many people through one view, and five more of all."""
 
     def build(finds):
-        seeds = [teacher(f"{n}", found, many=min(20, found + 5), seed=n) for n, found in finds.items()]
+        seeds = [
+            teacher(f"{n}", found, many=min(20, found + 5), seed=n) for n, found in finds.items()
+        ]
         metrics = {
             **seeds[0].metrics,
             "ap": np.mean([seed.metrics["ap"] for seed in seeds]),

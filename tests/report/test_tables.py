@@ -43,6 +43,15 @@ def test_a_baseline_as_long_as_the_distilled_line_is_not_its_control_too(result)
     assert pd.isna(line(table, "distilled")["control_gain"])
 
 
+def test_rows_that_no_image_tells_apart_have_the_intervals_of_20_images(result):
+    """Both seeds find all people, before and after: Clopper and Pearson's bound is 83.16 %."""
+    rows = [result(name, range(1, 21), seed=seed) for name in ("a", "a+b") for seed in (0, 1)]
+    found = line(table1(rows, {}), "distilled")
+    assert (found["ap_low"], found["ap_high"]) == (pytest.approx(83.16, abs=0.01), 100)
+    assert (found["gain_low"], found["gain_high"]) == pytest.approx((-16.84, 16.84), abs=0.01)
+    assert found["gain_verdict"] == "not distinguishable"
+
+
 @pytest.mark.parametrize(
     ("found", "verdict"), [(MOST, "gain"), (HALF, "not distinguishable"), (FEW, "loss")]
 )

@@ -15,14 +15,15 @@ def seed_profile(profile: Profile, name: str | None) -> Profile:
     """Return the profile `name`, or else the one whose seeds set the tolerances of `profile`.
 
     That is the profile itself if its rows have several seeds, or the one that `run --seeds` made
-    from it; for the miniature, `seeds`. Raises DataError if there is none.
+    from it; for the miniature, `ablations`, whose seeds share their images as two runs of the
+    miniature do. Raises DataError if there is none.
     """
     if name:
         return open_profile(name)
     params = profile.params
     if any(len(rows) > 1 for rows in _trainings(profile).values()):
         return profile
-    of_miniature = ["seeds"] if params.profile == DEFAULT_PROFILE else []
+    of_miniature = ["ablations"] if params.profile == DEFAULT_PROFILE else []
     for other in [*of_miniature, f"{params.profile}-seeds"]:
         if params_path(other).is_file():
             return open_profile(other)

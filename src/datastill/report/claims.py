@@ -33,14 +33,8 @@ class Cell:
 
     @property
     def sign(self) -> int:
-        """1 or -1 of a gain or loss, 0 if not distinguishable from none.
-
-        By the p-value or, in a table without any, by the interval.
-        """
-        if self.p is not None:
-            distinguishable = self.p < LEVEL
-        else:
-            distinguishable = (self.low or 0) > 0 or (self.high or 0) < 0
+        """1 or -1 of a gain or loss, 0 if not distinguishable from none by its p-value."""
+        distinguishable = self.p is not None and self.p < LEVEL
         return (self.value > 0) - (self.value < 0) if distinguishable else 0
 
     @property

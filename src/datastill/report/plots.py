@@ -21,7 +21,7 @@ STYLES = {
     "upper bound": ("#009E73", "^"),
 }
 KEY = (
-    "row: training, iterations    bar: 95 % interval over images    dashed: baseline    "
+    "row: training, iterations    bar: 95 % interval    dashed: baseline    "
     "gain in brackets: not distinguishable"
 )
 FAINT, GREY, PALE = "#B0B0B0", "#555555", "#EEEEEE"
@@ -39,7 +39,7 @@ def draw_table(table: pd.DataFrame, path: Path) -> None:
 
     Tables 1 and 4 have a panel for ours and, if it has numbers, one for the paper's, the
     section's baseline dashed; of ablations, those with an x are curves, others bars. A bar is the
-    95 % interval over images. Raises DataError on a table without lines.
+    95 % interval. Raises DataError on a table without lines.
     """
     if table.empty:
         raise DataError(
@@ -170,7 +170,7 @@ def _bars(table: pd.DataFrame) -> Figure:
     axis.set_ylim(-0.6, len(lines) - 0.4)
     low, high = axis.get_xlim()
     axis.set_xlim(low, high + 0.3 * (high - low))  # space for the numbers
-    axis.set_xlabel("AP; bar: 95 % interval over images; gain in brackets: not distinguishable")
+    axis.set_xlabel("AP; bar: 95 % interval; gain in brackets: not distinguishable")
     _style(axis)
     axis.set_title(TITLES[table["table"].iloc[0]], fontsize=11, fontweight="bold")
     return figure

@@ -27,6 +27,7 @@ from datastill.project.image_sets import load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, inference_code
 from datastill.project.row_models import distilled, load_model, teacher_inference, unlabelled_subset
+from datastill.project.schema import Select
 
 SAMPLE = 256  # labelled images that a teacher predicts on, for comparison
 
@@ -47,18 +48,17 @@ def run(profile: Profile, row: str) -> None:
     refused = _refused(profile, row, candidates)
     unreadable = {refusal.file_name for refusal in refused}
     readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
-    rules = params.selection(row).model_dump()
-    matched = {k: v for k, v in rules.items() if k in Rules.__dataclass_fields__}
-    selection = select(candidates, len(readable), density, Rules(**matched))
+    rules = params.selection(row)
+    selection = select(candidates, len(readable), density, _thresholds_by(rules))
     annotated = AnnotatedRow(
         row=row,
         teacher=spec.teacher,
         task=params.task,
-        rules=rules,
+        rules=rules.model_dump(),
         labelled=labelled,
         unlabelled=unlabelled,
         readable=readable,
-        images=_kept_images(rules["images_without"], readable, candidates, selection),
+        images=_kept_images(rules.images_without, readable, candidates, selection),
         refused=refused,
         candidates=candidates,
         sample=sample,
@@ -128,6 +128,10 @@ def _opens(profile: Profile, image: Record) -> bool:
     except DataError:
         return False
     return True
+
+
+def _thresholds_by(rules: Select) -> Rules:
+    return Rules(**rules.model_dump(include={*Rules.__dataclass_fields__}))
 
 
 def _refused(profile: Profile, row: str, candidates: Candidates) -> list[Refusal]:

@@ -97,13 +97,12 @@ def read_record(profile: Profile, row: str) -> RunRecord:
 
 
 def _tags(profile: Profile, row: str, card: Mapping[str, Any]) -> dict[str, str]:
-    spec, original = profile.params.row(row), profile.params.original_set
-    tags = {"role": "supervised", "setting": original(spec.labelled), "task": profile.params.task}
+    spec = profile.params.row(row)
+    tags = {"role": "supervised", "setting": spec.labelled, "task": profile.params.task}
     tags |= {key: str(getattr(spec, key)) for key in ("labelled", "backbone", "seed")}
     tags |= {"git commit": card["code"], "precision": card["precision"], "device": card["device"]}
     if isinstance(spec, DistilledRow):
-        setting = f"{original(spec.labelled)}/{original(spec.unlabelled)}"
-        tags |= {"role": "distilled", "setting": setting}
+        tags |= {"role": "distilled", "setting": f"{spec.labelled}/{spec.unlabelled}"}
         tags |= {"unlabelled": spec.unlabelled, "teacher": spec.teacher}
         if warnings := read_facts(profile.annotation_card(row)).get("warnings"):
             tags["warnings"] = "; ".join(warnings)
