@@ -4,14 +4,14 @@
 
 trains and tests the rows of the miniature with each of the params KEY (dotted) set to VALUE (YAML),
 on sets drawn from seed DRAW, and appends a line per row to results/regime/sweep.csv. `co-115-twice`
-trains twice as long as the others, `*-truth` on the true labels of both sets.
+trains twice as long as the others, `*-truth` on the true labels of both sets. What is no param,
+such as the share of positive RoIs in model/backbones.py, is edited by hand and named by NAME.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from datastill.project.profile import Profile, open_profile
+from datastill.project.provenance import code_version
 from datastill.project.template import plain_yaml
 from datastill.stages import annotate, data, evaluate, train
 
@@ -43,8 +44,7 @@ def main() -> None:
     data.run(profile)
     RESULTS.parent.mkdir(exist_ok=True)
     for line in measure(profile):
-        facts = {"regime": options.name, "draw": options.draw, **line}
-        facts["changes"] = " ".join(options.changes)
+        facts = {"code": code_version(), "regime": options.name, "draw": options.draw, **line}
         print(facts, flush=True)
         table = pd.DataFrame([facts])
         table.to_csv(RESULTS, mode="a", index=False, header=not RESULTS.is_file())
@@ -53,16 +53,15 @@ def main() -> None:
 def measure(profile: Profile) -> Iterator[dict[str, Any]]:
     """Train and test every row; yield its AP and the precision and recall of its annotations."""
     for row in profile.params.rows():
-        began, quality = time.monotonic(), {}
+        quality: dict[str, Any] = {}
         if row in profile.params.distilled:
             annotate.run(profile, row)
             quality = json.loads(profile.annotation_card(row).read_text())["quality"]
         train.run(profile, row)
-        seconds = round(time.monotonic() - began, 1)
         evaluate.run(profile, row)
         ap = json.loads(profile.metrics(row).read_text())["ap"]
         shown = {key: quality.get(key) for key in ("precision50", "recall50", "precision75")}
-        yield {"row": row, "ap": ap, **shown, "seconds": seconds}
+        yield {"row": row, "ap": ap, **shown}
 
 
 def write_profile(options: argparse.Namespace) -> str:

@@ -66,7 +66,7 @@ def make_project(root: Path, under_dvc: Path) -> Project:
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     project = Project(root)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["scale"] = {"images": 3000, "iterations": 8000}
+    params["scale"] = {"images": 3000, "iterations": 7200}
     params["data"]["val"]["images"] = 16
     params["train"] |= {"batch": 4, "micro_batch_size": 4, "checkpoint_every": 5, "log_every": 2}
     params["views"]["short_sides"] = [96, 128]

@@ -167,7 +167,7 @@ def test_metrics_are_pycocotools_own_with_ap_of_small_boxes(profile):
     assert set(read(profile.metrics("co-35"))["with_views"]) >= {"ap", "ap_small", "gain"}
 
 
-def test_frames_of_one_video_are_drawn_together_and_counted(profile):
+def test_frames_of_one_video_make_intervals_wider_and_are_counted(profile):
     path, row = profile.image_set("val"), "co-115"
     kept = path.read_bytes(), profile.metrics(row).read_bytes()
     content, before = json.loads(kept[0]), read(profile.metrics(row))

@@ -158,9 +158,8 @@ def _image(image: Record) -> Record:
     positive = all(isinstance(side, int) and side > 0 for side in size)
     _expect(positive, subject, "width and height in pixels", size)
     _expect(_is_id(image["id"]), subject, "a whole number of 64 bits as its id", "another")
-    video = next((image[key] for key in _VIDEO if image.get(key) is not None), None)
-    named = isinstance(video, int | str | None)
-    _expect(named, subject, "the name or number of its video", video)
+    videos = (image.get(key) for key in _VIDEO)
+    video = next((each for each in videos if isinstance(each, int | str) and each != ""), None)
     kept = {key: image[key] for key in ("id", "file_name", "width", "height")}
     return kept if video is None else {**kept, "video": video}
 

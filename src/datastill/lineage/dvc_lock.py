@@ -77,6 +77,8 @@ def _stage(name: str, raw: Mapping[str, Any]) -> Stage:
     for section, renamed in RENAMED.items():
         if isinstance(params.get(section), Mapping):
             params[section] = {renamed.get(key, key): v for key, v in params[section].items()}
+    if isinstance(scale := params.pop("scale", None), int | float):  # once one number for both
+        params |= {"scale.images": scale, "scale.iterations": scale}
     return Stage(name, params, _files(raw.get("deps", [])), _files(raw.get("outs", [])))
 
 

@@ -110,13 +110,9 @@ def _is_named(name: str, line: Record) -> bool:
 
 
 def _averaged(chain: Chain, line: Record) -> list[str]:
-    """Return the rows that a line averages: those of one training run, with any seed."""
-    from datastill.report.grouping import TrainedRow, Training, group_by_seed  # pandas: a second
+    from datastill.report.grouping import averaged  # pandas: a second
 
-    rows = [TrainedRow.of(spec, chain.original, row=row) for row, spec in chain.rows.items()]
-    sets, number = (line["labelled"], line["unlabelled"] or None), int(line.get("round") or 1)
-    run = Training(*sets, line["backbone"], int(line["iterations"]), number)
-    return [row.row for row in group_by_seed(rows, by_teacher=False).get(run, [])]
+    return averaged(line, chain.rows, chain.original)
 
 
 def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:

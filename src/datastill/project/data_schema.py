@@ -9,7 +9,7 @@ from datastill.project.section import Natural, Positive, Section
 
 
 class DrawnImages(Section):
-    """A set to draw: `images` is the paper's number, divided by `scale`."""
+    """A set to draw: `images` is the paper's number, divided by `scale.images`."""
 
     images: Positive
     style: Literal["everyday", "sport", "household"]
@@ -85,8 +85,13 @@ class Videos(Section):
 def _kind(spec: Any) -> str:
     """Return the kind of set of `spec`, by the key that only this kind has."""
     has = spec if isinstance(spec, Mapping) else getattr(spec, "model_fields_set", ())
-    kinds = ("folder", "videos", "union", "part")
+    kinds = ("folder", "videos", "union", "part", "redraws", "style")
     return next((kind for kind in kinds if kind in has), "annotations")
+
+
+def _kind_of_drawn(spec: Any) -> str:
+    kind = _kind(spec)
+    return kind if kind in ("union", "redraws") else "style"
 
 
 def _kind_of_val(spec: Any) -> str:
@@ -103,6 +108,14 @@ FileSet = Annotated[
 ]
 
 
+DrawnSet = Annotated[
+    Annotated[DrawnImages, Tag("style")]
+    | Annotated[Redrawn, Tag("redraws")]
+    | Annotated[Union, Tag("union")],
+    Discriminator(_kind_of_drawn),
+]
+
+
 class DrawnData(Section):
     """Image sets that the project draws itself; DVC redraws them when `watched` changes."""
 
@@ -111,7 +124,7 @@ class DrawnData(Section):
     seed: int
     width: Positive
     height: Positive
-    sets: dict[str, DrawnImages | Redrawn | Union]
+    sets: dict[str, DrawnSet]
     val: DrawnImages
 
 
@@ -139,7 +152,8 @@ def original_set(sets: Mapping[str, Any], name: str) -> str:
         return str(spec["redraws"])
     unions = {other: spec["union"] for other, spec in sets.items() if "union" in spec}
     parts = [original_set(sets, part) for part in unions.get(name, ())]
-    return next((union for union, names in unions.items() if names == parts), name)
+    redrawn = parts != unions.get(name, [])
+    return next((union for union, names in unions.items() if redrawn and names == parts), name)
 
 
 Data = Annotated[DrawnData | FileData, Field(discriminator="source")]

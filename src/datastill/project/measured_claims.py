@@ -10,6 +10,7 @@ from datastill.project.loading import read_yaml, validated
 from datastill.project.profile import Profile, open_profile, read_facts
 from datastill.report.claim_text import summary
 from datastill.report.claims import Cell, Claim, Line, check_seeds, read_cell, select
+from datastill.report.grouping import averaged
 
 CLAIMS = Path("results/claims.yaml")
 
@@ -95,11 +96,7 @@ def _seeds(profile: Profile, line: Line, cell: Cell) -> dict[int, float]:
 
 
 def _rows(profile: Profile, line: Line) -> list[str]:
-    """Return the rows with the sets, backbone and iterations of a line that does not name them."""
-    key = tuple(line[name] for name in ("labelled", "unlabelled", "backbone", "iterations"))
-    return [
-        name
-        for name, row in profile.params.rows().items()
-        if (row.labelled, getattr(row, "unlabelled", ""), row.backbone, str(row.iterations)) == key
-        and not row.ablation.model_dump(exclude_none=True)
-    ]
+    """Return the rows that a line averages which does not name them."""
+    rows = profile.params.rows().items()
+    specs = {name: row.model_dump(exclude_none=True) for name, row in rows}
+    return averaged(line, specs, profile.params.original_set)

@@ -34,7 +34,7 @@ class Ablation(Section):
 
 
 class SupervisedRow(Section):
-    """A model trained on human labels; `iterations` is the paper's number, divided by `scale`."""
+    """A model trained on human labels; `iterations` is the paper's number, divided by `scale.iterations`."""
 
     labelled: str
     backbone: Backbone

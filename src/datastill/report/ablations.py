@@ -1,18 +1,17 @@
 """Tables 2 and 3, figures 5 and 6 of the paper, and departures from its method."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import nan
 from operator import attrgetter
 from statistics import stdev
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from datastill.errors import DataError
-from datastill.evaluation.bootstrap import interval
 from datastill.report.contrasts import (
     Term,
     by_seed,
@@ -23,10 +22,10 @@ from datastill.report.contrasts import (
     value,
 )
 from datastill.report.grouping import Result
-from datastill.report.multiple_testing import add_verdicts, gain_values
+from datastill.report.multiple_testing import add_verdicts, gain_values, noisy_interval
 from datastill.report.paper import BACKBONE, METRICS, numbers, published
 from datastill.report.render import frame
-from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, SeedVariance, seed_variance
+from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, gain_variance, seed_variance
 
 COLUMNS = (
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone",
@@ -255,27 +254,30 @@ def _compared(compared: ComparedResult, between_seeds: BetweenSeeds, resamples: 
     result, views = compared.result, compared.views
     seeds = seeds_of(result)
     noise = between_seeds.ap.of_mean(len(seeds), resamples)
-    sample = resampled(seeds, views, resamples) + noise
-    families = result.matches.families
-    low, high = interval(np.clip(sample, 0, 100), families)
+    images, families = resampled(seeds, views, resamples), result.matches.families
+    low, high = noisy_interval(images, noise, families, difference=False)
     values: Values = {"ap_low": low, "ap_high": high}
     if len(seeds) > 1:
         values["ap_sd"] = stdev(seed.tested(views)["ap"] for seed in seeds)
     for name, contrast in compared.contrasts().items():
         pairs = max(1, len(by_seed(contrast)))
-        noise = between_seeds.gain.of_mean(pairs, resamples)
+        # a difference of two gains has twice their variance
+        noise = math.sqrt(len(contrast) / 2) * between_seeds.gain.of_mean(pairs, resamples)
         other = compared.over if name == "gain" else compared.control
         values[OVER[name]] = other.row if other else None
-        sample = differences(contrast, resamples) + noise
-        values |= gain_values(name, value(contrast), sample, families)
+        images = differences(contrast, resamples)
+        values |= gain_values(name, value(contrast), images, noise, families)
     return values
 
 
 def _between_seeds(compared: Sequence[ComparedResult], borrowed: BetweenSeeds) -> BetweenSeeds:
-    """Return the variance of AP and of the table's gains, borrowed if its rows have one seed."""
-    ap = {c.result.row: [float(s.metrics["ap"]) for s in seeds_of(c.result)] for c in compared}
-    contrasts = [each for c in compared for each in c.contrasts().values()]
-    gains = dict(enumerate(map(by_seed, contrasts)))
-    if any(map(is_of_views, contrasts)):  # by the same models, which chance moves alike
-        borrowed = replace(borrowed, gain=SeedVariance())
-    return BetweenSeeds(seed_variance(ap), seed_variance(gains)).or_borrowed(borrowed)
+    """Return the variance of AP and of the table's gains, borrowed where seeds do not give it."""
+    by_row = {
+        c.result.row: {s.seed: float(s.metrics["ap"]) for s in seeds_of(c.result)} for c in compared
+    }
+    ap = seed_variance({row: [*seeds.values()] for row, seeds in by_row.items()})
+    gains = [each.contrasts()["gain"] for each in compared if each.over]
+    if any(map(is_of_views, gains)):  # by the same models, which chance moves alike
+        of_views = seed_variance(dict(enumerate(map(by_seed, gains))))
+        return BetweenSeeds(BetweenSeeds(ap).or_borrowed(borrowed).ap, of_views)
+    return BetweenSeeds(ap, gain_variance([[*by_row.values()]])).or_borrowed(borrowed)

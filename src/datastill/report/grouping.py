@@ -123,6 +123,19 @@ def _training(row: R, by_name: Mapping[str, R], ensembles: Ensembles) -> Trainin
     return Training(*row.key, 1 + max(rounds, default=0), ablation, by_text)
 
 
+def averaged(
+    line: Mapping[str, str], specs: Mapping[str, Mapping[str, Any]], original: Callable[[str], str]
+) -> list[str]:
+    """Return the rows that a line of table 1 or 4 averages: those of one training run, any seed.
+
+    line   of its CSV; specs  the rows of params.yaml by name; original  what a set redraws
+    """
+    rows = [TrainedRow.of(spec, original, row=row) for row, spec in specs.items()]
+    sets, number = (line["labelled"], line["unlabelled"] or None), int(line.get("round") or 1)
+    run = Training(*sets, line["backbone"], int(line["iterations"]), number)
+    return [row.row for row in group_by_seed(rows, by_teacher=False).get(run, [])]
+
+
 def group_by_line(results: Sequence[Result]) -> dict[Training, list[Result]]:
     """Return the results of each line of tables 1 and 4, those with an ablation left out.
 

@@ -1,7 +1,7 @@
 """The variance between seeds, which intervals over the validation images leave out."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import variance
 from typing import Any
@@ -62,9 +62,14 @@ class BetweenSeeds:
         }
 
     def or_borrowed(self, borrowed: "BetweenSeeds") -> "BetweenSeeds":
-        """Return the variances that are known here, the others as `borrowed`."""
-        pairs = ((self.ap, borrowed.ap), (self.gain, borrowed.gain))
-        return BetweenSeeds(*(own if own.degrees else other for own, other in pairs))
+        """Return the variances that are known here, the others as `borrowed`.
+
+        Of a gain, if that is unknown too, it is at most that of a difference of unpaired runs.
+        """
+        ap = self.ap if self.ap.degrees else borrowed.ap
+        unpaired = SeedVariance(math.sqrt(2) * ap.sd, ap.degrees)
+        known = (gain for gain in (self.gain, borrowed.gain) if gain.degrees)
+        return BetweenSeeds(ap, next(known, unpaired))
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,20 @@ def seed_variance(values: Mapping[Any, Sequence[float]]) -> SeedVariance:
     return SeedVariance(math.sqrt(squares / degrees) if degrees else math.nan, degrees, counts)
 
 
-def gains_by_seed(before: Mapping[int, float], after: Mapping[int, float]) -> list[float]:
-    """Return the difference of each seed that both have, in AP by seed."""
-    return [after[seed] - before[seed] for seed in after if seed in before]
+def gain_variance(groups: Iterable[Sequence[Mapping[int, float]]]) -> SeedVariance:
+    """Return the variance between seeds of a gain, pooled over groups of training runs.
+
+    A training run is its AP by seed. A seed moves all runs of a group together, for they share
+    images; what remains moves their differences, with twice its variance. Only seeds that all
+    runs of a group have count, of those runs that have several.
+    """
+    squares, degrees = 0.0, 0
+    for group in groups:
+        runs = [run for run in group if len(run) > 1]
+        seeds = sorted(set.intersection(*map(set, runs))) if runs else []
+        if len(runs) > 1 and len(seeds) > 1:
+            ap = np.array([[run[seed] for seed in seeds] for run in runs])
+            rest = ap - ap.mean(axis=0) - ap.mean(axis=1, keepdims=True) + ap.mean()
+            squares += float((rest**2).sum())
+            degrees += (len(runs) - 1) * (len(seeds) - 1)
+    return SeedVariance(math.sqrt(2 * squares / degrees) if degrees else math.nan, degrees)

@@ -1,7 +1,9 @@
 """Tables 1 and 4: gains of distillation over supervised training, beside the paper's."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import fmean
 from typing import Any
 
@@ -12,10 +14,16 @@ from numpy.typing import NDArray
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import average_precision, interval
 from datastill.report.grouping import Comparison, Result, Results, Training, group_by_line, sections
-from datastill.report.multiple_testing import UNSURE, add_verdicts, gain_values, mean_resamples
+from datastill.report.multiple_testing import (
+    UNSURE,
+    add_verdicts,
+    gain_values,
+    mean_resamples,
+    noisy_interval,
+)
 from datastill.report.paper import BOX_METRICS, METRICS, Numbers, numbers
 from datastill.report.render import frame
-from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, gains_by_seed, seed_variance
+from datastill.report.seed_variance import OWN, BetweenSeeds, Sampling, gain_variance, seed_variance
 
 TABLES = {  # the paper's numbers, as `published` names them, and the metrics
     "table1": ("table1_keypoints", METRICS),
@@ -57,19 +65,33 @@ class _Source:
         """The number of families of validation images, the same for all results."""
         return next(iter(self.results.values()))[0].matches.families
 
+    def pair(self, before: Training, after: Training) -> tuple[list[Result], list[Result]]:
+        """Return the results of the seeds that both have or, if none, of all."""
+        old, new = self.results[before], self.results[after]
+        shared = {result.seed for result in old} & {result.seed for result in new}
+        kept = ([r for r in side if r.seed in shared or not shared] for side in (old, new))
+        return tuple(kept)  # type: ignore[return-value]
+
     def gain(self, before: Training, after: Training) -> float:
         """Return the gain in mean AP, unrounded."""
         low, high = (
-            fmean(average_precision(result.matches).ap for result in self.results[run])
-            for run in (before, after)
+            fmean(average_precision(result.matches).ap for result in side)
+            for side in self.pair(before, after)
         )
         return high - low
 
-    def differences(self, before: Training, after: Training, stream: int) -> NDArray[np.float64]:
-        """Return the gain of `after` in every resample of the images, and of the seeds."""
-        seeds = min(len(self.results[run]) for run in (before, after))
-        noise = self.between_seeds.gain.of_mean(seeds, self.resamples, stream)
-        return self.resampled(after) - self.resampled(before) + noise
+    def differences(self, before: Training, after: Training) -> NDArray[np.float64]:
+        """Return the gain of `after` in every resample of the images, (resamples,)."""
+        old, new = (
+            mean_resamples([result.matches for result in side], self.resamples)
+            for side in self.pair(before, after)
+        )
+        return new - old
+
+    def noise(self, before: Training, after: Training) -> NDArray[np.float64]:
+        """Return what other seeds would add to the gain of `after`, (resamples,)."""
+        seeds = min(map(len, self.pair(before, after)))
+        return self.between_seeds.gain.of_mean(seeds, self.resamples)
 
 
 def comparison_table(
@@ -83,8 +105,8 @@ def comparison_table(
 
     A line is the mean over the seeds of one training run, in percent. Intervals (95 %) hold what
     other validation images and other seeds would give; gains are paired over both with the
-    section's baseline. The variance between seeds is that of this table or, if its training runs
-    have one seed each, borrowed. Verdicts follow p-values corrected for all gains of the table
+    section's baseline. The variance between seeds is that of this table or, where its training
+    runs do not give it, borrowed. Verdicts follow p-values corrected for all gains of the table
     (Holm). The upper bound is supervised on the true labels of both sets, by `unions` (name: its
     parts); `gap_closed` is the share of its gain that the student reaches, if all three are
     trained equally long. Values that do not apply are NaN.
@@ -111,16 +133,14 @@ def comparison_table(
 
 
 def _between_seeds(results: Results, compared: list[list[Comparison]]) -> BetweenSeeds:
-    """Return the variance of the AP of all training runs, and of the gains over baselines."""
+    """Return the variance of the AP of all training runs, and of gains over the same baseline."""
     by_seed = {run: {r.seed: float(r.metrics["ap"]) for r in results[run]} for run in results}
-    pairs = {
-        (comparison[0][1], run): gains_by_seed(by_seed[comparison[0][1]], by_seed[run])
-        for section in compared
-        for comparison in section
-        for _, run in comparison[1:]
-    }
+    groups: dict[Training, dict[Training, Mapping[int, float]]] = {}
+    for comparison in (comparison for section in compared for comparison in section):
+        group = groups.setdefault(comparison[0][1], {})
+        group |= {run: by_seed[run] for _, run in comparison}
     ap = seed_variance({run: [*seeds.values()] for run, seeds in by_seed.items()})
-    return BetweenSeeds(ap, seed_variance(pairs))
+    return BetweenSeeds(ap, gain_variance([*group.values()] for group in groups.values()))
 
 
 def _lines(comparison: Comparison, source: _Source) -> list[Values]:
@@ -143,7 +163,7 @@ def _measured(role: str, run: Training, source: _Source) -> Values:
     results = source.results[run]
     values = {name: [_metric(result, name) for result in results] for name in source.metrics}
     noise = source.between_seeds.ap.of_mean(len(results), source.resamples)
-    low, high = interval(np.clip(source.resampled(run) + noise, 0, 100), source.families)
+    low, high = noisy_interval(source.resampled(run), noise, source.families, difference=False)
     return {
         **run._asdict(),
         "role": role,
@@ -175,8 +195,8 @@ def _published(baseline: Training, run: Training, source: _Source) -> Values:
 
 
 def _gain(name: str, before: Training, after: Training, source: _Source) -> Values:
-    differences = source.differences(before, after, stream=0)
-    return gain_values(name, source.gain(before, after), differences, source.families)
+    differences, noise = source.differences(before, after), source.noise(before, after)
+    return gain_values(name, source.gain(before, after), differences, noise, source.families)
 
 
 def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> None:
@@ -190,13 +210,24 @@ def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> 
         return
     alike = [r for role, r in comparison if role in before and r.iterations == upper.iterations]
     base = next(iter(alike), None)
-    gap = source.differences(base, upper, stream=1) if base else np.zeros(1)
-    is_there = interval(gap, source.families)[0] > 0
     for (role, run), line in zip(comparison, lines, strict=True):
         if role == "distilled" and "paper_gain" in line and "paper_gain" in lines[-1]:
             line["paper_gap_closed"] = 100 * line["paper_gain"] / lines[-1]["paper_gain"]
-        if role == "distilled" and base and is_there and run.iterations == upper.iterations:
-            closed = 100 * source.gain(base, run) / source.gain(base, upper)
-            with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no gap
-                shares = 100 * source.differences(base, run, stream=0) / gap
-            line |= zip(GAP, (closed, *interval(shares, source.families)), strict=True)
+        if role == "distilled" and base and run.iterations == upper.iterations:
+            line |= _share(base, run, upper, source)
+
+
+def _share(base: Training, run: Training, upper: Training, source: _Source) -> Values:
+    """Return the share of the gain of `upper` over `base` that `run` reaches, {} if it has none.
+
+    The seeds of each of the three move it on their own.
+    """
+    seeds = [len(source.results[each]) for each in (base, run, upper)]
+    sd = [source.between_seeds.gain.of_mean(n, source.resamples, i) for i, n in enumerate(seeds)]
+    of_base, of_run, of_upper = (noise / math.sqrt(2) for noise in sd)
+    gap = source.differences(base, upper) + of_upper - of_base
+    if interval(gap, source.families, difference=True)[0] <= 0:
+        return {}
+    shares = 100 * (source.differences(base, run) + of_run - of_base) / np.where(gap > 0, gap, nan)
+    closed = 100 * source.gain(base, run) / source.gain(base, upper)
+    return dict(zip(GAP, (closed, *interval(shares, source.families)), strict=True))
