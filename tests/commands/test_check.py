@@ -209,11 +209,15 @@ def test_a_page_that_differs_fails_and_the_remedy_is_named(pages, page, old, new
 
 
 def test_a_table_that_a_run_made_since_the_commit_is_no_stale_page(pages):
-    for command in ("init -q", "add .", "-c user.name=a -c user.email=b commit -qm c"):
-        subprocess.run(["git", *command.split()], check=True)
+    def git(command):
+        name = ("-c", "user.name=a", "-c", "user.email=b")
+        subprocess.run(["git", *name, *command.split()], check=True)
+
+    for command in ("init -q", "add .", "commit -qm first"):
+        git(command)
     Path("results/seeds/table1.md").write_text("| another machine's |\n")
     assert failures() == []
-    subprocess.run(["git", *"-c user.name=a -c user.email=b commit -qam d".split()], check=True)
+    git("commit -qam second")
     (line,) = failures()
     assert line.startswith("README.md, block results/seeds/table1.md: ")
 

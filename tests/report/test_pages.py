@@ -34,7 +34,7 @@ def test_markdown_has_a_titled_table_per_section(as_published, unions, paper):
         "**1c: co-115 labelled, s1m-180 unlabelled**",
     ]
     assert "| resnext101_64x4d |" in text
-    assert "distillation reaches" not in text  # the upper bounds are shorter than the students
+    assert "Distillation reaches" not in text  # the upper bounds are shorter than the students
 
 
 def test_a_sentence_has_the_share_of_the_gap_with_its_interval(result, unions):
@@ -46,8 +46,8 @@ def test_a_sentence_has_the_share_of_the_gap_with_its_interval(result, unions):
     table = table1(rows, unions)
     low, high = (table.iloc[1][f"gap_closed_{end}"] for end in ("low", "high"))
     sentence = (
-        "Of the gain that the true labels of co-80 bring (co-115), distillation reaches 50 % "
-        f"[{low:.0f}, {high:.0f}]."
+        f"Distillation reaches 50 % [{low:.0f}, {high:.0f}] of the gain from the true labels of "
+        "co-80 (upper bound: co-115)."
     )
     assert sentence in to_markdown(table)
     assert sentence in " ".join(to_text(table).split())
@@ -56,21 +56,21 @@ def test_a_sentence_has_the_share_of_the_gap_with_its_interval(result, unions):
 def test_the_page_says_what_its_intervals_hold(result):
     rows = [result("a", range(1, 11)), result("a+b", range(1, 17))]
     alone = to_markdown(table1(rows, {}))
-    assert "other images of val would give" in alone
+    assert "cover the sampling of val images;" in alone
     assert alone.endswith(
-        "What other seeds would give is unknown. All rows are trained equally long, so each gain "
-        "is one over a control.\n"
+        "They do not cover the variation between seeds. All rows train for as many iterations, so "
+        "each gain is over a control.\n"
     )
     lent = BetweenSeeds(SeedVariance(0.44, 10), SeedVariance(0.61, 8))
     single = to_markdown(table1(rows, {}, sampling=Sampling(50, lent)))
-    assert "other images of val and other seeds would give" in single
-    assert "0.4 of an AP and 0.6 of a gain, borrowed from a profile with several seeds." in single
+    assert "cover the sampling of val images and of seeds;" in single
+    assert "0.4 for AP and 0.6 for a gain, borrowed from a profile with several seeds." in single
     more = [*rows, result("a", range(1, 13), seed=1), result("a+b", range(1, 18), seed=1)]
     several = to_markdown(table1(more, {}))
     assert "paired over the images and the seeds" in several
     assert "borrowed" not in several
     longer = [rows[0], result("a+b", range(1, 17), iterations=360000)]
-    assert "equally long" not in to_markdown(table1(longer, {}))
+    assert "for as many iterations, so" not in to_markdown(table1(longer, {}))
 
 
 def test_markdown_puts_the_paper_beside_ours(small):
@@ -183,7 +183,7 @@ def test_every_number_of_an_ablation_stands_in_its_own_column(teacher, student):
     lines = [line.split("|") for line in to_markdown(table).splitlines() if "|" in line]
     names, cells = ([cell.strip() for cell in line] for line in (lines[0], lines[3]))
     shown, line = dict(zip(names, cells, strict=True)), table.set_index("row").loc["plain"]
-    assert (shown["row"], shown["over"]) == ("plain", "control")
+    assert (shown["row"], shown["gain over"]) == ("plain", "control")
     assert shown["AP [95 %]"] == f"{line['ap']:.1f} [{line['ap_low']:.1f}, {line['ap_high']:.1f}]"
     assert (shown["AP50"], shown["AP75"]) == ("81.0", "62.0")
 
@@ -191,9 +191,9 @@ def test_every_number_of_an_ablation_stands_in_its_own_column(teacher, student):
 def test_gains_from_views_borrow_nothing_and_their_page_says_of_what_the_variance_is(teacher):
     lent = BetweenSeeds(SeedVariance(0.44, 10), SeedVariance(0.61, 8))
     text = to_markdown(ablation_table("table3", [teacher(many=10)], Sampling(50, lent)))
-    assert "between seeds is 0.4 of an AP, borrowed from a profile with several seeds." in text
+    assert "between seeds is 0.4 for AP, borrowed from a profile with several seeds." in text
     assert "gains are paired over the images. " in text
     rows = [teacher(many=10), teacher("again", 12, many=15, seed=1)]
     table = ablation_table("table3", pool_seeds(rows), Sampling(50))
     assert table["seed_gain_sd"].notna().all()
-    assert f"and {table['seed_gain_sd'].iloc[0]:.1f} of a gain." in to_markdown(table)
+    assert f"and {table['seed_gain_sd'].iloc[0]:.1f} for a gain." in to_markdown(table)

@@ -20,8 +20,8 @@ CURRENT = "what `datastill readme` writes"
 def run(profile: Profile) -> tuple[str, bool]:
     """Return a line per expectation, claim and generated block, and whether all hold.
 
-    Expectations of an unmeasured row fail. The default profile answers for all claims and blocks,
-    any other for those that rest on its own results.
+    Expectations of an unmeasured row fail. The default profile is checked against all claims and
+    blocks, any other against those that rest on its own results.
     """
     name, path = profile.params.profile, profile.results / "expected.yaml"
     everything = name == DEFAULT_PROFILE
@@ -54,7 +54,7 @@ def _expected(profile: Profile) -> list[Finding]:
 
 
 def _judged(specs: Mapping[str, ClaimSpec]) -> tuple[list[Claim], list[Finding]]:
-    """Return the claims whose cells are all there, and what is to be said of every claim."""
+    """Return the claims whose cells all exist, and a finding for every claim."""
     claims, findings = [], []
     for name, spec in specs.items():
         try:
@@ -69,7 +69,7 @@ def _judged(specs: Mapping[str, ClaimSpec]) -> tuple[list[Claim], list[Finding]]
 
 
 def _sentences(page: Path, text: str, claims: Sequence[Claim], whole: bool) -> Iterator[Finding]:
-    """Yield the claims that a page does not have as they are; if none, the block if it is whole."""
+    """Yield a finding per stale claim of a page; if none is stale, one for the `whole` block."""
     present = {line.partition(" ")[2] for line in text.splitlines()}  # without number or dash
     stale = [name for name, item in readme.items(page, claims).items() if item not in present]
     for name in stale:

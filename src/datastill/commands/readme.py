@@ -15,7 +15,7 @@ README, RESULTS = Path("README.md"), Path("results/README.md")
 def run() -> str:
     """Renew every block and return a line for each; a block that is current stays as it is.
 
-    Raises DataError if a claim has no such cell or a block names no file.
+    Raises DataError if the cell of a claim or the file of a block does not exist.
     """
     claims = [measured(name, spec) for name, spec in claim_specs().items()]
     lines = []
@@ -43,7 +43,7 @@ def content(page: Path, name: str, claims: Sequence[Claim]) -> str:
 
 
 def items(page: Path, claims: Sequence[Claim]) -> dict[str, str]:
-    """Return the text of each claim on a page, by name: README.md has some, without evidence."""
+    """Return the text of each claim on a page, by name: README.md shows some, without evidence."""
     if page == README:
         return {claim.name: summary(claim, page.parent) for claim in claims if claim.readme}
     return {claim.name: evidence(claim, page.parent) for claim in claims}

@@ -24,7 +24,7 @@ class ClaimSpec(Section):
 
     by_seed  whether to judge an order in each seed, by the metrics of its rows
     verdict  what `datastill check` expects the rule to give
-    readme   whether README.md has its sentence, too
+    readme   whether README.md shows the claim
     """
 
     says: str

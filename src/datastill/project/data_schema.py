@@ -16,7 +16,7 @@ class DrawnImages(Section):
 
 
 class Redrawn(Section):
-    """Another drawing of a drawn set: as many images of its style, from another seed."""
+    """A drawn set drawn again from another seed: as many images, in the same style."""
 
     redraws: str
     seed: Natural

@@ -34,7 +34,10 @@ class Ablation(Section):
 
 
 class SupervisedRow(Section):
-    """A model trained on human labels; `iterations` is the paper's number, divided by `scale.iterations`."""
+    """A model trained on human labels.
+
+    iterations  the paper's number, divided by `scale.iterations`
+    """
 
     labelled: str
     backbone: Backbone

@@ -111,7 +111,7 @@ class Views(Section):
 class Select(Section):
     """Which candidates become annotations; distill/thresholds.py has the rules.
 
-    images_without  images without annotations: kept as background (the paper), or dropped
+    images_without  images without annotations: kept as background, or dropped (authors' code)
     max_unreadable_fraction  of the images; above it, the stage fails
     """
 

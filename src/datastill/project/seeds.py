@@ -13,9 +13,9 @@ from datastill.project.template import plain_yaml
 def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     """Return the params of the profile at `path` as profile `name`, with every row once per seed.
 
-    A row of seed 1 has teachers of seed 1 and, if the sets are drawn, sets drawn from seed 1 but
-    for `val`: the variance is that of the data, too. Raises ParamsError if `path` is wrong, a seed
-    is negative or repeated, or two rows already differ only in their seed.
+    A row of seed 1 has teachers of seed 1 and, if the sets are drawn, sets drawn from seed 1
+    (except `val`), so the variance includes that of the data. Raises ParamsError if `path` is
+    wrong, a seed is negative or repeated, or two rows already differ only in their seed.
     """
     params = load_params(path)
     if len(set(seeds)) < len(seeds) or min(seeds, default=-1) < 0:

@@ -8,7 +8,7 @@ from datastill.errors import DataError
 from datastill.report.claims import IN_PART, Cell, Claim, ascending
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-# the digits that a sentence may have: those of names, never those of results
+# digits that a sentence may contain: those of names, never those of results
 NAMES = re.compile(r"\b(?:co|un|s1m)-\d+\b|\b18 views\b|\b(?:table|figure|section) \d\b", re.I)
 
 
@@ -40,7 +40,7 @@ def stray_digits(says: str) -> str:
 
 
 def in_words(verdict: str) -> str:
-    """Return a verdict as a sentence has it."""
+    """Return a verdict as it reads in a sentence."""
     return "reproduced in part" if verdict == IN_PART else verdict
 
 
@@ -58,13 +58,13 @@ def _seeds(claim: Claim) -> str:
 
 
 def summary(claim: Claim, folder: PurePath) -> str:
-    """Return a claim as one item of a page in `folder`: verdict, sentence, the paper's, tables."""
+    """Return a claim as a list item of a page in `folder`: verdict, sentence, paper, links."""
     links = ", ".join(_link(table, folder) for table in _by_table(claim))
     return f"{_opening(claim)} ({links})"
 
 
 def evidence(claim: Claim, folder: PurePath) -> str:
-    """Return the summary with, instead of links alone, every number that the claim rests on."""
+    """Return the summary, with every number that the claim rests on beside its link."""
     measured = "; ".join(
         f"{_link(table, folder)}: "
         + "; ".join(f"{name} {cell.exact()}" for name, cell in cells.items())

@@ -11,7 +11,7 @@ from datastill.errors import DataError
 from datastill.report.multiple_testing import LEVEL, UNSURE
 from datastill.report.render import COUNTS
 
-LIMIT = 1.0  # AP: an interval within ± LIMIT shows that there is no difference
+LIMIT = 1.0  # AP: an interval within ± LIMIT counts as no difference
 REPRODUCED, IN_PART, NOT = "reproduced", "in part", "not reproduced"
 UNKNOWN = "cannot be told"
 EQUAL, DIFFERENT = "equal", "different"
@@ -68,7 +68,7 @@ class Claim:
 
     says    a sentence in which every number is a placeholder: {name} is a cell with its interval,
             {name.value} without; {verdict}; {seeds} of an order
-    cells   what the rule judges; an order's in the paper's, ascending
+    cells   what the rule judges; for an order, in the paper's order, ascending
     quoted  other cells that the sentence names
     seeds   of an order that is judged in each seed: the values of `cells` by seed
     """
@@ -142,7 +142,7 @@ def _number(line: Line, column: str) -> float:
 
 
 def _gain(claim: Claim, paper: int) -> str:
-    """Return the verdict on gains of which the paper says that they have the sign `paper`."""
+    """Return the verdict on gains that have the sign `paper` in the paper."""
     signs = [cell.sign * paper for cell in _differences(claim)]
     if -1 in signs:
         return NOT
@@ -170,7 +170,7 @@ def _differences(claim: Claim) -> list[Cell]:
 
 
 def _order(claim: Claim) -> str:
-    """Return the verdict on an order: in each seed or, if it is not judged so, in the mean."""
+    """Return the verdict on an order: of the mean and, if judged by seed, of each seed."""
     if wrong := [name for name, cell in claim.cells.items() if not cell.column.startswith("ap")]:
         raise DataError(f"cell {wrong[0]}: rule 'order' judges AP, found another column")
     if not ascending([cell.value for cell in claim.cells.values()]):
@@ -193,7 +193,7 @@ RULES: Mapping[str, Callable[[Claim], str]] = {
 
 
 def check_seeds(claim: Claim) -> None:
-    """Raise DataError if the mean over the seeds of a claim is not what its cells say."""
+    """Raise DataError if a cell of a claim is not the mean over its seeds."""
     columns = zip(*claim.seeds.values(), strict=True)
     for (name, cell), values in zip(claim.cells.items(), columns, strict=False):
         if abs(fmean(values) - cell.value) > 0.0051:  # a table has two decimals

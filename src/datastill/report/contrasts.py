@@ -36,7 +36,7 @@ def by_seed(contrast: Contrast) -> list[float]:
 
 
 def value(contrast: Contrast) -> float:
-    """Return the contrast in AP: its mean over the seeds that all results have, if there are."""
+    """Return the contrast in AP: its mean over the seeds that all results share, if any."""
     means = [term.sign * term.result.tested(term.views)["ap"] for term in contrast]
     return fmean(by_seed(contrast) or [sum(means)])
 

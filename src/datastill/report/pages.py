@@ -21,22 +21,20 @@ from datastill.report.render import (
 )
 
 TITLES = {
-    "table2": "Table 2: how long to train",
-    "table3": "Table 3: all views at test time, too",
-    "figure5": "Figure 5: how many unlabelled images (minibatches 1 : fraction, longer by as much)",
-    "figure6": "Figure 6: how good a teacher",
-    "beyond": "Beyond the paper: what helps?",
+    "table2": "Table 2: number of iterations",
+    "table3": "Table 3: multi-transform inference at test time",
+    "figure5": "Figure 5: fraction of unlabelled images (batches 1 : fraction, longer by as much)",
+    "figure6": "Figure 6: quality of the teacher",
+    "beyond": "Beyond the paper: one departure from the method per row",
 }
 XS = {"figure5": "fraction", "figure6": "teacher AP"}  # the quantity in column `x`
 NOTE = (
-    "Intervals (95 %) hold what other images of val{seeds} would give; gains are paired over the "
-    "images{pairs}. A gain is not distinguishable from none if its p-value, corrected for all "
-    "gains of the table (Holm), is 0.05 or more."
+    "Intervals (95 %) cover the sampling of val images{seeds}; gains are paired over the images"
+    "{pairs}. A gain is not distinguishable from none if its p-value, corrected for all gains of "
+    "the table (Holm), is 0.05 or more."
 )
-SEEDS_NOTE = (
-    " Runs of a row differ by chance: the standard deviation between seeds is {sd}{source}."
-)
-EQUAL = " All rows are trained equally long, so each gain is one over a control."
+SEEDS_NOTE = " The standard deviation between seeds is {sd}{source}."
+EQUAL = " All rows train for as many iterations, so each gain is over a control."
 CONTROL = " Control: the same labels for as many iterations, without generated annotations."
 
 
@@ -98,10 +96,10 @@ ABLATION_PAGE = (
     AP,
     Column("AP50", number("ap50")),
     Column("AP75", number("ap75")),
-    Column("over", word("over")),
+    Column("gain over", word("over")),
     GAIN,
     Column("over control [95 %]", gain_cell("control_gain"), applies=lambda t: not _of_views(t)),
-    Column("more than its teacher [95 %]", gain_cell("control_gain"), applies=_of_views),
+    Column("gain minus teacher's gain [95 %]", gain_cell("control_gain"), applies=_of_views),
     Column("paper AP", number("paper_ap")),
     Column("paper gain", number("paper_gain", "+z.1f")),
 )
@@ -148,8 +146,8 @@ def gaps(section: pd.DataFrame) -> Iterator[str]:
         which = f" ({line['backbone']}, {line['iterations']:,} iterations)" if students > 1 else ""
         low, high = (number(f"gap_closed_{end}", ".0f")(line) for end in ("low", "high"))
         yield (
-            f"Of the gain that the true labels of {line['unlabelled']} bring ({upper}), "
-            f"distillation{which} reaches {line['gap_closed']:.0f} % [{low}, {high}]."
+            f"Distillation{which} reaches {line['gap_closed']:.0f} % [{low}, {high}] of the gain "
+            f"from the true labels of {line['unlabelled']} (upper bound: {upper})."
         )
 
 
@@ -177,14 +175,14 @@ def _ablation_parts(table: pd.DataFrame) -> Iterator[str]:
 
 
 def note(table: pd.DataFrame) -> str:
-    """Return how the table's intervals and verdicts are made, and the chance between seeds."""
+    """Return how to read the intervals and verdicts, and the variation between seeds."""
     first = table.iloc[0]
     if pd.isna(first["seed_sd"]):
-        return NOTE.format(seeds="", pairs="") + " What other seeds would give is unknown."
+        return NOTE.format(seeds="", pairs="") + " They do not cover the variation between seeds."
     source = "" if several_seeds(table) else ", borrowed from a profile with several seeds"
-    known = {"an AP": first["seed_sd"], "a gain": first["seed_gain_sd"]}
+    known = {"AP": first["seed_sd"], "a gain": first["seed_gain_sd"]}
     known = {what: sd for what, sd in known.items() if not pd.isna(sd)}
     pairs = " and the seeds" if "a gain" in known else ""
-    sds = " and ".join(f"{sd:.1f} of {what}" for what, sd in known.items())
-    seeds = NOTE.format(seeds=" and other seeds", pairs=pairs)
+    sds = " and ".join(f"{sd:.1f} for {what}" for what, sd in known.items())
+    seeds = NOTE.format(seeds=" and of seeds", pairs=pairs)
     return seeds + SEEDS_NOTE.format(sd=sds, source=source)

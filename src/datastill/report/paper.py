@@ -40,14 +40,14 @@ class Numbers:
     def of(self, key: Key) -> Mapping[str, float]:
         """Return the metrics of one training run, {} if the paper has none.
 
-        Where the paper has the sets at one length only, its numbers stand beside ours of any.
+        If the paper trains on these sets for one number of iterations only, it applies to any.
         """
         lengths = self._by_length(key)
         only = next(iter(lengths.values())) if len(lengths) == 1 else {}
         return lengths.get(key[-1], only)
 
     def has_length(self, key: Key) -> bool:
-        """Return whether the paper has this training run with these very iterations."""
+        """Return whether the paper has this training run with this number of iterations."""
         return key[-1] in self._by_length(key)
 
     def _by_length(self, key: Key) -> Mapping[int, Mapping[str, float]]:

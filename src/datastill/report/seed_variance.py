@@ -31,10 +31,10 @@ class SeedVariance:
         return max(0.01, round(FACTOR * self.sd, 2))
 
     def of_mean(self, seeds: int, draws: int, stream: int = 0) -> NDArray[np.float64]:
-        """Sample what other seeds would add to a mean over so many `seeds`, (draws,).
+        """Sample the error of a mean over this many `seeds`, (draws,).
 
-        Student's t, for the sd is itself an estimate; zeros if it is unknown. Other streams are
-        independent of each other.
+        From Student's t, because the sd is itself an estimate; zeros if it is unknown. Different
+        streams are independent.
         """
         if not self.degrees:
             return np.zeros(draws)

@@ -103,8 +103,8 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Return the table `name` of TABLES, a section per setting (labelled, unlabelled set).
 
-    A line is the mean over the seeds of one training run, in percent. Intervals (95 %) hold what
-    other validation images and other seeds would give; gains are paired over both with the
+    A line is the mean over the seeds of one training run, in percent. Intervals (95 %) cover the
+    sampling of validation images and of seeds; gains are paired over both with the
     section's baseline. The variance between seeds is that of this table or, where its training
     runs do not give it, borrowed. Verdicts follow p-values corrected for all gains of the table
     (Holm). The upper bound is supervised on the true labels of both sets, by `unions` (name: its
@@ -202,7 +202,7 @@ def _gain(name: str, before: Training, after: Training, source: _Source) -> Valu
 def _close_gap(comparison: Comparison, lines: list[Values], source: _Source) -> None:
     """Add the share of the upper bound's gain that the student reaches, in percent.
 
-    Ours only if both and what they gain over are trained equally long, and the gap is there;
+    Ours only if both and their baseline train for as many iterations and the gap is above 0;
     the paper's compares a student of 360,000 iterations with an upper bound of 130,000.
     """
     (role, upper), before = comparison[-1], ("supervised", "control")
