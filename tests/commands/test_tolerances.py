@@ -26,9 +26,11 @@ def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
 
 
 def test_by_default_a_profile_is_judged_by_its_own_seeds_or_those_made_of_it(clone):
-    assert accept.run(open_profile("miniature")) == accepted()
+    written = accept.run(open_profile("miniature"))
+    assert "over the seeds of profile ablations:" in written
+    assert written == accept.run(open_profile("miniature"), "ablations")
     assert "over the seeds of profile seeds:" in accept.run(open_profile("seeds"))
-    shutil.rmtree("pipelines/seeds")
+    shutil.rmtree("pipelines/ablations")
     with pytest.raises(DataError, match="run `datastill run miniature --seeds 0,1,2`"):
         accept.run(open_profile("miniature"))
     shutil.copytree(ROOT / "pipelines/seeds", "pipelines/miniature-seeds")

@@ -19,7 +19,8 @@ def test_params_recorded_under_former_names_have_the_present_ones(tmp_path):
     stage = Lock(written(tmp_path, content)).stage("train@a")
     assert stage.params["train"] == {"base_lr": 0.1, "batch": 4}
     assert stage.params["select"] == {"min_views": None}
-    assert stage.params["scale"] == 600
+    scales = {name: stage.params[name] for name in stage.params if name.startswith("scale")}
+    assert scales == {"scale.images": 600, "scale.iterations": 600}
 
 
 def test_a_digest_that_stages_disagree_about_is_kept_once_for_each(tmp_path):

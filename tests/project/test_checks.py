@@ -41,7 +41,7 @@ def test_a_set_of_files_is_not_drawn_anew(tmp_path):
 def test_a_set_is_drawn_anew_from_a_seed(tmp_path, seed):
     raw = read()
     raw["data"]["sets"]["anew"] = {"redraws": "co-35", "seed": seed}
-    assert "data.sets.anew.seed" in refusal(tmp_path, raw)
+    assert "has 1 wrong key\n  data.sets.anew.seed: " in refusal(tmp_path, raw)
 
 
 def test_an_ensemble_consists_of_supervised_rows(tmp_path):

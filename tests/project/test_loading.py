@@ -46,6 +46,29 @@ def test_all_wrong_keys_are_named_at_once(tmp_path):
         assert key in refused
 
 
+@pytest.mark.parametrize(
+    ("profile", "name", "key"),
+    [
+        ("params.yaml", "co-35", "images"),
+        ("params.yaml", "co-115", "images"),
+        ("pipelines/coco/params.yaml", "co-35", "count"),
+        ("pipelines/coco/params.yaml", "s1m-180", "count"),
+    ],
+)
+def test_a_wrong_key_of_a_set_is_named_itself_whatever_the_kind_of_set(
+    tmp_path, profile, name, key
+):
+    raw = read(profile)
+    raw["data"]["sets"][name][key] = "many"
+    assert f"has 1 wrong key\n  data.sets.{name}.{key}: " in refusal(tmp_path, raw)
+
+
+def test_a_wrong_key_of_an_unlabelled_folder_is_named_itself(tmp_path):
+    raw = read("pipelines/coco/params.yaml")
+    raw["data"]["sets"]["un-120"] = {"folder": "others", "without": [], "count": "many"}
+    assert "has 1 wrong key\n  data.sets.un-120.count: " in refusal(tmp_path, raw)
+
+
 RENAMED = [
     ("initial", "base_rate", "base_lr"),
     ("train", "base_rate", "base_lr"),

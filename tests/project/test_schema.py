@@ -64,6 +64,7 @@ SETS = {
     "both-1": {"union": ["a-1", "b-1"]},
     "mixed": {"union": ["a", "b-1"]},
     "part": {"union": ["a-1"]},
+    "twin": {"union": ["a", "b"]},
 }
 
 
@@ -71,7 +72,7 @@ SETS = {
     ("name", "original"),
     [
         ("a", "a"), ("a-1", "a"), ("b-1", "b"), ("both", "both"), ("both-1", "both"),
-        ("mixed", "both"), ("part", "part"), ("elsewhere", "elsewhere"),
+        ("mixed", "both"), ("part", "part"), ("twin", "twin"), ("elsewhere", "elsewhere"),
     ],
 )  # fmt: skip
 def test_the_original_of_a_set_drawn_anew_and_of_a_union_of_them(name, original):

@@ -15,7 +15,7 @@ def test_a_p_value_counts_the_rarer_side_twice_and_is_never_zero():
 @pytest.mark.parametrize("gain", [3.0, -30.0, 60.0, 99.0])
 def test_where_all_resamples_agree_p_and_interval_tell_the_same(gain, families):
     """All frames of one video, say: resamples without doubt are no evidence without end."""
-    values = gain_values("gain", gain, np.full(999, gain), families)
+    values = gain_values("gain", gain, np.full(999, gain), np.zeros(999), families)
     assert (values["gain_p"] < 0.05) == (not values["gain_low"] <= 0 <= values["gain_high"])
     assert values["gain_p"] >= 2 / 1000
 
@@ -66,3 +66,28 @@ def test_of_families_without_any_difference_few_show_one():
     draws = np.random.default_rng(0).random((2000, 8))
     erring = np.mean([min(holm(family.tolist())) < 0.05 for family in draws])
     assert 0.035 < erring < 0.065
+
+
+def test_other_seeds_make_a_gain_less_sure_and_never_surer():
+    images = np.linspace(1, 5, 999)
+    alone = gain_values("gain", 3, images, np.zeros(999), 20)
+    noise = np.random.default_rng(0).normal(0, 4, 999)
+    moved = gain_values("gain", 3, images, noise, 20)
+    assert moved["gain_low"] < 0 < alone["gain_low"]
+    assert moved["gain_high"] > alone["gain_high"]
+    assert moved["gain_p"] > 0.05 > alone["gain_p"]
+    narrowing = gain_values("gain", 3, images, (3 - images) / 2, 20)  # no seeds do that
+    assert (narrowing["gain_low"], narrowing["gain_p"]) == (alone["gain_low"], alone["gain_p"])
+
+
+def test_one_gain_in_two_columns_is_corrected_for_once():
+    def line(**more):
+        gains = {"gain": 1.0, "gain_p": 0.02, "control_gain": 1.0, "control_gain_p": 0.02}
+        return {**gains, "over": "a", **more}
+
+    once, twice = line(control="a"), line(control="b")
+    for each in (once, twice):
+        add_verdicts([each], 1000)
+    assert once["gain_p"] == once["control_gain_p"] == 0.02
+    assert once["control_gain_verdict"] == once["gain_verdict"] == "gain"
+    assert twice["gain_p"] == twice["control_gain_p"] == 0.04

@@ -18,7 +18,15 @@ from datastill.report.tables import columns, comparison_table
 table1 = partial(comparison_table, "table1")
 table4 = partial(comparison_table, "table4")
 
+IMAGES = 20  # of the truth
 FIRST, MOST, HALF, FEW = range(1, 11), range(1, 17), range(11, 21), range(1, 5)
+
+
+def both_intervals(images, noise, *, difference=False):
+    """The interval over images and seeds, never narrower than that over images alone."""
+    moved = np.clip(images + noise, -100 if difference else 0, 100)
+    bounds = [interval(sample, IMAGES, difference=difference) for sample in (images, moved)]
+    return min(low for low, _ in bounds), max(high for _, high in bounds)
 
 
 def line(table, role):
@@ -85,22 +93,24 @@ def test_the_share_of_the_gap_is_of_both_gains_and_so_is_its_interval(result, ap
     before, after, most = (ap_of_images(images) for images in (FIRST, STUDENT, UPPER))
     assert found["gap_closed"] == pytest.approx(100 * (after - before) / (most - before))
     draws = [bootstrap(each.matches) for each in (baseline, student, upper)]
-    ratios = 100 * (draws[1] - draws[0]) / (draws[2] - draws[0])
+    gap = draws[2] - draws[0]
+    ratios = 100 * (draws[1] - draws[0]) / np.where(gap > 0, gap, np.nan)
     assert (found["gap_closed_low"], found["gap_closed_high"]) == pytest.approx(
-        interval(ratios, 20)
+        interval(ratios, IMAGES)
     )
 
 
-def test_other_seeds_move_both_gains_of_the_share_independently(result):
+def test_the_seeds_of_all_three_rows_move_the_share(result):
     rows = [result("a", FIRST), result("a+b", STUDENT), result("a and b", UPPER)]
     lent = SeedVariance(sd=3.0, degrees=8)
     found = line(table1(rows, BOTH, sampling=Sampling(500, BetweenSeeds(lent, lent))), "distilled")
-    draws = [bootstrap(each.matches, 500) for each in rows]
-    gain, gap = (
-        draws[number] - draws[0] + 3 * np.random.default_rng(number - 1).standard_t(8, 500)
-        for number in (1, 2)
+    before, after, most = (  # each of half the variance of a gain
+        bootstrap(row.matches, 500)
+        + 3 / np.sqrt(2) * np.random.default_rng(stream).standard_t(8, 500)
+        for stream, row in enumerate(rows)
     )
-    expected = interval(100 * gain / gap, 20)
+    gap = np.where(most > before, most - before, np.nan)
+    expected = interval(100 * (after - before) / gap, IMAGES)
     assert (found["gap_closed_low"], found["gap_closed_high"]) == pytest.approx(expected)
 
 
@@ -227,11 +237,24 @@ def test_seeds_are_averaged_over_the_same_resampled_images(result, ap_of_images)
     assert [student[name] for name in gains] == pytest.approx([gain_sd, 2])
     images = [np.mean([bootstrap(r.matches) for r in rows], axis=0) for rows in (seeds, distilled)]
     draws = np.random.default_rng
-    moved = np.clip(images[0] + sd / np.sqrt(3) * draws(0).standard_t(4, 1000), 0, 100)
-    assert (baseline["ap_low"], baseline["ap_high"]) == pytest.approx(interval(moved, 20))
-    moved = images[1] - images[0] + gain_sd / np.sqrt(3) * draws(0).standard_t(2, 1000)
-    expected = interval(moved, 20, difference=True)
+    expected = both_intervals(images[0], sd / np.sqrt(3) * draws(0).standard_t(4, 1000))
+    assert (baseline["ap_low"], baseline["ap_high"]) == pytest.approx(expected)
+    noise = gain_sd / np.sqrt(3) * draws(0).standard_t(2, 1000)
+    expected = both_intervals(images[1] - images[0], noise, difference=True)
     assert (student["gain_low"], student["gain_high"]) == pytest.approx(expected)
+
+
+def test_a_gain_is_over_the_seeds_that_both_rows_have(result, ap_of_images):
+    """The baseline has a third seed, far worse; no student of it was trained."""
+    before = [result("a", found, seed=n) for n, found in enumerate([FIRST, HALF, FEW])]
+    after = [result("a+b", MOST, seed=n) for n in range(2)]
+    found = line(table1([*before, *after], {}), "distilled")
+    assert found["gain"] == pytest.approx(ap_of_images(MOST) - ap_of_images(FIRST))
+    _, of_images = paired_interval(
+        [row.matches for row in before[:2]], [row.matches for row in after]
+    )
+    assert found["seed_gain_sd"] == pytest.approx(0, abs=1e-9)
+    assert (found["gain_low"], found["gain_high"]) == pytest.approx(of_images)
 
 
 def test_seeds_whose_sets_raise_both_rows_alike_leave_their_gain_sure(result):
@@ -256,11 +279,10 @@ def test_single_runs_borrow_the_variance_between_seeds(result):
     assert kept == [2.0, 10, 5.0, 6]
     draws = np.random.default_rng
     images = [bootstrap(row.matches, 500) for row in (baseline, student)]
-    expected = interval(np.clip(images[1] + 2 * draws(0).standard_t(10, 500), 0, 100), 20)
+    expected = both_intervals(images[1], 2 * draws(0).standard_t(10, 500))
     assert (found["ap_low"], found["ap_high"]) == pytest.approx(expected)
-    expected = interval(
-        images[1] - images[0] + 5 * draws(0).standard_t(6, 500), 20, difference=True
-    )
+    noise = 5 * draws(0).standard_t(6, 500)
+    expected = both_intervals(images[1] - images[0], noise, difference=True)
     assert (found["gain_low"], found["gain_high"]) == pytest.approx(expected)
 
 

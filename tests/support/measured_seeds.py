@@ -17,7 +17,7 @@ ROWS = ("co-35", "co-115", "co-35_co-80", "co-115_un-120", "co-115_s1m-180")
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """The miniature with the results of seed 0, beside the results of all seeds."""
-    for name in ("results/seeds", "pipelines"):
+    for name in ("results/seeds", "results/ablations", "pipelines"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)

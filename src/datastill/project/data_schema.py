@@ -83,35 +83,39 @@ class Videos(Section):
 
 
 def _kind(spec: Any) -> str:
-    """Return the kind of set of `spec`, by the key that only this kind has."""
+    """Return the kind of set of `spec`, by the key that only this kind has.
+
+    It is not a key of the file, so errors leave it out of their paths.
+    """
     has = spec if isinstance(spec, Mapping) else getattr(spec, "model_fields_set", ())
     kinds = ("folder", "videos", "union", "part", "redraws", "style")
-    return next((kind for kind in kinds if kind in has), "annotations")
+    return f"{next((kind for kind in kinds if kind in has), 'annotations')} set"
 
 
 def _kind_of_drawn(spec: Any) -> str:
-    kind = _kind(spec)
-    return kind if kind in ("union", "redraws") else "style"
+    return kind if (kind := _kind(spec)) in ("union set", "redraws set") else "style set"
 
 
 def _kind_of_val(spec: Any) -> str:
-    return "part" if _kind(spec) == "part" else "annotations"
+    return kind if (kind := _kind(spec)) == "part set" else "annotations set"
 
 
-Annotations = Annotated[AnnotatedImages, Tag("annotations")] | Annotated[PartOfImages, Tag("part")]
+Annotations = (
+    Annotated[AnnotatedImages, Tag("annotations set")] | Annotated[PartOfImages, Tag("part set")]
+)
 FileSet = Annotated[
     Annotations
-    | Annotated[ImageFolder, Tag("folder")]
-    | Annotated[Videos, Tag("videos")]
-    | Annotated[Union, Tag("union")],
+    | Annotated[ImageFolder, Tag("folder set")]
+    | Annotated[Videos, Tag("videos set")]
+    | Annotated[Union, Tag("union set")],
     Discriminator(_kind),
 ]
 
 
 DrawnSet = Annotated[
-    Annotated[DrawnImages, Tag("style")]
-    | Annotated[Redrawn, Tag("redraws")]
-    | Annotated[Union, Tag("union")],
+    Annotated[DrawnImages, Tag("style set")]
+    | Annotated[Redrawn, Tag("redraws set")]
+    | Annotated[Union, Tag("union set")],
     Discriminator(_kind_of_drawn),
 ]
 
