@@ -432,8 +432,8 @@ def test_before_anything_is_drawn_it_says_so(tmp_path, plan):
     assert code == 0
     assert "the sets are not drawn yet: `datastill data` takes seconds" in text
     lines = {line[0]: line[1:] for line in part(text, "Rows")}
-    mixed = ["9.6", "labelled", "+", "6.4", "generated"]
-    assert lines["co-35_co-80"][:7] == ["small", "600", *mixed]
+    mixed = ["4.8", "labelled", "+", "3.2", "generated"]
+    assert lines["co-35_co-80"][:7] == ["small", "500", *mixed]
     assert "Image sets" not in text
 
 

@@ -181,8 +181,8 @@ def note(table: pd.DataFrame) -> str:
         return NOTE.format(seeds="", pairs="") + " They do not cover the variation between seeds."
     source = "" if several_seeds(table) else ", borrowed from a profile with several seeds"
     known = {"AP": first["seed_sd"], "a gain": first["seed_gain_sd"]}
-    known = {what: sd for what, sd in known.items() if not pd.isna(sd)}
+    known = {name: sd for name, sd in known.items() if not pd.isna(sd)}
     pairs = " and the seeds" if "a gain" in known else ""
-    sds = " and ".join(f"{sd:.1f} for {what}" for what, sd in known.items())
+    sds = " and ".join(f"{sd:.1f} for {name}" for name, sd in known.items())
     seeds = NOTE.format(seeds=" and of seeds", pairs=pairs)
     return seeds + SEEDS_NOTE.format(sd=sds, source=source)
