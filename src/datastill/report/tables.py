@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 from statistics import fmean
 from typing import Any
@@ -55,10 +55,17 @@ class _Source:
     resamples: int
     metrics: tuple[str, ...]
     between_seeds: BetweenSeeds  # pooled over all lines, and over all gains
+    samples: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # resampled AP by row
 
     def resampled(self, run: Training) -> NDArray[np.float64]:
         """Return the AP of every resample of the images, the mean over the seeds of `run`."""
-        return mean_resamples([result.matches for result in self.results[run]], self.resamples)
+        return self._mean_sample(self.results[run])
+
+    def _mean_sample(self, seeds: Sequence[Result]) -> NDArray[np.float64]:
+        for result in seeds:
+            if result.row not in self.samples:
+                self.samples[result.row] = mean_resamples([result.matches], self.resamples)
+        return np.mean([self.samples[result.row] for result in seeds], axis=0)
 
     @property
     def families(self) -> int:
@@ -69,8 +76,8 @@ class _Source:
         """Return the results of the seeds that both have or, if none, of all."""
         old, new = self.results[before], self.results[after]
         shared = {result.seed for result in old} & {result.seed for result in new}
-        kept = ([r for r in side if r.seed in shared or not shared] for side in (old, new))
-        return tuple(kept)  # type: ignore[return-value]
+        kept = [[r for r in side if r.seed in shared or not shared] for side in (old, new)]
+        return kept[0], kept[1]
 
     def gain(self, before: Training, after: Training) -> float:
         """Return the gain in mean AP, unrounded."""
@@ -82,10 +89,7 @@ class _Source:
 
     def differences(self, before: Training, after: Training) -> NDArray[np.float64]:
         """Return the gain of `after` in every resample of the images, (resamples,)."""
-        old, new = (
-            mean_resamples([result.matches for result in side], self.resamples)
-            for side in self.pair(before, after)
-        )
+        old, new = map(self._mean_sample, self.pair(before, after))
         return new - old
 
     def noise(self, before: Training, after: Training) -> NDArray[np.float64]:
