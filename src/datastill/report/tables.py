@@ -55,7 +55,7 @@ class _Source:
     resamples: int
     metrics: tuple[str, ...]
     between_seeds: BetweenSeeds  # pooled over all lines, and over all gains
-    samples: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # resampled AP by row
+    samples: dict[int, NDArray[np.float64]] = field(default_factory=dict)  # by id of result
 
     def resampled(self, run: Training) -> NDArray[np.float64]:
         """Return the AP of every resample of the images, the mean over the seeds of `run`."""
@@ -63,9 +63,9 @@ class _Source:
 
     def _mean_sample(self, seeds: Sequence[Result]) -> NDArray[np.float64]:
         for result in seeds:
-            if result.row not in self.samples:
-                self.samples[result.row] = mean_resamples([result.matches], self.resamples)
-        return np.mean([self.samples[result.row] for result in seeds], axis=0)
+            if id(result) not in self.samples:
+                self.samples[id(result)] = mean_resamples([result.matches], self.resamples)
+        return np.mean([self.samples[id(result)] for result in seeds], axis=0)
 
     @property
     def families(self) -> int:
