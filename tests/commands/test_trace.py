@@ -112,16 +112,15 @@ def test_annotations_say_from_which_score_and_which_probability_on(clone):
 
 
 def test_a_table_says_itself_of_which_profile_it_is(clone, datastill):
-    answer = datastill("trace", "results/seeds/table1.csv:co-35/control")
+    answer = datastill("trace", "results/seeds/table1.csv:co-35")
     assert answer.returncode == 0, answer.stderr
-    assert "co-35-long_seed-2" in answer.stdout
+    assert "co-35_seed-5" in answer.stdout
 
 
 def test_each_gain_names_the_rows_that_it_is_over(clone):
     told, _ = chain("seeds", "results/seeds/table1.csv:co-35_co-80")
     facts = told["chains"][0]["facts"]
-    assert facts["gain_over"] == [f"co-35_seed-{seed}" for seed in range(3)]
-    assert facts["control_gain_over"] == [f"co-35-long_seed-{seed}" for seed in range(3)]
+    assert facts["gain_over"] == [f"co-35_seed-{seed}" for seed in range(6)]
 
 
 TABLES = [
@@ -190,23 +189,23 @@ def test_a_commit_named_for_code_has_the_digest_that_dvc_took(monkeypatch, tmp_p
 def test_a_mean_of_seeds_goes_back_to_every_seed_of_row_and_teacher(clone):
     told, _ = chain("seeds", "results/seeds/table1.csv:co-115_s1m-180")
     results = told["chains"][0]["sources"]
-    assert list(results) == [f"co-115_s1m-180_seed-{seed}" for seed in range(3)]
+    assert list(results) == [f"co-115_s1m-180_seed-{seed}" for seed in range(6)]
     for seed, result in enumerate(results.values()):
         teacher = result["sources"]["model"]["sources"]["generated"]["sources"]["teacher"]
         assert (teacher["name"], teacher["facts"]["seed"]) == (f"co-115_seed-{seed}", seed)
-    mean = sum(result["facts"]["ap"] for result in results.values()) / 3
+    mean = sum(result["facts"]["ap"] for result in results.values()) / 6
     assert told["chains"][0]["facts"]["ap"] == pytest.approx(mean, abs=0.005)
 
 
 def test_a_line_of_an_ablation_that_means_several_seeds_goes_back_to_all_of_them(clone):
-    path, seeds = Path("results/ablations/beyond.csv"), ["co-35", "co-35-seed-1", "co-35-seed-2"]
-    aps = [json.loads(open_profile("ablations").metrics(row).read_text())["ap"] for row in seeds]
+    path, seeds = Path("results/seeds/beyond.csv"), [f"co-35_seed-{seed}" for seed in range(3)]
+    aps = [json.loads(open_profile("seeds").metrics(row).read_text())["ap"] for row in seeds]
     with path.open() as file:
         line = next(csv.DictReader(file))
     for ap, holds in ((sum(aps) / 3, True), (aps[0], False)):
-        line |= {"row": "co-35", "ap": f"{ap:.2f}", "rows": " ".join(seeds)}
+        line |= {"row": "co-35_seed-0", "ap": f"{ap:.2f}", "rows": " ".join(seeds)}
         path.write_text(f"{','.join(line)}\n{','.join(line.values())}\n")
-        told, ok = chain("ablations", f"{path}:co-35-seed-1")
+        told, ok = chain("seeds", f"{path}:co-35_seed-1")
         assert [*told["chains"][0]["sources"]] == seeds
         assert ok is holds
 
@@ -255,9 +254,9 @@ def test_sources_say_what_was_drawn(clone):
     assert found["s1m-180"]["sources"]["source"]["facts"]["style"] == "sport"
     assert list(found["co-115"]["sources"]) == ["co-35", "co-80"]
     assert [found[name]["facts"]["images"] for name in ("co-35", "s1m-180", "val")] == [
-        59,
-        300,
-        500,
+        30,
+        150,
+        1000,
     ]
 
 
@@ -291,13 +290,13 @@ def test_the_tree_reads_from_the_number_down_to_the_drawing(clone):
     wanted = [
         f"co-35_co-80: AP {line['ap']} {interval}, +{line['gain']} over co-35 (in 1a distilled)",
         f"result co-35_co-80: AP {line['ap']}",
-        "model co-35_co-80: small from initial, 360,000 iterations (600 steps of 16), rate 0.06",
-        "labelled co-35: 59 images",
+        "model co-35_co-80: small from initial, 360,000 iterations (500 steps of 8), rate 0.06",
+        "labelled co-35: 30 images",
         "drawn: seed 0, style everyday",
-        f"generated annotations co-35_co-80: {made['instances']} instances on 138 images from 18",
-        "teacher model co-35: small from initial, 130,000 iterations (217 steps of 16)",
-        "unlabelled co-80: 138 images",
-        "val: 500 images",
+        f"generated annotations co-35_co-80: {made['instances']} instances on {made['images']} images from 18",
+        "teacher model co-35: small from initial, 360,000 iterations (500 steps of 8)",
+        "unlabelled co-80: 69 images",
+        "val: 1,000 images",
     ]
     places = [next(i for i, line in enumerate(told) if line.startswith(start)) for start in wanted]
     assert places == sorted(places)
@@ -306,7 +305,6 @@ def test_the_tree_reads_from_the_number_down_to_the_drawing(clone):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("results/seeds/table1.csv:co-35", "names 2 training runs; say which of co-35/130000"),
         ("results/seeds/table1.csv:co-36", "no line 'co-36'; there are co-35, "),
         ("results/seeds/table2.csv:co-35", "table2.csv: no such file"),
         ("elsewhere/seeds/table1.csv:co-35", "expected a table of a profile"),
@@ -319,8 +317,17 @@ def test_a_name_that_says_too_little_or_nothing_is_an_error_that_helps(clone, wh
 
 
 def test_a_word_tells_two_trainings_on_one_set_apart(clone):
-    told, _ = chain("seeds", "results/seeds/table1.csv:co-35/control")
-    assert list(told["chains"][0]["sources"]) == [f"co-35-long_seed-{seed}" for seed in range(3)]
+    path = Path("results/seeds/table1.csv")
+    lines = path.read_text().splitlines()
+    first = next(line for line in lines if line.startswith("1a,supervised,"))
+    longer = first.replace("360000", "720000")
+    path.write_text("\n".join([*lines, longer, ""]))
+    with pytest.raises(
+        DataError, match="names 2 training runs; say which of co-35/360000, co-35/7"
+    ):
+        chain("seeds", f"{path}:co-35")
+    told, _ = chain("seeds", f"{path}:co-35/360000")
+    assert list(told["chains"][0]["sources"]) == [f"co-35_seed-{seed}" for seed in range(6)]
 
 
 def test_a_table_that_its_rows_do_not_give_is_broken(clone):

@@ -92,6 +92,7 @@ def _write_seeds():
     params = Path("pipelines/seeds/params.yaml")
     raw = yaml.safe_load(params.read_text())
     raw |= {"supervised": {}, "distilled": {}}
+    raw["evaluate"]["with_views"] = []
     Path("results/seeds/metrics").mkdir(parents=True)
     for name, aps in METRICS.items():
         for seed, ap in enumerate(aps):
