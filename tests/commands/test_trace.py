@@ -293,7 +293,7 @@ def test_the_tree_reads_from_the_number_down_to_the_drawing(clone):
         "model co-35_co-80: small from initial, 360,000 iterations (500 steps of 8), rate 0.06",
         "labelled co-35: 30 images",
         "drawn: seed 0, style everyday",
-        f"generated annotations co-35_co-80: {made['instances']} instances on {made['images']} images",
+        f"generated annotations co-35_co-80: {made['instances']} instances on {made['images']} ",
         "teacher model co-35: small from initial, 360,000 iterations (500 steps of 8)",
         "unlabelled co-80: 69 images",
         "val: 1,000 images",

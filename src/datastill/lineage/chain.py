@@ -44,7 +44,9 @@ class Chain:
         self.breaks: list[str] = []
         tables = [stage.params for name, stage in lock.stages.items() if name.startswith("tables")]
         self.rows = {**tables[0]["supervised"], **tables[0]["distilled"]} if tables else {}
-        self.original = partial(original_set, tables[0].get("data", {}).get("sets", {}) if tables else {})
+        self.original = partial(
+            original_set, tables[0].get("data", {}).get("sets", {}) if tables else {}
+        )
 
     def result(self, row: str) -> Node:
         """Return the chain of the evaluation of `row`; raises DataError if a link is missing."""
