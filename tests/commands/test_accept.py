@@ -18,8 +18,8 @@ def test_accepting_twice_writes_the_same_bytes_with_commit_and_trainings_in_them
     commit = json.loads((SEEDS / "co-35_seed-0.json").read_text())["provenance"]["code"]
     for part in (
         commit,
-        "with 14 degrees of freedom",
-        "co-115_s1m-180 small 360000 of co-115 small 130000: 3 seeds",
+        "with 44 degrees of freedom",
+        "co-115_s1m-180 small 360000 of co-115 small 360000: 6 seeds",
     ):
         assert part in first
 

@@ -118,8 +118,8 @@ def test_the_loop_gets_seed_and_schedule_of_row_and_params(copy, calls, monkeypa
         train.run(open_profile("miniature"), "co-35")
     ((minibatches, settings),) = calls
     assert (settings.seed, settings.momentum, settings.weight_decay) == (5, 0.9, 0.002)
-    assert settings.schedule == Schedule(43, 0.01, params["train"]["warmup"], (0.5,))
-    assert len(minibatches) == 43
+    assert settings.schedule == Schedule(50, 0.01, params["train"]["warmup"], (0.5,))
+    assert len(minibatches) == 50
 
 
 def test_a_student_starts_from_its_teacher_where_it_is_asked(ablated):

@@ -58,7 +58,7 @@ def profile(tmp_path_factory):
         },
         "val": {"annotations": "val.json", **annotated},
     }
-    row = {"labelled": "labelled", "backbone": "small", "iterations": 80, "seed": 0}
+    row = {"labelled": "labelled", "backbone": "small", "iterations": 150, "seed": 0}
     params["supervised"] = {"teacher": row}
     params["distilled"] = {"student": {**row, "unlabelled": "more", "teacher": "teacher"}}
     params["train"] |= {"batch": 4, "micro_batch_size": 4, "short_sides": [80, 96], "warmup": 5}
