@@ -114,8 +114,8 @@ class Chain:
         if reader and path.as_posix() not in reader.reads:
             raise DataError(f"{self._lock.path}: {reader.name} has not read {path}")
         spec = data["val"] if name == "val" else data["sets"][name]
-        files = (self._recorded(path, sha256), self._written(stage, path.parent))
-        files = tuple(file for file in files if file.md5)  # a part of a union may be read by none
+        both = self._recorded(path, sha256), self._written(stage, path.parent)
+        files = tuple(file for file in both if file.md5)  # a part of a union may be read by none
         if "union" in spec:
             parts = {part: self._set(part, None) for part in spec["union"]}
             return Node("set", name, {}, files, None, parts)
