@@ -19,13 +19,23 @@ _SMALL_BOXES = replace(
     box_samples=64, positive_share=0.25,
 )  # fmt: skip
 
+# For photographs on a CPU: torchvision's MobileNetV2, up to its last layer of 320 channels.
+_MOBILENET = replace(
+    _SMALL, widths=(24, 32, 96, 320), anchor_sizes=(24, 48, 96, 192),
+    body="mobilenet_v2", layers=("3", "6", "13", "17"), frozen=("0", "1", "2", "3"),
+)  # fmt: skip
+_MOBILENET_BOXES = replace(
+    _MOBILENET, anchor_sizes=(12, 24, 48, 96, 192), proposals=(200, 100), rpn_samples=64,
+    box_samples=64,
+)  # fmt: skip
+
 # The paper's: Mask R-CNN's keypoint detector on a ResNet with a feature pyramid.
 _RESNET50 = BackboneSpec(
     widths=(256, 512, 1024, 2048), pyramid_width=256, normalised=False, finest_stride=None,
     anchor_sizes=(32, 64, 128, 256, 512), proposals=(2000, 1000), rpn_samples=256,
     box_features=1024, box_samples=512, positive_share=0.25, heatmap=56,
     keypoint_layers=((512, 1),) * 8,
-    blocks=(3, 4, 6, 3), frozen=("conv1", "bn1", "layer1"),  # Detectron's
+    body="resnet", blocks=(3, 4, 6, 3), frozen=("conv1", "bn1", "layer1"),  # Detectron's
 )  # fmt: skip
 _RESNET101 = replace(_RESNET50, blocks=(3, 4, 23, 3))
 
@@ -36,6 +46,7 @@ BACKBONES = {
         _SMALL, widths=(16, 32, 64, 64), pyramid_width=32, box_features=64,
         keypoint_layers=((24, 1), (24, 2), (24, 4), (24, 2)),
     ),
+    "mobilenet_v2": _MOBILENET,
     "resnet50": _RESNET50,
     "resnet101": _RESNET101,
     "resnext101_32x4d": replace(_RESNET101, groups=32, group_width=4),
@@ -50,4 +61,5 @@ def backbone_spec(name: str, keypoints: int = 1) -> BackboneSpec:
     """
     if name not in BACKBONES:
         raise ParamsError(f"backbone {name!r} is unknown; there are {', '.join(BACKBONES)}")
-    return _SMALL_BOXES if name == "small" and not keypoints else BACKBONES[name]
+    boxes = {"small": _SMALL_BOXES, "mobilenet_v2": _MOBILENET_BOXES}
+    return BACKBONES[name] if keypoints else boxes.get(name, BACKBONES[name])

@@ -1,13 +1,14 @@
 """Architecture and sampling of a detector, by backbone: plain data that needs no torch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class BackboneSpec:
     """One detector size."""
 
-    widths: tuple[int, int, int, int]  # channels of the body's layers `layer1` to `layer4`
+    widths: tuple[int, int, int, int]  # channels of the body's `layers`
     pyramid_width: int  # channels of the feature pyramid
     normalised: bool  # whether the pyramid and the keypoint head have batch normalisation
     # Pixels per cell of the finest level if all boxes are pooled from it; None pools by size (FPN).
@@ -21,7 +22,9 @@ class BackboneSpec:
     rpn_samples: int  # anchors per image that enter the loss
     box_samples: int  # boxes per image that enter the loss
     positive_share: float  # share of these boxes on objects; they also train the keypoint head
-    blocks: tuple[int, ...] = ()  # bottleneck blocks of each layer of a ResNet; () is SmallResNet
+    body: Literal["small_resnet", "resnet", "mobilenet_v2"] = "small_resnet"
+    layers: tuple[str, ...] = ("layer1", "layer2", "layer3", "layer4")  # of the body, to the pyramid
+    blocks: tuple[int, ...] = ()  # bottleneck blocks of each layer of a ResNet
     groups: int = 1  # of a ResNeXt's 3x3 convolutions
     group_width: int = 64
     # Layers that keep their initial weights; normalisation in the body then keeps its statistics.

@@ -14,6 +14,7 @@ from datastill.io import digest
 from datastill.model.checkpoint import load_state, save_tensors
 from datastill.model.classifier import Classifier
 from datastill.model.detector import Detector
+from datastill.model.mobilenet import body_weights
 from datastill.model.resnets import IMAGENET
 
 
@@ -66,11 +67,16 @@ def start_from(path: Path, detector: Detector) -> str:
         )
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else load_state(path)
-        body = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
-        detector.rcnn.backbone.body.load_state_dict(body)
+        detector.rcnn.backbone.body.load_state_dict(_without_classifier(tensors))
     except (SafetensorError, RuntimeError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not initial weights of this backbone: {error}") from None
     return digest(path)
+
+
+def _without_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    if any(name.startswith("features.") for name in tensors):
+        return body_weights(tensors)
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
 
 
 @torch.inference_mode()

@@ -10,10 +10,12 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from datastill.model.config import BackboneSpec
+from datastill.model.mobilenet import mobilenet_body
 from datastill.model.small_resnet import small_resnet
 
 # torchvision has none of resnext101_32x4d.
 IMAGENET: dict[str, models.WeightsEnum] = {
+    "mobilenet_v2": models.MobileNet_V2_Weights.IMAGENET1K_V1,
     "resnet50": models.ResNet50_Weights.IMAGENET1K_V1,
     "resnet101": models.ResNet101_Weights.IMAGENET1K_V1,
     "resnext101_64x4d": models.ResNeXt101_64X4D_Weights.IMAGENET1K_V1,
@@ -22,16 +24,18 @@ IMAGENET: dict[str, models.WeightsEnum] = {
 
 def build_body(spec: BackboneSpec) -> nn.Module:
     """Return the bottom-up network of `spec` with fresh weights, none of them frozen."""
-    if not spec.blocks:
-        return small_resnet(spec.widths)
     norm = FrozenBatchNorm2d if spec.frozen else nn.BatchNorm2d
+    if spec.body == "small_resnet":
+        return small_resnet(spec.widths)
+    if spec.body == "mobilenet_v2":
+        return mobilenet_body(norm)
     groups = {"groups": spec.groups, "width_per_group": spec.group_width}
     return ResNet(Bottleneck, spec.blocks, **groups, norm_layer=norm)
 
 
 def build_pyramid(spec: BackboneSpec) -> BackboneWithFPN:
     """Return the body and the pyramid of `spec` with fresh weights."""
-    layers = {f"layer{i + 1}": str(i) for i in range(4)}
+    layers = {layer: str(i) for i, layer in enumerate(spec.layers)}
     norm = nn.BatchNorm2d if spec.normalised else None
     pyramid = BackboneWithFPN(
         build_body(spec), layers, list(spec.widths), spec.pyramid_width, norm_layer=norm
