@@ -276,6 +276,22 @@ def test_leaks_that_will_be_dropped_are_noted_and_no_fault(project, plan):
     assert "nothing is wrong" in text
 
 
+def test_leaks_that_are_allowed_are_noted_and_the_very_images_are_a_fault(project, plan):
+    alike = Image.fromarray(picture(11))
+    alike.save(project / "coco/train2017/000000000001.jpg", quality=70)
+    allowed = {"leaks": "allow", "leaks_reason": "one recording"}
+    change(project, lambda params: params["data"].update(allowed))
+    code, text = plan(project)
+    assert code == 0
+    assert "Notes\n1 images look like val's and stay (one recording)\n  co-80: train2017" in text
+    shutil.copy(
+        project / "coco/val2017/000000000012.jpg", project / "coco/train2017/000000000002.jpg"
+    )
+    code, text = plan(project)
+    assert code == 1
+    assert "Wrong\n1 images of other sets are also in val" in text
+
+
 def test_of_many_missing_files_a_few_are_named_and_all_are_counted(project, plan):
     for path in (project / "coco/train2017").glob("*[1-8].jpg"):
         path.unlink()

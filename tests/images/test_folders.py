@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from datastill.errors import DataError
-from datastill.images.folders import Folder, folder_images, locate, missing_images
+from datastill.images.folders import Folder, folder_images, locate, missing_images, natural_order
 from datastill.images.load import Refusal, image_id, load_image
 
 
@@ -167,3 +167,9 @@ def test_missing_images_are_named(tmp_path, coco, write_images):
     assert missing_images(tmp_path, content) == []
     (tmp_path / "a/2.png").unlink()
     assert missing_images(tmp_path, content) == ["a/2.png"]
+
+
+def test_names_are_ordered_by_the_numbers_in_them():
+    ordered = ["a/img2.png", "a/img10.png", "a/img10b.png", "b/1.png", "b/01.png2", "b/img"]
+    assert sorted(reversed(ordered), key=natural_order) == ordered
+    assert natural_order("img1") != natural_order("img01")

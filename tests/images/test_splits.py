@@ -4,6 +4,7 @@ import pytest
 from tiny import picture
 
 from datastill.coco.format import Coco
+from datastill.errors import DataError
 from datastill.images.perceptual_hash import perceptual_hash as hash_of
 from datastill.images.splits import Span, duplicate_groups, take_span
 
@@ -96,3 +97,25 @@ def test_families_are_joined_through_others_and_blank_images_by_their_bytes_alon
     assert duplicate_groups(digests, hashes, videos) == [0, 1, 0, 0, 4, 1, 4]
     videos = ["v", 0, None, None, 0, None, "v"]
     assert duplicate_groups(digests, hashes, videos) == [0, 0, 0, 0, 0, 5, 0]
+
+
+def test_a_block_is_of_the_natural_order_and_near_duplicates_in_it_count_on_their_own():
+    alike = manifest([0] * COUNT)  # a recording: 9.jpg comes before 10.jpg
+    parts = [Span(3, 0, 5, (0, 11)), Span(3, 5, None, (0, 11)), Span(0, 0, None, (13, COUNT))]
+    few, others, val = (numbers(take_span(whole(), part, alike)) for part in parts)
+    assert (len(few), sorted(few + others)) == (5, list(range(11)))
+    assert val == list(range(13, COUNT))
+
+
+def test_the_order_within_a_block_is_random():
+    drawn = {
+        tuple(numbers(take_span(whole(), Span(seed, 0, 5, (0, 20)), manifest())))
+        for seed in range(5)
+    }
+    assert len(drawn) == 5
+
+
+@pytest.mark.parametrize("block", [(30, COUNT + 1), (COUNT, COUNT + 5), (7, 7), (8, 7)])
+def test_a_block_without_images_or_beyond_them_is_an_error(block):
+    with pytest.raises(DataError, match=f"^block .{block[0]}, {block[1]}.: .* up to {COUNT}"):
+        take_span(whole(), Span(0, 0, None, block), manifest())

@@ -419,6 +419,63 @@ def test_a_leak_is_dropped_and_counted_where_leaks_are_dropped(project, run):
     assert ids(project.set("val")) == IDS["val"]
 
 
+def test_a_similar_image_is_kept_and_listed_where_leaks_are_allowed(project, run):
+    leak(project)
+    project.change(lambda section: section.update(leaks="allow", leaks_reason="one recording"))
+    code, said = run(project, "data")
+    assert code == 0
+    assert "keeps 1 images of other sets that look like val's (one recording)" in said
+    assert ids(project.set("un-120")) == IDS["un-120"]
+    assert project.refused() == []
+    ((line,),) = [list(csv.DictReader((project.data / "allowed.csv").read_text().splitlines()))]
+    assert (line["set"], line["allowed_because"]) == ("un-120", "one recording")
+
+
+def test_the_very_image_of_val_is_an_error_even_where_leaks_are_allowed(project, run):
+    leak(project)
+    shutil.copy(
+        project.coco / "val2017/000000000011.jpg", project.coco / "train2017/000000000001.jpg"
+    )
+    project.change(lambda section: section.update(leaks="allow", leaks_reason="one recording"))
+    code, said = run(project, "data")
+    assert code == 1
+    assert "1 images of other sets are also in val" in said
+    assert "co-80: train2017/000000000001.jpg has the very bytes of val2017/000000000011" in said
+    assert not project.data.exists()
+
+
+def test_leaks_are_allowed_for_a_reason_alone(project, run):
+    project.change(lambda section: section.update(leaks="allow", leaks_reason=" "))
+    code, said = run(project, "data")
+    assert code == 1
+    assert "leaks: allow needs a leaks_reason" in said
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ([0, 3], ".block [0, 3]: expected two ascending numbers up to 2, the number of images"),
+        ([1, 1], ": value error, block: expected [start, end] with start < end, found [1, 1]"),
+        ([0], ".block: "),
+        ("0-2", ".block: "),
+    ],
+)
+def test_a_block_that_is_none_is_one_error(project, run, block, expected):
+    part = {"seed": 0, "skip": 0, "take": None, "block": block}
+    project.change(lambda section: section["val"].update(part=part))
+    code, said = run(project, "data")
+    assert code == 1
+    assert f"data.val.part{expected}" in said
+    assert not project.data.exists()
+
+
+def test_val_is_the_block_of_its_part(project, run):
+    part = {"seed": 0, "skip": 0, "take": None, "block": [1, 2]}
+    project.change(lambda section: section["val"].update(part=part))
+    assert run(project, "data")[0] == 0
+    assert ids(project.set("val")) == [12]
+
+
 def test_val_keeps_its_image_where_the_very_file_is_dropped_from_another_set(project, run):
     project.change(lambda d: d["sets"]["co-35"].update(without=[], count=6))
     project.change(lambda d: d["sets"]["co-35"]["images"].append("val2017"))

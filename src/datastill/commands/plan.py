@@ -17,7 +17,7 @@ from datastill.commands.benchmark import Speed
 from datastill.commands.estimate import Costs, describe_batch, time_backbones
 from datastill.commands.restore import load_restored
 from datastill.errors import DatastillError
-from datastill.images.leaks import find_leaks
+from datastill.images.leaks import Leak
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine
 from datastill.model.precision import gpu_name
@@ -29,7 +29,7 @@ from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
 from datastill.report.render import Column, text_grid, word
 from datastill.sources.files import AnnotatedFiles, VideoFiles
-from datastill.stages.data import excerpt, file_sets, leak_text
+from datastill.stages.data import excerpt, file_sets, find_all_leaks
 from datastill.stages.ensemble import member_rows
 from datastill.stages.train import count_processes, starting_weights
 from datastill.training.distributed import check_shares
@@ -138,13 +138,16 @@ def _check_leaks(
             examined = findings.attempt(examine, profile.images, [*files.values()], steps.advance)
         manifest, refused = examined or (None, [])
         findings.refuse("images that do not open", refused)
-    others = {name: coco for name, coco in findings.sets.items() if name != VAL}
-    leaks = find_leaks(findings.sets[VAL], others, manifest) if VAL in findings.sets else []
-    if leaks and data.leaks == "drop":
-        lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
-        findings.notes += [excerpt(f"{len(leaks)} images are in val and will be left out", lines)]
-    elif leaks:
-        findings.faults.append(leak_text(leaks))
+    if VAL not in findings.sets:
+        return
+    leaks, allowed = findings.attempt(find_all_leaks, data, findings.sets, manifest) or ([], [])
+    titles: dict[str, list[Leak]] = {
+        "images are in val and will be left out": leaks,
+        f"images look like val's and stay ({data.leaks_reason})": allowed,
+    }
+    for title, noted in titles.items():
+        lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in noted]
+        findings.notes += [excerpt(f"{len(lines)} {title}", lines)] if lines else []
 
 
 def _unite(data: FileData, findings: Findings) -> None:

@@ -59,6 +59,12 @@ def bare_name(file_name: str) -> str:
     return match[1] if (match := _COCO_NAME.fullmatch(name)) else name
 
 
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Return a key that sorts names by the numbers in them: img2 before img10."""
+    parts = re.split(r"([0-9]+)", name)  # text and number in turn
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+
 def _by_name(files: Iterable[str]) -> dict[str, str]:
     """Return every file by its own name, and COCO's images also by their bare one."""
     names = sorted(files)

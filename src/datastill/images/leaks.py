@@ -12,11 +12,15 @@ from datastill.images.perceptual_hash import near_duplicates
 
 @dataclass(frozen=True)
 class Leak:
-    """An image of another set that is also in val; `reason` names it there, and the evidence."""
+    """An image of another set that is also in val; `reason` names it there, and the evidence.
+
+    similar  whether the two only look alike; otherwise they are one image
+    """
 
     set: str
     file_name: str
     reason: str
+    similar: bool = False
 
 
 def find_leaks(val: Coco, others: Mapping[str, Coco], manifest: pd.DataFrame | None) -> list[Leak]:
@@ -29,13 +33,17 @@ def find_leaks(val: Coco, others: Mapping[str, Coco], manifest: pd.DataFrame | N
     leaks: dict[str, Leak] = {}
     known = manifest.set_index("file_name") if manifest is not None else pd.DataFrame()
     for name, coco in others.items():
-        reasons = _by_content(val, coco, known) if len(known) else {}
-        for file_name, reason in (reasons | _by_id(val, coco, set(known.index))).items():
-            leaks.setdefault(file_name, Leak(name, file_name, reason))
+        similar, same = _by_content(val, coco, known) if len(known) else ({}, {})
+        same |= _by_id(val, coco, set(known.index))
+        for file_name, reason in (similar | same).items():
+            leaks.setdefault(file_name, Leak(name, file_name, reason, file_name not in same))
     return list(leaks.values())
 
 
-def _by_content(val: Coco, other: Coco, known: pd.DataFrame) -> dict[str, str]:
+def _by_content(
+    val: Coco, other: Coco, known: pd.DataFrame
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the reasons by file name: of near-duplicates, and of equal bytes."""
     vals, others = (
         [image["file_name"] for image in coco.images if image["file_name"] in known.index]
         for coco in (val, other)
@@ -47,11 +55,12 @@ def _by_content(val: Coco, other: Coco, known: pd.DataFrame) -> dict[str, str]:
         for i, j, bits in pairs
     }
     originals = dict(zip(digests[vals], vals, strict=True))
-    return similar | {
+    same = {
         name: f"has the very bytes of {originals[digest]}"
         for name, digest in zip(others, digests[others], strict=True)
         if digest in originals
     }
+    return similar, same
 
 
 def _by_id(val: Coco, other: Coco, known: set[str]) -> dict[str, str]:

@@ -4,22 +4,29 @@ import hashlib
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import pandas as pd
 
 from datastill.coco.format import Coco
 from datastill.coco.subsets import subset
+from datastill.errors import DataError
+from datastill.images.folders import natural_order
 from datastill.images.perceptual_hash import near_duplicates
 
 
 @dataclass(frozen=True)
 class Span:
-    """Images number `skip` to `skip + take`, or all from `skip`, of the order that `seed` draws."""
+    """Images number `skip` to `skip + take`, or all from `skip`, of the order that `seed` draws.
+
+    block  start and end of the images in the natural order of their names that are ordered so
+    """
 
     seed: int
     skip: int
     take: int | None
+    block: Sequence[int] | None = None
 
 
 def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
@@ -28,13 +35,28 @@ def take_span(coco: Coco, span: Span, manifest: pd.DataFrame) -> Coco:
     Near-duplicates, also of near-duplicates, share the position of the first of them in the order:
     spans that share no position share no picture. The order depends only on the seed and the names
     below the folder, not on the sequence in the file. `manifest` has `digest` and `likeness` by
-    `file_name`; an image that it lacks has no duplicates.
+    `file_name`; an image that it lacks has no duplicates. Within a block each image has a position
+    of its own. Raises DataError if the block reaches beyond the images.
     """
     names = [str(image["file_name"]) for image in coco.images]
-    positions = _positions(names, span.seed, manifest.set_index("file_name"))
+    if span.block:
+        positions = _positions_in_block(names, span.seed, span.block)
+    else:
+        positions = _positions(names, span.seed, manifest.set_index("file_name"))
     end = math.inf if span.take is None else span.skip + span.take
-    taken = [i for i in coco.images if span.skip <= positions[i["file_name"]] < end]
+    taken = [i for i in coco.images if span.skip <= positions.get(i["file_name"], -1) < end]
     return subset(coco, taken)
+
+
+def _positions_in_block(names: Sequence[str], seed: int, block: Sequence[int]) -> Mapping[str, int]:
+    start, end = block
+    if not start < end <= len(names):
+        raise DataError(
+            f"block [{start}, {end}]: expected two ascending numbers up to {len(names):,}, the "
+            "number of images"
+        )
+    inside = sorted(names, key=natural_order)[start:end]
+    return {name: i for i, name in enumerate(sorted(inside, key=partial(_draw, seed)))}
 
 
 def _positions(names: Sequence[str], seed: int, known: pd.DataFrame) -> Mapping[str, int]:

@@ -1,9 +1,9 @@
 """Section `data` of params.yaml: the image sets and their sources."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from datastill.project.section import Natural, Positive, Section
 
@@ -46,11 +46,22 @@ class Part(Section):
     """Images `skip` to `skip + take`, or all from `skip` on, of a random order.
 
     Near-duplicates count as one image, so that no two parts share them.
+
+    block  images number start to end (end excluded) in the natural order of their file names (img2
+           before img10), taken before the random order; near-duplicates within it count as images
+           of their own, since a recording's all look alike
     """
 
     seed: Natural
     skip: Natural
     take: Positive | None
+    block: Annotated[list[Natural], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _block_holds_images(self) -> Self:
+        if self.block and self.block[0] >= self.block[1]:
+            raise ValueError(f"block: expected [start, end] with start < end, found {self.block}")
+        return self
 
 
 class PartOfImages(AnnotatedImages):
@@ -135,15 +146,24 @@ class DrawnData(Section):
 class FileData(Section):
     """Image sets from files below `root`; DVC rebuilds them when `watched` changes.
 
-    leaks  images of other sets that are also in val: refuse them with an error, or drop them
+    leaks         images of other sets that are also in val: refuse them with an error, or drop
+                  them; or allow those that only look like val's, such as frames of one recording
+    leaks_reason  why they are allowed
     """
 
     source: Literal["files"]
     watched: str
     root: str
-    leaks: Literal["refuse", "drop"]
+    leaks: Literal["refuse", "drop", "allow"]
+    leaks_reason: str | None = None
     sets: dict[str, FileSet]
     val: Annotated[Annotations, Discriminator(_kind_of_val)]
+
+    @model_validator(mode="after")
+    def _allowed_for_a_reason(self) -> Self:
+        if self.leaks == "allow" and not (self.leaks_reason or "").strip():
+            raise ValueError("leaks: allow needs a leaks_reason, such as `frames of one recording`")
+        return self
 
 
 def original_set(sets: Mapping[str, Any], name: str) -> str:

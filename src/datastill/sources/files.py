@@ -145,7 +145,11 @@ class FileSets:
         if spec.part is None:
             return present, refused
         identities = tuple(tuple(image.items()) for image in present.images)
-        taken = take_span(present, spec.part, _manifest(self.images.absolute(), identities))
+        manifest = _manifest(self.images.absolute(), identities)
+        try:
+            taken = take_span(present, spec.part, manifest)
+        except DataError as error:
+            raise DataError(f"{_key(spec)}.part.{error}") from None
         if not taken.images:
             raise DataError(
                 f"{_key(spec)}.part: expected images, found none: of {len(present.images):,} "

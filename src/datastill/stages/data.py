@@ -1,7 +1,7 @@
 """Stage `data`: one COCO JSON for every image set of the profile, and a manifest of all images."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +15,7 @@ from datastill.images.leaks import Leak, find_leaks
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine, write_sets
 from datastill.images.splits import Span
+from datastill.io import write_text
 from datastill.progress import Steps
 from datastill.project import data_schema as schema
 from datastill.project.image_sets import VAL
@@ -40,12 +41,8 @@ def run(profile: Profile) -> None:
     with Steps("examining images", len(images)) as steps:
         manifest, unreadable = examine(profile.images, list(images.values()), steps.advance)
     refused += _leave_out(sets, unreadable)
-    others = {name: coco for name, coco in sets.items() if name != VAL}
-    leaks = find_leaks(sets[VAL], others, manifest)
-    if leaks and not (isinstance(data, schema.FileData) and data.leaks == "drop"):
-        raise DataError(leak_text(leaks))
-    refused += _leave_out(others, [Refusal(leak.file_name, leak.reason) for leak in leaks])
-    sets |= others
+    leaks, allowed = find_all_leaks(data, sets, manifest)
+    refused += _leave_out_leaks(sets, leaks)
     sets[VAL] = mark_families(sets[VAL], manifest)
     if isinstance(data, schema.FileData):
         _add_digests(sets, manifest)
@@ -55,6 +52,7 @@ def run(profile: Profile) -> None:
     for name, coco in sets.items():
         write_contact_sheet(profile.sheet(name), profile.images, coco, profile.params.task)
     write_sets(profile.work / "data", sets, manifest, refused)
+    _report_allowed(profile, allowed)
     _warn(profile, refused)
     _warn_of_families(sets[VAL])
 
@@ -65,6 +63,14 @@ def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:
     for coco in sets.values():
         for image in coco.images:
             image["sha256"] = digests[image["file_name"]]
+
+
+def _leave_out_leaks(sets: dict[str, Coco], leaks: list[Leak]) -> list[tuple[str, Refusal]]:
+    """Remove the `leaks` from all `sets` but val; return (name of the set, refusal) of each."""
+    others = {name: coco for name, coco in sets.items() if name != VAL}
+    lost = [*_leave_out(others, [Refusal(leak.file_name, leak.reason) for leak in leaks])]
+    sets |= others
+    return lost
 
 
 def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> Iterator[tuple[str, Refusal]]:
@@ -80,12 +86,30 @@ def _leave_out(sets: dict[str, Coco], refusals: list[Refusal]) -> Iterator[tuple
         yield from ((name, refusal) for refusal in lost)
 
 
-def leak_text(leaks: list[Leak]) -> str:
-    """Return the error message about images that are also in val."""
+def find_all_leaks(
+    data: schema.Data, sets: Mapping[str, Coco], manifest: pd.DataFrame | None
+) -> tuple[list[Leak], list[Leak]]:
+    """Return the images of other sets to leave out, and those allowed although they look like val.
+
+    Raises DataError if `data` refuses leaks, or allows similar images and finds the same ones.
+    """
+    others = {name: coco for name, coco in sets.items() if name != VAL}
+    policy = data.leaks if isinstance(data, schema.FileData) else "refuse"
+    leaks = find_leaks(sets[VAL], others, manifest)
+    allowed = [leak for leak in leaks if leak.similar] if policy == "allow" else []
+    faults = [leak for leak in leaks if not leak.similar] if policy == "allow" else leaks
+    if faults and policy != "drop":
+        raise DataError(_leak_text(faults, policy))
+    return faults, allowed
+
+
+def _leak_text(leaks: list[Leak], policy: str) -> str:
     title = f"{len(leaks)} images of other sets are also in val; an AP on them would mean nothing"
     lines = [f"{leak.set}: {leak.file_name} {leak.reason}" for leak in leaks]
-    advice = "\n  remove them, or write `data.leaks: drop` to leave them out"
-    return excerpt(title, lines) + advice
+    advice = "remove them, or write `data.leaks: drop` to leave them out"
+    if policy == "allow":
+        advice = "remove them: `data.leaks: allow` holds for images that only look alike"
+    return f"{excerpt(title, lines)}\n  {advice}"
 
 
 def excerpt(title: str, lines: Sequence[str]) -> str:
@@ -101,6 +125,21 @@ def _warn(profile: Profile, refused: list[tuple[str, Refusal]]) -> None:
             "%s: continues without %d images, such as %s: %s; all are in %s",
             name, count, first.file_name, first.reason, profile.work / "data" / "refused.csv",
         )  # fmt: skip
+
+
+def _report_allowed(profile: Profile, allowed: list[Leak]) -> None:
+    """Log the number of images that look like val's and stay, and list them in allowed.csv."""
+    data = profile.params.data
+    if not (allowed and isinstance(data, schema.FileData)):
+        return
+    path = profile.work / "data" / "allowed.csv"
+    rows = [(leak.set, leak.file_name, leak.reason, data.leaks_reason) for leak in allowed]
+    table = pd.DataFrame(rows, columns=["set", "file_name", "reason", "allowed_because"])
+    write_text(path, table.to_csv(index=False))
+    _log.warning(
+        "keeps %d images of other sets that look like val's (%s); all are in %s",
+        len(allowed), data.leaks_reason, path,
+    )  # fmt: skip
 
 
 def _warn_of_families(val: Coco) -> None:
