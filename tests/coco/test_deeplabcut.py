@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datastill.coco.format import Coco
 from datastill.coco.normalize import learned_categories, normalize, read_published
 from datastill.coco.skeleton import build_skeleton
 from datastill.errors import DataError
