@@ -1,10 +1,14 @@
 """Progress of a stage: on a terminal a bar with the time left, elsewhere occasional lines."""
 
+import logging
 import time
+from functools import cache
 from typing import Any, Self
 
 from rich import progress
 from rich.console import Console
+
+_log = logging.getLogger(__name__)
 
 
 class Steps:
@@ -50,3 +54,9 @@ class Steps:
     def _report(self, text: str) -> None:
         line = f"{self._label}: {self._done} of {self._total}, {text} {self._note}"
         self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
+
+
+@cache
+def note_once(text: str) -> None:
+    """Log `text` the first time only: a stage reads the same file several times."""
+    _log.warning(text)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from datastill.coco.format import image_id
 from datastill.commands.export import write_model
 from datastill.commands.predict import find_model, run
 from datastill.errors import DataError
-from datastill.images.load import image_id, read_image
+from datastill.images.load import read_image
 from datastill.inference.multi_transform import predict as predict_directly
 from datastill.inference.views import Inference, View, all_views, build_inference
 from datastill.model.checkpoint import load_detector

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datastill.coco.format import image_id
 from datastill.errors import DataError
 from datastill.images.folders import Folder, folder_images, locate, missing_images, natural_order
-from datastill.images.load import Refusal, image_id, load_image
+from datastill.images.load import Refusal, load_image
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
+from datastill.coco.format import image_id
 from datastill.errors import DataError
 from datastill.images.load import (
-    image_id,
     image_path,
     image_size,
     load_image,

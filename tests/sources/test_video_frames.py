@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from places import REAL
 
+from datastill.coco.format import image_id
 from datastill.errors import DataError
-from datastill.images.load import Refusal, image_id
+from datastill.images.load import Refusal
 from datastill.sources.video_frames import Choice, extract_frames, find_videos, random_frame
 
 VIDEOS = REAL / "videos"

@@ -8,6 +8,13 @@ from typer import Argument, Option
 
 from datastill.cli.application import Profile, Row, app, call, call_on_row, lazy_import, report
 
+From = Annotated[
+    list[Path] | None,
+    Option("--from", help="Take the files from this folder, not the server; repeatable."),
+]
+RawServer = Annotated[
+    str | None, Option(help="A mirror of raw.githubusercontent.com; also verified.")
+]
 ProfileArgument = Annotated[str, Argument(help="miniature, or the name of a folder in pipelines/.")]
 track = typer.Typer(help="Mirror the results on disk to MLflow.", no_args_is_help=True)
 app.add_typer(track, name="track")
@@ -40,6 +47,39 @@ def coco(
 ) -> None:
     """Download, verify and unpack COCO (41 GB), resuming where a killed run stopped."""
     typer.echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
+
+
+@fetch.command()
+def people(
+    to: Annotated[Path, Option(help="The folder to unpack into.")] = Path("data/coco"),
+    source: From = None,
+    base_url: Annotated[
+        str | None, Option(help="A mirror of images.cocodataset.org; also verified.")
+    ] = None,
+) -> None:
+    """Download COCO's val2017 and its annotations (1.1 GB), resuming a killed run."""
+    archives = ["val2017", "annotations_trainval2017"]
+    typer.echo(lazy_import("commands.fetch").run(to, archives, False, base_url, source or []))
+
+
+@fetch.command()
+def mouse(
+    to: Annotated[Path, Option(help="The folder to write to.")] = Path("data/mouse"),
+    source: From = None,
+    base_url: RawServer = None,
+) -> None:
+    """Download DeepLabCut's open-field mouse (29 MB), resuming a killed run."""
+    typer.echo(lazy_import("commands.fetch").run_published("mouse", to, source or [], base_url))
+
+
+@fetch.command()
+def cells(
+    to: Annotated[Path, Option(help="The folder to write to.")] = Path("data/cells"),
+    source: From = None,
+    base_url: RawServer = None,
+) -> None:
+    """Download BCCD's blood cells (9 MB), resuming a killed run."""
+    typer.echo(lazy_import("commands.fetch").run_published("cells", to, source or [], base_url))
 
 
 @app.command()

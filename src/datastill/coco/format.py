@@ -1,5 +1,6 @@
 """COCO JSON, the format between the stages: content, reader and writer."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class Coco:
     def keypoint_names(self) -> tuple[str, ...]:
         """Return the keypoint names of the first category that has any, () if none has."""
         return next((tuple(c["keypoints"]) for c in self.categories if c.get("keypoints")), ())
+
+
+def image_id(file_name: str) -> int:
+    """Return an id that depends only on the name: files added to a folder renumber none."""
+    return int(hashlib.sha256(file_name.encode()).hexdigest()[:13], 16)
 
 
 def read_coco(path: Path) -> Coco:

@@ -1,4 +1,4 @@
-"""The reader of foreign COCO JSON, and its normalization to datastill's."""
+"""The readers of published labels, and their normalization to datastill's."""
 
 import json
 import math
@@ -8,7 +8,9 @@ from typing import Any
 
 from pycocotools import mask as masks
 
+from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
+from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.coco.sniff import other_format, other_json
 from datastill.errors import DataError
@@ -19,7 +21,15 @@ _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
 def read_published(path: Path) -> Coco:
-    """Read foreign COCO JSON, with or without `annotations`; raises DataError naming a bad file."""
+    """Read published labels; raises DataError naming a bad file.
+
+    A CSV is a DeepLabCut project's, a folder of XML or a text file that lists some is Pascal VOC,
+    all others are COCO JSON, with or without `annotations`.
+    """
+    if path.suffix.lower() == ".csv":
+        return read_deeplabcut(path)
+    if path.is_dir() or path.suffix.lower() == ".txt":
+        return read_pascal_voc(path)
     content = _read_json(path)
     return parse_coco(
         path, {"annotations": [], **content} if isinstance(content, dict) else content

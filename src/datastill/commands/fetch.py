@@ -1,8 +1,10 @@
-"""Command `fetch`: COCO's official archives, downloaded, verified and unpacked."""
+"""Command `fetch`: public image sets, downloaded or copied, and verified."""
 
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -12,8 +14,24 @@ from datastill.errors import DataError
 from datastill.io import write_text
 from datastill.progress import Steps
 from datastill.sources.download import Archive, bytes_there, download, safe_members, unpack, verify
+from datastill.sources.published_sets import (
+    RAW_SERVER,
+    copy_files,
+    download_files,
+    missing_files,
+    read_published_set,
+    source_note,
+    write_source,
+)
 
 _MIB, _GIB = 2**20, 2**30
+_COCO_SOURCE = source_note(
+    "COCO: photographs of everyday scenes with 80 categories of objects, and keypoints of people",
+    "https://cocodataset.org",
+    "annotations CC BY 4.0; images under the terms of Flickr, see https://cocodataset.org/#termsofuse",
+    "T.-Y. Lin et al., Microsoft COCO: common objects in context. ECCV 2014. "
+    "https://arxiv.org/abs/1405.0312",
+)
 
 SERVER = "http://images.cocodataset.org"  # https fails there: its certificate is Amazon's
 
@@ -32,10 +50,13 @@ COCO = (
 )  # fmt: skip
 
 
-def run(to: Path, only: Sequence[str], keep: bool, server: str | None) -> str:
+def run(
+    to: Path, only: Sequence[str], keep: bool, server: str | None, sources: Sequence[Path] = ()
+) -> str:
     """Fetch the archives named in `only`, or all, into `to`; return a line about each.
 
-    An unpacked archive is deleted unless `keep`.
+    An unpacked archive is deleted unless `keep`. If there are `sources`, archives are taken from
+    these folders and stay there.
     """
     known = {archive.name.removesuffix(".zip"): archive for archive in COCO}
     if unknown := sorted(set(only) - set(known)):
@@ -43,18 +64,59 @@ def run(to: Path, only: Sequence[str], keep: bool, server: str | None) -> str:
     root = (server or SERVER).rstrip("/")
     chosen = [archive for name, archive in known.items() if name in only or not only]
     archives = [replace(archive, url=f"{root}/{archive.url}") for archive in chosen]
+    with _writing(to):
+        for archive in archives:
+            _link(archive, sources, to)
+        missing = [archive for archive in archives if not _unpacked_files(archive, to)]
+        _require_space(to, _estimate(missing, to, keep))
+        lines = [_fetch(archive, to, keep) for archive in archives]
+        write_source(to, _COCO_SOURCE)
+    return "\n".join([*lines, "", _COCO_SOURCE])
+
+
+def run_published(name: str, to: Path, sources: Sequence[Path], server: str | None) -> str:
+    """Fetch a repository's set into `to`, or copy it from the folders `sources`; return its origin.
+
+    Raises DataError if a file cannot be had, is another one, or is in the way of one.
+    """
+    published = read_published_set(name)
+    with _writing(to):
+        missing = missing_files(published, to)
+        _require_space(to, sum(file.size for file in missing))
+        with Steps(f"fetching {name}, files", len(missing)) as steps:
+            if sources:
+                copy_files(missing, sources, to, steps.advance)
+            else:
+                download_files(published, missing, to, server or RAW_SERVER, steps.advance)
+        write_source(to, published.source())
+    there = len(published.files) - len(missing)
+    counts = f"{to}: {len(missing)} files fetched, {there} already there, all as published"
+    return f"{counts}\n\n{published.source()}"
+
+
+@contextmanager
+def _writing(to: Path) -> Iterator[None]:
+    """Create and lock the folder `to`; make one DataError of what its disk or another run does."""
     try:
         to.mkdir(parents=True, exist_ok=True)
         with FileLock(to / ".fetch.lock", timeout=0):
-            missing = [archive for archive in archives if not _unpacked_files(archive, to)]
-            _require_space(to, _estimate(missing, to, keep))
-            return "\n".join(_fetch(archive, to, keep) for archive in archives)
+            yield
     except Timeout:
         raise DataError(f"{to}: another fetch is running there; wait for it to end") from None
     except OSError as error:
         place = f"{error.filename or to}: {error.strerror or error}"
         advice = "free disk space or fix permissions, then run again to resume"
         raise DataError(f"{place}; {advice}") from None
+
+
+def _link(archive: Archive, sources: Sequence[Path], folder: Path) -> None:
+    """Link `archive` from the first of `sources` that has it: a copy would double its size."""
+    if not sources or _unpacked_files(archive, folder) or os.path.lexists(folder / archive.name):
+        return
+    paths = [source / archive.name for source in sources]
+    if not (origin := next((path for path in paths if path.is_file()), None)):
+        raise DataError(f"no {archive.name} in {', '.join(map(str, sources))}; download it there")
+    (folder / archive.name).symlink_to(origin.resolve())
 
 
 def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
@@ -105,7 +167,7 @@ def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:
 def _require_space(folder: Path, needed: int) -> None:
     if needed > (free := shutil.disk_usage(folder).free):
         sizes = f"{needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free"
-        advice = "free disk space, fetch less with --only or name another folder with --to"
+        advice = "free disk space, fetch less or name another folder with --to"
         raise DataError(f"{folder}: {sizes}; {advice}")
 
 

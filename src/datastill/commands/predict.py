@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from datastill.coco.format import Record
+from datastill.coco.format import Record, image_id
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import IMAGE_KINDS
-from datastill.images.load import image_id, read_image
+from datastill.images.load import read_image
 from datastill.inference.predictor import CARD, ReadyModel, load_folder, load_weights
 from datastill.io import write_text
 from datastill.progress import Steps

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datastill.coco.format import Coco, Record
+from datastill.coco.format import Coco, Record, image_id
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
-from datastill.images.load import Refusal, image_id, image_size, printable
+from datastill.images.load import Refusal, image_size, printable
 
 IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017

@@ -1,6 +1,5 @@
 """Image files, decoded to RGB pixels."""
 
-import hashlib
 import io
 import struct
 from dataclasses import dataclass
@@ -38,11 +37,6 @@ class Refusal:
 def printable(file_name: str) -> str:
     """Return the name as text, with bytes that are not UTF-8 escaped."""
     return file_name.encode("utf-8", "backslashreplace").decode()
-
-
-def image_id(file_name: str) -> int:
-    """Return an id that depends only on the name: files added to a folder renumber none."""
-    return int(hashlib.sha256(file_name.encode()).hexdigest()[:13], 16)
 
 
 def image_path(root: Path, file_name: str) -> Path:

@@ -31,8 +31,8 @@ def _references_of_sets(raw: Any) -> Iterator[Reference]:
     for name in sets:
         for part in _names(sets, name, "union"):
             yield f"data.sets.{name}.union", part, sets, "set in data.sets"
-        redrawn = {n for n in sets if "style" in _mapping(sets, n)}
-        yield f"data.sets.{name}.redraws", _part(sets, name, "redraws"), redrawn, "drawn set"
+        chosen = {n for n in sets if {"style", "part", "videos"} & {*_mapping(sets, n)}}
+        yield f"data.sets.{name}.redraws", _part(sets, name, "redraws"), chosen, "set with a seed"
         for other in _names(sets, name, "without") if "folder" in _mapping(sets, name) else []:
             yield f"data.sets.{name}.without", other, annotated, "set with annotations"
 

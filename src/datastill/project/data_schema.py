@@ -16,7 +16,7 @@ class DrawnImages(Section):
 
 
 class Redrawn(Section):
-    """A drawn set drawn again from another seed: as many images, in the same style."""
+    """A set that chance chose, drawn again from another seed: drawings, a part, video frames."""
 
     redraws: str
     seed: Natural
@@ -118,6 +118,7 @@ FileSet = Annotated[
     Annotations
     | Annotated[ImageFolder, Tag("folder set")]
     | Annotated[Videos, Tag("videos set")]
+    | Annotated[Redrawn, Tag("redraws set")]
     | Annotated[Union, Tag("union set")],
     Discriminator(_kind),
 ]

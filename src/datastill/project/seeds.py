@@ -9,12 +9,14 @@ from datastill.project.data_schema import original_set
 from datastill.project.loading import load_params, read_yaml
 from datastill.project.template import plain_yaml
 
+_SETS = ("labelled", "unlabelled")
+
 
 def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     """Return the params of the profile at `path` as profile `name`, with every row once per seed.
 
-    A row of seed 1 has teachers of seed 1 and, if the sets are drawn, sets drawn from seed 1
-    (except `val`), so the variance includes that of the data. Raises ParamsError if `path` is
+    A row of seed 1 has teachers of seed 1 and sets drawn from seed 1 (drawings, random parts of
+    files and video frames, except `val`), so the variance includes that of the data. Raises ParamsError if `path` is
     wrong, a seed is negative or repeated, or two rows already differ only in their seed.
     """
     params = load_params(path)
@@ -36,33 +38,50 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     return f"# Made by `{command}`: its rows with each of these seeds.\n{plain_yaml(raw)}"
 
 
-def _redraw(data: dict[str, Any], seeds: Sequence[int]) -> set[int]:
-    """Add the sets of each seed to drawn `data`; return the seeds that have sets of their own."""
-    redrawn = {seed for seed in seeds if data["source"] == "drawn" and seed != data["seed"]}
+def _redraw(data: dict[str, Any], seeds: Sequence[int]) -> dict[int, set[str]]:
+    """Add the sets of each seed to `data`; return the names of those that each seed redraws."""
     original = dict(data["sets"])
-    for seed in sorted(redrawn):
+    redrawn: dict[int, set[str]] = {}
+    for seed in seeds:
+        chosen = {name for name, spec in original.items() if _seed(data, spec) not in (None, seed)}
+        united = {name for name, spec in original.items() if chosen & {*spec.get("union", ())}}
+        redrawn[seed] = chosen | united
         data["sets"] |= {
-            f"{name}_seed-{seed}": {"union": [f"{part}_seed-{seed}" for part in spec["union"]]}
-            if "union" in spec
-            else {"redraws": name, "seed": seed}
+            f"{name}_seed-{seed}": {"redraws": name, "seed": seed}
+            if name in chosen
+            else {"union": [_of_seed(part, seed, chosen) for part in spec["union"]]}
             for name, spec in original.items()
+            if name in redrawn[seed]
         }
     return redrawn
 
 
+def _seed(data: Mapping[str, Any], spec: Mapping[str, Any]) -> int | None:
+    """Return the seed that chose the images of a set, None if chance did not."""
+    if "style" in spec:
+        return int(data["seed"])
+    seed = spec.get("part", spec).get("seed")
+    return None if seed is None or "redraws" in spec else int(seed)
+
+
+def _of_seed(name: str, seed: int, redrawn: Collection[str]) -> str:
+    return f"{name}_seed-{seed}" if name in redrawn else name
+
+
 def _seeded(
-    spec: Mapping[str, Any], section: str, seed: int, redrawn: Collection[int]
+    spec: Mapping[str, Any], section: str, seed: int, redrawn: Mapping[int, Collection[str]]
 ) -> dict[str, Any]:
     if section == "ensembles":
         return {part: f"{row}_seed-{seed}" for part, row in spec.items()}
-    keys = ("teacher", "labelled", "unlabelled") if seed in redrawn else ("teacher",)
-    return {**spec, "seed": seed} | {k: f"{spec[k]}_seed-{seed}" for k in keys if k in spec}
+    sets = {k: _of_seed(spec[k], seed, redrawn[seed]) for k in _SETS if k in spec}
+    teacher = {"teacher": f"{spec['teacher']}_seed-{seed}"} if "teacher" in spec else {}
+    return {**spec, **sets, **teacher, "seed": seed}
 
 
 def _refuse_several(path: Path, raw: Mapping[str, Any]) -> None:
     first: dict[str, str] = {}
     for row, spec in {**raw["supervised"], **raw["distilled"]}.items():
-        sets = {key: spec[key] for key in ("labelled", "unlabelled") if key in spec}
+        sets = {key: spec[key] for key in _SETS if key in spec}
         sets = {key: original_set(raw["data"]["sets"], name) for key, name in sets.items()}
         facts = repr(sorted({**spec, **sets, "seed": None}.items()))
         if (twin := first.setdefault(facts, row)) != row:

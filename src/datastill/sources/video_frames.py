@@ -22,9 +22,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
-from datastill.coco.format import Record
+from datastill.coco.format import Record, image_id
 from datastill.errors import DataError
-from datastill.images.load import Refusal, image_id, printable
+from datastill.images.load import Refusal, printable
 from datastill.images.pools import Processes
 from datastill.io import atomic
 

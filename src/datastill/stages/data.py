@@ -177,11 +177,22 @@ def draw(profile: Profile, drawn: DrawnSet) -> Coco:
         return draw_set(drawn, settings, steps.advance)
 
 
+def _drawn_again(data: schema.FileData, spec: schema.FileSet) -> schema.FileSet:
+    """Return the set that `spec` redraws with its seed, or `spec` itself."""
+    if not isinstance(spec, schema.Redrawn):
+        return spec
+    original = data.sets[spec.redraws]
+    if isinstance(original, schema.PartOfImages):
+        part = original.part.model_copy(update={"seed": spec.seed})
+        return original.model_copy(update={"part": part})
+    return original.model_copy(update={"seed": spec.seed})
+
+
 def file_sets(profile: Profile) -> FileSets:
     """Return the sets of a profile whose data are files, except unions."""
     data = profile.params.data
     assert isinstance(data, schema.FileData)
-    specs = {VAL: data.val, **data.sets}
+    specs = {VAL: data.val, **{name: _drawn_again(data, spec) for name, spec in data.sets.items()}}
     annotated: dict[str, AnnotatedFiles] = {}
     for name, spec in specs.items():
         if isinstance(spec, schema.AnnotatedImages):

@@ -1,0 +1,167 @@
+"""Labels of a DeepLabCut project, read as COCO."""
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from datastill.coco.format import Coco, Record, image_id
+from datastill.errors import DataError
+from datastill.progress import note_once
+
+BOX_MARGIN = 0.15  # of the longer side of the keypoints' extent, added on every side
+MIN_BOX_MARGIN = 10.0  # pixels
+
+_HEADER = ("scorer", "individuals", "bodyparts", "coords")
+_BODY_PARTS = re.compile(r"^(?:multianimal)?bodyparts: *\n((?: *- .*\n)+)", re.MULTILINE)
+_EXPECTED = "expected a DeepLabCut CSV (rows scorer, bodyparts, coords)"
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A CollectedData CSV: columns (individual, body part, "x" or "y") and rows of labels."""
+
+    columns: dict[tuple[str, str, str], int]
+    index_width: int  # columns that name the image
+    rows: list[tuple[int, list[str]]]  # line in the file, cells
+
+    @property
+    def individuals(self) -> list[str]:
+        return [*dict.fromkeys(individual for individual, _, _ in self.columns)]
+
+    @property
+    def body_parts(self) -> list[str]:
+        return [*dict.fromkeys(body_part for _, body_part, _ in self.columns)]
+
+
+def read_deeplabcut(path: Path) -> Coco:
+    """Read a project's labeled-data/<video>/CollectedData_<scorer>.csv.
+
+    The file names are relative to the project; an image's `video` is its folder. The one category
+    is `animal`; a body part without coordinates is not labelled (v = 0), an animal without any is
+    left out. A box is the extent of an animal's keypoints with a margin (`BOX_MARGIN`), clipped to
+    the image. The size is that of the image file; an image that is absent or damaged has room for
+    its keypoints instead, so that it can be reported later.
+    Raises DataError naming the file if it is absent or malformed or lacks a body part.
+    """
+    table = _read_table(path)
+    project = path.absolute().parent.parent.parent
+    names = table.body_parts
+    _check_complete(path, table, project / "config.yaml")
+    images, annotations = [], []
+    for line, cells in table.rows:
+        animals = [_points(path, line, cells, table, each) for each in table.individuals]
+        file_name = "/".join(cells[: table.index_width]).replace("\\", "/")
+        image = _image(project, file_name, [p for points in animals for p in points if p])
+        images.append(image)
+        annotations += [
+            _annotation(image, number, points)
+            for number, points in enumerate(animals)
+            if any(points)
+        ]
+    _note(path, images, annotations)
+    return Coco(images, annotations, [{"id": 1, "name": "animal", "keypoints": names}])
+
+
+def _note(path: Path, images: Sequence[Record], annotations: Sequence[Record]) -> None:
+    note_once(
+        f"{path}: boxes are the extent of the keypoints with a margin of {BOX_MARGIN:.0%} of its "
+        f"longer side, at least {MIN_BOX_MARGIN:.0f} px"
+    )
+    if empty := len(images) - len({each["image_id"] for each in annotations}):
+        note_once(f"{path}: {empty:,} of {len(images):,} images have no label: no animal in them")
+
+
+def _read_table(path: Path) -> _Table:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; correct its name or fetch it") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: {_EXPECTED}, found no readable text: {error}") from None
+    header = {row[0]: row for _, row in lines[:4] if row[0] in _HEADER}
+    if not {"bodyparts", "coords"} <= header.keys() or "x" not in header["coords"]:
+        first = ",".join(lines[0][1])[:80] if lines else ""
+        raise DataError(f"{path}: {_EXPECTED}, found {first!r}")
+    body_parts, coords = header["bodyparts"], header["coords"]
+    individuals = header.get("individuals", [""] * len(coords))
+    width, rows = coords.index("x"), lines[len(header) :]
+    if odd := [line for line, row in lines if len(row) != len(coords)]:
+        raise DataError(f"{path}, line {odd[0]}: expected {len(coords)} cells as in the header")
+    if not rows:
+        raise DataError(f"{path}: expected a row per image, found none")
+    keys = list(zip(individuals, body_parts, coords, strict=True))[width:]
+    return _Table({key: width + i for i, key in enumerate(keys)}, width, rows)
+
+
+def _check_complete(path: Path, table: _Table, config: Path) -> None:
+    """Raise DataError if a body part of the header or of `config` lacks its columns."""
+    try:
+        listed = _BODY_PARTS.search(config.read_text(encoding="utf-8") + "\n")
+    except (OSError, ValueError):
+        listed = None
+    given = [line.strip(" -\"'") for line in listed[1].splitlines()] if listed else []
+    body_parts = dict.fromkeys([*given, *table.body_parts])
+    needed = ((i, b, axis) for i in table.individuals for b in body_parts for axis in ("x", "y"))
+    for individual, body_part, axis in needed:
+        if (individual, body_part, axis) not in table.columns:
+            owner = f" of {individual}" if individual else ""
+            source = f"as {config} lists" if body_part in given else "as the header begins"
+            raise DataError(
+                f"{path}: expected columns x and y of body part {body_part!r}{owner}, {source}, "
+                f"found no {axis}; export the labels again"
+            )
+
+
+def _points(
+    path: Path, line: int, cells: Sequence[str], table: _Table, individual: str
+) -> list[Point | None]:
+    """Return the keypoints of an individual in pixels, None for each that is not labelled."""
+    points: list[Point | None] = []
+    for body_part in table.body_parts:
+        texts = [cells[table.columns[individual, body_part, axis]] for axis in ("x", "y")]
+        try:
+            x, y = (float(text) if text.strip() else math.nan for text in texts)
+        except ValueError:
+            x = y = math.inf
+        if math.isinf(x) or math.isinf(y) or math.isnan(x) != math.isnan(y):
+            raise DataError(
+                f"{path}, line {line}: expected x and y of {body_part!r} in pixels, or neither, "
+                f"found {texts}; correct the line"
+            )
+        points.append(None if math.isnan(x) else (x, y))
+    return points
+
+
+def _image(project: Path, file_name: str, points: Iterable[Point]) -> Record:
+    *folders, _ = file_name.split("/")
+    try:
+        with Image.open(project / file_name) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        width, height = (
+            max(1, math.ceil(max(side))) for side in zip((1.0, 1.0), *points, strict=True)
+        )
+    record = {"id": image_id(file_name), "file_name": file_name, "width": width, "height": height}
+    return record | ({"video": folders[-1]} if folders else {})
+
+
+def _annotation(image: Record, number: int, points: Sequence[Point | None]) -> Record:
+    xs, ys = zip(*(point for point in points if point), strict=True)
+    margin = max(BOX_MARGIN * max(max(xs) - min(xs), max(ys) - min(ys)), MIN_BOX_MARGIN)
+    x1, y1 = max(min(xs) - margin, 0.0), max(min(ys) - margin, 0.0)
+    x2, y2 = min(max(xs) + margin, image["width"]), min(max(ys) + margin, image["height"])
+    return {
+        "id": image_id(f"{image['file_name']}/{number}"),
+        "image_id": image["id"],
+        "category_id": 1,
+        "bbox": [x1, y1, max(x2 - x1, 0.0), max(y2 - y1, 0.0)],
+        "keypoints": [value for point in points for value in ((*point, 2) if point else (0, 0, 0))],
+    }
