@@ -27,14 +27,14 @@ def test_only_a_drawn_set_is_drawn_anew(tmp_path, name):
     sets["co-35-1"] = {"redraws": "co-35", "seed": 1}
     assert accepted(tmp_path, raw)
     sets["anew"] = {"redraws": name, "seed": 1}
-    message = f"has 1 wrong key\n  data.sets.anew.redraws: {name!r} is not a drawn set"
+    message = f"has 1 wrong key\n  data.sets.anew.redraws: {name!r} is not a set with a seed"
     assert refusal(tmp_path, raw).endswith(message)
 
 
 def test_a_set_of_files_is_not_drawn_anew(tmp_path):
     raw = read("pipelines/coco/params.yaml")
     raw["data"]["sets"]["anew"] = {"redraws": "co-35", "seed": 1}
-    assert "data.sets.anew.redraws: 'co-35' is not a drawn set" in refusal(tmp_path, raw)
+    assert "data.sets.anew.redraws: 'co-35' is not a set with a seed" in refusal(tmp_path, raw)
 
 
 @pytest.mark.parametrize("seed", [-1, None, "1"])
