@@ -13,7 +13,8 @@ from places import REAL
 from datastill.coco.format import image_id
 from datastill.errors import DataError
 from datastill.images.load import Refusal
-from datastill.sources.video_frames import Choice, extract_frames, find_videos, random_frame
+from datastill.sources.video_decoding import Choice, random_frames
+from datastill.sources.video_frames import extract_frames, find_videos
 
 VIDEOS = REAL / "videos"
 CLIPS = sorted(VIDEOS.iterdir()) if VIDEOS.is_dir() else [VIDEOS / "clips"]
@@ -110,7 +111,10 @@ def rewrite(source, path, change):
 
 
 def frame_of(path, name, seed):
-    return random_frame(path, Choice(name, seed))
+    ((_, frame),) = random_frames(path, [Choice(name, seed)])
+    if isinstance(frame, DataError):
+        raise frame
+    return frame
 
 
 def every_frame(path):

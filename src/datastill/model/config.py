@@ -23,7 +23,12 @@ class BackboneSpec:
     box_samples: int  # boxes per image that enter the loss
     positive_share: float  # share of these boxes on objects; they also train the keypoint head
     body: Literal["small_resnet", "resnet", "mobilenet_v2"] = "small_resnet"
-    layers: tuple[str, ...] = ("layer1", "layer2", "layer3", "layer4")  # of the body, to the pyramid
+    layers: tuple[str, ...] = (
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+    )  # of the body, to the pyramid
     blocks: tuple[int, ...] = ()  # bottleneck blocks of each layer of a ResNet
     groups: int = 1  # of a ResNeXt's 3x3 convolutions
     group_width: int = 64
