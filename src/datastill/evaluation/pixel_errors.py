@@ -92,7 +92,8 @@ def pixel_errors(
     index = {image_id: i for i, image_id in enumerate(ids)}
     image, squared, boxes = [], [np.zeros((0, len(variances)))], []
     for cell, instances in _cells(evaluation.cocoGt.dataset["annotations"]).items():
-        counted = [a for a in instances if not a["iscrowd"] and any(a["keypoints"][2::3])]
+        uncrowded = [annotation for annotation in instances if not annotation["iscrowd"]]
+        counted = [a for a in uncrowded if any(v > 0 for v in a["keypoints"][2::3])]
         scored = sorted(cells.get(cell, []), key=lambda detection: -detection["score"])
         squared += [_match(counted, scored, variances)] if counted else []
         image += [index[cell[0]]] * len(counted)
