@@ -6,6 +6,7 @@ import pytest
 from datastill.coco.format import Coco
 from datastill.errors import DataError
 from datastill.evaluation import bootstrap as intervals
+from datastill.evaluation import resampling
 from datastill.evaluation.bootstrap import (
     Matches,
     RankedDetections,
@@ -114,7 +115,7 @@ def test_every_draw_has_as_many_images_as_the_set(scene):
 def test_samples_depend_on_the_seed_and_not_on_the_block(scene, monkeypatch):
     matches = match(*scene(1), "keypoints")
     whole = bootstrap(matches, 70, seed=5)
-    monkeypatch.setattr(intervals, "BLOCK", 1)
+    monkeypatch.setattr(resampling, "BLOCK", 1)
     assert (bootstrap(matches, 70, seed=5) == whole).all()
     assert (bootstrap(matches, 70, seed=6) != whole).any()
     assert (bootstrap(matches, 30, seed=5) == whole[:30]).all()

@@ -42,6 +42,12 @@ def tested(found):
 
 
 @pytest.fixture
+def truth_of_20():
+    """What the results of these tests are tested on."""
+    return truth()
+
+
+@pytest.fixture
 def ap_of_images():
     return ap_of
 

@@ -11,6 +11,7 @@ from typing import Any
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
 from datastill.errors import DataError
+from datastill.evaluation.pixel_errors import NAMES
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
@@ -19,7 +20,7 @@ from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 
 # in a model's card, besides AP
-_MEASURED = ("interval", "images", "families", "instances", "with_views")
+_MEASURED = ("interval", *NAMES, "pixel_intervals", "images", "families", "instances", "with_views")
 
 
 def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import Matches
+from datastill.evaluation.pixel_errors import PixelErrors
 from datastill.report.paper import METRICS, Key, Numbers
 
 
@@ -45,12 +46,14 @@ class Result(TrainedRow):
 
     metrics    content of metrics/<row>.json: "ap" ... in percent, "interval" [low, high]
     matches    its detections on the validation images, for paired intervals
+    errors     their pixel errors, of keypoints whose metrics have them
     all_views  its detections through all views, if it was tested so
     seeds      the results it is the mean of, if it is pooled
     """
 
     metrics: Mapping[str, Any]
     matches: Matches
+    errors: PixelErrors | None = None
     all_views: Matches | None = None
     seeds: tuple["Result", ...] = ()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from datastill.coco.skeleton import NO_SKELETON, Skeleton
 from datastill.report.render import (
     Column,
     Record,
@@ -35,6 +36,21 @@ NOTE = (
 )
 SEEDS_NOTE = " The standard deviation between seeds is {sd}{source}."
 EQUAL = " All rows train for as many iterations, so each gain is over a control."
+PIXELS = (
+    "RMSE is the root-mean-square error of the labelled keypoints of detected objects in pixels of "
+    "the original image: lower is better, so an improvement is a negative gain. PCK@0.1 is the "
+    "percentage of all labelled keypoints, missed objects included, whose error is at most a tenth "
+    "of the diagonal of the object's box. Gains in RMSE are paired and corrected as those in AP "
+    "are, among themselves."
+)
+PIXELS_OF_IMAGES = " Intervals of RMSE do not cover the variation between seeds."
+SIGMAS = {  # by their source
+    "coco": "AP is by OKS with COCO's sigmas.",
+    "given": "AP is by OKS with the sigmas that the data give.",
+    "constant": "AP is by OKS with sigma {0:.3f}, the median of COCO's, for every keypoint: those "
+    "of these keypoints are unknown, so AP may be high despite visible errors and is not "
+    "comparable with that of other data.",
+}
 CONTROL = " Control: the same labels for as many iterations, without generated annotations."
 
 
@@ -53,11 +69,19 @@ def _paper(line: Record) -> str:
     return number("paper_ap")(line) + (gain and f" ({gain})")
 
 
+def _without_paper(table: pd.DataFrame) -> bool:
+    return bool(table["paper_ap"].isna().all())
+
+
 TRAINING = Column("training", training)
 SEEDS = Column("seeds", word("seeds"), right=True)
 AP = Column("AP [95 %]", ap_cell)
 GAIN = Column("gain [95 %]", gain_cell("gain"))
 OVER_CONTROL = Column("over control", gain_cell("control_gain"))
+RMSE_GAINS = (
+    Column("RMSE gain [95 %]", gain_cell("rmse_gain")),
+    Column("RMSE over control", gain_cell("rmse_control_gain")),
+)
 SIZES = {"AP50": "ap50", "AP75": "ap75", "APS": "ap_small", "APM": "ap_medium", "APL": "ap_large"}
 
 PAGE = (
@@ -72,12 +96,15 @@ PAGE = (
     *(Column(heading, number(name), right=True) for heading, name in SIZES.items()),
     GAIN,
     OVER_CONTROL,
+    Column("RMSE", number("rmse"), right=True),
+    Column("PCK@0.1", number("pck10"), right=True),
+    *RMSE_GAINS,
     Column("paper AP", number("paper_ap"), right=True),
     Column("paper gain", number("paper_gain", "+z.1f"), right=True),
 )
 TERMINAL = (
     TRAINING, Column("iter.", _thousands), SEEDS, AP, GAIN, OVER_CONTROL,
-    Column("paper (gain)", _paper),
+    Column("RMSE", number("rmse"), applies=_without_paper), Column("paper (gain)", _paper),
 )  # fmt: skip
 
 
@@ -106,22 +133,32 @@ ABLATION_PAGE = (
 ABLATION_TERMINAL = [column for column in ABLATION_PAGE if column.heading not in ("AP50", "AP75")]
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """Return a table for a page: its titles, columns with values, and sentences."""
+def to_markdown(table: pd.DataFrame, skeleton: Skeleton = NO_SKELETON) -> str:
+    """Return a table for a page: its titles, columns with values, and sentences.
+
+    The last is on the sigmas of OKS, those of `skeleton`.
+    """
     parts = _ablation_parts if "row" in table else _comparison_parts
-    return "\n\n".join(parts(table)) + "\n"
+    return "\n\n".join([*parts(table), *sigmas(skeleton)]) + "\n"
 
 
-def to_text(table: pd.DataFrame) -> str:
+def sigmas(skeleton: Skeleton) -> Iterator[str]:
+    """Yield a sentence on the sigmas of OKS, none for boxes."""
+    if skeleton.sigmas:
+        yield SIGMAS[skeleton.sigmas_from].format(*skeleton.sigmas)
+
+
+def to_text(table: pd.DataFrame, skeleton: Skeleton = NO_SKELETON) -> str:
     """Return the table for a terminal; a gain followed by ~ is not distinguishable from none."""
+    notes = [*legend(table), *wrapped(sigmas(skeleton))]
     if "row" in table:
         ours = table[table["role"] != "paper"]
         grid = text_grid(shown(ABLATION_TERMINAL, ours), ours)
-        return "\n".join([TITLES[table["table"].iloc[0]], *grid, *legend(table)]) + "\n"
+        return "\n".join([TITLES[table["table"].iloc[0]], *grid, *notes]) + "\n"
     several_backbones = several("backbone")(table)
     sections = table.groupby("table", sort=False)
     parts = ["\n".join(_lines(section, several_backbones)) for _, section in sections]
-    return "\n\n".join([*parts, *legend(table)]) + "\n"
+    return "\n\n".join([*parts, "\n".join(notes)]).rstrip() + "\n"
 
 
 def _lines(section: pd.DataFrame, several_backbones: bool) -> Iterator[str]:
@@ -157,6 +194,9 @@ def _comparison_parts(table: pd.DataFrame) -> Iterator[str]:
         yield from (f"**{title(section)}**", markdown_grid(page, section), *gaps(section))
     lengths = table.groupby("table")["iterations"].nunique()
     yield note(table) + (EQUAL if (lengths == 1).all() else "")
+    if "rmse" in table and table["rmse"].notna().any():
+        borrowed = table["seed_sd"].notna().all() and not several_seeds(table)
+        yield PIXELS + (PIXELS_OF_IMAGES if borrowed else "")
 
 
 def _ablation_parts(table: pd.DataFrame) -> Iterator[str]:

@@ -15,6 +15,7 @@ WIDTH = 110  # columns of the terminal
 WORDS = {
     "table", "row", "role", "labelled", "unlabelled", "teacher", "ablation", "backbone", "over",
     "gain_verdict", "control", "control_gain_verdict", "rows",
+    "rmse_gain_verdict", "rmse_control_gain_verdict",
 }  # fmt: skip
 COUNTS = {"iterations", "round", "seed", "seeds", "test_views"}  # all other columns are numbers
 

@@ -1,4 +1,4 @@
-"""Stages `evaluate-supervised` and `evaluate-distilled`: the AP of one row's model on val."""
+"""Stages `evaluate-supervised` and `evaluate-distilled`: AP and pixel errors of a row on val."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.results import coco_results
 from datastill.evaluation.bootstrap import Matches, bootstrap, interval, match, paired_interval
 from datastill.evaluation.coco_ap import evaluate
+from datastill.evaluation.pixel_errors import pixel_errors, pixel_metrics
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import predict
 from datastill.inference.predictor import load_on_device
@@ -29,7 +30,7 @@ _DECIMALS = {"keypoints": {"score": 6, "keypoints": 4}, "boxes": {"score": 6, "b
 
 
 def run(profile: Profile, row: str) -> None:
-    """Evaluate the model of `row` on val; write its detections, AP, interval and provenance."""
+    """Evaluate the model of `row` on val; write its detections, metrics and provenance."""
     params, code = profile.params, code_version()
     params.row(row)  # rejects an ensemble: it has a model, but no metrics
     detector, card = load_on_device(profile.weights(row))
@@ -43,6 +44,7 @@ def run(profile: Profile, row: str) -> None:
         "row": row,
         "task": params.task,
         **test.percent(detections),
+        **test.pixels(detections),
         "images": len(val.images),
         **({"families": matches.families} if matches.families < len(val.images) else {}),
         "instances": len(val.annotations),
@@ -100,6 +102,13 @@ class _Test:
             del measured["ap_small"]  # COCO has none
         return {k: None if v is None else round(v, 2) for k, v in measured.items()}
 
+    def pixels(self, detections: Sequence[Record]) -> dict[str, Any]:
+        """Return the pixel errors of keypoints and their intervals, {} for boxes."""
+        if self.profile.params.task == "boxes":
+            return {}
+        errors = pixel_errors(self.val, detections, sigmas=self.metadata.sigmas)
+        return pixel_metrics(errors, self.profile.params.evaluate.resamples)
+
     def interval(self, matches: Matches) -> list[float]:
         """Return the 95 % interval of AP, in percent."""
         samples = bootstrap(matches, self.profile.params.evaluate.resamples)
@@ -116,6 +125,7 @@ def _with_views(test: _Test, single_scale: Matches) -> dict[str, Any]:
     _write(test.profile.detections(test.row, all_views=True), detections)
     return {
         **test.percent(detections),
+        **test.pixels(detections),
         "views": len(inference.views),
         "interval": test.interval(matches),
         "gain": round(gain, 2),

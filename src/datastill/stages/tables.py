@@ -1,12 +1,15 @@
 """Stage `tables`: all results beside the paper's, as CSV, Markdown and a figure per table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from datastill.coco.format import read_coco
+from datastill.coco.format import Coco, Record, read_coco
 from datastill.coco.metadata import build_metadata
+from datastill.coco.skeleton import Skeleton
 from datastill.errors import ParamsError
-from datastill.evaluation.bootstrap import Matches, match
+from datastill.evaluation.bootstrap import match
+from datastill.evaluation.pixel_errors import pixel_errors
 from datastill.io import write_text
 from datastill.project.data_schema import Union
 from datastill.project.profile import Profile, read_facts
@@ -30,11 +33,13 @@ def run(profile: Profile, name: str | None = None) -> str:
     path, known = profile.params.params_file, profile.params.tables
     if name is not None and name not in known:
         raise ParamsError(f"{path}: no table {name!r}; there are {', '.join(known)}")
-    results = _results(profile)
-    return "\n".join(_write(profile, table, results) for table in ([name] if name else known))
+    val = read_coco(profile.image_set("val"))
+    skeleton = build_metadata(val, profile.params.task).skeleton
+    results, names = _results(profile, val, skeleton.sigmas or None), [name] if name else known
+    return "\n".join(_write(profile, table, results, skeleton) for table in names)
 
 
-def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
+def _write(profile: Profile, name: str, results: Sequence[Result], skeleton: Skeleton) -> str:
     """Write the table `name` as CSV, Markdown and a figure; return it for the terminal."""
     path, sampling = profile.results / name, _sampling(profile.params)
     if name in TABLES:
@@ -46,9 +51,9 @@ def _write(profile: Profile, name: str, results: Sequence[Result]) -> str:
             results = [r for r in results if r.all_views] or results
         table = ablation_table(name, pool_seeds(results, profile.params.members()), sampling)
     write_text(path.with_suffix(".csv"), to_csv(table))
-    write_text(path.with_suffix(".md"), to_markdown(table))
+    write_text(path.with_suffix(".md"), to_markdown(table, skeleton))
     draw_table(table, path.with_suffix(".png"))
-    return to_text(table)
+    return to_text(table, skeleton)
 
 
 def _sampling(params: Params) -> Sampling:
@@ -59,27 +64,30 @@ def _sampling(params: Params) -> Sampling:
     return Sampling(params.evaluate.resamples, BetweenSeeds(*pair))
 
 
-def _results(profile: Profile) -> list[Result]:
-    """Return every row with its metrics and its detections matched with val."""
-    val, task = read_coco(profile.image_set("val")), profile.params.task
-    sigmas = build_metadata(val, task).sigmas
+def _results(profile: Profile, val: Coco, sigmas: Sequence[float] | None) -> list[Result]:
+    """Return every row with its metrics and its detections matched with `val`."""
+    task = profile.params.task
 
-    def matches(row: str, *, all_views: bool = False) -> Matches:
+    def detections(row: str, *, all_views: bool = False) -> list[Record]:
         path = profile.detections(row, all_views=all_views)
-        detections = json.loads(profile.require(path, "evaluate", row).read_text())
-        return match(val, detections, task, sigmas=sigmas)
+        records: list[Record] = json.loads(profile.require(path, "evaluate", row).read_text())
+        return records
 
-    return [
-        Result.of(
-            spec.model_dump(exclude_none=True),
+    def result(row: str, spec: Mapping[str, Any]) -> Result:
+        metrics, single_scale = read_metrics(profile, row), detections(row)
+        views = detections(row, all_views=True) if "with_views" in metrics else None
+        return Result.of(
+            spec,
             profile.params.original_set,
             row=row,
-            metrics=(metrics := read_metrics(profile, row)),
-            matches=matches(row),
-            all_views=matches(row, all_views=True) if "with_views" in metrics else None,
+            metrics=metrics,
+            matches=match(val, single_scale, task, sigmas=sigmas),
+            errors=pixel_errors(val, single_scale, sigmas=sigmas) if "rmse" in metrics else None,
+            all_views=None if views is None else match(val, views, task, sigmas=sigmas),
         )
-        for row, spec in profile.params.rows().items()
-    ]
+
+    rows = profile.params.rows().items()
+    return [result(row, spec.model_dump(exclude_none=True)) for row, spec in rows]
 
 
 def read_metrics(profile: Profile, row: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.errors import DatastillError
+from datastill.evaluation.pixel_errors import NAMES
 from datastill.io import digest
 from datastill.project.profile import Profile, read_facts
 from datastill.project.rows import Ablation, DistilledRow
@@ -110,12 +111,14 @@ def _tags(profile: Profile, row: str, card: Mapping[str, Any]) -> dict[str, str]
 
 
 def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
-    """Return the AP of the current weights, {} if the metrics file is of other ones."""
+    """Return AP and pixel errors of the current weights, {} if the metrics are of other ones."""
     metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
     if not weights.is_file() or metrics.get("provenance", {}).get("weights") != digest(weights):
         return {}
     views, (low, high) = metrics.get("with_views") or {}, metrics["interval"]
-    values = {name: value for name, value in metrics.items() if name.startswith("ap")}
+    values = {name: v for name, v in metrics.items() if name.startswith("ap") or name in NAMES}
+    for name, bounds in (metrics.get("pixel_intervals") or {}).items():
+        values |= dict(zip((f"{name} low", f"{name} high"), bounds or (), strict=False))
     values |= {f"{name} with views": value for name, value in views.items()}
     return _numbers(f"val/{metrics['task']}", values | {"ap low": low, "ap high": high})
 
