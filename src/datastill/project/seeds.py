@@ -16,8 +16,9 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     """Return the params of the profile at `path` as profile `name`, with every row once per seed.
 
     A row of seed 1 has teachers of seed 1 and sets drawn from seed 1 (drawings, random parts of
-    files and video frames, except `val`), so the variance includes that of the data. Raises ParamsError if `path` is
-    wrong, a seed is negative or repeated, or two rows already differ only in their seed.
+    files and video frames, except `val`), so the variance includes that of the data. Raises
+    ParamsError if `path` is wrong, a seed is negative or repeated, or two rows already differ only
+    in their seed.
     """
     params = load_params(path)
     if len(set(seeds)) < len(seeds) or min(seeds, default=-1) < 0:

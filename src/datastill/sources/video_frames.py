@@ -5,7 +5,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -81,17 +81,19 @@ def extract_frames(
     context.set_forkserver_preload([__name__])
     videos = [[*chosen] for _, chosen in groupby(missing.items(), lambda item: item[0].name)]
     with Processes(os.cpu_count(), context) as pool:
-        for results in pool.map(partial(_extract, root), videos):
-            for choice, result in results.items():
-                if isinstance(result, Refusal):
-                    refusals[choice.name] = result
-                else:
-                    images[choice] = result
-                advance(1)
+        results = chain.from_iterable(pool.map(partial(_extract, root), videos))
+        for choice, result in results:
+            if isinstance(result, Refusal):
+                refusals[choice.name] = result
+            else:
+                images[choice] = result
+            advance(1)
     return [images[choice] for choice in choices if choice in images], [*refusals.values()]
 
 
-def _extract(root: Path, chosen: Sequence[tuple[Choice, Path]]) -> dict[Choice, Record | Refusal]:
+def _extract(
+    root: Path, chosen: Sequence[tuple[Choice, Path]]
+) -> list[tuple[Choice, Record | Refusal]]:
     """Write frames of one video, each with its origin in one file, so that it is opened once."""
     paths, name = dict(chosen), chosen[0][0].name
     results: dict[Choice, Record | Refusal] = {}
@@ -105,7 +107,7 @@ def _extract(root: Path, chosen: Sequence[tuple[Choice, Path]]) -> dict[Choice, 
         with atomic(paths[choice]) as unfinished:
             image.save(unfinished, "JPEG", quality=95, comment=comment)
         results[choice] = _stored(paths[choice])
-    return {choice: results[choice] for choice in paths}
+    return [(choice, results[choice]) for choice in paths]
 
 
 def _stored(path: Path) -> Record:
