@@ -29,12 +29,13 @@ def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
     else:
         folder = _below(root, inputs.unlabelled)
         sets["unlabelled"] = {"folder": folder, "without": ["labelled", "val"], "count": None}
+    reason = inspection.leaks_reason
     val_images = inputs.val_images or inputs.images
     return {
         "source": "files",
         "watched": (root if _watchable(root) else _relative(inputs.labelled)).as_posix(),
         "root": root.as_posix(),
-        "leaks": "drop",
+        **({"leaks": "allow", "leaks_reason": reason} if reason else {"leaks": "drop"}),
         "sets": sets,
         "val": _annotated(root, inputs.val, val_images) if inputs.val else parts["val"],
     }

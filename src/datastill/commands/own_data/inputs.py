@@ -18,10 +18,16 @@ from datastill.images.splits import Span
 from datastill.progress import Steps
 from datastill.sources.video_frames import VIDEO_KINDS, find_videos
 
+GAP = 0.02  # of a recording's images, between val and the others
+MIN_GAP = 2  # images
+
 
 @dataclass(frozen=True)
 class Division:
     """The division of the labelled images, in a random order made by `seed`.
+
+    Of a recording, val are the last images in the order of their names, and a gap before them is
+    left out: frames next to each other are almost the same.
 
     val_fraction, val_count  how many become val if it has no labels of its own; at most one
     label_only               how many keep their labels, the others being unlabelled; None: all
@@ -32,28 +38,35 @@ class Division:
     label_only: int | None
     seed: int
 
-    def spans(self, count: int, has_val: bool) -> dict[str, Span]:
+    def spans(self, count: int, has_val: bool, recording: bool) -> dict[str, Span]:
         """Return the part of `count` images that each set takes; none if nothing is divided.
 
         Raises DataError if a set would be empty.
         """
-        held, labelled = 0 if has_val else self._held_out(count), self.label_only
-        if labelled is not None and not 0 < labelled < count - held:
-            most = f"the {count - held:,} images that are not in val, so that some remain to be"
-            raise DataError(f"--label-only {labelled}: expected fewer than {most} unlabelled")
+        gap = max(MIN_GAP, round(GAP * count)) if recording and not has_val else 0
+        held, labelled = 0 if has_val else self._held_out(count, gap), self.label_only
+        rest = count - held - gap
+        if labelled is not None and not 0 < labelled < rest:
+            most = f"the {rest:,} images that are not in val{' or the gap' if gap else ''}"
+            few = f"expected fewer than {most}, so that some remain to be unlabelled"
+            raise DataError(f"--label-only {labelled}: {few}")
+        block, skip = ((0, rest), 0) if recording else (None, held)
         spans = {"val": Span(self.seed, 0, held)} if held else {}
+        if held and recording:
+            spans["val"] = Span(self.seed, 0, None, (count - held, count))
         if held or labelled:
-            spans["labelled"] = Span(self.seed, held, labelled)
+            spans["labelled"] = Span(self.seed, skip, labelled, block)
         if labelled:
-            spans["unlabelled"] = Span(self.seed, held + labelled, None)
+            spans["unlabelled"] = Span(self.seed, skip + labelled, None, block)
         return spans
 
-    def _held_out(self, count: int) -> int:
+    def _held_out(self, count: int, gap: int) -> int:
         fraction = 0.1 if self.val_fraction is None else self.val_fraction
         held = round(fraction * count) if self.val_count is None else self.val_count
-        if not 0 < held < count:
+        if not 0 < held < count - gap:
             asked = f"{fraction:g}" if self.val_count is None else f"{held:,}"
             lacking = f"none for {'val' if held <= 0 else 'training'}"
+            lacking += f", with a gap of {gap} before val" if gap else ""
             advice = "change --val-fraction or --val-count"
             raise DataError(f"val: {asked} of {count:,} labelled images leaves {lacking}; {advice}")
         return held

@@ -1,5 +1,6 @@
 """Inspection of all inputs: the sets of the future profile, and their faults."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from datastill.commands.own_data.inputs import (
 )
 from datastill.errors import DataError
 from datastill.images.leaks import find_leaks
+from datastill.images.recordings import alike, recorded_groups
 from datastill.images.splits import Span, take_span
 
 
@@ -26,14 +28,16 @@ from datastill.images.splits import Span, take_span
 class Inspection:
     """The sets of the future profile.
 
-    spans  the parts of the labels' file, for the sets that are such parts
-    notes  remarks on what is left out or unusual
+    spans         the parts of the labels' file, for the sets that are such parts
+    notes         remarks on what is left out or unusual
+    leaks_reason  why images that look like val's are allowed, if they are
     """
 
     task: Task
     sets: dict[str, InspectedSet]
     spans: Mapping[str, Span]
     notes: list[str]
+    leaks_reason: str | None
 
 
 def inspect(inputs: Inputs) -> Inspection:
@@ -48,7 +52,8 @@ def inspect(inputs: Inputs) -> Inspection:
         sets["val"] = _open_val(inputs, inputs.val, labels, task)
         notes += _resembling(whole, sets["val"])
     labelled = [*sets.values()]
-    spans = inputs.division.spans(len(whole.coco.images), inputs.val is not None)
+    frames = _count_frames(whole)
+    spans = inputs.division.spans(len(whole.coco.images), inputs.val is not None, frames > 0)
     for name, span in spans.items():
         part = take_span(whole.coco, span, whole.manifest)
         sets[name] = replace(whole, coco=part, refused=whole.refused if name == "labelled" else [])
@@ -57,10 +62,45 @@ def inspect(inputs: Inputs) -> Inspection:
         sets["unlabelled"] = _without(inputs.unlabelled, everything, labelled)
         if left_out := len(everything.coco.images) - len(sets["unlabelled"].coco.images):
             notes.append(f"{left_out:,} images in {inputs.unlabelled} are labelled ones")
+    reason = None
+    if frames and not inputs.val:
+        reason = f"{frames:,} of {len(whole.coco.images):,} labelled images show one recording"
+        notes += [_describe_blocks(reason, spans), *_resembling_in_recording(sets)]
     for name in ("labelled", "val"):
         _check_trainable(name, sets[name].coco, task)
     notes += [f"{name}: {note}" for name, each in sets.items() for note in _unusual(each.coco)]
-    return Inspection(task, sets, spans, notes)
+    return Inspection(task, sets, spans, notes, reason)
+
+
+def _count_frames(whole: InspectedSet) -> int:
+    """Return how many images show one recording, or 0 if most do not."""
+    groups = alike(whole.coco, whole.manifest)
+    recorded = recorded_groups(whole.coco, groups)
+    return sum(group in recorded for group in groups)
+
+
+def _describe_blocks(reason: str, spans: Mapping[str, Span]) -> str:
+    (_, rest), (start, end) = spans["labelled"].block or (0, 0), spans["val"].block or (0, 0)
+    return (
+        f"{reason}: val is the last {end - start:,} in the order of their names, the "
+        f"{start - rest:,} before it are left out, so that none is next to a training image"
+    )
+
+
+def _resembling_in_recording(sets: Mapping[str, InspectedSet]) -> Iterator[str]:
+    """Note images that look like val's and stay; raises DataError if an image is in both."""
+    manifest = pd.concat([each.manifest for each in sets.values()]).drop_duplicates("file_name")
+    others = {name: each.coco for name, each in sets.items() if name != "val"}
+    leaks = find_leaks(sets["val"].coco, others, manifest)
+    if same := [leak for leak in leaks if not leak.similar]:
+        first = f"{same[0].file_name} {same[0].reason}"
+        raise DataError(
+            f"{len(same):,} images are in val and in another set, such as {first}; the AP on "
+            "training images means nothing: remove them from one"
+        )
+    if counts := Counter(leak.set for leak in leaks):
+        shown = " and ".join(f"{count:,} {name}" for name, count in counts.items())
+        yield f"{shown} images look like val's, as frames of one recording do: leaks: allow"
 
 
 def _unusual(coco: Coco) -> Iterator[str]:
@@ -106,7 +146,7 @@ def _resembling(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
     """Note labelled images that resemble val; raises DataError if an image is in both."""
     manifest = pd.concat([whole.manifest, val.manifest])
     leaks = find_leaks(val.coco, {"labelled": whole.coco}, manifest)
-    if identical := [leak for leak in leaks if not leak.reason.startswith("shows")]:
+    if identical := [leak for leak in leaks if not leak.similar]:
         first = f"{identical[0].file_name} {identical[0].reason}"
         raise DataError(
             f"{len(identical):,} images are both labelled and in val, such as {first}; the AP on "
@@ -115,6 +155,8 @@ def _resembling(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
     if leaks:
         first = f"{leaks[0].file_name} {leaks[0].reason}"
         yield f"{len(leaks):,} labelled images resemble val and will be left out, such as {first}"
+        if len(leaks) > len(whole.coco.images) / 2:
+            yield "if val and labelled are of one recording, write leaks: allow and a leaks_reason"
 
 
 def _without(
