@@ -144,7 +144,12 @@ def test_without_a_project_file_the_header_alone_counts(project):
     ("old", "new", "message"),
     [
         ("leftear,leftear", "leftear,left", "'leftear'.*found no y"),
-        ("bodyparts", "parts", "expected a DeepLabCut CSV"),
+        ("leftear,leftear,rightear", "leftear,leftear,leftear", "one column leftear x, found"),
+        (
+            "bodyparts",
+            "parts",
+            r"expected a DeepLabCut CSV .* found a table with the columns 'scor",
+        ),
         ("20,10", "20", "line 4: expected 7 cells"),
         ("20,10", "20,ten", r"line 4: expected x and y of 'nose' .* \['20', 'ten'\]"),
         ("20,10", "20,", r"line 4: expected x and y of 'nose'"),

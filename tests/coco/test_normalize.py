@@ -313,7 +313,7 @@ def test_a_published_file_that_is_no_coco_is_named(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"{re.escape(str(path))}: .*{message}"):
         read_published(path)
-    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path))}: expected Pascal VOC files"):
+    with pytest.raises(DataError, match=f"{re.escape(str(tmp_path))}: not a readable file"):
         read_published(tmp_path)
 
 

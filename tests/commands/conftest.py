@@ -1,4 +1,5 @@
 """The miniature with results, for commands that compare results."""
 
 from claimed_results import committed, pages  # noqa: F401
+from file_server import web  # noqa: F401
 from measured_seeds import clone  # noqa: F401

@@ -14,7 +14,9 @@ from datastill.errors import ParamsError
 @app.command()
 def new(  # noqa: PLR0913  # an option per input
     name: Annotated[str, Argument(help="Name of the profile, a new folder in pipelines/.")],
-    labelled: Annotated[Path, Option(help="Labels, COCO JSON.")],
+    labelled: Annotated[
+        Path, Option(help="Labels: COCO JSON, a DeepLabCut CSV or a folder of Pascal VOC XML.")
+    ],
     images: Annotated[Path, Option(help="The folder of the labelled images.")],
     unlabelled: Annotated[
         Path | None,
@@ -23,7 +25,7 @@ def new(  # noqa: PLR0913  # an option per input
     label_only: Annotated[
         int | None, Option(help="Instead of --unlabelled: keep labels of only this many images.")
     ] = None,
-    val: Annotated[Path | None, Option(help="Labels to test on, COCO JSON.")] = None,
+    val: Annotated[Path | None, Option(help="Labels to test on, as --labelled.")] = None,
     val_images: Annotated[
         Path | None, Option(help="The folder of val's images, if not that of --images.")
     ] = None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.sniff import other_format
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -19,6 +20,7 @@ MIN_BOX_MARGIN = 10.0  # pixels
 _HEADER = ("scorer", "individuals", "bodyparts", "coords")
 _BODY_PARTS = re.compile(r"^(?:multianimal)?bodyparts: *\n((?: *- .*\n)+)", re.MULTILINE)
 _EXPECTED = "expected a DeepLabCut CSV (rows scorer, bodyparts, coords)"
+_ADVICE = "convert other labels to COCO JSON"
 
 Point = tuple[float, float]
 
@@ -88,8 +90,7 @@ def _read_table(path: Path) -> _Table:
         raise DataError(f"{path}: {_EXPECTED}, found no readable text: {error}") from None
     header = {row[0]: row for _, row in lines[:4] if row[0] in _HEADER}
     if not {"bodyparts", "coords"} <= header.keys() or "x" not in header["coords"]:
-        first = ",".join(lines[0][1])[:80] if lines else ""
-        raise DataError(f"{path}: {_EXPECTED}, found {first!r}")
+        raise DataError(f"{path}: {_EXPECTED}, found {other_format(path)}; {_ADVICE}")
     body_parts, coords = header["bodyparts"], header["coords"]
     individuals = header.get("individuals", [""] * len(coords))
     width, rows = coords.index("x"), lines[len(header) :]
@@ -98,6 +99,8 @@ def _read_table(path: Path) -> _Table:
     if not rows:
         raise DataError(f"{path}: expected a row per image, found none")
     keys = list(zip(individuals, body_parts, coords, strict=True))[width:]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise DataError(f"{path}: expected one column {' '.join(twice[0]).strip()}, found several")
     return _Table({key: width + i for i, key in enumerate(keys)}, width, rows)
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,23 @@ _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 def read_published(path: Path) -> Coco:
     """Read published labels; raises DataError naming a bad file.
 
-    A CSV is a DeepLabCut project's, a folder of XML or a text file that lists some is Pascal VOC,
-    all others are COCO JSON, with or without `annotations`.
+    They are a DeepLabCut project's CSV, a folder of Pascal VOC XML, a list of VOC's `ImageSets`,
+    or COCO JSON, with or without `annotations`.
     """
-    if path.suffix.lower() == ".csv":
-        return read_deeplabcut(path)
-    if path.is_dir() or path.suffix.lower() == ".txt":
-        return read_pascal_voc(path)
+    if reader := _other_reader(path):
+        return reader(path)
     content = _read_json(path)
     return parse_coco(
         path, {"annotations": [], **content} if isinstance(content, dict) else content
     )
+
+
+def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
+    """Return the reader of a format other than COCO JSON, None if `path` has no such format."""
+    if path.suffix.lower() == ".csv":
+        return read_deeplabcut
+    listed = path.suffix.lower() == ".txt" and "ImageSets" in path.absolute().parts
+    return read_pascal_voc if listed or any(path.glob("*.xml")) else None
 
 
 def read_labels(path: Path) -> Coco:
@@ -54,11 +61,13 @@ def read_labels(path: Path) -> Coco:
 
 
 def read_foreign(path: Path) -> Coco:
-    """Read foreign COCO JSON and check its references.
+    """Read labels as `read_published` does, and check COCO's references.
 
     Raises DataError, naming the file, if it is absent or of another format, its categories lack
     names or ids of their own or are not all listed, or an image has no file name.
     """
+    if reader := _other_reader(path):
+        return reader(path)
     other = other_format(path)
     content = None if other else _read_json(path)
     other = other or other_json(content)
