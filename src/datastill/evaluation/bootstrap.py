@@ -84,11 +84,11 @@ def match(
         tuple(_rank([next(cells) for _ in images], thresholds) for _ in areas)
         for _ in evaluation.params.catIds
     ]
-    return Matches(np.asarray(images), areas, tuple(ranked), _families(truth.images, images))
+    return Matches(np.asarray(images), areas, tuple(ranked), number_families(truth.images, images))
 
 
-def _families(records: Sequence[Record], image_ids: Sequence[int]) -> NDArray[np.int64]:
-    """Number the families from 0 in the order of their first images."""
+def number_families(records: Sequence[Record], image_ids: Sequence[int]) -> NDArray[np.int64]:
+    """Return the number of each image's family: from 0, in the order of their first images."""
     heads = {image["id"]: image.get("family", image["id"]) for image in records}
     numbers: dict[Any, int] = {}
     family = [numbers.setdefault(heads[i], len(numbers)) for i in image_ids]
