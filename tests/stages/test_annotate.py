@@ -233,4 +233,4 @@ def test_every_image_set_is_read_once(profile, monkeypatch):
     monkeypatch.setattr(image_sets, "read_coco", lambda path: counts.update([path]) or read(path))
     monkeypatch.setattr(row_models, "read_coco", lambda path: counts.update([path]) or read(path))
     annotate_stage.run(profile, "student")
-    assert counts == {profile.image_set(name): 1 for name in ("labelled", "unlabelled")}
+    assert counts == {profile.image_set(name): 1 for name in ("labelled", "unlabelled", "val")}

@@ -48,9 +48,9 @@ def call_on_row(name: str, profile: str, row: str, *arguments: Any) -> Any:
     """Run a stage or command on a row, after restoring any images it reads that are missing."""
     opened = lazy_import("project.profile").open_profile(profile)
     restore = lazy_import("commands.restore")
-    if name == "stages.evaluate":
+    if name in ("stages.annotate", "stages.evaluate"):
         restore.restore(opened, ["val"])
-    else:
+    if name != "stages.evaluate":
         restore.for_row(opened, row)
     return lazy_import(name).run(opened, row, *arguments)
 

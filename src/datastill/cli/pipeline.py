@@ -115,8 +115,8 @@ def ensemble(
 
 @app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
-    """Annotate the unlabelled set of a row with its teacher."""
-    call_on_row("stages.annotate", profile, row)
+    """Annotate the unlabelled set of a row with its teacher, and print the expected quality."""
+    typer.echo(call_on_row("stages.annotate", profile, row))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -18,6 +19,14 @@ from datastill.distill.drift import SetStats, category_warnings, drift
 from datastill.distill.shards import Candidates, to_matrix
 from datastill.distill.thresholds import Density, Selection, read_columns
 from datastill.evaluation.annotation_quality import measure, measure_categories, precision_recall
+from datastill.evaluation.expected_quality import (
+    POOR,
+    ExpectedQuality,
+    expect,
+    judge_sample,
+    read_evidence,
+)
+from datastill.evaluation.quality_text import expected_card, shortfall
 from datastill.images.load import Refusal
 
 _STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
@@ -32,6 +41,7 @@ class AnnotatedRow:
     readable    unlabelled images that could be read; `images` are those of them that are kept
     candidates  of the teacher in the unlabelled images
     sample      of the teacher, single-scale, in some of the labelled images
+    held_out    labelled images that the teacher was not trained on, and its candidates in them
     brightness  of all images, by file name
     tally       with the records of all `images` if the truth is known
     """
@@ -47,10 +57,20 @@ class AnnotatedRow:
     refused: list[Refusal]
     candidates: Candidates
     sample: Candidates
+    held_out: Coco
+    held_out_candidates: Candidates
     density: Density
     selection: Selection
     brightness: Mapping[str, str]
     tally: Tally = field(default_factory=Tally)
+
+    @cached_property
+    def expected(self) -> ExpectedQuality | None:
+        """The expected quality of the annotations, None if none of `held_out` has a candidate."""
+        images = {image["id"] for image in self.images}
+        judged = judge_sample(self.held_out_candidates, self.selection, self.held_out, self.task)
+        evidence = read_evidence(self.candidates, self.selection, images, judged.categories)
+        return expect(judged, evidence)
 
     @property
     def boxes(self) -> bool:
@@ -66,6 +86,7 @@ class AnnotatedRow:
 def annotation_card(annotated: AnnotatedRow) -> dict[str, Any]:
     """Return the card of a row's annotations, as stored in results/; forget the records."""
     quality, drift_card = _quality(annotated), _drift(annotated)
+    names = annotated.category_names if annotated.boxes else {}
     annotated.tally.records.clear()  # large where the truth is known, and sensitivity is, too
     warnings = [*_warnings(annotated), *drift_card["warnings"]]
     return {
@@ -76,6 +97,7 @@ def annotation_card(annotated: AnnotatedRow) -> dict[str, Any]:
         "labelled": _labelled(annotated),
         "rules": annotated.rules,
         "thresholds": _thresholds(annotated),
+        "expected": annotated.expected and expected_card(annotated.expected, names),
         "quality": quality,
         "sensitivity": _sensitivity(annotated),
         "drift": drift_card,
@@ -255,6 +277,8 @@ def _stats(
 
 def _warnings(annotated: AnnotatedRow) -> Iterator[str]:
     selection, refused = annotated.selection, annotated.refused
+    if not annotated.expected or annotated.expected.precision < POOR:
+        yield shortfall(annotated.expected, boxes=annotated.boxes)
     if annotated.boxes:
         names, annotations = annotated.category_names, annotated.labelled.annotations
         labelled = {names[a["category_id"]] for a in annotations if not a["iscrowd"]}

@@ -1,10 +1,12 @@
 """Quality of generated annotations: precision and recall, if the truth is known."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record, Task
 from datastill.errors import DataError
@@ -101,6 +103,24 @@ def precision_recall(
         correct = float((kept & right).sum())
         points.append((_ratio(correct, int(kept.sum())), _ratio(correct, present)))
     return points
+
+
+def judge(
+    generated: Coco, truth: Coco, task: Task = "keypoints", *, sigmas: Sequence[float] | None = None
+) -> tuple[NDArray[np.float64], Counter[tuple[int, int]]]:
+    """Return which of the annotations (n,) are right at 0.5, and how many instances there are.
+
+    1 is right, 0 wrong and NaN neither, as `measure` counts them; none may be a region to ignore.
+    Instances are counted by image and category id. Raises DataError as `measure` does.
+    """
+    _, cells = _matched(generated, truth, task, sigmas)
+    right = np.full(len(generated.annotations), np.nan)
+    counts: Counter[tuple[int, int]] = Counter()
+    for cell in cells:
+        counts[cell["image_id"], cell["category_id"]] += _count_truth([cell])
+        order = np.array(cell["dtIds"], dtype=np.int64) - 1  # pycocotools numbers results from 1
+        right[order] = np.where(cell["dtIgnore"][0], np.nan, cell["dtMatches"][0] > 0)
+    return right, counts
 
 
 def _matched(

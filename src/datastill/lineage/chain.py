@@ -97,6 +97,7 @@ class Chain:
             facts[f"{kind}_threshold"] = (thresholds.get(kind) or {}).get("value")
         select, quality = stage.params.get("select"), card["quality"]
         facts |= {"views": made["views"], "select": select, "quality": quality}
+        facts["expected"] = card.get("expected")  # older cards have none
         facts |= {name: made[name] for name in MACHINE if name in made}
         files = (
             self._recorded(self._profile.annotations(row), made["annotations"]),

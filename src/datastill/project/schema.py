@@ -113,6 +113,7 @@ class Select(Section):
 
     images_without  images without annotations: kept as background, or dropped (authors' code)
     max_unreadable_fraction  of the images; above it, the stage fails
+    min_expected_precision  of the annotations; below it, the stage fails
     """
 
     instances: Literal["match", "prior", "fixed"]
@@ -124,6 +125,7 @@ class Select(Section):
     min_ignored: Share | None
     images_without: Literal["keep", "drop"]
     max_unreadable_fraction: Annotated[float, Field(ge=0, lt=1)]
+    min_expected_precision: Share | None
 
     @model_validator(mode="after")
     def _rules_have_their_values(self) -> Self:

@@ -2,12 +2,12 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import torch
 
-from datastill.coco.format import Coco, Record, write_coco
+from datastill.coco.format import Coco, Record, read_coco, write_coco
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import subset
 from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
@@ -17,55 +17,38 @@ from datastill.distill.shards import Candidates, Shard, cut
 from datastill.distill.thresholds import Rules, Selection, box_density, keypoint_density, select
 from datastill.errors import DataError
 from datastill.evaluation.annotation_card import AnnotatedRow, annotation_card
+from datastill.evaluation.quality_text import quality_line, shortfall
 from datastill.images.contact_sheet import SHOWN, write_contact_sheet
 from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import read_column
 from datastill.inference.views import Inference
 from datastill.io import digest, write_text
 from datastill.progress import Steps
-from datastill.project.image_sets import load
+from datastill.project.image_sets import VAL, load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, inference_code
 from datastill.project.row_models import distilled, load_model, teacher_inference, unlabelled_subset
+from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.project.schema import Select
 
-SAMPLE = 256  # labelled images that a teacher predicts on, for comparison
+SAMPLE = 256  # labelled images, at most, that a teacher predicts on for comparison; as many of val
 
 _log = logging.getLogger(__name__)
 
 
-def run(profile: Profile, row: str) -> None:
-    """Annotate the unlabelled set of `row` with its teacher; warn of every shortfall."""
-    params, spec, code = profile.params, distilled(profile, row), code_version()
+def run(profile: Profile, row: str) -> str:
+    """Annotate the unlabelled set of `row` with its teacher; return a line on expected quality.
+
+    That is estimated on images of val, from which the teacher has not learned. Nothing is chosen by
+    it: below `select.min_expected_precision`, if given, the stage stops before it writes anything.
+    Warns of every shortfall.
+    """
+    task, spec, code = profile.params.task, distilled(profile, row), code_version()
     labelled = load(profile, spec.labelled)
-    density = (box_density if params.task == "boxes" else keypoint_density)(labelled)
-    unlabelled, metadata = unlabelled_subset(profile, row), build_metadata(labelled, params.task)
-    inference = teacher_inference(profile, row, metadata)
-    candidates = find(profile, spec.teacher, metadata, inference, unlabelled.images)
-    single_scale = teacher_inference(profile, row, metadata, single_scale=True)
-    some = labelled.images[:: -(-len(labelled.images) // SAMPLE)]
-    sample = find(profile, spec.teacher, metadata, single_scale, some)
-    refused = _refused(profile, row, candidates)
-    unreadable = {refusal.file_name for refusal in refused}
-    readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
-    rules = params.selection(row)
-    selection = select(candidates, len(readable), density, _thresholds_by(rules))
-    annotated = AnnotatedRow(
-        row=row,
-        teacher=spec.teacher,
-        task=params.task,
-        rules=rules.model_dump(),
-        labelled=labelled,
-        unlabelled=unlabelled,
-        readable=readable,
-        images=_kept_images(rules.images_without, readable, candidates, selection),
-        refused=refused,
-        candidates=candidates,
-        sample=sample,
-        density=density,
-        selection=selection,
-        brightness=read_column(profile.manifest, "brightness"),
-    )
+    held_out = _held_out(profile, spec.teacher, {spec.labelled: labelled})
+    inference = teacher_inference(profile, row, build_metadata(labelled, task))
+    annotated = _annotated(profile, row, labelled, held_out, inference)
+    _check_expected(annotated)
     _write(profile, annotated)
     provenance = {
         "annotations": digest(profile.annotations(row)),
@@ -73,7 +56,41 @@ def run(profile: Profile, row: str) -> None:
         "views": len(inference.views),
         "code": code,
     }
-    _report(profile, annotated, provenance | environment())
+    return _report(profile, annotated, provenance | environment())
+
+
+def _annotated(
+    profile: Profile, row: str, labelled: Coco, held_out: Coco, inference: Inference
+) -> AnnotatedRow:
+    """Return the row with its teacher's candidates and their selection, before anything is kept."""
+    task, teacher = profile.params.task, distilled(profile, row).teacher
+    density = (box_density if task == "boxes" else keypoint_density)(labelled)
+    unlabelled, metadata = unlabelled_subset(profile, row), build_metadata(labelled, task)
+    candidates = find(profile, teacher, metadata, inference, unlabelled.images)
+    single_scale = teacher_inference(profile, row, metadata, single_scale=True)
+    refused = _refused(profile, row, candidates)
+    unreadable = {refusal.file_name for refusal in refused}
+    readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
+    rules = profile.params.selection(row)
+    selection = select(candidates, len(readable), density, _thresholds_by(rules))
+    return AnnotatedRow(
+        row=row,
+        teacher=teacher,
+        task=task,
+        rules=rules.model_dump(),
+        labelled=labelled,
+        unlabelled=unlabelled,
+        readable=readable,
+        images=_kept_images(rules.images_without, readable, candidates, selection),
+        refused=refused,
+        candidates=candidates,
+        sample=find(profile, teacher, metadata, single_scale, _some(labelled.images)),
+        held_out=held_out,
+        held_out_candidates=find(profile, teacher, metadata, inference, held_out.images),
+        density=density,
+        selection=selection,
+        brightness=read_column(profile.manifest, "brightness"),
+    )
 
 
 def find(
@@ -130,6 +147,41 @@ def _opens(profile: Profile, image: Record) -> bool:
     return True
 
 
+def _some(images: list[Record]) -> list[Record]:
+    """Return SAMPLE of the images at most, evenly spread."""
+    return images[:: -(-len(images) // SAMPLE)]
+
+
+def _held_out(profile: Profile, teacher: str, loaded: Mapping[str, Coco]) -> Coco:
+    """Return some of val; raises DataError if a model of the teacher was trained on any of it.
+
+    loaded  image sets that need not be read again, by name
+    """
+    val = load(profile, VAL)
+    held_out = subset(val, _some(val.images))
+    names = {image["file_name"] for image in held_out.images}
+    for name in sorted({name for row in profile.params.models(teacher) for name in _sets(row)}):
+        images = (loaded.get(name) or read_coco(profile.image_set(name))).images
+        if common := sorted(names & {image["file_name"] for image in images}):
+            raise DataError(
+                f"{teacher}: {len(common)} images of val, such as {common[0]}, are in {name}, on "
+                "which it was trained; val must hold other images"
+            )
+    return held_out
+
+
+def _sets(row: SupervisedRow) -> list[str]:
+    return [row.labelled, *([row.unlabelled] if isinstance(row, DistilledRow) else [])]
+
+
+def _check_expected(annotated: AnnotatedRow) -> None:
+    """Raise DataError if the rules give a minimum and the expected precision is not as high."""
+    minimum, expected = annotated.rules["min_expected_precision"], annotated.expected
+    if minimum is not None and (expected is None or expected.precision < minimum):
+        reason = shortfall(expected, boxes=annotated.boxes)
+        raise DataError(f"{annotated.row}: {reason}; select.min_expected_precision is {minimum:g}")
+
+
 def _thresholds_by(rules: Select) -> Rules:
     return Rules(**rules.model_dump(include={*Rules.__dataclass_fields__}))
 
@@ -173,8 +225,8 @@ def _write(profile: Profile, annotated: AnnotatedRow) -> None:
         write_coco(profile.annotations(annotated.row), coco, counted)
 
 
-def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, object]) -> None:
-    """Write the card and the contact sheet of the annotations, and log the card's warnings."""
+def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, object]) -> str:
+    """Write the card and the contact sheet, log the card's warnings, and return its quality."""
     row, records = annotated.row, annotated.tally.records
     generated = Coco(annotated.images, records, annotated.unlabelled.categories)
     shown = subset(generated, annotated.images[:SHOWN])
@@ -184,3 +236,4 @@ def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, obj
         _log.warning(warning)
     text = json.dumps({**card, "provenance": provenance}, indent=2) + "\n"
     write_text(profile.annotation_card(row), text)
+    return quality_line(card)

@@ -134,6 +134,8 @@ def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
         values["threshold of " + re.sub(r"[^\w .-]", "_", name)] = threshold["value"]
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
     values |= {name: card[name] for name in counts if name in card}
+    expected = card.get("expected") or {}  # older cards have none
+    values |= {f"expected {name}": expected[name] for name in ("precision", "recall") if expected}
     return _numbers("annotations", values | (card["quality"] or {}))
 
 
