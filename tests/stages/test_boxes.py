@@ -48,8 +48,9 @@ def tiny():
     params["train"] |= {"batch": 4, "micro_batch_size": 4, "short_sides": [56, 64], "warmup": 2}
     params["views"] |= {"plain_short_side": 64, "short_sides": [48, 64]}
     params["evaluate"] |= {"resamples": 30, "with_views": ["co-35"]}
-    params["supervised"] = {row: params["supervised"][row] for row in ("co-35", "co-115")}
-    params["distilled"] = {ROW: params["distilled"][ROW] | {"teacher": "co-35"}}
+    for section, rows in (("supervised", ("co-35", "co-115")), ("distilled", (ROW,))):
+        params[section] = {row: params[section][f"{row}_seed-0"] for row in rows}
+    params["distilled"][ROW]["teacher"] = "co-35"
     return params
 
 
