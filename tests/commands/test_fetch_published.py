@@ -191,6 +191,20 @@ def test_from_a_folder_without_a_file_costs_one_message(published, fetch_cells, 
     refuse(fetch_cells("--from", tmp_path / "nowhere"), "nowhere: no such folder")
 
 
+def test_a_disk_that_fills_up_while_copying_keeps_no_half_file(published, fetch_cells, monkeypatch):
+    copy = shutil.copyfile
+
+    def fill(origin, target):
+        if origin.name == "b.jpg":
+            Path(target).write_text("t")
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return copy(origin, target)
+
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    refuse(fetch_cells("--from", published.folder), "No space left on device; free disk space")
+    assert contents().keys() == {"BCCD/a 1.xml"}
+
+
 @pytest.mark.parametrize(("name", "count"), [("mouse", 120), ("cells", 733)])
 def test_the_package_lists_the_published_files(name, count):
     listed = read_published_set(name)
@@ -226,6 +240,8 @@ def test_people_are_taken_from_zips_that_stay(datastill, tmp_path, monkeypatch):
         (tmp_path / archives[-1].name).write_bytes(stream.getvalue())
     monkeypatch.setattr(fetch, "COCO", [*archives, Archive("zips/train2017.zip", 1, "md5:0")])
     monkeypatch.chdir(tmp_path)
+    Path("data/coco").mkdir(parents=True)
+    Path("data/coco/val2017.zip").symlink_to(tmp_path / "val2017.zip")  # as a killed run leaves it
     answer = datastill("fetch", "people", "--from", tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert Path("data/coco/val2017/1.jpg").read_text() == "content"

@@ -165,6 +165,6 @@ def _annotation(image: Record, number: int, points: Sequence[Point | None]) -> R
         "id": image_id(f"{image['file_name']}/{number}"),
         "image_id": image["id"],
         "category_id": 1,
-        "bbox": [x1, y1, max(x2 - x1, 0.0), max(y2 - y1, 0.0)],
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
         "keypoints": [value for point in points for value in ((*point, 2) if point else (0, 0, 0))],
     }

@@ -92,7 +92,7 @@ def _object(element: ElementTree.Element, width: int, height: int) -> _Object:
     left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in _SIDES)
     x1, y1 = max(left - 1, 0.0), max(top - 1, 0.0)
     x2, y2 = min(right, float(width)), min(bottom, float(height))
-    bbox = [x1, y1, max(x2 - x1, 0.0), max(y2 - y1, 0.0)]
+    bbox = [x1, y1, x2 - x1, y2 - y1]
     clipped = (x1, y1, x2, y2) != (left - 1, top - 1, right, bottom)
     return _Object(name, bbox, clipped, element.findtext("difficult", "0").strip() == "1")
 

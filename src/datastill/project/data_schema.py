@@ -29,10 +29,11 @@ class Union(Section):
 
 
 class AnnotatedImages(Section):
-    """The images that a COCO JSON lists, except those of the files `without`.
+    """The images that `annotations` lists, except those of the files `without`.
 
-    images   folders to search; the first that has the file is used
-    count    number of images, null if unknown
+    annotations  COCO JSON, a DeepLabCut CSV, a folder of Pascal VOC XML or a list of `ImageSets`
+    images       folders to search; the first that has the file is used
+    count        number of images, null if unknown
     All paths are relative to `data.root`.
     """
 

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AnnotatedFiles:
-    """The images that a COCO JSON lists, except those that the files `without` list.
+    """The images that `annotations` lists, except those that the files `without` list.
 
     images  folders of images, searched in their order
     count   the expected number of images before the part is taken; None if unknown
