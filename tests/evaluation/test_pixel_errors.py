@@ -254,3 +254,17 @@ def test_the_interval_is_that_of_the_samples(scene):
     assert low < measure(errors, "rmse")[0] < high
     assert high - 0.01 <= drawn[-10]
     assert np.mean((drawn >= low) & (drawn <= high)) == pytest.approx(0.95, abs=0.01)
+
+
+def test_a_detection_of_an_instance_without_labels_takes_no_other_one():
+    labelled = instance(1, [(10, 10, 2)] * 3)
+    unlabelled = instance(1, [(0, 0, 0)] * 3, box=(80, 80, 30, 40))
+    of_each = [detection(1, [(90, 90)] * 3, 0.9), detection(1, [(13, 14)] * 3, 0.8)]
+    errors = pixel_errors(trios(1, [labelled, unlabelled]), of_each, sigmas=SIGMAS)
+    np.testing.assert_allclose(np.sqrt(errors.squared), [[5, 5, 5]])
+
+
+def test_a_detection_outside_every_box_takes_the_labelled_instance():
+    truth = trios(1, [instance(1, [(10, 10, 2)] * 3), instance(1, [(0, 0, 0)] * 3)])
+    errors = pixel_errors(truth, [detection(1, [(40, 50)] * 3, 0.9)], sigmas=SIGMAS)
+    np.testing.assert_allclose(np.sqrt(errors.squared), [[50, 50, 50]])

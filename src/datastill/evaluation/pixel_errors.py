@@ -81,10 +81,11 @@ def pixel_errors(
 ) -> PixelErrors:
     """Match `detections` (COCO results) with the instances of `truth` that have labelled keypoints.
 
-    Crowds are left out. The detections of an image and category are taken by descending score; each
-    takes the free instance of the highest OKS or, where several have it, of the smallest mean
-    distance. A false detection takes one too, and its errors count. `sigmas` and DataError as in
-    `coco_ap.evaluate`.
+    The detections of an image and category are taken by descending score; each takes the free
+    instance of the highest OKS or, where several have it, of the smallest mean distance. A false
+    detection takes one too, and its errors count; only those of crowds and of instances without
+    labels are left out: most of their keypoints lie in that box, and more than in any other.
+    `sigmas` and DataError as in `coco_ap.evaluate`.
     """
     evaluation = prepared(truth, detections, "keypoints", sigmas=sigmas)
     variances = np.square(2 * evaluation.params.kpt_oks_sigmas)
@@ -92,9 +93,10 @@ def pixel_errors(
     index = {image_id: i for i, image_id in enumerate(ids)}
     image, squared, boxes = [], [np.zeros((0, len(variances)))], []
     for cell, instances in _cells(evaluation.cocoGt.dataset["annotations"]).items():
-        uncrowded = [annotation for annotation in instances if not annotation["iscrowd"]]
-        counted = [a for a in uncrowded if any(v > 0 for v in a["keypoints"][2::3])]
+        counted = [a for a in instances if not a["iscrowd"] and any(a["keypoints"][2::3])]
+        others = [a for a in instances if a not in counted]
         scored = sorted(cells.get(cell, []), key=lambda detection: -detection["score"])
+        scored = [each for each in scored if not _is_of(others, counted, each)]
         squared += [_match(counted, scored, variances)] if counted else []
         image += [index[cell[0]]] * len(counted)
         boxes += [annotation["bbox"][2:] for annotation in counted]
@@ -105,6 +107,20 @@ def pixel_errors(
         np.hypot(*np.reshape(np.array(boxes, dtype=float), (-1, 2)).T),
         truth.keypoint_names(),
     )
+
+
+def _is_of(others: Sequence[Record], counted: Sequence[Record], detection: Record) -> bool:
+    """Return whether `detection` lies rather in the box of one of `others`."""
+    shares = ([_inside(a, detection) for a in each] for each in (others, counted))
+    share, least = (max(each, default=0) for each in shares)
+    return share > max(0.5, least)
+
+
+def _inside(instance: Record, detection: Record) -> float:
+    """Return the share of the keypoints of `detection` in the box of `instance`."""
+    x, y, width, height = instance["bbox"]
+    points = np.reshape(detection["keypoints"], (-1, 3))[:, :2] - (x, y)
+    return float(((points >= 0) & (points <= (width, height))).all(axis=1).mean())
 
 
 def _cells(records: Sequence[Record]) -> dict[tuple[Any, Any], list[Record]]:
