@@ -144,6 +144,19 @@ def rank(annotation, given):
     return math.fsum(oks) / len(known), -math.fsum(off for off, _ in known) / len(known)
 
 
+def of_any(others, counted, given):
+    """Whether most keypoints lie in the box of one of `others`, and more than in any counted one."""
+
+    def inside(annotation):
+        x, y, width, height = annotation["bbox"]
+        places = zip(given["keypoints"][::3], given["keypoints"][1::3], strict=True)
+        hits = [x <= a <= x + width and y <= b <= y + height for a, b in places]
+        return sum(hits) / len(hits)
+
+    share = max(map(inside, others), default=0)
+    return share > 0.5 and share > max(map(inside, counted), default=0)
+
+
 def slowly(truth, detections):
     """Lists of errors (None: not labelled, inf: missed) and diagonals, by the definition."""
     errors, diagonals = [], []
@@ -152,8 +165,9 @@ def slowly(truth, detections):
         wanted = {"image_id": image_id, "category_id": category}.items()
         counted = [a for a in truth.annotations if wanted <= a.items() and not a["iscrowd"]]
         counted = [a for a in counted if any(v > 0 for v in a["keypoints"][2::3])]
+        others = [a for a in truth.annotations if wanted <= a.items() and a not in counted]
         free, taken = list(counted), {}
-        given = [d for d in detections if wanted <= d.items()]
+        given = [d for d in detections if wanted <= d.items() and not of_any(others, counted, d)]
         for each in sorted(given, key=lambda d: -d["score"])[: len(counted)]:
             best = max(free, key=lambda annotation: rank(annotation, each))
             free.remove(best)
