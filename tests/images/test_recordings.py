@@ -31,6 +31,7 @@ ALONE = range(100, 200)  # images without a near-duplicate
         ([0] * 10 + [1] * 10, set()),  # one camera after the other
         ([0, 1] * 10, set()),  # clips in disorder
         ([n // 2 for n in range(40)], set()),  # every picture twice
+        ([0] * 3 + [n // 6 for n in range(6, 60)] + [0] * 3 + [*ALONE[:40]], set()),  # small groups
         ([], set()),
     ],
 )

@@ -1,9 +1,16 @@
 """Command `new` on frames of one camera, and on an ordinary set beside it."""
 
+import csv
+import re
+
 import pytest
 from own_files import LABELS, OTHERS, labels, pictures, refused, whole, write
 from PIL import Image
+from places import ROOT
 from tiny import picture
+
+from datastill.commands.own_data.inputs import Division
+from datastill.images.splits import Span
 
 COUNT = 40
 REASON = f"{COUNT} of {COUNT} labelled images show one recording"
@@ -65,6 +72,11 @@ def test_a_copy_of_a_frame_of_val_is_an_error(recording, run):
     (recording.mine / "others/copy.jpg").write_bytes(source.read_bytes())
     said = refused(recording, run, *LABELS, *OTHERS)
     assert "1 images are in val and in another set, such as unlabelled/copy.jpg has the" in said
+
+
+def test_the_gap_is_2_percent_of_a_long_recording():
+    spans = Division(None, None, None, 3).spans(1000, has_val=False, recording=True)
+    assert spans == {"val": Span(3, 0, None, (900, 1000)), "labelled": Span(3, 0, None, (0, 880))}
 
 
 @pytest.mark.parametrize(
@@ -130,3 +142,43 @@ def test_an_ordinary_set_with_a_mirrored_copy_has_both_in_one_part(project, run)
     assert run("data", "--profile", "own")[0] == 0
     val = pictures(project.set("val"))
     assert (3 in val) == (30 in val)
+
+
+MOUSE = ROOT.parent / "shared/real/mouse/labeled-data/m4s1"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MOUSE.is_dir(), reason=f"{MOUSE} is not there")
+def test_frames_of_a_mouse_in_an_open_field_keep_at_least_9_of_10_labels(project, run):
+    with next(MOUSE.glob("*.csv")).open(newline="") as file:
+        _, names, _, *lines = csv.reader(file)
+    category = {"id": 1, "name": "mouse", "keypoints": names[1::2]}
+    content = {"images": [], "annotations": [], "categories": [category]}
+    for number, (path, *cells) in enumerate(lines, start=1):
+        points = [(float(x), float(y)) for x, y in zip(cells[::2], cells[1::2], strict=True) if x]
+        keypoints = [v for x, y in zip(cells[::2], cells[1::2], strict=True)
+                     for v in ((float(x), float(y), 2) if x else (0, 0, 0))]  # fmt: skip
+        (left, right), (top, bottom) = (
+            (min(each), max(each)) for each in zip(*points, strict=True)
+        )
+        name = path.rpartition("/")[2]
+        content["images"].append({"id": number, "file_name": name, "width": 640, "height": 480})
+        box = [left, top, max(right - left, 1), max(bottom - top, 1)]
+        record = {"id": number, "image_id": number, "category_id": 1, "bbox": box, "iscrowd": 0}
+        kept = {"keypoints": keypoints, "num_keypoints": len(points)}
+        content["annotations"].append(record | kept)
+    write(project.mine / "mouse.json", content)
+    images = ("--labelled", "mine/mouse.json", "--images", str(MOUSE))
+    code, said = run("new", "own", *images, *OTHERS)
+    assert code == 0, said
+    assert re.search(r"\d+ of 116 labelled images show one recording: val is the last 12", said)
+    code, said = run("data", "--profile", "own")
+    assert code == 0, said
+    numbers = [
+        [
+            int(re.search(r"(\d+)[.]png", image["file_name"])[1])
+            for image in project.set(name).images
+        ]
+        for name in ("labelled", "val")
+    ]
+    assert [sorted(each) for each in numbers] == [list(range(102)), list(range(104, 116))]
