@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datastill.errors import DataError
+from datastill.evaluation import quality_text
 from datastill.project import image_sets, row_models
 from datastill.project.image_sets import load
 from datastill.project.profile import Profile, open_profile
@@ -226,6 +228,46 @@ def test_ray_is_asked_where_the_params_say_so(profile, monkeypatch):
     ((actor, shards),) = asked
     assert actor.weights == profile.weights("teacher").absolute()
     assert [image for shard in shards for image in shard.images] == images
+
+
+def test_the_expected_quality_stands_beside_the_true_one_and_decides_nothing(
+    profile, monkeypatch, caplog
+):
+    annotations = profile.annotations("student").read_bytes()
+    line = annotate_stage.run(profile, "student")
+    found = json.loads(profile.annotation_card("student").read_text())
+    expected = found["expected"]
+    assert expected["images"] == 12  # all of val
+    low, high = expected["precision_interval"]
+    assert low < expected["precision"] < high
+    assert line.startswith(f"student: expected precision {expected['precision']:.2f} [{low:.2f}")
+    warned = [each for each in found["warnings"] if "the expected precision" in each]
+    assert bool(warned) == (expected["precision"] < quality_text.POOR)
+    monkeypatch.setattr(quality_text, "POOR", expected["precision"] + 0.01)
+    annotate_stage.run(profile, "student")
+    assert "student: the expected precision of the annotations is" in caplog.text
+    assert profile.annotations("student").read_bytes() == annotations
+
+
+def test_too_low_an_expected_precision_stops_before_anything_is_written(profile):
+    annotate_stage.run(profile, "student")
+    select = profile.params.select.model_copy(update={"min_expected_precision": 0.999})
+    strict = Profile(profile.params.model_copy(update={"select": select}))
+    paths = [getattr(profile, name)("student") for name in ("annotations", "evidence", "sheet")]
+    paths.append(profile.annotation_card("student"))
+    before = [path.stat().st_mtime_ns for path in paths]
+    with pytest.raises(
+        DataError, match=r"expected precision .*; select.min_expected_precision is 0\.999"
+    ):
+        annotate_stage.run(strict, "student")
+    assert [path.stat().st_mtime_ns for path in paths] == before
+
+
+def test_what_the_teacher_was_trained_on_tells_nothing_of_it(profile):
+    learned = profile.params.supervised["teacher"].model_copy(update={"labelled": "val"})
+    params = profile.params.model_copy(update={"supervised": {"teacher": learned}})
+    with pytest.raises(DataError, match=r"teacher: 12 images of val, such as .* are in val"):
+        annotate_stage.run(Profile(params), "student")
 
 
 def test_every_image_set_is_read_once(profile, monkeypatch):

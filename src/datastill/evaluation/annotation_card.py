@@ -20,13 +20,12 @@ from datastill.distill.shards import Candidates, to_matrix
 from datastill.distill.thresholds import Density, Selection, read_columns
 from datastill.evaluation.annotation_quality import measure, measure_categories, precision_recall
 from datastill.evaluation.expected_quality import (
-    POOR,
     ExpectedQuality,
     expect,
     judge_sample,
     read_evidence,
 )
-from datastill.evaluation.quality_text import expected_card, shortfall
+from datastill.evaluation.quality_text import expected_card, shortfalls
 from datastill.images.load import Refusal
 
 _STEPS = np.geomspace(0.25, 4, 9)  # of the number of annotations
@@ -277,8 +276,7 @@ def _stats(
 
 def _warnings(annotated: AnnotatedRow) -> Iterator[str]:
     selection, refused = annotated.selection, annotated.refused
-    if not annotated.expected or annotated.expected.precision < POOR:
-        yield shortfall(annotated.expected, boxes=annotated.boxes)
+    yield from shortfalls(annotated.expected, annotated.category_names if annotated.boxes else {})
     if annotated.boxes:
         names, annotations = annotated.category_names, annotated.labelled.annotations
         labelled = {names[a["category_id"]] for a in annotations if not a["iscrowd"]}

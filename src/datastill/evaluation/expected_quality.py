@@ -22,7 +22,6 @@ from datastill.evaluation.annotation_quality import judge
 from datastill.evaluation.bootstrap import interval
 from datastill.evaluation.resampling import image_families
 
-POOR = 0.5  # an expected precision below it is warned of: most annotations would be wrong
 RESAMPLES = 300
 _STEPS = 25  # of Newton's method at most
 _CLIP = 1e-4  # of probabilities before logarithms; and of the last step

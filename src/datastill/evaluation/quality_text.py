@@ -1,10 +1,13 @@
 """The expected quality of generated annotations in their card, and sentences on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from datastill.evaluation.expected_quality import ExpectedQuality
+
+POOR = 0.5  # an expected precision below it is warned of
+_NAMED = 8  # categories in a warning
 
 
 def expected_card(expected: ExpectedQuality, names: Mapping[int, str]) -> dict[str, Any]:
@@ -26,6 +29,22 @@ def shortfall(expected: ExpectedQuality | None, *, boxes: bool) -> str:
         f"the expected precision of the annotations {precision}: train the teacher longer, label "
         f"more images, or raise the threshold with select.instances: {rule}"
     )
+
+
+def shortfalls(expected: ExpectedQuality | None, names: Mapping[int, str]) -> Iterator[str]:
+    """Yield a sentence if most annotations, or most of some categories, are expected to be wrong.
+
+    names  of the categories by id; empty for keypoints
+    """
+    if expected is None or expected.precision < POOR:
+        yield shortfall(expected, boxes=bool(names))
+    elif poor := [
+        f"{names[number]} ({estimate.precision:.2f})"
+        for number, estimate in expected.by_category.items()
+        if names and estimate.precision < POOR
+    ]:
+        more = [f"and {len(poor) - _NAMED} more"] if len(poor) > _NAMED else []
+        yield f"expected to be wrong more often than right: {', '.join([*poor[:_NAMED], *more])}"
 
 
 def quality_line(card: Mapping[str, Any]) -> str:
