@@ -27,7 +27,7 @@ def test_iterations_stay_within_what_a_machine_does(images, iterations):
     [
         (0.2, GPU, 640),  # 128 pixels, the middle anchor, are a fifth of it
         (0.05, GPU, 800),  # the most
-        (0.4, CPU, 144),
+        (0.4, CPU, 168),
     ],
 )
 def test_boxes_get_the_size_of_the_anchors(box, hardware, side):

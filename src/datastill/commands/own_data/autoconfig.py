@@ -33,7 +33,7 @@ class Hardware:
     workers: int
 
 
-CPU = Hardware("small", (96, 256), (200, 1_500), 0.06, 25, 16, 16, 1, 0)
+CPU = Hardware("mobilenet_v2", (96, 256), (200, 1_500), 0.06, 25, 16, 16, 1, 0)
 GPU = Hardware("resnet50", (320, 800), (1_000, 130_000), 0.02, 500, 2, 8, "auto", 4)
 
 
