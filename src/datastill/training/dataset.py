@@ -16,6 +16,8 @@ from datastill.images.geometry import mirror_boxes, resize
 from datastill.images.load import load_image
 from datastill.training.sampler import MixedSampler
 
+KEPT_BYTES = 2**28  # sets of fewer decoded bytes are kept in memory, by every loading process
+
 
 @dataclass(frozen=True)
 class Example:
@@ -145,6 +147,8 @@ class Minibatches(Dataset[list[Example]]):
     ) -> None:
         self._sets = [_PackedTargets(coco, len(augmentation.flip_indices), labels) for coco in sets]
         self._root, self._sampler, self._augmentation = root, sampler, augmentation
+        pixels = sum(image["width"] * image["height"] for coco in sets for image in coco.images)
+        self._kept: dict[str, Tensor] | None = {} if 3 * pixels <= KEPT_BYTES else None
 
     def __len__(self) -> int:
         return len(self._sampler)
@@ -155,8 +159,17 @@ class Minibatches(Dataset[list[Example]]):
         for draw in self._sampler[iteration]:
             packed = self._sets[draw.source]
             record = packed.images[draw.index]
-            image = load_image(self._root, record)
+            image = self._load(record)
             rng = np.random.default_rng([self._sampler.seed, 2, iteration, draw.slot])
             image, target = self._augmentation(image, packed.target(draw.index), rng, draw.source)
             examples.append(Example(record["id"], draw.source, image, target))
         return examples
+
+    def _load(self, record: Record) -> Tensor:
+        """Return the image (3, h, w) uint8 of `record`, decoded once if all sets fit in memory."""
+        if self._kept is None:
+            return load_image(self._root, record)
+        name = record["file_name"]
+        if name not in self._kept:
+            self._kept[name] = load_image(self._root, record)
+        return self._kept[name].clone()
