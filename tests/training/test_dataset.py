@@ -6,6 +6,8 @@ from torch.utils.data import DataLoader
 from datastill.coco.format import PERSON_KEYPOINTS
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.errors import DataError
+from datastill.images.load import load_image
+from datastill.training import dataset
 from datastill.training.dataset import Augmentation, Minibatches, as_target, mirror, rescale
 from datastill.training.sampler import MixedSampler
 
@@ -261,3 +263,21 @@ def test_an_image_file_that_is_gone_is_named_and_so_is_one_outside(tmp_path, coc
     content.images[0]["file_name"] = "../1.png"
     with pytest.raises(DataError, match="leaves the image folder"):
         batches[0]
+
+
+def test_sets_that_fit_in_memory_are_decoded_once_to_the_same_examples(minibatches, monkeypatch):
+    decoded = []
+
+    def counted(root, record):
+        decoded.append(record["file_name"])
+        return load_image(root, record)
+
+    monkeypatch.setattr(dataset, "load_image", counted)
+    batches = minibatches()
+    kept = [example for iteration in range(12) for example in batches[iteration]]
+    assert len(decoded) == len(set(decoded)) < len(kept)
+    monkeypatch.setattr(dataset, "KEPT_BYTES", 0)
+    batches, decoded[:] = minibatches(), []
+    read = [example for iteration in range(12) for example in batches[iteration]]
+    assert len(decoded) == len(read)
+    assert all(map(same, kept, read))
