@@ -145,7 +145,7 @@ def rank(annotation, given):
 
 
 def of_any(others, counted, given):
-    """Whether most keypoints lie in the box of one of `others`, and more than in any counted one."""
+    """Whether most keypoints lie in a box of `others`, and more than in any counted one."""
 
     def inside(annotation):
         x, y, width, height = annotation["bbox"]

@@ -23,6 +23,14 @@ def verdict(rule, *cells, seeds=None):
     return Claim("claim", "Words.", rule, "", named, seeds=seeds or {}).verdict
 
 
+def test_fewer_pixels_of_error_are_a_gain_and_never_within_a_limit_of_ap():
+    fewer = Cell("results/x/table1.csv", "rmse_gain", -0.6, -0.9, -0.3, 0.01)
+    more = Cell("results/x/table1.csv", "rmse_gain", 0.6, 0.3, 0.9, 0.01)
+    assert verdict("gain", fewer) == "reproduced"
+    assert verdict("gain", more) == "not reproduced"
+    assert verdict("equal", fewer) == "different"
+
+
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [

@@ -32,15 +32,21 @@ class Cell:
     p: float | None = None
 
     @property
+    def in_pixels(self) -> bool:
+        """Whether it is an error in pixels, of which less is better."""
+        return self.column.startswith("rmse")
+
+    @property
     def sign(self) -> int:
         """1 or -1 of a gain or loss, 0 if not distinguishable from none by its p-value."""
         distinguishable = self.p is not None and self.p < LEVEL
-        return (self.value > 0) - (self.value < 0) if distinguishable else 0
+        better = -self.value if self.in_pixels else self.value
+        return (better > 0) - (better < 0) if distinguishable else 0
 
     @property
     def equal(self) -> bool:
         """Whether the interval is within ± LIMIT."""
-        if self.low is None or self.high is None:
+        if self.low is None or self.high is None or self.in_pixels:
             return False
         return self.low >= -LIMIT and self.high <= LIMIT
 
