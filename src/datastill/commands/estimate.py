@@ -14,6 +14,7 @@ from datastill.evaluation.coco_ap import MOST_DETECTIONS
 from datastill.inference.views import View, build_inference
 from datastill.project.profile import Profile
 from datastill.project.rows import DistilledRow, SupervisedRow
+from datastill.stages.annotate import SAMPLE
 from datastill.stages.train import count_processes, labelled_share
 
 _GB = 1e9
@@ -50,10 +51,11 @@ class Costs:
         return params.scaled_iterations(row.iterations) * passes * self._speed(row).train_pass
 
     def annotating(self, row: SupervisedRow) -> float:
-        """Return the seconds of annotating the unlabelled set of `row`, 0 if it has none."""
+        """Return the seconds of annotating for `row`, 0 if it has no unlabelled set."""
         if not isinstance(row, DistilledRow):
             return 0.0
         images = self.images.get(row.unlabelled, _UNKNOWN)[1] * (row.ablation.fraction or 1)
+        images += min(SAMPLE, self.images.get("val", _UNKNOWN)[1])  # for the expected precision
         models = map(self._speed, self.profile.params.models(row.teacher))
         seconds = sum(speed.single_scale_pass for speed in models)
         return images * seconds * self._relative_cost(row.ablation.views)
