@@ -71,7 +71,7 @@ def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
         "code": code_version(),
         **environment(),
     }
-    save_initial(path, classifier.to(memory_format=torch.contiguous_format), card)
+    save_initial(path, classifier, card)
     shutil.rmtree(settings.folder)
     lines = [
         f"{question}: {100 * share:.0f} % right, {100 / len(QUESTIONS[question]):.0f} % by chance"

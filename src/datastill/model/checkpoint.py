@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with one JSON card, so that equal weights are equal bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,13 +23,14 @@ _KEY = "card"  # safetensors orders several metadata keys at random; one JSON st
 
 def save_weights(path: Path, detector: Detector, card: dict[str, Any]) -> None:
     """Write the weights and the `card` that describes them, atomically."""
-    save_tensors(path, {k: t.contiguous() for k, t in detector.state_dict().items()}, card)
+    save_tensors(path, detector.state_dict(), card)
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
-    """Write contiguous `tensors` and the `card` that describes them, atomically."""
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]) -> None:
+    """Write `tensors` and the `card` that describes them, atomically."""
     with atomic(path) as partial:
-        save_file(tensors, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
 
 
 def read_card(path: Path) -> dict[str, Any]:
