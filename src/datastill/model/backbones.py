@@ -53,6 +53,26 @@ BACKBONES = {
     "resnext101_64x4d": replace(_RESNET101, groups=64, group_width=4),
 }  # fmt: skip
 
+# torchvision's detectors, trained on COCO: their backbone and keypoints, none for boxes.
+PUBLISHED = {
+    "keypointrcnn_resnet50_fpn": ("resnet50", 17),
+    "fasterrcnn_resnet50_fpn": ("resnet50", 0),
+}
+
+
+def published_detector(backbone: str, keypoints: int) -> str:
+    """Return torchvision's detector on `backbone` for keypoints or boxes, or else its only one.
+
+    Raises ParamsError listing the backbones that have one.
+    """
+    published = {name: kind for name, kind in PUBLISHED.items() if kind[0] == backbone}
+    if not published:
+        known = ", ".join(dict.fromkeys(kind[0] for kind in PUBLISHED.values()))
+        raise ParamsError(
+            f"start: coco: torchvision has no detector on {backbone}, only on {known}"
+        )
+    return min(published, key=lambda name: bool(published[name][1]) != bool(keypoints))
+
 
 def backbone_spec(name: str, keypoints: int = 1) -> BackboneSpec:
     """Return the spec of backbone `name` for a detector of keypoints or, without any, of boxes.
