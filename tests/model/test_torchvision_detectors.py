@@ -15,6 +15,7 @@ from datastill.model.detector import build_detector
 from datastill.model.torchvision_detectors import FROM_COCO, find_published, start_from_coco
 
 KEYPOINTS, BOXES = "keypointrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn"
+MOBILE = "fasterrcnn_mobilenet_v3_large_fpn"
 NAMES = get_model_weights(BOXES).DEFAULT.meta["categories"]
 PEOPLE = card_metadata([PERSON], keypoints=True)
 HEIGHT, WIDTH = 128, 160
@@ -39,7 +40,9 @@ def started(path, name, metadata):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "metadata"), [(KEYPOINTS, PEOPLE), (BOXES, EIGHTY)])
+@pytest.mark.parametrize(
+    ("name", "metadata"), [(KEYPOINTS, PEOPLE), (BOXES, EIGHTY), (MOBILE, EIGHTY)]
+)
 @torch.inference_mode()
 def test_before_any_training_it_predicts_as_torchvision(
     published_file,
@@ -131,6 +134,13 @@ def test_predictors_of_other_things_stay_fresh_and_are_named(
     assert not {n for n in kept if n.endswith("weight") and "predictor" not in n}
 
 
+def test_a_detector_of_boxes_gives_all_but_the_keypoint_head(published_file):
+    _, origins = started(published_file(MOBILE), MOBILE, PEOPLE)
+    parts = {"keypoint head", "keypoint predictor"}
+    assert {part for part, origin in origins.items() if origin != FROM_COCO} == parts
+    assert {origins[part] for part in parts} == {"fresh: a detector of boxes has none"}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -184,5 +194,6 @@ def test_torchvisions_detector_is_fetched_once_or_named(tmp_path, monkeypatch):
 def test_a_backbone_has_the_detector_of_its_task():
     assert published_detector("resnet50", 4) == KEYPOINTS
     assert published_detector("resnet50", 0) == BOXES
-    with pytest.raises(ParamsError, match="no detector on resnet101, only on resnet50"):
+    assert {published_detector("mobilenet_v3_large", keypoints) for keypoints in (0, 4)} == {MOBILE}
+    with pytest.raises(ParamsError, match="no detector on resnet101, only on resnet50, mob"):
         published_detector("resnet101", 17)

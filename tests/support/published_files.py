@@ -26,14 +26,15 @@ def plausible(name):
     torch.manual_seed(5)
     rcnn = get_model(name, weights=None, weights_backbone=None)
     state = OrderedDict(rcnn.state_dict())
+    scale, steep = ((0.3, 0.6), 20) if "resnet" in name else ((1, 1.4), 120)
     for each, tensor in state.items():
         if each.endswith("running_var"):
             tensor.uniform_(0.5, 2).view(-1)[0] = 1e-6  # here eps matters
             state[each.replace("running_var", "running_mean")].normal_(0, 0.1)
-            state[each.replace("running_var", "weight")].uniform_(0.3, 0.6).view(-1)[0] = 3e-4
+            state[each.replace("running_var", "weight")].uniform_(*scale).view(-1)[0] = 3e-4
             state[each.replace("running_var", "bias")].normal_(0, 0.1)
     names = get_model_weights(name).DEFAULT.meta["categories"]
-    state["roi_heads.box_predictor.cls_score.weight"].mul_(20)
+    state["roi_heads.box_predictor.cls_score.weight"].mul_(steep)
     absent = [label for label, category in enumerate(names) if category == "N/A"]
     state["roi_heads.box_predictor.cls_score.bias"][absent] = -100  # never seen in training
     state["roi_heads.box_predictor.bbox_pred.weight"].mul_(5)

@@ -37,6 +37,12 @@ _RESNET50 = BackboneSpec(
     keypoint_layers=((512, 1),) * 8,
     body="resnet", blocks=(3, 4, 6, 3), frozen=("conv1", "bn1", "layer1"),  # Detectron's
 )  # fmt: skip
+# torchvision's Faster R-CNN on MobileNetV3; for keypoints, the head of the paper's cut in half.
+_MOBILENET_V3 = replace(
+    _RESNET50, widths=(160, 960), levels_of_all_sizes=3, min_objectness=0.05,
+    keypoint_layers=((256, 1),) * 4,
+    body="mobilenet_v3_large", layers=("13", "16"), frozen=tuple(map(str, range(7))),
+)  # fmt: skip
 _RESNET101 = replace(_RESNET50, blocks=(3, 4, 23, 3))
 
 BACKBONES = {
@@ -47,6 +53,7 @@ BACKBONES = {
         keypoint_layers=((24, 1), (24, 2), (24, 4), (24, 2)),
     ),
     "mobilenet_v2": _MOBILENET,
+    "mobilenet_v3_large": _MOBILENET_V3,  # has no initial weights, only those of COCO
     "resnet50": _RESNET50,
     "resnet101": _RESNET101,
     "resnext101_32x4d": replace(_RESNET101, groups=32, group_width=4),
@@ -57,6 +64,7 @@ BACKBONES = {
 PUBLISHED = {
     "keypointrcnn_resnet50_fpn": ("resnet50", 17),
     "fasterrcnn_resnet50_fpn": ("resnet50", 0),
+    "fasterrcnn_mobilenet_v3_large_fpn": ("mobilenet_v3_large", 0),
 }
 
 
