@@ -369,6 +369,21 @@ def test_initial_weights_that_are_not_there_are_a_fault_and_torchvisions_come_by
     assert text.endswith("wrong: 1\n")
 
 
+def test_a_row_that_starts_from_coco_names_the_detector_or_misses_its_file(project, plan):
+    def start_from_coco(params):
+        for row in params["supervised"].values():
+            if row["backbone"] == "resnet50":
+                row["ablation"] = {"start": "coco"}
+
+    change(project, start_from_coco)
+    _, text = plan(project, "--no-pixels")
+    assert "resnet50: starts from torchvision's keypointrcnn_resnet50_fpn, fetched once" in text
+    change(project, lambda params: params["train"]["initial_files"].update(resnet50="absent.pth"))
+    code, text = plan(project, "--no-pixels")
+    assert code == 1
+    assert "absent.pth: no such file; train.initial_files.resnet50 names it" in text
+
+
 def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
     project, plan, monkeypatch
 ):

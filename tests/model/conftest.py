@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from published_files import published, published_file  # noqa: F401
 
 from datastill.model.detector import Batch, build_detector
 

@@ -99,6 +99,19 @@ def test_a_student_starts_from_a_teacher_that_is_like_it(tmp_path, teacher, reas
     assert accepted(tmp_path, raw)
 
 
+def test_a_row_starts_from_coco_if_torchvision_has_a_detector_on_its_backbone(tmp_path):
+    raw = read()
+    raw["train"]["start"] = "coco"
+    for row in (*raw["supervised"].values(), *raw["distilled"].values()):
+        row["backbone"] = "resnet50"
+    assert accepted(tmp_path, raw)
+    raw["supervised"]["co-35"]["backbone"] = "resnet101"
+    reason = "cannot start from coco: torchvision's detectors on COCO have resnet50"
+    assert f"supervised.co-35.backbone: {reason}" in refusal(tmp_path, raw)
+    raw["supervised"]["co-35"]["ablation"] = {"start": "initial"}
+    assert accepted(tmp_path, raw)
+
+
 def test_what_does_not_fit_boxes_is_named_with_the_reason(tmp_path):
     raw = read("pipelines/boxes/params.yaml")
     raw["tables"] = ["table1"]

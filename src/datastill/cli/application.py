@@ -74,6 +74,7 @@ def report(text: str, passed: bool) -> None:
 def main() -> None:
     """Run the command line; a user error prints one message, without a traceback, and exits 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("datastill").setLevel(logging.INFO)
     stopped = "stopped by SIGTERM; run the same command again to resume"
     signal.signal(signal.SIGTERM, lambda *_: _fail(stopped))
     try:

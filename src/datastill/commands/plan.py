@@ -20,9 +20,11 @@ from datastill.errors import DatastillError
 from datastill.images.leaks import Leak
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine
+from datastill.model.backbones import published_detector
 from datastill.model.precision import gpu_name
 from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
+from datastill.model.torchvision_detectors import find_published
 from datastill.progress import Steps
 from datastill.project.data_schema import FileData, Union
 from datastill.project.image_sets import VAL
@@ -169,6 +171,13 @@ def _check_initial_weights(profile: Profile, findings: Findings) -> None:
         elif not (path := find_initial(backbone, files)).is_file():
             advice = "put them there, or name another file in train.initial_files"
             findings.faults.append(f"{path}: no initial weights of {backbone}; {advice}")
+    of_coco = (row.backbone for name, row in rows if starting_weights(profile, name) == "coco")
+    for backbone in dict.fromkeys(of_coco):
+        detector = published_detector(backbone, int(profile.params.task == "keypoints"))
+        if backbone in files:
+            findings.attempt(find_published, detector, files)
+        else:
+            findings.notes.append(f"{backbone}: starts from torchvision's {detector}, fetched once")
 
 
 def _objects(profile: Profile, findings: Findings) -> tuple[int, int]:

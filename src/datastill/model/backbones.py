@@ -37,6 +37,12 @@ _RESNET50 = BackboneSpec(
     keypoint_layers=((512, 1),) * 8,
     body="resnet", blocks=(3, 4, 6, 3), frozen=("conv1", "bn1", "layer1"),  # Detectron's
 )  # fmt: skip
+# torchvision's Faster R-CNN on MobileNetV3; for keypoints, the head of the paper's cut in half.
+_MOBILENET_V3 = replace(
+    _RESNET50, widths=(160, 960), levels_of_all_sizes=3, min_objectness=0.05,
+    keypoint_layers=((256, 1),) * 4,
+    body="mobilenet_v3_large", layers=("13", "16"), frozen=tuple(map(str, range(7))),
+)  # fmt: skip
 _RESNET101 = replace(_RESNET50, blocks=(3, 4, 23, 3))
 
 BACKBONES = {
@@ -47,11 +53,33 @@ BACKBONES = {
         keypoint_layers=((24, 1), (24, 2), (24, 4), (24, 2)),
     ),
     "mobilenet_v2": _MOBILENET,
+    "mobilenet_v3_large": _MOBILENET_V3,  # has no initial weights, only those of COCO
     "resnet50": _RESNET50,
     "resnet101": _RESNET101,
     "resnext101_32x4d": replace(_RESNET101, groups=32, group_width=4),
     "resnext101_64x4d": replace(_RESNET101, groups=64, group_width=4),
 }  # fmt: skip
+
+# torchvision's detectors, trained on COCO: their backbone and keypoints, none for boxes.
+PUBLISHED = {
+    "keypointrcnn_resnet50_fpn": ("resnet50", 17),
+    "fasterrcnn_resnet50_fpn": ("resnet50", 0),
+    "fasterrcnn_mobilenet_v3_large_fpn": ("mobilenet_v3_large", 0),
+}
+
+
+def published_detector(backbone: str, keypoints: int) -> str:
+    """Return torchvision's detector on `backbone` for keypoints or boxes, or else its only one.
+
+    Raises ParamsError listing the backbones that have one.
+    """
+    published = {name: kind for name, kind in PUBLISHED.items() if kind[0] == backbone}
+    if not published:
+        known = ", ".join(dict.fromkeys(kind[0] for kind in PUBLISHED.values()))
+        raise ParamsError(
+            f"start: coco: torchvision has no detector on {backbone}, only on {known}"
+        )
+    return min(published, key=lambda name: bool(published[name][1]) != bool(keypoints))
 
 
 def backbone_spec(name: str, keypoints: int = 1) -> BackboneSpec:

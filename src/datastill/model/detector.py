@@ -135,15 +135,17 @@ def build_detector(
 
 
 def _rpn(spec: BackboneSpec) -> nn.Module:
-    sizes, (train, test) = tuple((size,) for size in spec.anchor_sizes), spec.proposals
+    sizes: tuple[tuple[int, ...], ...] = (spec.anchor_sizes,) * spec.levels_of_all_sizes
+    sizes, (train, test) = sizes or tuple((size,) for size in spec.anchor_sizes), spec.proposals
     # As in Detectron on every level before NMS; four small levels rank twice as many.
     ranked = 2 if spec.finest_stride else 1
     rpn = IgnoringProposals(
-        AnchorGenerator(sizes, (ASPECTS,) * len(sizes)), RPNHead(spec.pyramid_width, len(ASPECTS)),
+        AnchorGenerator(sizes, (ASPECTS,) * len(sizes)),
+        RPNHead(spec.pyramid_width, len(ASPECTS) * len(sizes[0])),
         fg_iou_thresh=0.7, bg_iou_thresh=0.3, nms_thresh=0.7,
         batch_size_per_image=spec.rpn_samples, positive_fraction=0.5,
         pre_nms_top_n={"training": ranked * train, "testing": ranked * test},
-        post_nms_top_n={"training": train, "testing": test},
+        post_nms_top_n={"training": train, "testing": test}, score_thresh=spec.min_objectness,
     )  # fmt: skip
     rpn.box_coder = ExactBoxCoder(rpn.box_coder.weights)
     return CoarseProposals(rpn) if len(sizes) <= len(spec.widths) else rpn

@@ -1,4 +1,4 @@
-"""The body for photographs on a CPU: torchvision's MobileNetV2 without its classifier."""
+"""The bodies for photographs on a CPU: torchvision's MobileNets without their classifiers."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import mobilenet_v2
+from torchvision.models import get_model
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
-BLOCKS = 18  # before the last convolution, which classifies
+BLOCKS = 18  # of a MobileNetV2, before its last convolution, which classifies; a V3 has 17
 
 
 class FoldedSequential(nn.Sequential):
@@ -38,9 +38,9 @@ def _normalised(convolution: Any, norm: FrozenBatchNorm2d, x: Tensor) -> Tensor:
     )  # fmt: skip
 
 
-def mobilenet_body(norm: Callable[..., nn.Module]) -> nn.Sequential:
-    """Return the blocks "0" to "17" of a MobileNetV2 with fresh weights, normalised by `norm`."""
-    body = mobilenet_v2(norm_layer=norm).features[:BLOCKS]
+def mobilenet_body(name: str, norm: Callable[..., nn.Module]) -> nn.Sequential:
+    """Return the blocks, "0" to "17", of a MobileNet with fresh weights, normalised by `norm`."""
+    body = get_model(name, norm_layer=norm).features[:BLOCKS]
     for block in reversed(list(body.modules())):  # inner layers first
         for name, layers in list(block.named_children()):
             if isinstance(layers, Conv2dNormActivation) or isinstance(block, InvertedResidual):

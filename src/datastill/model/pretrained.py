@@ -33,7 +33,16 @@ def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
         return Path(files[backbone]).expanduser()
     if initial_weights(backbone).is_file() or backbone not in IMAGENET:
         return initial_weights(backbone)
-    url = IMAGENET[backbone].url
+    return fetch_once(IMAGENET[backbone].url, f"name another in train.initial_files.{backbone}")
+
+
+def fetch_once(url: str, otherwise: str) -> Path:
+    """Return torchvision's file of `url` in torch's hub folder, downloaded if it is not there.
+
+    Its name has its digest. Raises DataError if it cannot be downloaded, or has another digest.
+
+    otherwise  advice to who cannot download it
+    """
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +50,7 @@ def find_initial(backbone: str, files: Mapping[str, str]) -> Path:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2])
         except (OSError, RuntimeError) as error:
             raise DataError(
-                f"{url}: cannot be downloaded ({error}); put the file at {path}, or name another "
-                f"in train.initial_files.{backbone}"
+                f"{url}: cannot be downloaded ({error}); put the file at {path}, or {otherwise}"
             ) from None
     return path
 
@@ -66,11 +74,15 @@ def start_from(path: Path, detector: Detector) -> str:
             "`train.start: random`"
         )
     try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else load_state(path)
-        detector.rcnn.backbone.body.load_state_dict(_without_classifier(tensors))
+        detector.rcnn.backbone.body.load_state_dict(_without_classifier(read_tensors(path)))
     except (SafetensorError, RuntimeError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not initial weights of this backbone: {error}") from None
     return digest(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, or else of a state dict of PyTorch."""
+    return load_file(path) if path.suffix == ".safetensors" else load_state(path)
 
 
 def _without_classifier(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

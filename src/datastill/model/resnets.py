@@ -27,8 +27,8 @@ def build_body(spec: BackboneSpec) -> nn.Module:
     norm = FrozenBatchNorm2d if spec.frozen else nn.BatchNorm2d
     if spec.body == "small_resnet":
         return small_resnet(spec.widths)
-    if spec.body == "mobilenet_v2":
-        return mobilenet_body(norm)
+    if spec.body in ("mobilenet_v2", "mobilenet_v3_large"):
+        return mobilenet_body(spec.body, norm)
     groups = {"groups": spec.groups, "width_per_group": spec.group_width}
     return ResNet(Bottleneck, spec.blocks, **groups, norm_layer=norm)
 

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 
-def small_resnet(widths: tuple[int, int, int, int]) -> nn.Sequential:
+def small_resnet(widths: tuple[int, ...]) -> nn.Sequential:
     """Return a ResNet with fresh weights: a stem, and a basic block of each of the `widths`."""
     width = widths[0]
     stem = nn.Sequential(

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from datastill.model.backbones import PUBLISHED
+
 Problem = tuple[str, str]  # path of the key, reason
 Reference = tuple[str, Any, Collection[str], str]  # path, name, the names allowed there, their kind
 
@@ -14,6 +16,7 @@ def misfits(raw: Any) -> Iterator[Problem]:
             yield place, f"{name!r} is not a {kind}"
     yield from _wrong_names(raw)
     yield from _teacher_cycles(raw)
+    yield from _without_published_detector(raw)
     if (task := _part(raw, "task")) not in ("keypoints", "boxes"):
         return
     tables = _part(raw, "tables")
@@ -80,6 +83,17 @@ def _teacher_cycles(raw: Any) -> Iterator[Problem]:
         if chain[-1] == name and name not in reported:
             reported |= {*chain}
             yield f"distilled.{name}.teacher", f"forms a cycle: {' taught by '.join(chain)}"
+
+
+def _without_published_detector(raw: Any) -> Iterator[Problem]:
+    """Yield the rows that start from COCO with a backbone of which torchvision has no detector."""
+    known = dict.fromkeys(backbone for backbone, _ in PUBLISHED.values())
+    for section in ("supervised", "distilled"):
+        for name, row in _mapping(raw, section).items():
+            start, backbone = _part(row, "ablation", "start"), _part(row, "backbone")
+            if (start or _part(raw, "train", "start")) == "coco" and backbone not in known:
+                reason = f"torchvision's detectors on COCO have {', '.join(known)}, not {backbone}"
+                yield f"{section}.{name}.backbone", f"cannot start from coco: {reason}"
 
 
 def _too_many_views(raw: Any) -> Iterator[Problem]:

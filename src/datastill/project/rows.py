@@ -13,7 +13,8 @@ Backbone = Literal[*BACKBONES]  # type: ignore[valid-type]
 class Ablation(Section):
     """A row's departures from the paper's method; null keeps the method.
 
-    start           weights to start from: the backbone's, random, or the teacher's (fine-tuning)
+    start           weights to start from: the backbone's, those of torchvision's detector (coco),
+                    random, or the teacher's (fine-tuning)
     labelled_share  of every minibatch, instead of train.labelled_share
     augmentation    strong: colours, blur and holes in the images with generated annotations
     fraction        of the unlabelled images to annotate
@@ -23,7 +24,7 @@ class Ablation(Section):
     images_without  unlabelled images without annotations: kept as background, or dropped
     """
 
-    start: Literal["initial", "random", "teacher"] | None = None
+    start: Literal["initial", "coco", "random", "teacher"] | None = None
     labelled_share: Share | None = None
     augmentation: Literal["strong"] | None = None
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -53,12 +53,13 @@ class Initial(Section):
 class Train(Section):
     """How teachers and students are trained; each row has its own iterations.
 
-    initial_files     backbone: file of its initial weights, if the package and torchvision have
-                      none
+    start             initial: the backbone's own; coco: torchvision's detector; random
+    initial_files     backbone: file of its initial weights, or of the detector to start from, if
+                      the package has none and torchvision's cannot be downloaded
     micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
     """
 
-    start: Literal["initial", "random"]
+    start: Literal["initial", "coco", "random"]
     initial_files: dict[str, str]
     batch: Positive
     micro_batch_size: Positive

@@ -1,6 +1,7 @@
 """Stages `supervised` and `distilled`: a row's model from labelled and generated images."""
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -17,10 +18,12 @@ from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import trainable
 from datastill.errors import DataError, TrainingError
 from datastill.io import digest, write_text
+from datastill.model.backbones import published_detector
 from datastill.model.checkpoint import load_into, save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
 from datastill.model.precision import resolve_precision
 from datastill.model.pretrained import find_initial, start_from
+from datastill.model.torchvision_detectors import find_published, start_from_coco
 from datastill.progress import Steps
 from datastill.project.image_sets import load
 from datastill.project.profile import Profile, read_facts
@@ -35,6 +38,8 @@ from datastill.training.schedule import Schedule
 
 SHARED_SETTINGS = {"momentum", "weight_decay", "checkpoint_every", "log_every"}
 _PATIENCE = 40.0  # seconds: torchrun gives its workers 30
+
+_log = logging.getLogger(__name__)
 
 
 def run(profile: Profile, row: str) -> None:
@@ -80,6 +85,8 @@ def _run_here(profile: Profile, row: str, fabric: Fabric) -> None:
         train(fabric, detector, minibatches, settings, lambda *_: None)
         return
     write_text(settings.folder / "card.json", json.dumps(card, indent=2))
+    for part, origin in card.get("from_coco", {}).items():
+        _log.info("%s: %s: %s", row, part, origin)
     began = time.monotonic()
     with follow_row(profile, row), Steps(f"training {row}", settings.schedule.iterations) as steps:
         steps.start_at(resume_at(settings))
@@ -106,13 +113,13 @@ def _prepare(
     check_shares(params.train.batch, params.train.micro_batch_size, fabric.world_size)
     with fabric.rank_zero_first():
         sets, metadata = _load_sets(profile, row)
-        detector, initial = _initial_detector(profile, row, metadata)
+        detector, started = _initial_detector(profile, row, metadata)
     facts = {
         "row": spec.model_dump(exclude_none=True),
         "train": params.train.model_dump(exclude={"initial_files"}),
         "iterations": params.scaled_iterations(spec.iterations),
         "inputs": {role: digest(path) for role, path in profile.inputs(row).items()},
-        "initial": initial,
+        **started,
         "precision": resolve_precision(params.train.precision),
         "categories": metadata.categories,
     }
@@ -148,24 +155,35 @@ def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
     return sets, build_metadata(sets[0], profile.params.task)
 
 
-def _initial_detector(profile: Profile, row: str, metadata: Metadata) -> tuple[Detector, str]:
-    """Return the untrained detector of `row` and the digest of its initial weights, or "random"."""
+def _initial_detector(
+    profile: Profile, row: str, metadata: Metadata
+) -> tuple[Detector, dict[str, Any]]:
+    """Return the untrained detector of `row` and facts about its weights.
+
+    initial    the digest of their file, or "random"
+    from_coco  only if it starts from COCO: the origin of each part
+    """
     spec, start = profile.params.row(row), starting_weights(profile, row)
     torch.manual_seed(spec.seed)
     detector = build_detector(
         spec.backbone, len(metadata.skeleton), categories=len(metadata.categories),
         train_all_layers=start == "random",
     )  # fmt: skip
-    if start == "random":
-        return detector, "random"
-    if start == "teacher" and isinstance(spec, DistilledRow):
-        return detector, load_into(detector, profile.weights(spec.teacher))
     files = profile.params.train.initial_files
-    return detector, start_from(find_initial(spec.backbone, files), detector)
+    if start == "random":
+        return detector, {"initial": "random"}
+    if start == "teacher" and isinstance(spec, DistilledRow):
+        return detector, {"initial": load_into(detector, profile.weights(spec.teacher))}
+    if start == "coco":
+        name = published_detector(spec.backbone, len(metadata.skeleton))
+        path = find_published(name, files)
+        origins = start_from_coco(path, name, detector, metadata)
+        return detector, {"initial": digest(path), "from_coco": origins}
+    return detector, {"initial": start_from(find_initial(spec.backbone, files), detector)}
 
 
 def starting_weights(profile: Profile, row: str) -> str:
-    """Return the weights from which `row` is trained: initial, random or teacher."""
+    """Return the weights from which `row` is trained: initial, coco, random or teacher."""
     return profile.params.row(row).ablation.start or profile.params.train.start
 
 
