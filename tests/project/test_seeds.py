@@ -75,14 +75,27 @@ def test_rows_of_all_seeds_are_one_training_run(seeded):
     assert [len(group) for group in group_by_seed(rows).values()] == [3] * 5
 
 
-def test_files_are_the_same_for_every_seed(seeded):
+def test_of_files_only_what_chance_chose_is_chosen_again_for_every_seed(seeded):
+    """A part of a file and frames of videos; a union with such a part; never val."""
     before = read("pipelines/coco/params.yaml")
     before["supervised"] = {"co-35": before["supervised"]["co-35"]}
     before |= {"ensembles": {}, "distilled": {}}
     before["evaluate"]["with_views"] = []
+    sets = before["data"]["sets"]
+    part = {"seed": 0, "skip": 0, "take": 3}
+    sets |= {"few": {**sets["co-80"], "part": part}, "both": {"union": ["few", "co-35"]}}
+    before["supervised"]["both"] = {**before["supervised"]["co-35"], "labelled": "both"}
     after = seeded(before, [0, 1])
-    assert list(after.data.sets) == list(before["data"]["sets"])
-    assert {row.labelled for row in after.supervised.values()} == {"co-35"}
+    drawn = {name: spec for name, spec in after.data.sets.items() if name not in sets}
+    assert list(after.data.sets)[: len(sets)] == list(sets)
+    assert {name: spec.model_dump() for name, spec in drawn.items()} == {
+        "s1m-180_seed-1": {"redraws": "s1m-180", "seed": 1},
+        "few_seed-1": {"redraws": "few", "seed": 1},
+        "both_seed-1": {"union": ["few_seed-1", "co-35"]},
+    }
+    labelled = {name: row.labelled for name, row in after.supervised.items()}
+    assert labelled["co-35_seed-1"] == "co-35"
+    assert (labelled["both_seed-0"], labelled["both_seed-1"]) == ("both", "both_seed-1")
 
 
 def test_teachers_of_an_ensemble_have_the_seed_of_their_student(seeded):
