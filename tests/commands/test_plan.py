@@ -377,7 +377,7 @@ def test_a_row_that_starts_from_coco_names_the_detector_or_misses_its_file(proje
 
     change(project, start_from_coco)
     _, text = plan(project, "--no-pixels")
-    assert "resnet50: starts from torchvision's keypointrcnn_resnet50_fpn, fetched once" in text
+    assert "torchvision's keypointrcnn_resnet50_fpn: needed, fetched once" in text
     change(project, lambda params: params["train"]["initial_files"].update(resnet50="absent.pth"))
     code, text = plan(project, "--no-pixels")
     assert code == 1

@@ -114,6 +114,15 @@ def ensemble(
 
 
 @app.command()
+def teacher(
+    name: Annotated[str, Argument(help="A teacher in section teachers of params.yaml.")],
+    profile: Profile = "miniature",
+) -> None:
+    """Make a teacher of torchvision's detector, or of an exported folder."""
+    call("stages.teacher", profile, name)
+
+
+@app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
     """Annotate the unlabelled set of a row with its teacher, and print the expected quality."""
     typer.echo(call_on_row("stages.annotate", profile, row))

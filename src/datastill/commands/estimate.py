@@ -56,8 +56,8 @@ class Costs:
             return 0.0
         images = self.images.get(row.unlabelled, _UNKNOWN)[1] * (row.ablation.fraction or 1)
         images += min(SAMPLE, self.images.get("val", _UNKNOWN)[1])  # for the expected precision
-        models = map(self._speed, self.profile.params.models(row.teacher))
-        seconds = sum(speed.single_scale_pass for speed in models)
+        models = self.profile.params.models(row.teacher)  # none of a teacher not trained here
+        seconds = sum(self._speed(model).single_scale_pass for model in models) or math.nan
         return images * seconds * self._relative_cost(row.ablation.views)
 
     def testing(self, name: str, row: SupervisedRow) -> float:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,8 @@ from datastill.errors import DatastillError
 from datastill.images.leaks import Leak
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine
-from datastill.model.backbones import published_detector
+from datastill.inference.predictor import load_folder
+from datastill.model.backbones import PUBLISHED, published_detector
 from datastill.model.precision import gpu_name
 from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
@@ -81,6 +83,8 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     _check_initial_weights(profile, findings)
     for name in profile.params.ensembles:
         findings.attempt(member_rows, profile, name)
+    for folder in profile.params.teachers.exported.values():
+        findings.attempt(load_folder, Path(folder))
     objects = _objects(profile, findings)
     speeds = time_backbones(profile, objects, probe_seconds, findings.faults.append)
     costs = Costs(profile, objects[0], _image_counts(profile, findings), speeds)
@@ -171,13 +175,14 @@ def _check_initial_weights(profile: Profile, findings: Findings) -> None:
         elif not (path := find_initial(backbone, files)).is_file():
             advice = "put them there, or name another file in train.initial_files"
             findings.faults.append(f"{path}: no initial weights of {backbone}; {advice}")
+    task = int(profile.params.task == "keypoints")
     of_coco = (row.backbone for name, row in rows if starting_weights(profile, name) == "coco")
-    for backbone in dict.fromkeys(of_coco):
-        detector = published_detector(backbone, int(profile.params.task == "keypoints"))
-        if backbone in files:
+    detectors = [published_detector(backbone, task) for backbone in of_coco]
+    for detector in dict.fromkeys([*detectors, *profile.params.teachers.torchvision.values()]):
+        if PUBLISHED[detector][0] in files:
             findings.attempt(find_published, detector, files)
         else:
-            findings.notes.append(f"{backbone}: starts from torchvision's {detector}, fetched once")
+            findings.notes.append(f"torchvision's {detector}: needed, fetched once")
 
 
 def _objects(profile: Profile, findings: Findings) -> tuple[int, int]:

@@ -64,12 +64,16 @@ class Chain:
         return Node("result", row, facts, files, self.commit_of(evaluated.code), sources)
 
     def model(self, name: str) -> Node:
-        """Return the chain of the model of a row or an ensemble."""
+        """Return the chain of the model of a row, an ensemble or a ready teacher."""
         if stage := self._lock.stages.get(f"ensemble@{name}"):
             members = dict(stage.params[f"ensembles.{name}"])
             facts: dict[str, Any] = {"ensemble": list(members.values())}
             weights = self._recorded(self._profile.weights(name))
             sources = {part: self.model(member) for part, member in members.items()}
+        elif ready := self._ready(name):
+            stage, origin = ready
+            facts, sources = {"ready": origin}, {}
+            weights = self._recorded(self._profile.weights(name))
         else:
             role = self._role(name)
             stage = self._lock.stage(f"{role}@{name}")
@@ -84,6 +88,13 @@ class Chain:
                 sources["generated"] = self._annotations(name, spec)
         files = (weights, self._written(stage, self._profile.model(name)))
         return Node("model", name, facts, files, self.commit_of(stage.code), sources)
+
+    def _ready(self, name: str) -> tuple[Stage, str] | None:
+        """Return the stage of a teacher that was not trained here, and its origin."""
+        for kind in ("torchvision", "exported"):
+            if stage := self._lock.stages.get(f"teacher-{kind}@{name}"):
+                return stage, stage.params[f"teachers.{kind}.{name}"]
+        return None
 
     def _annotations(self, row: str, spec: Mapping[str, Any]) -> Node:
         stage = self._lock.stage(f"annotate@{row}")

@@ -95,6 +95,8 @@ def _result(facts: Mapping[str, Any]) -> str:
 def _model(facts: Mapping[str, Any]) -> str:
     if "ensemble" in facts:
         return f"{', '.join(facts['ensemble'])} as one"
+    if "ready" in facts:
+        return f"{facts['ready']}, not trained here"
     return (
         f"{facts['backbone']} from {facts['start']}, {facts['iterations']:,} iterations "
         f"({facts['steps']:,} steps of {facts['batch']}), rate {facts['base_lr']:g}, "

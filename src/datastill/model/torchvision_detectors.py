@@ -1,4 +1,4 @@
-"""torchvision's detectors, trained on COCO, as starting weights."""
+"""torchvision's detectors, trained on COCO: starting weights and ready teachers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,8 @@ from torchvision.models import get_model_weights
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.ops import FrozenBatchNorm2d
 
-from datastill.coco.metadata import Metadata
+from datastill.coco.format import PERSON
+from datastill.coco.metadata import Metadata, card_metadata
 from datastill.errors import DataError
 from datastill.model.backbones import PUBLISHED
 from datastill.model.detector import Detector, build_detector
@@ -49,6 +50,15 @@ def find_published(name: str, files: Mapping[str, str]) -> Path:
     if not path.is_file():
         raise DataError(f"{path}: no such file; train.initial_files.{backbone} names it")
     return path
+
+
+def published_metadata(name: str) -> Metadata:
+    """Return what torchvision's detector `name` predicts, with COCO's ids."""
+    if PUBLISHED[name][1]:
+        return card_metadata([PERSON], keypoints=True)
+    labels = enumerate(published_weights(name).meta["categories"])
+    categories = [{"id": i, "name": name} for i, name in labels if i and name != "N/A"]
+    return card_metadata(categories, keypoints=False)
 
 
 def start_from_coco(

@@ -15,6 +15,7 @@ def misfits(raw: Any) -> Iterator[Problem]:
         if isinstance(name, str) and name not in known:
             yield place, f"{name!r} is not a {kind}"
     yield from _wrong_names(raw)
+    yield from _models_of_one_name(raw)
     yield from _teacher_cycles(raw)
     yield from _without_published_detector(raw)
     if (task := _part(raw, "task")) not in ("keypoints", "boxes"):
@@ -25,6 +26,7 @@ def misfits(raw: Any) -> Iterator[Problem]:
             yield "tables", f"task {task} has no {name}"
     yield from _too_many_views(raw)
     yield from _unlike_their_teacher(raw)
+    yield from _teachers_of_another_task(raw)
     yield from (_unfit_for_boxes if task == "boxes" else _unfit_for_keypoints)(raw)
 
 
@@ -42,10 +44,10 @@ def _references_of_sets(raw: Any) -> Iterator[Reference]:
 
 def _references_of_rows(raw: Any) -> Iterator[Reference]:
     sets, supervised, rows = _mapping(raw, "data", "sets"), _mapping(raw, "supervised"), _rows(raw)
-    teachers = {*rows, *_mapping(raw, "ensembles")}
+    teachers = {*rows, *_mapping(raw, "ensembles"), *(name for _, name in _ready(raw))}
     for section in ("supervised", "distilled"):
         for name, row in _mapping(raw, section).items():
-            place, of_any = f"{section}.{name}", "row in supervised, distilled or ensembles"
+            place, of_any = f"{section}.{name}", "row, an ensemble or one of teachers"
             yield f"{place}.labelled", _part(row, "labelled"), sets, "set in data.sets"
             yield f"{place}.unlabelled", _part(row, "unlabelled"), sets, "set in data.sets"
             yield f"{place}.teacher", _part(row, "teacher"), teachers, of_any
@@ -57,7 +59,7 @@ def _references_of_rows(raw: Any) -> Iterator[Reference]:
 
 
 def _wrong_names(raw: Any) -> Iterator[Problem]:
-    """Yield the names of sets and ensembles that conflict with others in `raw`."""
+    """Yield the names of sets that conflict with others in `raw`."""
     sets = _mapping(raw, "data", "sets")
     if "val" in sets:
         yield "data.sets.val", "val has a section of its own, data.val"
@@ -65,9 +67,17 @@ def _wrong_names(raw: Any) -> Iterator[Problem]:
         for part in _names(sets, name, "union"):
             if "union" in _mapping(sets, part):
                 yield f"data.sets.{name}.union", f"{part!r} is a union itself; name its parts"
-    for name in _rows(raw):
-        if name in _mapping(raw, "ensembles"):
+
+
+def _models_of_one_name(raw: Any) -> Iterator[Problem]:
+    """Yield the ensembles and ready teachers whose model would overwrite another one."""
+    rows, ensembles, ready = _rows(raw), _mapping(raw, "ensembles"), _ready(raw)
+    for name in rows:
+        if name in ensembles:
             yield f"ensembles.{name}", "is also the name of a row, whose model it would overwrite"
+    for place, name in ready:
+        if [*rows, *ensembles, *(other for _, other in ready)].count(name) > 1:
+            yield place, "is also the name of another model, which it would overwrite"
 
 
 def _teacher_cycles(raw: Any) -> Iterator[Problem]:
@@ -123,6 +133,14 @@ def _unlike_their_teacher(raw: Any) -> Iterator[Problem]:
             yield place, f"{teacher} has backbone {backbone}, not {needed}"
 
 
+def _teachers_of_another_task(raw: Any) -> Iterator[Problem]:
+    for name, published in _mapping(raw, "teachers", "torchvision").items():
+        detects = PUBLISHED.get(published) if isinstance(published, str) else None
+        if detects and bool(detects[1]) != (_part(raw, "task") == "keypoints"):
+            task = "keypoints" if detects[1] else "boxes"
+            yield f"teachers.torchvision.{name}", f"detects {task}, not {_part(raw, 'task')}"
+
+
 def _unfit_for_boxes(raw: Any) -> Iterator[Problem]:
     for key in ("keypoints", "min_probability", "min_views"):
         if _part(raw, "select", key) is not None:
@@ -149,6 +167,12 @@ def _unfit_for_keypoints(raw: Any) -> Iterator[Problem]:
 
 def _rows(raw: Any) -> Mapping[str, Any]:
     return {**_mapping(raw, "supervised"), **_mapping(raw, "distilled")}
+
+
+def _ready(raw: Any) -> list[tuple[str, str]]:
+    """Return the path and the name of every teacher that is not trained here."""
+    kinds = ((kind, _mapping(raw, "teachers", kind)) for kind in ("torchvision", "exported"))
+    return [(f"teachers.{kind}.{name}", name) for kind, named in kinds for name in named]
 
 
 def _part(raw: Any, *keys: str) -> Any:

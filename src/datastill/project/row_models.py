@@ -60,8 +60,10 @@ def load_model(profile: Profile, row: str, metadata: Metadata) -> Detector:
 
     Raises DataError if it does not predict what `metadata` describes.
     """
-    if row in profile.params.ensembles and not profile.weights(row).is_file():
-        command = f"datastill ensemble {row}{profile.option}"
+    params = profile.params
+    if row not in params.rows() and not profile.weights(row).is_file():
+        stage = "ensemble" if row in params.ensembles else "teacher"
+        command = f"datastill {stage} {row}{profile.option}"
         raise DataError(f"{profile.weights(row)}: no such file; run `{command}` first")
     detector, card = load_on_device(profile.weights(row))
     check_model(profile, row, card, metadata)
@@ -79,9 +81,11 @@ def check_model(profile: Profile, row: str, card: Mapping[str, Any], metadata: M
         for categories in (card_categories(path, card), metadata.categories)
     )
     if tuple(card["keypoints"]) != names or predicted != present:
+        trained = row in profile.params.rows() or row in profile.params.ensembles
+        advice = f"train row {row} again" if trained else f"{row} cannot be their teacher"
         raise DataError(
             f"{path}: predicts {_described(predicted, card['keypoints'])}, the data have "
-            f"{_described(present, names)}; train row {row} again"
+            f"{_described(present, names)}; {advice}"
         )
 
 

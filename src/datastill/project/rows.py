@@ -56,7 +56,10 @@ class SupervisedRow(Section):
 
 
 class DistilledRow(SupervisedRow):
-    """A model trained on human labels and on annotations that `teacher` generated."""
+    """A model trained on human labels and on annotations that `teacher` generated.
+
+    teacher  a row, an ensemble, or one of section `teachers`
+    """
 
     unlabelled: str
     teacher: str

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
+from datastill.model.backbones import PUBLISHED
 from datastill.project.data_schema import Data, original_set
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
 from datastill.project.section import Natural, Positive, PositiveFloat, Section, Share
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Table = Literal["table1", "table2", "table3", "table4", "figure5", "figure6", "beyond"]
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+
+Published = Literal[*PUBLISHED]  # type: ignore[valid-type]
 
 # A row's name is also a command-line argument, a DVC key and a folder.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -155,6 +158,20 @@ class BetweenSeeds(Section):
     gain: Variance
 
 
+class Teachers(Section):
+    """Teachers that are not trained here.
+
+    torchvision  name: torchvision's detector, trained on COCO
+    exported     name: folder that `datastill export` wrote, relative to the root
+    """
+
+    torchvision: dict[Name, Published] = Field(default={})
+    exported: dict[Name, str] = Field(default={})
+
+    def names(self) -> list[str]:
+        return [*self.torchvision, *self.exported]
+
+
 class Evaluate(Section):
     """The bootstrap's resamples, and the rows to test with all views as well."""
 
@@ -198,6 +215,7 @@ class Params(Section):
     select: Select
     supervised: dict[Name, SupervisedRow]
     ensembles: dict[Name, Ensemble]
+    teachers: Teachers = Teachers()
     distilled: dict[Name, DistilledRow]
     evaluate: Evaluate
     between_seeds: BetweenSeeds | None
@@ -215,8 +233,9 @@ class Params(Section):
         raise ParamsError(f"{self.params_file}: no row {name!r}; there are {', '.join(rows)}")
 
     def models(self, teacher: str) -> list[SupervisedRow]:
-        """Return the rows of a teacher: itself, or an ensemble's members."""
-        return [self.row(member) for member in self.members().get(teacher, [teacher])]
+        """Return the rows of a teacher: itself, an ensemble's members, none if not trained here."""
+        rows, names = self.rows(), self.members().get(teacher, [teacher])
+        return [rows[name] for name in names if name in rows]
 
     def original_set(self, name: str) -> str:
         """Return the set that `name` redraws, or itself."""

@@ -26,10 +26,10 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     raw = read_yaml(path)
     _refuse_several(path, raw)
     raw |= {"profile": name, "root": "../..", "params_file": f"pipelines/{name}/params.yaml"}
-    redrawn = _redraw(raw["data"], seeds)
+    redrawn, ready = _redraw(raw["data"], seeds), params.teachers.names()
     for section in ("supervised", "ensembles", "distilled"):
         raw[section] = {
-            f"{row}_seed-{seed}": _seeded(spec, section, seed, redrawn)
+            f"{row}_seed-{seed}": _seeded(spec, section, seed, redrawn, ready)
             for row, spec in raw[section].items()
             for seed in seeds
         }
@@ -70,12 +70,17 @@ def _of_seed(name: str, seed: int, redrawn: Collection[str]) -> str:
 
 
 def _seeded(
-    spec: Mapping[str, Any], section: str, seed: int, redrawn: Mapping[int, Collection[str]]
+    spec: Mapping[str, Any],
+    section: str,
+    seed: int,
+    redrawn: Mapping[int, Collection[str]],
+    ready: Collection[str],
 ) -> dict[str, Any]:
     if section == "ensembles":
         return {part: f"{row}_seed-{seed}" for part, row in spec.items()}
     sets = {k: _of_seed(spec[k], seed, redrawn[seed]) for k in _SETS if k in spec}
-    teacher = {"teacher": f"{spec['teacher']}_seed-{seed}"} if "teacher" in spec else {}
+    trained = spec.get("teacher") not in (None, *ready)
+    teacher = {"teacher": f"{spec['teacher']}_seed-{seed}"} if trained else {}
     return {**spec, **sets, **teacher, "seed": seed}
 
 
