@@ -87,3 +87,11 @@ def test_the_miniatures_heatmaps_are_the_same_to_the_bit(small, boxes):
 def test_an_ensemble_sees_with_every_member(small):
     other = build_detector("small", 17).eval()
     assert all(map(torch.equal, *both(ModelEnsemble([small, other]), [CROWD])))
+
+
+@pytest.mark.slow
+def test_levels_of_one_stride_are_pooled_as_from_the_whole_pyramid():
+    torch.manual_seed(0)
+    detector = build_detector("mobilenet_v3_large", 17).eval()
+    detector.rcnn.roi_heads.keypoint_predictor.kps_score_lowres.bias.data.zero_()
+    assert_equal_but_for_rounding(*both(detector, [CROWD + LARGE]))

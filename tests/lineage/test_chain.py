@@ -6,6 +6,7 @@ from raw_params import accepted, read
 
 from datastill.lineage.chain import Chain
 from datastill.lineage.dvc_lock import Lock
+from datastill.lineage.trace_text import to_text
 from datastill.project.profile import Profile
 
 
@@ -28,6 +29,18 @@ def chain(tmp_path):
             "outs": [{"path": path, "md5": "0" * 32} for path in ["work/miniature/data", *outs]],
         },
         "tables@table1": {"params": {"params.yaml": raw}},
+        "teacher-torchvision@ready": {
+            "params": {
+                "params.yaml": {
+                    "teachers.torchvision.ready": "keypointrcnn_resnet50_fpn",
+                    "train.initial_files": {},
+                }
+            },
+            "outs": [{"path": "work/miniature/models/ready", "md5": "1" * 32}],
+        },
+        "annotate@co-35_co-80": {
+            "deps": [{"path": "work/miniature/models/ready/weights.safetensors", "md5": "2" * 32}]
+        },
     }
     path = tmp_path / "dvc.lock"
     path.write_text(yaml.safe_dump({"stages": stages}))
@@ -61,3 +74,12 @@ def test_a_union_of_sets_drawn_anew_goes_back_to_each_of_them(chain):
 def test_the_chain_knows_the_original_of_a_set(chain):
     assert chain.original("co-115_seed-4") == "co-115"
     assert chain.original("s1m-180_seed-4") == "s1m-180"
+
+
+def test_a_teacher_that_is_not_trained_here_ends_the_chain_with_its_origin(chain):
+    model = chain.model("ready")
+    assert model.facts == {"ready": "keypointrcnn_resnet50_fpn"}
+    assert [file.md5 for file in model.files] == ["2" * 32, "1" * 32]
+    assert not model.sources
+    assert not chain.breaks
+    assert "keypointrcnn_resnet50_fpn, not trained here" in to_text([model], [], None)

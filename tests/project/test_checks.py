@@ -53,6 +53,30 @@ def test_an_ensemble_consists_of_supervised_rows(tmp_path):
     assert "ensembles.co-35: is also the name of a row" in refused
 
 
+def test_a_ready_teacher_is_optional_and_teaches_like_a_row(tmp_path):
+    raw = read()
+    assert accepted(tmp_path, raw).teachers.names() == []
+    raw["teachers"] = {"torchvision": {"ready": "keypointrcnn_resnet50_fpn"}}
+    raw["distilled"]["co-35_co-80"]["teacher"] = "ready"
+    params = accepted(tmp_path, raw)
+    assert params.models("ready") == []  # none of the profile's rows
+    assert params.models("co-35") == [params.supervised["co-35"]]
+    del raw["teachers"]
+    reason = "'ready' is not a row, an ensemble or one of teachers"
+    assert f"distilled.co-35_co-80.teacher: {reason}" in refusal(tmp_path, raw)
+
+
+def test_a_ready_teacher_that_does_not_fit_the_profile_is_refused_by_its_path(tmp_path):
+    raw = read()
+    boxes = "fasterrcnn_resnet50_fpn"
+    raw["teachers"] = {"torchvision": {"a": boxes, "b": "vit"}, "exported": {"co-35": "x"}}
+    refused = refusal(tmp_path, raw)
+    assert "has 3 wrong keys" in refused
+    assert "teachers.torchvision.a: detects boxes, not keypoints" in refused
+    assert "teachers.torchvision.b: " in refused
+    assert "teachers.exported.co-35: is also the name of another model" in refused
+
+
 def test_rows_do_not_teach_each_other_in_a_cycle(tmp_path):
     raw = read()
     rows = raw["distilled"]

@@ -107,6 +107,15 @@ def test_teachers_of_an_ensemble_have_the_seed_of_their_student(seeded):
     assert after.ensembles["three_seed-1"].second == "co-115_seed-1"
 
 
+def test_a_teacher_that_is_not_trained_here_is_the_same_for_every_seed(seeded):
+    before = read()
+    before["teachers"] = {"exported": {"ready": "folder"}}
+    before["distilled"]["co-35_co-80"]["teacher"] = "ready"
+    after = seeded(before, [0, 1])
+    assert after.distilled["co-35_co-80_seed-1"].teacher == "ready"
+    assert after.teachers.exported == {"ready": "folder"}
+
+
 @pytest.mark.parametrize("seeds", [[0, 0], [-1], []])
 def test_seeds_that_are_none_are_refused(seeds):
     with pytest.raises(ParamsError, match="--seeds: expected different numbers"):

@@ -224,8 +224,8 @@ def _compare(
         student = results[distilled[0]][0]
         raise DataError(
             f"row {student.row}: expected a baseline, supervised on {student.labelled} with "
-            f"backbone {student.backbone}, among the results, found none; add such a row to "
-            "`supervised`, or evaluate it"
+            f"backbone {student.backbone}, among the results, found none beside its teacher "
+            f"{student.teacher}; add such a row to `supervised`, or evaluate it"
         )
     # the paper's own length, if there is a choice; else the shortest
     baseline = min(supervised, key=lambda t: (not paper.has_length(t.key), t.iterations))

@@ -155,6 +155,8 @@ def _some(images: list[Record]) -> list[Record]:
 def _held_out(profile: Profile, teacher: str, loaded: Mapping[str, Coco]) -> Coco:
     """Return some of val; raises DataError if a model of the teacher was trained on any of it.
 
+    What a teacher from elsewhere was trained on is not known here.
+
     loaded  image sets that need not be read again, by name
     """
     val = load(profile, VAL)
