@@ -46,6 +46,7 @@ def tiny():
     params["data"]["sets"] = sets
     params["data"]["val"]["images"] = 10
     params["train"] |= {"batch": 4, "micro_batch_size": 4, "short_sides": [56, 64], "warmup": 2}
+    params["select"]["images_without"] = "keep"  # quality and sensitivity count the same images
     params["views"] |= {"plain_short_side": 64, "short_sides": [48, 64]}
     params["evaluate"] |= {"resamples": 30, "with_views": ["co-35"]}
     for section, rows in (("supervised", ("co-35", "co-115")), ("distilled", (ROW,))):
