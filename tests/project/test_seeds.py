@@ -76,13 +76,19 @@ def test_rows_of_all_seeds_are_one_training_run(seeded):
 
 
 def test_of_files_only_what_chance_chose_is_chosen_again_for_every_seed(seeded):
-    """A part of a file and frames of videos; a union with such a part; never val."""
+    """A part of a file and frames of videos; a union with such a part; never images of val."""
     before = read("pipelines/coco/params.yaml")
     before["supervised"] = {"co-35": before["supervised"]["co-35"]}
     before |= {"ensembles": {}, "distilled": {}}
     before["evaluate"]["with_views"] = []
     sets = before["data"]["sets"]
     part = {"seed": 0, "skip": 0, "take": 3}
+    before["data"]["val"]["part"] = part | {"skip": 3}
+    val = {key: before["data"]["val"][key] for key in ("annotations", "without", "images", "count")}
+    sets |= {
+        "beside-val": {**val, "part": part},
+        "block": {**val, "part": part | {"block": [0, 9]}},
+    }
     sets |= {"few": {**sets["co-80"], "part": part}, "both": {"union": ["few", "co-35"]}}
     before["supervised"]["both"] = {**before["supervised"]["co-35"], "labelled": "both"}
     after = seeded(before, [0, 1])
@@ -90,6 +96,7 @@ def test_of_files_only_what_chance_chose_is_chosen_again_for_every_seed(seeded):
     assert list(after.data.sets)[: len(sets)] == list(sets)
     assert {name: spec.model_dump() for name, spec in drawn.items()} == {
         "s1m-180_seed-1": {"redraws": "s1m-180", "seed": 1},
+        "block_seed-1": {"redraws": "block", "seed": 1},
         "few_seed-1": {"redraws": "few", "seed": 1},
         "both_seed-1": {"union": ["few_seed-1", "co-35"]},
     }

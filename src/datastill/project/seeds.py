@@ -58,10 +58,17 @@ def _redraw(data: dict[str, Any], seeds: Sequence[int]) -> dict[int, set[str]]:
 
 
 def _seed(data: Mapping[str, Any], spec: Mapping[str, Any]) -> int | None:
-    """Return the seed that chose the images of a set, None if chance did not."""
+    """Return the seed that chose the images of a set, None if no other seed may choose others.
+
+    A part of val's own file without a block would take images of val.
+    """
     if "style" in spec:
         return int(data["seed"])
-    seed = spec.get("part", spec).get("seed")
+    part = spec.get("part", spec)
+    beside_val = "part" in spec and spec["annotations"] == data["val"].get("annotations")
+    if beside_val and not part.get("block"):
+        return None
+    seed = part.get("seed")
     return None if seed is None or "redraws" in spec else int(seed)
 
 
