@@ -15,7 +15,8 @@ from datastill.commands import check
 from datastill.project.profile import open_profile
 from datastill.report.readme_blocks import read_blocks
 
-SUITE = ("miniature", "seeds", "boxes", "ablations", "mouse-seeds")  # profiles of this project, not of its users
+# profiles of this project, not of its users
+SUITE = ("miniature", "seeds", "boxes", "ablations", "mouse-seeds")
 FOUND = sorted(
     path.relative_to(ROOT).as_posix()
     for profile in SUITE
