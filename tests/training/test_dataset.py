@@ -57,7 +57,7 @@ def test_only_generated_images_are_distorted_where_that_is_asked(tmp_path, coco,
     for content in sets:
         write_images(tmp_path, content)
     for strong in (False, True):
-        augmentation = Augmentation((20, 40), 60, SWAP, strong)
+        augmentation = Augmentation((20, 40), 60, SWAP, strong=strong)
         batches = Minibatches(sets, tmp_path, MixedSampler((1, 1), 0.5, 4, 4, 0), augmentation)
         seen = [(e.source, e.image.unique().tolist()) for i in range(4) for e in batches[i]]
         assert {source for source, _ in seen} == {0, 1}
@@ -113,22 +113,29 @@ def test_x_and_y_scale_by_their_own_factors():
     assert rescaled["keypoints"].numpy() == pytest.approx(points)
 
 
-def test_boxes_and_keypoints_stay_on_what_they_marked_through_flips_and_scales():
+@pytest.mark.parametrize("quarter_turns", [False, True])
+def test_boxes_and_keypoints_stay_on_what_they_marked(quarter_turns):
     image = torch.zeros(3, 40, 60, dtype=torch.uint8)
     image[:, 8:24, 4:16] = 255
     seen = target([[4.0, 8.0, 16.0, 24.0]], [[[10.0, 16.0, 2.0], [5.0, 9.0, 2.0], [15.0, 9, 2]]])
-    augment = Augmentation((20, 80), 999, FACE)
-    centres = set()
-    for seed in range(20):
+    augment = Augmentation((20, 80), 999, FACE, quarter_turns)
+    centres, ways = set(), set()
+    for seed in range(80):
         changed, marked = augment(image, seen, np.random.default_rng(seed))
         (box,), (points,) = marked["boxes"], marked["keypoints"]
         lit = (changed[0] > 127).nonzero()
         found = torch.tensor([*lit.min(0).values.flip(0), *(lit.max(0).values + 1).flip(0)])
         assert (found - box).abs().max() <= 0.75
         assert torch.allclose(points[0, :2], (box[:2] + box[2:]) / 2)
-        assert points[1, 0] < points[2, 0]
-        centres.add(round(float(points[0, 0] / changed.shape[-1]), 1))
-    assert centres == {0.2, 0.8}
+        across, down = (points[2, :2] - points[1, :2]).sign().tolist()
+        height, width = changed.shape[-2:]
+        centres.add((round(float(points[0, 0] / width), 1), round(float(points[0, 1] / height), 1)))
+        ways.add((across, down) if width > height else (across, down, "turned"))
+    upright = {(0.2, 0.4), (0.8, 0.4)}
+    upside_down, turned = {(0.2, 0.6), (0.8, 0.6)}, {(x, y) for x in (0.4, 0.6) for y in (0.2, 0.8)}
+    assert centres == (upright | upside_down | turned if quarter_turns else upright)
+    sideways = {(0, 1, "turned"), (0, -1, "turned")}
+    assert ways == ({(1, 0), (-1, 0), *sideways} if quarter_turns else {(1, 0)})
 
 
 def test_short_sides_are_drawn_from_all_between_the_two_and_half_are_flipped():

@@ -42,13 +42,21 @@ def new(  # noqa: PLR0913  # an option per input
     rounds: Annotated[
         int, Option(min=1, help="Rounds of annotation and training; each student teaches the next.")
     ] = 1,
+    quarter_turns: Annotated[
+        bool,
+        Option(
+            "--quarter-turns",
+            help="Also train on images turned by 90, 180 and 270 degrees: for objects that may "
+            "point anywhere, such as animals or cells seen from above.",
+        ),
+    ] = False,
     seed: Annotated[int, Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
     """Create a profile of your own data, with settings chosen from the data."""
     own = lazy_import("commands.own_data.inputs")
     division = own.Division(val_fraction, val_count, label_only, seed)
     inputs = own.Inputs(labelled, images, unlabelled, val, val_images, division, task)
-    typer.echo(lazy_import("commands.own_data.new").run(name, inputs, rounds))
+    typer.echo(lazy_import("commands.own_data.new").run(name, inputs, rounds, quarter_turns))
 
 
 @app.command()

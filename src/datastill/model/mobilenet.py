@@ -17,7 +17,7 @@ BLOCKS = 18  # of a MobileNetV2, before its last convolution, which classifies; 
 class FoldedSequential(nn.Sequential):
     """Layers in sequence; a convolution and the frozen normalisation behind it are one operation.
 
-    The same function up to rounding, a sixth faster on a CPU.
+    The same function up to rounding, with one pass over memory less.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def mobilenet_body(name: str, norm: Callable[..., nn.Module]) -> nn.Sequential:
         for name, layers in list(block.named_children()):
             if isinstance(layers, Conv2dNormActivation) or isinstance(block, InvertedResidual):
                 setattr(block, name, FoldedSequential(*layers))
-    # Channels last: a training step takes a third less on a CPU.
+    # Channels last: depthwise convolutions on a CPU are faster so.
     return body.to(memory_format=torch.channels_last)
 
 

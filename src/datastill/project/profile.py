@@ -53,6 +53,11 @@ class Profile:
     def manifest(self) -> Path:
         return self.work / "data" / "manifest.csv"
 
+    @property
+    def allowed(self) -> Path:
+        """Return the table of images that look like val's but stay; absent if there are none."""
+        return self.work / "data" / "allowed.csv"
+
     def model(self, row: str) -> Path:
         """Return the folder of a trained model: weights, card and metrics log."""
         return self.work / "models" / row

@@ -60,6 +60,7 @@ class Train(Section):
     initial_files     backbone: file of its initial weights, or of the detector to start from, if
                       the package has none and torchvision's cannot be downloaded
     micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
+    quarter_turns     whether images are also turned by 0, 90, 180 or 270 degrees; not in the paper
     """
 
     start: Literal["initial", "coco", "random"]
@@ -74,6 +75,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     long_side: Positive
+    quarter_turns: bool = False
     precision: Precision
     checkpoint_every: Positive
     log_every: Positive

@@ -2,9 +2,11 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import pandas as pd
 import torch
 
 from datastill.coco.format import Coco, Record, read_coco, write_coco
@@ -31,7 +33,7 @@ from datastill.project.row_models import distilled, load_model, teacher_inferenc
 from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.project.schema import Select
 
-SAMPLE = 256  # labelled images, at most, that a teacher predicts on for comparison; as many of val
+SAMPLE = 128  # labelled images, at most, that a teacher predicts on for comparison; as many of val
 
 _log = logging.getLogger(__name__)
 
@@ -227,6 +229,15 @@ def _write(profile: Profile, annotated: AnnotatedRow) -> None:
         write_coco(profile.annotations(annotated.row), coco, counted)
 
 
+def _like_val(profile: Profile, annotated: AnnotatedRow) -> dict[str, int]:
+    """Return how many images of the row look like val's but stay, by the reason given."""
+    if not profile.allowed.is_file():
+        return {}
+    names = [i["file_name"] for i in (*annotated.labelled.images, *annotated.unlabelled.images)]
+    allowed = pd.read_csv(profile.allowed, dtype=str)
+    return dict(Counter(allowed.loc[allowed["file_name"].isin(names), "allowed_because"]))
+
+
 def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, object]) -> str:
     """Write the card and the contact sheet, log the card's warnings, and return its quality."""
     row, records = annotated.row, annotated.tally.records
@@ -236,6 +247,7 @@ def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, obj
     card = annotation_card(annotated)
     for warning in card["warnings"]:
         _log.warning(warning)
-    text = json.dumps({**card, "provenance": provenance}, indent=2) + "\n"
+    card |= {"like_val": _like_val(profile, annotated), "provenance": provenance}
+    text = json.dumps(card, indent=2) + "\n"
     write_text(profile.annotation_card(row), text)
     return quality_line(card)

@@ -132,7 +132,7 @@ def _report_allowed(profile: Profile, allowed: list[Leak]) -> None:
     data = profile.params.data
     if not (allowed and isinstance(data, schema.FileData)):
         return
-    path = profile.work / "data" / "allowed.csv"
+    path = profile.allowed
     rows = [(leak.set, leak.file_name, leak.reason, data.leaks_reason) for leak in allowed]
     table = pd.DataFrame(rows, columns=["set", "file_name", "reason", "allowed_because"])
     write_text(path, table.to_csv(index=False))

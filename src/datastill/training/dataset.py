@@ -34,12 +34,14 @@ class Example:
 class Augmentation:
     """Random horizontal flip, keypoints exchanged by `flip_indices`, and a random scale.
 
-    strong  whether images with generated annotations also get strong augmentation
+    quarter_turns  whether images are also turned by 0, 90, 180 or 270 degrees
+    strong         whether images with generated annotations also get strong augmentation
     """
 
     short_sides: tuple[int, int]  # drawn uniformly between the two, both included
     long_side: int
     flip_indices: tuple[int, ...]
+    quarter_turns: bool = False
     strong: bool = False
 
     def __call__(
@@ -48,6 +50,9 @@ class Augmentation:
         """Return `image` (3, h, w) uint8 of set `source` and its `target` changed together."""
         if rng.random() < 0.5:
             image, target = image.flip(-1), mirror(target, image.shape[-1], self.flip_indices)
+        if self.quarter_turns:
+            for _ in range(rng.integers(4)):
+                image, target = turn(image, target)
         low, high = self.short_sides
         image, target = rescale(image, target, int(rng.integers(low, high + 1)), self.long_side)
         if self.strong and source:
@@ -66,6 +71,23 @@ def mirror(target: dict[str, Tensor], width: int, flip_indices: Sequence[int]) -
         "keypoints": torch.stack([torch.where(v > 0, width - x, 0), y, v], dim=-1),
         "ignored": mirror_boxes(target["ignored"], width),
     }
+
+
+def turn(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return image and target turned clockwise by 90 degrees, which keeps boxes exact."""
+    height = image.shape[-2]
+    x, y, v = target["keypoints"].unbind(-1)
+    return image.rot90(-1, (-2, -1)), {
+        **target,
+        "boxes": _turn_boxes(target["boxes"], height),
+        "keypoints": torch.stack([torch.where(v > 0, height - y, 0), x, v], dim=-1),
+        "ignored": _turn_boxes(target["ignored"], height),
+    }
+
+
+def _turn_boxes(boxes: Tensor, height: int) -> Tensor:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack([height - y2, x1, height - y1, x2], dim=-1)
 
 
 def rescale(

@@ -66,6 +66,13 @@ def test_students_and_controls_train_as_long_and_have_the_same_teacher_beside_th
     assert {row.labelled for row in rows.values()} == {"labelled"}
 
 
+def test_images_are_turned_only_if_asked_for(project, run):
+    for name, more in (("upright", []), ("above", ["--quarter-turns"])):
+        code, _ = run("new", name, *LABELS, *OTHERS, *more)
+        assert code == 0
+        assert project.params(name).train.quarter_turns == bool(more)
+
+
 def test_further_rounds_have_the_student_before_as_teacher(project, run):
     code, _ = run("new", "own", *LABELS, *OTHERS, "--rounds", "3")
     assert code == 0

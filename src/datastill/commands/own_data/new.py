@@ -25,11 +25,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 
 
-def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
+def run(name: str, inputs: Inputs, rounds: int = 1, quarter_turns: bool = False) -> str:
     """Write `pipelines/<name>/`, all or nothing; return a summary, the settings and next steps.
 
-    In each of several `rounds` the previous student is the teacher. Raises ParamsError for an
-    invalid name, DataError for data that cannot form a profile.
+    In each of several `rounds` the previous student is the teacher; `quarter_turns` goes to `train`.
+    Raises ParamsError for an invalid name, DataError for data that cannot form a profile.
     """
     _check_name(name)
     inspection = inspect(inputs)
@@ -48,7 +48,13 @@ def run(name: str, inputs: Inputs, rounds: int = 1) -> str:
         f"iterations: {choices.iterations:,}; {choices.why_iterations}",
         f"iterations of student and control: {choices.student_iterations:,}",
     ]
-    values = {"profile": name, "task": task, "seed": inputs.division.seed, **choices.values()}
+    values = {
+        "profile": name,
+        "task": task,
+        "seed": inputs.division.seed,
+        "quarter_turns": str(quarter_turns).lower(),
+        **choices.values(),
+    }
     _write(name, own_params(values, data, choices.views, lines, rounds))
     steps = [f"  datastill plan {name}", f"  dvc repro {PIPELINES / name / STAGES}"]
     return "\n".join([*lines, f"written: {PIPELINES / name}", "", "next", *steps])
