@@ -28,8 +28,8 @@ _BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 def run(name: str, inputs: Inputs, rounds: int = 1, quarter_turns: bool = False) -> str:
     """Write `pipelines/<name>/`, all or nothing; return a summary, the settings and next steps.
 
-    In each of several `rounds` the previous student is the teacher; `quarter_turns` goes to `train`.
-    Raises ParamsError for an invalid name, DataError for data that cannot form a profile.
+    In each of several `rounds` the previous student is the teacher; `quarter_turns` is that of
+    `train`. Raises ParamsError for an invalid name, DataError for data that cannot form a profile.
     """
     _check_name(name)
     inspection = inspect(inputs)
