@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from safetensors import safe_open
 
 from datastill.commands import export
-from datastill.commands.predict import find_model
+from datastill.commands.predictors import find_predictor
 from datastill.errors import DataError, ParamsError
 from datastill.io import digest
 from datastill.model.checkpoint import load_detector, save_weights
@@ -89,7 +89,7 @@ def test_view_settings_of_a_card_that_was_edited_are_refused_by_key(exported, ch
     card["views"] |= change
     (exported / "card.json").write_text(json.dumps(card))
     with pytest.raises(DataError, match=rf"card\.json: views\.{key}: .*export the model again"):
-        find_model(str(exported), "nowhere")
+        find_predictor(str(exported), "nowhere")
 
 
 def test_the_card_names_everything_the_model_came_from_by_digest(profile, exported):
@@ -160,7 +160,7 @@ def test_weights_of_before_there_were_categories_in_them_ask_for_a_training(prof
         with pytest.raises(DataError, match="train the row again"):
             export.run(profile, "teacher", tmp_path / "new", champion=False)
         with pytest.raises(DataError, match="train the row again"):
-            find_model("teacher", "miniature")
+            find_predictor("teacher", "miniature")
     finally:
         weights.write_bytes(kept)
     assert not (tmp_path / "new").exists()

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+import datastill as datastill_package
 from datastill.coco.format import image_id
 from datastill.commands.export import write_model
-from datastill.commands.predict import find_model, run
+from datastill.commands.predict import run
+from datastill.commands.predictors import find_predictor
 from datastill.errors import DataError
 from datastill.images.load import read_image
 from datastill.inference.multi_transform import predict as predict_directly
@@ -97,7 +99,7 @@ def test_the_views_and_the_vote_are_those_of_the_params(profile):
 
 
 def test_fewer_views_are_those_closest_to_the_plain_one(profile):
-    model = find_model("teacher", "miniature")
+    model = find_predictor("teacher", "miniature").model
     views = model.inference(3).views
     assert [(v.short_side, v.flip) for v in views] == [(128, False), (128, True), (96, False)]
     assert model.inference(1).views == (View(128, 360),)
@@ -144,6 +146,17 @@ def test_pictures_show_what_was_found(profile, command, tmp_path):
     assert 0 < changed < 0.5
 
 
+def test_pictures_leave_out_what_is_below_the_score_asked_for(profile, command, tmp_path):
+    plain = cv2.imread(f"{HANDS}/041.jpg")
+    changed = []
+    for score in (0, 0.999):
+        folder = tmp_path / f"{score}"
+        command("teacher", f"{HANDS}/041.jpg", "--draw", folder, "--min-score", score)
+        (path,) = folder.iterdir()
+        changed.append((cv2.imread(str(path)) != plain).any())
+    assert changed == [True, False]
+
+
 def test_the_same_image_named_twice_is_looked_at_once(command):
     _, once, _ = command("teacher", f"{HANDS}/041.jpg")
     _, twice, _ = command("teacher", f"{HANDS}/041.jpg", f"{HANDS}/041.jpg")
@@ -157,13 +170,28 @@ def test_what_is_neither_folder_nor_row_is_told_with_the_rows(command, tmp_path)
 
 
 def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(profile, tmp_path, monkeypatch):
-    mine = run(find_model("teacher", "miniature"), [HANDS], 2, None, None)
+    mine = run(find_predictor("teacher", "miniature", 2), [HANDS], None, None)
     write_model(profile, "teacher", tmp_path / "moved")
     image = str(Path(HANDS).resolve())
     monkeypatch.chdir(tmp_path)
-    found = run(find_model("moved", "nowhere"), [image], 2, None, None)
+    found = run(find_predictor("moved", "nowhere", 2), [image], None, None)
+    loaded = datastill_package.load("moved", 2).predict(sorted(Path(image).iterdir()))
     boxes = [[(r["bbox"], r["keypoints"]) for r in json.loads(text)] for text in (mine, found)]
-    assert boxes[0] == boxes[1]
+    assert boxes[0] == boxes[1] == [(r["bbox"], r["keypoints"]) for each in loaded for r in each]
+
+
+def test_a_loaded_folder_draws_from_where_its_row_matches_the_objects_of_val(profile, tmp_path):
+    """As many detections on val as there are hands reach the threshold, in the row as exported."""
+    write_model(profile, "teacher", tmp_path / "model")
+    loaded = datastill_package.load(tmp_path / "model")
+    assert loaded.thresholds == find_predictor("teacher", "miniature").thresholds
+    val = json.loads(profile.image_set("val").read_text())
+    hands = sum(bool(a["num_keypoints"]) and not a["iscrowd"] for a in val["annotations"])
+    detections = json.loads(profile.detections("teacher").read_text())
+    assert 0 < hands < len(detections)
+    assert len(loaded.visible(detections)) == hands
+    with pytest.raises(DataError, match=r"card\.json: no such file; `datastill export ROW`"):
+        datastill_package.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +206,14 @@ def test_a_folder_predicts_what_its_row_does_and_needs_no_profile(profile, tmp_p
 def test_a_folder_that_is_no_model_is_one_message(profile, tmp_path, spoil, message):
     spoil(write_model(profile, "teacher", tmp_path / "model"))
     with pytest.raises(DataError, match=message):
-        find_model(str(tmp_path / "model"), "miniature")
+        find_predictor(str(tmp_path / "model"), "miniature")
 
 
 def test_predicting_loads_no_library_that_it_does_not_need(profile):
     script = (
-        "import sys; from datastill.commands import predict as p; "
-        "model = p.find_model('teacher', 'miniature'); "
-        f"p.run(model, ['{HANDS}/041.jpg'], 1, None, None); "
+        "import sys; from datastill.commands import predict, predictors; "
+        "predictor = predictors.find_predictor('teacher', 'miniature'); "
+        f"predict.run(predictor, ['{HANDS}/041.jpg'], None, None); "
         "print({'mlflow', 'pandas', 'cv2', 'matplotlib', 'lightning_fabric'} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

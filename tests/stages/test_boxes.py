@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from datastill.coco.format import read_coco
 from datastill.commands import explain as why
 from datastill.commands import export, plan, predict, show  # fmt: skip
+from datastill.commands.predictors import find_predictor
 from datastill.errors import DataError
 from datastill.evaluation.bootstrap import bootstrap, interval, match
 from datastill.images.load import load_image
@@ -267,8 +268,8 @@ def test_the_champion_the_exported_folder_and_the_row_answer_alike(profile, tmp_
     for views in (1, 4):
         (answer,) = champion.predict(pd.DataFrame({"image": [jpeg]}), params={"views": views})
         for name in (str(folder), export.best(profile)):
-            model = predict.find_model(name, "boxes")
-            found = json.loads(predict.run(model, [str(image)], views, None, None))
+            predictor = find_predictor(name, "boxes", views)
+            found = json.loads(predict.run(predictor, [str(image)], None, None))
             assert [r["bbox"] for r in found] == [r["bbox"] for r in answer]
             assert [r["category_id"] for r in found] == [r["category_id"] for r in answer]
             if views == 1:

@@ -16,7 +16,8 @@ import requests
 from mlflow_runs import runs
 
 from datastill.commands import export
-from datastill.commands.predict import find_model, run
+from datastill.commands.predict import run
+from datastill.commands.predictors import find_predictor
 from datastill.tracking.store import Store
 
 MODEL = "models:/datastill-miniature@champion"
@@ -131,7 +132,7 @@ def test_served_by_mlflow_it_sees_what_the_command_sees(profile, served):
         answer = requests.post(f"{served}/invocations", json=asked, timeout=60)
         assert answer.ok, answer.text
         first, second = answer.json()["predictions"]
-        expected = json.loads(run(find_model(row, "miniature"), [IMAGE], views, None, None))
+        expected = json.loads(run(find_predictor(row, "miniature", views), [IMAGE], None, None))
         assert first == second
         assert [r["bbox"] for r in first] == [r["bbox"] for r in expected]
         assert [r["keypoints"] for r in first] == [r["keypoints"] for r in expected]

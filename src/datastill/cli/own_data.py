@@ -10,6 +10,26 @@ from typer import Argument, Option
 from datastill.cli.application import Profile, app, call, lazy_import
 from datastill.errors import ParamsError
 
+QuarterTurns = Annotated[
+    bool,
+    Option(
+        "--quarter-turns",
+        help="Also train on images turned by 90, 180 and 270 degrees: for objects that may "
+        "point anywhere, such as animals or cells seen from above.",
+    ),
+]
+
+
+MinScore = Annotated[
+    float | None,
+    Option(
+        min=0,
+        max=1,
+        help="Draw, and write for videos, from this score on. Default: the score from which on "
+        "the model predicts as many objects on val as there are; 0.5 if it is not evaluated.",
+    ),
+]
+
 
 @app.command()
 def new(  # noqa: PLR0913  # an option per input
@@ -42,14 +62,7 @@ def new(  # noqa: PLR0913  # an option per input
     rounds: Annotated[
         int, Option(min=1, help="Rounds of annotation and training; each student teaches the next.")
     ] = 1,
-    quarter_turns: Annotated[
-        bool,
-        Option(
-            "--quarter-turns",
-            help="Also train on images turned by 90, 180 and 270 degrees: for objects that may "
-            "point anywhere, such as animals or cells seen from above.",
-        ),
-    ] = False,
+    quarter_turns: QuarterTurns = False,
     seed: Annotated[int, Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
     """Create a profile of your own data, with settings chosen from the data."""
@@ -78,20 +91,22 @@ def merge(
 @app.command()
 def predict(  # noqa: PLR0913  # an option per input and output
     model: Annotated[str, Argument(help="An exported model folder, or a row.")],
-    images: Annotated[list[str], Argument(help="Image files, or folders of images.")],
+    images: Annotated[list[str], Argument(help="Images, or videos, or folders of them.")],
     views: Annotated[
         str, Option(help="Number of views: 1 for a single scale, `all` for the model's.")
     ] = "1",
     to: Annotated[
         Path | None,
         Option(
-            dir_okay=False,
-            help="COCO results JSON to write, with a list of images beside it; default: print.",
+            help="COCO results JSON to write, with a list of images beside it; default: print. "
+            "For videos, a folder for a CSV of each, in DeepLabCut's form if there are keypoints.",
         ),
     ] = None,
     draw: Annotated[
-        Path | None, Option(file_okay=False, help="Folder for images with predictions drawn.")
+        Path | None,
+        Option(file_okay=False, help="Folder for images or videos with predictions drawn."),
     ] = None,
+    min_score: MinScore = None,
     profile: Profile = "miniature",
 ) -> None:
     """Run a trained model on images: boxes, scores and keypoints as COCO results."""
@@ -100,9 +115,11 @@ def predict(  # noqa: PLR0913  # an option per input and output
     command = lazy_import("commands.predict")
     gc.freeze()  # nothing loaded so far is garbage: one pass over it is a tenth of the command
     try:
-        ready = command.find_model(model, profile)
         count = None if views == "all" else int(views)
-        typer.echo(command.run(ready, images, count, to, draw))
+        predictor = lazy_import("commands.predictors").find_predictor(
+            model, profile, count, min_score
+        )
+        typer.echo(command.run(predictor, images, to, draw))
     finally:
         gc.unfreeze()
 

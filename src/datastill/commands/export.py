@@ -10,6 +10,7 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
+from datastill.commands.evaluated import current_metrics, match_thresholds
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
@@ -42,7 +43,7 @@ def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
 def best(profile: Profile) -> str:
     """Return the row with the highest AP on val; raises DataError if none is evaluated."""
     rows = profile.params.rows()
-    aps = {row: metrics["ap"] for row in rows if (metrics := _measured(profile, row))}
+    aps = {row: metrics["ap"] for row in rows if (metrics := current_metrics(profile, row))}
     if not aps:
         command = f"datastill evaluate ROW{profile.option}"
         raise DataError(f"{profile.results}: no row is evaluated; run `{command}` first")
@@ -70,7 +71,7 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
     _, card = load_detector(profile.weights(row))
     categories = card_categories(profile.weights(row), card)
     skeleton = card_metadata(categories, bool(card["keypoints"])).skeleton
-    measured = _measured(profile, row)
+    metrics = current_metrics(profile, row)
     return {
         "format": FORMAT,
         "name": row,
@@ -82,16 +83,10 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
         "swap": skeleton.flip_indices,
         "oks": skeleton.oks(),
         "views": asdict(profile.params.views.settings()),
-        "measured": {k: v for k, v in measured.items() if k.startswith("ap") or k in _MEASURED},
+        "thresholds": match_thresholds(profile, row),
+        "measured": {k: v for k, v in metrics.items() if k.startswith("ap") or k in _MEASURED},
         "lineage": _lineage(profile, row),
     }
-
-
-def _measured(profile: Profile, row: str) -> dict[str, Any]:
-    """Return the metrics of exactly these weights, {} if they are not evaluated."""
-    metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
-    evaluated = metrics.get("provenance", {}).get("weights")
-    return metrics if weights.is_file() and evaluated == digest(weights) else {}
 
 
 def _lineage(profile: Profile, row: str) -> dict[str, Any]:
@@ -135,18 +130,18 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
 
 def _promote(profile: Profile, row: str) -> str:
     """Register the model of `row` as the profile's champion; return how to serve it."""
-    measured = _measured(profile, row)
-    if not measured:
+    metrics = current_metrics(profile, row)
+    if not metrics:
         command = f"datastill evaluate {row}{profile.option}"
         raise DataError(f"{row}: its AP is not known; run `{command}` first")
     name = registered_name(profile)
     with TemporaryDirectory() as folder:
         model = write_model(profile, row, Path(folder) / "model")
-        number = promote(profile, row, measured["ap"], model)
-    higher = measured["ap"] < _measured(profile, better := best(profile))["ap"]
+        number = promote(profile, row, metrics["ap"], model)
+    higher = metrics["ap"] < current_metrics(profile, better := best(profile))["ap"]
     advice = f"; {better} has a higher AP" if higher else ""
     return (
-        f"models:/{name}@champion is version {number}: {row}, AP {measured['ap']}{advice}\n"
+        f"models:/{name}@champion is version {number}: {row}, AP {metrics['ap']}{advice}\n"
         f"MLFLOW_TRACKING_URI={profile.params.tracking.uri} mlflow models serve "
         f"-m models:/{name}@champion --env-manager local -h 127.0.0.1 -p 5001"
     )

@@ -1,4 +1,4 @@
-"""Command `predict`: a trained model on your own images."""
+"""Command `predict`: a trained model on your own images and videos."""
 
 import json
 import logging
@@ -8,10 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from datastill.coco.format import Record, image_id
+from datastill.coco.metadata import Metadata
+from datastill.commands.predictors import Predictor
 from datastill.errors import DataError, ParamsError
-from datastill.images.folders import IMAGE_KINDS
+from datastill.images.folders import IMAGE_KINDS, VIDEO_KINDS
 from datastill.images.load import read_image
-from datastill.inference.predictor import CARD, ReadyModel, load_folder, load_weights
 from datastill.io import write_text
 from datastill.progress import Steps
 
@@ -19,34 +20,22 @@ _BATCH = 8  # images in memory
 _log = logging.getLogger(__name__)
 
 
-def find_model(name: str, profile: str) -> ReadyModel:
-    """Return the model of an exported folder or, if there is no such folder, of a row.
+def run(predictor: Predictor, names: Sequence[str], to: Path | None, draw: Path | None) -> str:
+    """Predict on all images that are named or in named folders, or on videos; return what to print.
 
-    Raises DatastillError if `name` is neither.
-    """
-    if (Path(name) / CARD).is_file():
-        return load_folder(Path(name))
-    from datastill.project.profile import open_profile  # an exported folder needs no project
-
-    opened = open_profile(profile)
-    if name not in (rows := opened.params.rows()):
-        reason = f"is neither a model folder (no {CARD} in it) nor a row"
-        raise ParamsError(f"{name!r} {reason}; rows: {', '.join(rows)}")
-    return load_weights(opened.weights(name), opened.params.views.settings())
-
-
-def run(
-    model: ReadyModel, names: Sequence[str], views: int | None, to: Path | None, draw: Path | None
-) -> str:
-    """Predict on all images that are named or in named folders; return what to print.
-
-    That is the path of the results or, without a file `to` for them, the results. Pictures of them
-    go to the folder `draw`, if any. An image that cannot be read is named in a warning. Raises
-    DataError if none can be read, and then writes nothing.
+    That is the path of the results or, without a file `to` for them, the results. Pictures of the
+    visible ones go to the folder `draw`, if any. An image that cannot be read is named in a
+    warning. For videos, `to` is a folder; `predict_videos` says what it gets. Raises DataError if
+    nothing can be read, and then writes nothing; ParamsError for images together with videos.
     """
     files = list(dict.fromkeys(file for name in names for file in _files(name)))
-    model.inference(views)  # rejects a wrong number of views before anything is read
-    predictions = list(_predict(model, files, views, draw))
+    if videos := [Path(file) for file in files if Path(file).suffix.lower() in VIDEO_KINDS]:
+        if len(videos) < len(files) or to is None:
+            raise ParamsError("expected images alone, or videos alone and a folder --to for tables")
+        from datastill.commands import predict_videos  # imports FFmpeg and OpenCV
+
+        return predict_videos.run(predictor, videos, to, draw)
+    predictions = list(_predict(predictor, files, draw))
     if not predictions:
         raise DataError(f"expected images, found none that can be read in {', '.join(names)}")
     results = [
@@ -58,37 +47,38 @@ def run(
     if to is None:
         return text
     beside = to.with_suffix(".images.json")  # what the ids stand for
-    images, categories = [image for image, _ in predictions], [*model.metadata.categories]
+    images, categories = [image for image, _ in predictions], [*predictor.model.metadata.categories]
     write_text(beside, json.dumps({"images": images, "categories": categories}, indent=1))
     write_text(to, text + "\n")
     return f"{len(results)} objects on {len(images)} images: {to}; the images: {beside}"
 
 
 def _predict(
-    model: ReadyModel, files: Sequence[str], views: int | None, pictures: Path | None
+    predictor: Predictor, files: Sequence[str], draw: Path | None
 ) -> Iterator[tuple[Record, list[Record]]]:
     """Yield every readable image and its objects; draw them if there is a folder for it."""
     with Steps("predicting", len(files)) as steps:
         for start in range(0, len(files), _BATCH):
             batch = files[start : start + _BATCH]
             pixels = dict(_read(batch))
-            predictions = model.predict(list(pixels.values()), views)
+            predictions = predictor.predict(list(pixels.values()))
             for (file, image), objects in zip(pixels.items(), predictions, strict=True):
                 size = {"width": image.shape[-1], "height": image.shape[-2]}
                 record = {"id": image_id(file), "file_name": file, **size}
-                _draw(pictures, record, image, objects, model)
+                _draw(draw, record, image, predictor.visible(objects), predictor.model.metadata)
                 yield record, objects
             steps.advance(len(batch))
 
 
 def _files(name: str) -> Iterator[str]:
-    """Yield the file `name` as given, or the images in the folder `name`, sorted."""
+    """Yield the file `name` as given, or the images, else the videos, in the folder `name`."""
     if not Path(name).is_dir():
         yield name
         return
-    for path in sorted(Path(name).rglob("*")):
-        if path.suffix.lower() in IMAGE_KINDS and path.is_file():
-            yield path.as_posix()
+    paths = [path for path in sorted(Path(name).rglob("*")) if path.is_file()]
+    images = [path for path in paths if path.suffix.lower() in IMAGE_KINDS]
+    videos = [path for path in paths if path.suffix.lower() in VIDEO_KINDS]
+    yield from (path.as_posix() for path in images or videos)
 
 
 def _read(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
@@ -102,10 +92,10 @@ def _read(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
 
 
 def _draw(
-    folder: Path | None, record: Record, image: Tensor, objects: list[Record], model: ReadyModel
+    folder: Path | None, record: Record, image: Tensor, objects: list[Record], metadata: Metadata
 ) -> None:
     if folder:
         from datastill.images.contact_sheet import draw_annotations, write_png  # imports OpenCV
 
-        picture = draw_annotations(image.permute(1, 2, 0).numpy(), objects, model.metadata)
+        picture = draw_annotations(image.permute(1, 2, 0).numpy(), objects, metadata)
         write_png(folder / f"{Path(record['file_name']).stem}-{record['id']}.png", picture)

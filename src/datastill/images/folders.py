@@ -12,6 +12,10 @@ from datastill.errors import DataError
 from datastill.images.load import Refusal, image_size, printable
 
 IMAGE_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEO_KINDS = (
+    ".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm",
+    ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
+)  # fmt: skip
 _COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017
 
 

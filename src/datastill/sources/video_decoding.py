@@ -1,10 +1,11 @@
-"""Random frames of one video, decoded."""
+"""Frames of one video, decoded: random ones, or all."""
 
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,13 +81,43 @@ def random_frames(
                 del left[choice]
                 yield choice, frame
     except av.FFmpegError as error:
-        text = (
-            f"{path}: expected a video, found nothing that FFmpeg reads as one ({error.strerror}); "
-            "convert it or download it again"
-        )
-        yield from ((choice, DataError(text)) for choice in left)
+        unreadable = _unreadable(path, error)
+        yield from ((choice, unreadable) for choice in left)
     except DataError as error:
         yield from ((choice, error) for choice in left)
+
+
+def all_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield every frame (h, w, 3) RGB of the video `path` that decodes undamaged, upright.
+
+    Raises DataError as `random_frames` has it.
+    """
+    _check_present(path)
+    try:
+        with _opened(path) as (container, stream):
+            yield from map(_upright, _decoded(container, stream))
+    except av.FFmpegError as error:
+        raise _unreadable(path, error) from None
+
+
+def frame_rate(path: Path) -> tuple[Fraction, int]:
+    """Return the frames per second, 25 if unknown, and how many frames `path` claims to have.
+
+    Raises DataError as `all_frames` does.
+    """
+    _check_present(path)
+    try:
+        with _opened(path) as (_, stream):
+            return stream.average_rate or Fraction(25), stream.frames
+    except av.FFmpegError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: av.FFmpegError) -> DataError:
+    return DataError(
+        f"{path}: expected a video, found nothing that FFmpeg reads as one ({error.strerror}); "
+        "convert it or download it again"
+    )
 
 
 def _check_present(path: Path) -> None:

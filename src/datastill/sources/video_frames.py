@@ -12,15 +12,11 @@ from PIL import Image
 
 from datastill.coco.format import Record, image_id
 from datastill.errors import DataError
+from datastill.images.folders import VIDEO_KINDS
 from datastill.images.load import Refusal, printable
 from datastill.images.pools import Processes
 from datastill.io import atomic
 from datastill.sources.video_decoding import Choice, random_frames
-
-VIDEO_KINDS = (
-    ".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm",
-    ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
-)  # fmt: skip  # suffixes of videos in a folder, in any case
 
 
 def find_videos(source: Path) -> tuple[Path, list[str]]:

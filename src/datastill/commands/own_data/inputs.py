@@ -11,12 +11,12 @@ from datastill.coco.format import Coco, Task
 from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
-from datastill.images.folders import Folder, folder_images, locate
+from datastill.images.folders import VIDEO_KINDS, Folder, folder_images, locate
 from datastill.images.load import Refusal
 from datastill.images.manifest import COLUMNS, examine
 from datastill.images.splits import Span
 from datastill.progress import Steps
-from datastill.sources.video_frames import VIDEO_KINDS, find_videos
+from datastill.sources.video_frames import find_videos
 
 GAP = 0.02  # of a recording's images, between val and the others
 MIN_GAP = 2  # images

@@ -1,0 +1,37 @@
+"""Facts about a row from its evaluation on val."""
+
+import json
+from collections import Counter, defaultdict
+from typing import Any
+
+from datastill.coco.format import read_coco
+from datastill.io import digest
+from datastill.project.profile import Profile, read_facts
+
+
+def current_metrics(profile: Profile, row: str) -> dict[str, Any]:
+    """Return the metrics of exactly these weights, {} if they are not evaluated."""
+    metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
+    evaluated = metrics.get("provenance", {}).get("weights")
+    return metrics if weights.is_file() and evaluated == digest(weights) else {}
+
+
+def match_thresholds(profile: Profile, row: str) -> dict[str, float]:
+    """Return by category the score from which on `row` has as many detections on val as there are
+    objects; without categories that have neither, and {} if it is not evaluated here.
+    """
+    results, truth = profile.detections(row), profile.image_set("val")
+    if not (current_metrics(profile, row) and results.is_file() and truth.is_file()):
+        return {}
+    val, scores = read_coco(truth), defaultdict[int, list[float]](list)
+    for detection in json.loads(results.read_text()):
+        scores[detection["category_id"]].append(detection["score"])
+    objects = [a for a in val.annotations if not a["iscrowd"]]
+    if profile.params.task == "keypoints":
+        objects = [a for a in objects if a["num_keypoints"]]
+    counts = Counter(a["category_id"] for a in objects)
+    return {
+        category["name"]: sorted(ranked, reverse=True)[: counts[category["id"]]][-1]
+        for category in val.categories
+        if counts[category["id"]] and (ranked := scores[category["id"]])
+    }
