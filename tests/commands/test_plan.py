@@ -6,6 +6,7 @@ train2014 are the images 1 to 6, val2014 7 to 10, val2017 11 and 12, unlabelled 
 import json
 import math
 import shutil
+from datetime import datetime, timedelta
 
 import pytest
 import torch
@@ -405,8 +406,21 @@ def test_a_device_too_small_for_a_backbone_is_a_fault_and_the_others_are_timed(
     assert testing == 2
     assert lines["co-35"] == ["288.89", "0.00", "2.00"]
     assert lines["co-115_un-120_resnet101"] == ["?", "?", "?"]
+    assert ["unknown:", "not", "every", "set", "and", "backbone", "is", "known"] in part(
+        text, "Total"
+    )
     assert "models of 11 rows: 22.0 GB" in text
     assert "a training run in progress: 4.0 GB" in text
+
+
+def test_the_total_is_the_sum_of_all_rows_and_ends_so_much_later(project, plan, monkeypatch):
+    monkeypatch.setattr(estimate, "probe", lambda *_: Speed(1.0, 360.0, 1, 10**6))
+    _, text = plan(project, "--no-pixels", "--probe-seconds", "9")
+    hours = [float(cell) for line in part(text, "Rows")[1:] for cell in line[-3:]]
+    ((total, *_, day, _, clock),) = part(text, "Total")
+    assert float(total.replace(",", "")) == pytest.approx(sum(hours), abs=0.005 * len(hours))
+    end = datetime.now() + timedelta(hours=sum(hours))
+    assert f"{day} {clock}" in {f"{end + timedelta(minutes=m):%a %H:%M}" for m in (-1, 0, 1)}
 
 
 def test_a_plain_look_is_timed_at_the_scale_of_the_plain_view(project, plan, monkeypatch):

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     parts = {
         "Image sets": _sets_table(profile.params.task, findings),
         "Rows": _rows_table(profile, costs),
+        "Total": _total(profile, costs),
         f"Timed on {device}": _speeds_table(speeds),
         "Views": _views(profile),
         "Disk": "\n".join(costs.disk()),
@@ -240,6 +242,15 @@ def _rows_table(profile: Profile, costs: Costs) -> str:
         }
         for name, row in profile.params.rows().items()
     )
+
+
+def _total(profile: Profile, costs: Costs) -> str:
+    rows = profile.params.rows().items()
+    seconds = sum(costs.training(r) + costs.annotating(r) + costs.testing(n, r) for n, r in rows)
+    if math.isnan(seconds):
+        return "unknown: not every set and backbone is known"
+    end = datetime.now() + timedelta(seconds=seconds)
+    return f"{seconds / 3600:,.2f} h, one stage at a time; started now, done on {end:%a at %H:%M}"
 
 
 def _speeds_table(speeds: Mapping[str, Speed]) -> str:
