@@ -18,18 +18,6 @@ def test_a_sound_set_has_no_faults(coco, person):
     assert lint(coco([])) == []
 
 
-def test_ids_and_names_that_are_used_twice_are_counted(coco, person):
-    people = [person(4, number) for number in (7, 8, 7, 9, 8, 7)]
-    content = coco([4, 5, 6, 5])
-    content.images[2]["file_name"] = "a/4.png"
-    content.annotations.extend(people)
-    assert lint(content) == [
-        "1 image ids are used more than once, such as 5",
-        "2 file names are used more than once, such as a/4.png",
-        "2 annotation ids are used more than once, such as 7",
-    ]
-
-
 @pytest.mark.parametrize(
     "bbox",
     [

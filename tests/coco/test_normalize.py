@@ -166,17 +166,19 @@ def test_keypoints_are_counted_by_their_visibility_whatever_the_file_says(coco, 
         ({"keypoints": [1] * 50 + ["2"]}, "expected 51 numbers for the keypoints"),
         ({"keypoints": [1] * 50 + [float("nan")]}, "expected 51 numbers for the keypoints"),
         ({"keypoints": {"nose": [1, 2, 2]}}, "expected 51 numbers for the keypoints"),
-        ({"bbox": None}, r"expected bbox \(x, y, w, h\), found None"),
+        ({"bbox": None, "keypoints": [0] * 51}, r"expected bbox \(x, y, w, h\), found None"),
         ({"bbox": [1, 2, 3]}, r"expected bbox \(x, y, w, h\), found \[1, 2, 3\]"),
         ({"bbox": [1, 2, 3, "4"]}, "expected bbox"),
         ({"bbox": [1, 2, float("inf"), 4]}, "expected bbox"),
         ({"bbox": [1, 2, float("nan"), 4]}, "expected bbox"),
-        ({"area": "large"}, "expected an area in square pixels, found large"),
-        ({"area": float("nan")}, "expected an area"),
         ({"image_id": 3}, "expected the id of an image, found 3"),
-        ({"area": None, "segmentation": [[1, 2, 3]]}, "expected polygons or RLE"),
-        ({"area": None, "segmentation": {"size": [30, 40]}}, "expected polygons or RLE"),
-        ({"area": None, "segmentation": "mask.png"}, "expected polygons or RLE"),
+        ({"image_id": "1"}, "expected the id of an image, found '1'"),
+        ({"iscrowd": "maybe"}, "expected iscrowd 0 or 1, found 'maybe'"),
+        ({"iscrowd": 2}, "expected iscrowd 0 or 1, found 2"),
+        ({"iscrowd": [1]}, r"expected iscrowd 0 or 1, found \[1\]"),
+        ({"keypoints": [1, 2, "2", *[0] * 48]}, r".*'person', found \[1, 2, '2'\] as 'nose'$"),
+        ({"keypoints": [None, 2, 2, *[0] * 48]}, r".*'person', found \[None, 2, 2\] as 'nose'$"),
+        ({"keypoints": [0] * 48}, "expected 51 numbers for the keypoints of 'person', found 48$"),
     ],
 )
 def test_a_malformed_annotation_is_named(coco, person, changes, message):
@@ -191,7 +193,7 @@ def test_a_malformed_annotation_is_named(coco, person, changes, message):
 )
 def test_an_annotation_that_lacks_what_cannot_be_worked_out_is_named(coco, person, key, wanted):
     with pytest.raises(DataError, match=f"^annotation 7: expected {wanted}.*, found [Nn]one"):
-        normalize(coco([1], [less(person(1, 7), key)]), PERSON)
+        normalize(coco([1], [less(person(1, 7, keypoints=[0] * 51), key)]), PERSON)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,8 @@ def test_images_keep_only_what_all_stages_know(coco):
 
 @pytest.mark.parametrize("extent", [(0, 5), (5, 0), (-3, 5), (5, -0.5), (5.7e-14, 5)])
 def test_boxes_without_extent_are_left_out_and_counted(coco, person, extent):
-    flat = [person(1, n, bbox=[4, 4, *extent]) for n in (7, 8)]
+    bare = {"keypoints": [0] * 51, "num_keypoints": 0}
+    flat = [person(1, n, bbox=[4, 4, *extent], **bare) for n in (7, 8)]
     thin = person(1, 9, bbox=[4, 4, 0.01, 5])
     normalized, count = normalize(coco([1], [flat[0], thin, flat[1]]), PERSON)
     assert normalized.annotations == [thin]
@@ -406,6 +409,7 @@ def test_categories_of_boxes_need_an_id_and_a_name(categories):
 
 def namesakes(content):
     content.categories.append({"id": 2, "name": "person"})
+    content.annotations.append({**content.annotations[0], "id": 2, "category_id": 2})
 
 
 def unnamed(content):
@@ -450,3 +454,60 @@ def test_a_file_that_windows_wrote_is_read(tmp_path, coco, person):
     text = (tmp_path / "a.json").read_text()
     (tmp_path / "a.json").write_text(text, encoding="utf-8-sig")
     assert read_labels(tmp_path / "a.json") == content
+
+
+@pytest.mark.parametrize(
+    ("crowd", "expected"),
+    [("False", 0), ("0", 0), (False, 0), (0.0, 0), ("True", 1), ("1", 1), (True, 1), (1.0, 1)],
+)
+def test_a_crowd_may_be_written_as_text_or_as_a_truth_value(coco, person, crowd, expected):
+    (normalized,) = normalize(coco([1], [person(iscrowd=crowd)]), PERSON)[0].annotations
+    assert (normalized["iscrowd"], type(normalized["iscrowd"])) == (expected, int)
+
+
+@pytest.mark.parametrize("value", [float("nan"), None])
+@pytest.mark.parametrize("visible", [0, None, float("nan")])
+def test_a_keypoint_without_coordinates_is_not_marked(coco, person, value, visible):
+    content = coco([1], [person(keypoints=[5, 6, 2, *[value, value, visible] * 16])])
+    (normalized,) = normalize(content, PERSON)[0].annotations
+    assert normalized["keypoints"] == [5, 6, 2, *[0] * 48]
+    assert normalized["num_keypoints"] == 1
+
+
+@pytest.mark.parametrize("bbox", [None, [], [5, 6, 0, 0], [5, 6, 3, -1]])
+def test_an_animal_without_a_box_has_that_of_its_keypoints(coco, person, caplog, tmp_path, bbox):
+    points = [15, 12, 2, 20, 18, 1, 0, 0, 0, *[0] * 42]
+    bare = [person(1, number, bbox=bbox, keypoints=points, area=0) for number in (1, 2)]
+    normalized, left_out = normalize(coco([1], bare), PERSON, source=tmp_path)
+    assert left_out == 0
+    # a margin of 10 pixels, clipped at the image's 40 x 30
+    assert [a["bbox"] for a in normalized.annotations] == [[5, 2, 25, 26]] * 2
+    assert [a["area"] for a in normalized.annotations] == [650] * 2
+    text = f"{tmp_path}: 2 annotations have no box; theirs is the extent of the keypoints with a"
+    assert text in caplog.text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"area": 0},
+        {"area": "large"},
+        {"area": float("nan")},
+        {"area": None, "segmentation": [[1, 2, 3]]},
+        {"area": None, "segmentation": {"size": [30, 40]}},
+        {"area": None, "segmentation": "mask.png"},
+        {"area": None, "segmentation": [[float("nan")] * 6]},
+        {"area": None, "segmentation": [[1e30] * 6]},
+        {"area": 0, "segmentation": {"size": [30, 40], "counts": "PPYo"}},
+    ],
+)
+def test_an_area_or_a_mask_of_no_use_gives_way_to_the_box(coco, person, caplog, tmp_path, changes):
+    content = coco([1], [person(1, number, **changes) for number in (6, 7)])
+    normalized, _ = normalize(content, PERSON, source=tmp_path)
+    assert [a["area"] for a in normalized.annotations] == [200.0] * 2
+    assert caplog.text.count(f"{tmp_path}: 2 annotations have an area or a segmentation") == 1
+
+
+def test_clean_annotations_cause_no_note(coco, person, caplog):
+    normalize(coco([1], [person(), less(person(1, 2), "area")]), PERSON)
+    assert not caplog.records

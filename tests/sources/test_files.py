@@ -533,8 +533,8 @@ def test_a_malformed_annotation_is_named_with_its_file(project, run):
 
 
 def test_boxes_without_extent_are_left_out_with_a_warning(project, run):
-    flat = [9.0, 10.0, 0.0, 30.0]
-    project.annotate("person_keypoints_val2014", lambda c: c["annotations"][1].update(bbox=flat))
+    flat = {"bbox": [9.0, 10.0, 0.0, 30.0], "keypoints": [0] * 51}
+    project.annotate("person_keypoints_val2014", lambda c: c["annotations"][1].update(flat))
     code, said = run(project, "data")
     assert code == 0
     assert "val2014.json: 1 annotations have boxes without extent and are left out" in said

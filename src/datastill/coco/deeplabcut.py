@@ -10,19 +10,15 @@ from pathlib import Path
 from PIL import Image
 
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.keypoint_box import BOX_RULE, Point, keypoint_box
 from datastill.coco.sniff import other_format
 from datastill.errors import DataError
 from datastill.progress import note_once
-
-BOX_MARGIN = 0.15  # of the longer side of the keypoints' extent, added on every side
-MIN_BOX_MARGIN = 10.0  # pixels
 
 _HEADER = ("scorer", "individuals", "bodyparts", "coords")
 _BODY_PARTS = re.compile(r"^(?:multianimal)?bodyparts: *\n((?: *- .*\n)+)", re.MULTILINE)
 _EXPECTED = "expected a DeepLabCut CSV (rows scorer, bodyparts, coords)"
 _ADVICE = "convert other labels to COCO JSON"
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -47,9 +43,9 @@ def read_deeplabcut(path: Path) -> Coco:
 
     The file names are relative to the project; an image's `video` is its folder. The one category
     is `animal`; a body part without coordinates is not labelled (v = 0), an animal without any is
-    left out. A box is the extent of an animal's keypoints with a margin (`BOX_MARGIN`), clipped to
-    the image. The size is that of the image file; an image that is absent or damaged has room for
-    its keypoints instead, so that it can be reported later.
+    left out. A box is that of an animal's keypoints (`keypoint_box`). The size is that of the image
+    file; an image that is absent or damaged has room for its keypoints instead, so that it can be
+    reported later.
     Raises DataError naming the file if it is absent or malformed or lacks a body part.
     """
     table = _read_table(path)
@@ -72,10 +68,7 @@ def read_deeplabcut(path: Path) -> Coco:
 
 
 def _note(path: Path, images: Sequence[Record], annotations: Sequence[Record]) -> None:
-    note_once(
-        f"{path}: boxes are the extent of the keypoints with a margin of {BOX_MARGIN:.0%} of its "
-        f"longer side, at least {MIN_BOX_MARGIN:.0f} px"
-    )
+    note_once(f"{path}: boxes are {BOX_RULE}")
     if empty := len(images) - len({each["image_id"] for each in annotations}):
         note_once(f"{path}: {empty:,} of {len(images):,} images have no label: no animal in them")
 
@@ -157,14 +150,11 @@ def _image(project: Path, file_name: str, points: Iterable[Point]) -> Record:
 
 
 def _annotation(image: Record, number: int, points: Sequence[Point | None]) -> Record:
-    xs, ys = zip(*(point for point in points if point), strict=True)
-    margin = max(BOX_MARGIN * max(max(xs) - min(xs), max(ys) - min(ys)), MIN_BOX_MARGIN)
-    x1, y1 = max(min(xs) - margin, 0.0), max(min(ys) - margin, 0.0)
-    x2, y2 = min(max(xs) + margin, image["width"]), min(max(ys) + margin, image["height"])
+    size = image["width"], image["height"]
     return {
         "id": image_id(f"{image['file_name']}/{number}"),
         "image_id": image["id"],
         "category_id": 1,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "bbox": keypoint_box([point for point in points if point], size),
         "keypoints": [value for point in points for value in ((*point, 2) if point else (0, 0, 0))],
     }

@@ -1,7 +1,5 @@
 """Faults of annotated sets that do not prevent training."""
 
-from collections import Counter
-
 from datastill.coco.format import Coco, Record
 
 _MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints exceed an image
@@ -10,14 +8,6 @@ _MARGIN = 1.0  # pixels by which COCO's own boxes and keypoints exceed an image
 def lint(coco: Coco) -> list[str]:
     """Return a sentence per kind of fault, with its count and its first occurrence."""
     faults = []
-    for name, values in (
-        ("image ids", [image["id"] for image in coco.images]),
-        ("file names", [image["file_name"] for image in coco.images]),
-        ("annotation ids", [annotation["id"] for annotation in coco.annotations]),
-    ):
-        if repeated := [value for value, count in Counter(values).items() if count > 1]:
-            text = f"{len(repeated)} {name} are used more than once, such as {repeated[0]}"
-            faults.append(text)
     sizes = {image["id"]: (image["width"], image["height"]) for image in coco.images}
     for name, points in (("boxes", _corners), ("keypoints", _marked)):
         if outside := [a for a in coco.annotations if _leave(points(a), sizes[a["image_id"]])]:

@@ -1,23 +1,23 @@
 """The readers of published labels, and their normalization to datastill's."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as masks
-
+from datastill.coco.box_convention import check_convention
+from datastill.coco.completion import MIN_SIDE, complete, expect
 from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
 from datastill.coco.pascal_voc import read_pascal_voc
+from datastill.coco.repair import is_id, repair
 from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.coco.sniff import other_format, other_json
 from datastill.errors import DataError
+from datastill.progress import note_once
 
 _VIDEO = ("video", "video_id", "vid_id")  # an image's video: ours; TAO's and BDD's; PoseTrack's
-_MIN_SIDE = 0.01  # pixels of a box: smaller ones may vanish in float32
 _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
@@ -30,9 +30,8 @@ def read_published(path: Path) -> Coco:
     if reader := _other_reader(path):
         return reader(path)
     content = _read_json(path)
-    return parse_coco(
-        path, {"annotations": [], **content} if isinstance(content, dict) else content
-    )
+    content = {"annotations": [], **content} if isinstance(content, dict) else content
+    return repair(path, parse_coco(path, content))
 
 
 def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
@@ -49,8 +48,8 @@ def read_labels(path: Path) -> Coco:
     Raises DataError, naming the file, also if it lacks images or labels or has generated ones.
     """
     coco = read_foreign(path)
-    _expect(coco.images, path, "images", f"none; {_ADVICE}")
-    _expect(coco.annotations, path, "annotations", f"none; {_ADVICE}")
+    expect(coco.images, path, "images", f"none; {_ADVICE}")
+    expect(coco.annotations, path, "annotations", f"none; {_ADVICE}")
     if generated := [a["id"] for a in coco.annotations if "score" in a]:
         raise DataError(
             f"{path}: expected human labels, found {len(generated):,} generated annotations (with "
@@ -71,23 +70,18 @@ def read_foreign(path: Path) -> Coco:
     other = other_format(path)
     content = None if other else _read_json(path)
     other = other or other_json(content)
-    _expect(not other, path, "COCO JSON (images, annotations, categories)", f"{other}; {_ADVICE}")
-    coco = parse_coco(path, content)
+    expect(not other, path, "COCO JSON (images, annotations, categories)", f"{other}; {_ADVICE}")
+    coco = repair(path, parse_coco(path, content))
     names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
     for key, values in (("a name", names), ("an id", ids)):
-        own = values and None not in values and max(Counter(values).values()) == 1
-        _expect(own, path, f"{key} of its own for every category", values)
+        own = values and all(v not in (None, *values[:i]) for i, v in enumerate(values))
+        expect(own, path, f"{key} of its own for every category", values)
     if nameless := [i["id"] for i in coco.images if not isinstance(i.get("file_name"), str)]:
         raise DataError(f"{path}: images {nameless[:5]} have no file_name")
     known = set(ids)
     if lost := [a["id"] for a in coco.annotations if a.get("category_id") not in known]:
         raise DataError(f"{path}: annotations {lost[:5]} name categories that it does not list")
     return coco
-
-
-def _expect(holds: Any, subject: Path | str, expected: str, actual: Any) -> None:
-    if not holds:
-        raise DataError(f"{subject}: expected {expected}, found {actual}")
 
 
 def _read_json(path: Path) -> Any:
@@ -97,7 +91,7 @@ def _read_json(path: Path) -> Any:
         raise DataError(f"{path}: no such file; correct its name or fetch it") from None
     except OSError as error:
         raise DataError(f"{path}: not a readable file: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
 
 
@@ -121,25 +115,22 @@ def learned_categories(coco: Coco, task: str) -> list[Record]:
 
 
 def _check_named(categories: list[Record]) -> None:
-    wrong = [c for c in categories if not _is_id(c["id"]) or not isinstance(c.get("name"), str)]
+    wrong = [c for c in categories if not is_id(c["id"]) or not isinstance(c.get("name"), str)]
     if wrong or not categories:
         first = wrong[0] if wrong else "none"
         raise DataError(f"expected categories with a number as their id and a name, found {first}")
 
 
-def _is_id(number: Any) -> bool:
-    """Return whether all datastill's files and tensors can hold it."""
-    return isinstance(number, int) and -(2**63) <= number < 2**63
-
-
-def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
+def normalize(coco: Coco, *categories: Record, source: Path | str = "labels") -> tuple[Coco, int]:
     """Return the completed annotations of `categories`, minus empty boxes, and the number of those.
 
     Images keep the video they are from, if the file says so, as `video`.
     Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
-    `num_keypoints` counted from v; `iscrowd` 0; `area`, also if it is 0, that of the mask
-    (polygons or RLE) or else of the box; masks are dropped. Raises DataError naming the image or
-    annotation that is malformed, and if one of `categories` means something else in the file.
+    `num_keypoints` counted from v; `bbox`, also without extent, around the marked keypoints;
+    `iscrowd` 0; `area`, also if it is 0, that of the mask (polygons or RLE) or else of the box;
+    masks are dropped. Notes name `source`. Raises DataError naming the image or annotation that is
+    malformed, if boxes are in another convention, and if one of `categories` means something else
+    in the file.
     """
     for category in categories:
         _check_same(coco, category)
@@ -147,13 +138,17 @@ def normalize(coco: Coco, *categories: Record) -> tuple[Coco, int]:
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     for key, value in (("id", "an id"), ("file_name", "a file")):
         for most, times in Counter(image[key] for image in images).most_common(1):
-            _expect(times == 1, f"image {most}", f"{value} of its own", f"it {times} times")
+            expect(times == 1, f"image {most}", f"{value} of its own", f"it {times} times")
     for a in coco.annotations:
-        _expect("category_id" in a, f"annotation {a['id']}", "a category_id", "none")
+        expect("category_id" in a, f"annotation {a['id']}", "a category_id", "none")
     known = {category["id"]: category for category in categories}
     learned = [a for a in coco.annotations if a["category_id"] in known]
-    annotations = [_annotation(a, known[a["category_id"]], sizes) for a in learned]
-    kept = [a for a in annotations if min(a["bbox"][2:]) >= _MIN_SIDE]
+    notes = Counter[str]()
+    annotations = [complete(a, known[a["category_id"]], sizes, notes) for a in learned]
+    check_convention(annotations, sizes)
+    for note, times in notes.items():
+        note_once(f"{source}: {times:,} {note}")
+    kept = [a for a in annotations if min(a["bbox"][2:]) >= MIN_SIDE]
     return Coco(images, kept, list(categories)), len(annotations) - len(kept)
 
 
@@ -168,65 +163,16 @@ def _check_same(coco: Coco, category: Record) -> None:
         raise DataError(f"category {category['id']}: expected {name!r} as in val, found {other}")
     given = listed.get("keypoints") or keypoints
     same = not keypoints or given == keypoints
-    _expect(same, f"category {name!r}", f"val's keypoints {keypoints}", given)
+    expect(same, f"category {name!r}", f"val's keypoints {keypoints}", given)
 
 
 def _image(image: Record) -> Record:
     subject, size = f"image {image['id']!r}", (image.get("width"), image.get("height"))
-    _expect(isinstance(image.get("file_name"), str), subject, "a file_name", "none")
+    expect(isinstance(image.get("file_name"), str), subject, "a file_name", "none")
     positive = all(isinstance(side, int) and side > 0 for side in size)
-    _expect(positive, subject, "width and height in pixels", size)
-    _expect(_is_id(image["id"]), subject, "a whole number of 64 bits as its id", "another")
+    expect(positive, subject, "width and height in pixels", size)
+    expect(is_id(image["id"]), subject, "a whole number of 64 bits as its id", repr(image["id"]))
     videos = (image.get(key) for key in _VIDEO)
     video = next((each for each in videos if isinstance(each, int | str) and each != ""), None)
     kept = {key: image[key] for key in ("id", "file_name", "width", "height")}
     return kept if video is None else {**kept, "video": video}
-
-
-def _annotation(annotation: Record, category: Record, sizes: dict[int, tuple[int, int]]) -> Record:
-    subject = f"annotation {annotation['id']}"
-    image, bbox, area = (annotation.get(key) for key in ("image_id", "bbox", "area"))
-    _expect(image in sizes, subject, "the id of an image", image)
-    _expect(_are_numbers(bbox, 4), subject, "bbox (x, y, w, h)", bbox)
-    length = 3 * len(category.get("keypoints") or ())
-    keypoints = annotation.get("keypoints") or [0] * length
-    expected = f"{length} numbers for the keypoints of {category['name']!r}"
-    _expect(not length or _are_numbers(keypoints, length), subject, expected, keypoints)
-    _expect(area is None or _are_numbers([area], 1), subject, "an area in square pixels", area)
-    normalized = {
-        "id": annotation["id"],
-        "image_id": image,
-        "category_id": annotation["category_id"],
-        "bbox": bbox,
-        "area": area if area and area > 0 else _area(annotation, *sizes[annotation["image_id"]]),
-        "iscrowd": int(annotation.get("iscrowd") or 0),
-    }
-    if length:
-        normalized |= {"keypoints": keypoints, "num_keypoints": sum(v > 0 for v in keypoints[2::3])}
-    return normalized
-
-
-def _are_numbers(values: Any, count: int) -> bool:
-    try:
-        return isinstance(values, list) and len(values) == count and all(map(math.isfinite, values))
-    except TypeError:
-        return False
-
-
-def _area(annotation: Record, width: int, height: int) -> float:
-    """Return the area of the mask, polygons or RLE with or without compression, or of the box."""
-    box_area = float(annotation["bbox"][2] * annotation["bbox"][3])
-    shape = annotation.get("segmentation")
-    if not shape:
-        return box_area
-    try:
-        if isinstance(shape, list):
-            shape = masks.merge(masks.frPyObjects(shape, height, width))
-        elif isinstance(shape["counts"], list):
-            shape = masks.frPyObjects(shape, height, width)
-        return float(masks.area(shape)) or box_area
-    except Exception as error:  # as pycocotools raises
-        raise DataError(
-            f"annotation {annotation['id']}: expected polygons or RLE as its segmentation, "
-            f"found what pycocotools cannot read: {error}"
-        ) from None

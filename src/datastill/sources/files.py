@@ -17,6 +17,7 @@ from datastill.images.folders import Folder, folder_images, locate
 from datastill.images.load import Refusal, read_image
 from datastill.images.manifest import examine
 from datastill.images.perceptual_hash import perceptual_hash, repeats
+from datastill.images.sizes import complete_sizes
 from datastill.images.splits import Span, take_span
 from datastill.progress import Steps
 from datastill.sources.video_frames import extract_frames, find_videos
@@ -117,7 +118,8 @@ class FileSets:
         categories, path = self.categories, self.root / spec.annotations
         published = read_published(path)
         try:
-            listed, flat = normalize(published, *categories)
+            sized = complete_sizes(path, published, [self.root / each for each in spec.images])
+            listed, flat = normalize(sized, *categories, source=path)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         if flat:

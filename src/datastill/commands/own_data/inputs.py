@@ -14,6 +14,7 @@ from datastill.errors import DataError, ParamsError
 from datastill.images.folders import VIDEO_KINDS, Folder, folder_images, locate
 from datastill.images.load import Refusal
 from datastill.images.manifest import COLUMNS, examine
+from datastill.images.sizes import complete_sizes
 from datastill.images.splits import Span
 from datastill.progress import Steps
 from datastill.sources.video_frames import find_videos
@@ -125,10 +126,14 @@ class InspectedSet:
         return [os.path.realpath(self.folder / name) for name in names]
 
 
-def usable_labels(path: Path, coco: Coco, task: Task) -> Coco:
-    """Return what `task` can learn from; raises DataError, naming `path`, if nothing is left."""
+def usable_labels(path: Path, coco: Coco, task: Task, images: Path | None = None) -> Coco:
+    """Return what `task` can learn from, with the sizes that only the files in `images` tell.
+
+    Raises DataError, naming `path`, if nothing is left or it is malformed.
+    """
     try:
-        return normalize(coco, *learned_categories(coco, task))[0]
+        sized = complete_sizes(path, coco, [images]) if images else coco
+        return normalize(sized, *learned_categories(coco, task), source=path)[0]
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -45,7 +45,7 @@ def inspect(inputs: Inputs) -> Inspection:
     inputs.check()
     labels = read_labels(inputs.labelled)
     task: Task = inputs.task or ("keypoints" if labels.keypoint_names() else "boxes")
-    usable = usable_labels(inputs.labelled, labels, task)
+    usable = usable_labels(inputs.labelled, labels, task, inputs.images)
     whole = open_labelled("labelled", inputs.labelled, usable, inputs.images)
     sets, notes = {"labelled": whole}, [*_left_out(labels, usable)]
     if inputs.val:
@@ -132,8 +132,8 @@ def _open_val(inputs: Inputs, path: Path, labels: Coco, task: Task) -> Inspected
             f"{only_ours} only in the first and {only_vals} only in the second; use the same id, "
             "name and keypoints for the same category"
         )
-    usable = usable_labels(path, val_labels, task)
-    return open_labelled("val", path, usable, inputs.val_images or inputs.images)
+    folder = inputs.val_images or inputs.images
+    return open_labelled("val", path, usable_labels(path, val_labels, task, folder), folder)
 
 
 def _categories(coco: Coco, task: Task) -> dict[int, tuple[str, tuple[str, ...]]]:
