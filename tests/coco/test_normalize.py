@@ -416,6 +416,10 @@ def unnamed(content):
     content.categories.append({"id": 2})
 
 
+def numbered(content):
+    content.categories.append({"id": 2, "name": 3})
+
+
 def one_id(content):
     content.categories.append({"id": 1, "name": "car"})
 
@@ -427,6 +431,7 @@ def nameless(content):
 FAULTS = {
     namesakes: "expected a name of its own for every category, found ['person', 'person']",
     unnamed: "expected a name of its own for every category, found ['person', None]",
+    numbered: "expected a name of its own for every category, found ['person', 3]",
     one_id: "expected an id of its own for every category, found [1, 1]",
     nameless: "images [1] have no file_name",
 }

@@ -89,7 +89,7 @@ def test_one_number_in_two_spellings_is_ambiguous(read):
         read(content)
 
 
-@pytest.mark.parametrize("side", ["wide", 40.5])
+@pytest.mark.parametrize("side", ["wide", 40.5, [40]])
 def test_a_size_that_is_no_number_of_pixels_is_shown(read, side):
     content = boxes((7, 1))
     content["images"][0]["width"] = side

@@ -74,7 +74,8 @@ def read_foreign(path: Path) -> Coco:
     coco = repair(path, parse_coco(path, content))
     names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
     for key, values in (("a name", names), ("an id", ids)):
-        own = values and all(v not in (None, *values[:i]) for i, v in enumerate(values))
+        distinct = values and all(v not in (None, *values[:i]) for i, v in enumerate(values))
+        own = distinct and (key == "an id" or all(isinstance(v, str) for v in values))
         expect(own, path, f"{key} of its own for every category", values)
     if nameless := [i["id"] for i in coco.images if not isinstance(i.get("file_name"), str)]:
         raise DataError(f"{path}: images {nameless[:5]} have no file_name")

@@ -48,7 +48,7 @@ def _whole_numbers(path: Path, section: str, records: list[Record]) -> list[Reco
     repaired, example = [], None
     for record in records:
         numbers = {key: _whole(record.get(key)) for key in keys}
-        if odd := [key for key, n in numbers.items() if isinstance(n, list | dict)]:
+        if odd := [k for k, n in numbers.items() if k[-2:] == "id" and isinstance(n, list | dict)]:
             raise DataError(
                 f"{path}: {section}: expected a number as {odd[0]}, found {excerpt(record[odd[0]])}"
             )
@@ -65,7 +65,7 @@ def _whole_numbers(path: Path, section: str, records: list[Record]) -> list[Reco
 
 def _whole(value: Any) -> Any:
     """Return the whole number that text or a float stands for, or else `value`."""
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:  # exact ones
         return int(value)
     return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value
 
