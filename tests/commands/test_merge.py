@@ -211,7 +211,7 @@ def lost_image(tool):
 
 
 def boxless(tool):
-    tool["annotations"][0]["bbox"] = None
+    tool["annotations"][0]["bbox"] = [1, 2, 3]
 
 
 FAULTS = {
@@ -220,7 +220,7 @@ FAULTS = {
     other_size: "tool.json: a.jpg is (65, 48), in base.json it is (64, 48)",
     twice: "tool.json: expected every image once, found other/c.jpg twice",
     lost_image: "tool.json: annotation 1 names an image it does not list",
-    boxless: "expected bbox (x, y, w, h), found None",
+    boxless: "expected bbox (x, y, w, h), found [1, 2, 3]",
 }
 
 
