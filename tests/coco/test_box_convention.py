@@ -67,7 +67,7 @@ CLOSE_UPS = [[4, 3, 30, 25]] * 9
 @pytest.mark.parametrize(
     "boxes",
     [
-        [*CLOSE_UPS, [14, 3, 30, 25], [14, 3, 30, 25]],  # two careless boxes of eleven
+        [*CLOSE_UPS, *CLOSE_UPS, *[[14, 3, 30, 25]] * 4],  # 4 careless boxes of 22
         [[14, 3, 30, 25]] * 2,  # too few to tell
         [[32, 3, 16, 25]] * 9,  # outside, but not as corners either
         [[4, 3, 37, 28]] * 9,  # by a pixel

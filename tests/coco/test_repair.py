@@ -74,7 +74,7 @@ def test_numbers_as_text_and_floats_are_whole_numbers(read, caplog):
     assert "labels.json: numbers such as id '785' of images are read as whole" in caplog.text
 
 
-@pytest.mark.parametrize("number", ["007", "7a", "7.0", " 7", 1.5, None, [7], True])
+@pytest.mark.parametrize("number", ["007", "7a", "7.0", " 7", 1.5, 1e30, None, [7], True])
 def test_what_is_not_clearly_a_number_is_shown_as_it_is_written(read, number):
     content = boxes((7, 1))
     content["images"][0]["id"] = content["annotations"][0]["image_id"] = number
