@@ -13,7 +13,8 @@ from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
 from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.skeleton import build_skeleton, keypoint_category
-from datastill.coco.sniff import other_format, other_json
+from datastill.coco.sniff import is_yolo, other_format, other_json
+from datastill.coco.yolo import read_yolo
 from datastill.errors import DataError
 
 _VIDEO = ("video", "video_id", "vid_id")  # an image's video: ours; TAO's and BDD's; PoseTrack's
@@ -25,7 +26,7 @@ def read_published(path: Path) -> Coco:
     """Read published labels; raises DataError naming a bad file.
 
     They are a DeepLabCut project's CSV, a folder of Pascal VOC XML, a list of VOC's `ImageSets`,
-    or COCO JSON, with or without `annotations`.
+    a YOLO data.yaml or folder of labels, or COCO JSON, with or without `annotations`.
     """
     if reader := _other_reader(path):
         return reader(path)
@@ -40,7 +41,9 @@ def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
     if path.suffix.lower() == ".csv":
         return read_deeplabcut
     listed = path.suffix.lower() == ".txt" and "ImageSets" in path.absolute().parts
-    return read_pascal_voc if listed or any(path.glob("*.xml")) else None
+    if listed or any(path.glob("*.xml")):
+        return read_pascal_voc
+    return read_yolo if is_yolo(path) else None
 
 
 def read_labels(path: Path) -> Coco:

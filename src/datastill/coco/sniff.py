@@ -60,6 +60,14 @@ def _start(path: Path) -> str | None:
         return None
 
 
+def is_yolo(path: Path) -> bool:
+    """Return whether `path` is a `data.yaml`, or a folder with one or with YOLO label files."""
+    if path.suffix.lower() in {".yaml", ".yml"} and not path.is_dir():
+        return True
+    texts = (_start(file) or "" for file in path.rglob("*.txt"))
+    return (path / "data.yaml").is_file() or any(map(_is_yolo, texts))
+
+
 def _is_yolo(start: str) -> bool:
     lines = [line.split() for line in start.splitlines()[:3] if line.strip()]
     try:
