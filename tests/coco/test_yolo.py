@@ -111,6 +111,11 @@ def test_labels_may_lie_beside_their_images_or_in_a_folder_of_another_name(yolo)
     assert names(read_published(root / "set/boxes")) == ["images/b.png"]
 
 
+def test_a_configuration_without_splits_stands_for_the_labels_beside_it(yolo):
+    config = write_config(yolo(a="0 0.5 0.5 0.5 0.5"), "names: [cat]\n")
+    assert names(read_labels(config)) == ["images/a.png"]
+
+
 def test_a_label_file_without_an_image_or_classes_without_names_are_named(yolo):
     root = yolo(a="0 0.5 0.5 0.5 0.5")
     with pytest.raises(DataError, match=r"labels: expected the names of its classes in data.yaml"):
@@ -204,7 +209,12 @@ def test_a_malformed_pose_is_named(yolo, line, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("train: images\n", "names: expected a list of classes, found None"),
+        (
+            "bodyparts: [nose]\n",
+            "expected a YOLO data.yaml with the names .* found the keys bodyparts",
+        ),
+        ("names: cat\n", "names: expected a list of classes, found 'cat'"),
+        ("names: [cat]\ntrain: labels\n", "expected images with label files"),
         ("names: [\n", "expected YAML"),
         (POSE.replace("[3, 3]", "[3, 4]"), r"kpt_shape: expected \[keypoints, 2 or 3\]"),
         (POSE.replace("[0, 2, 1]", "[1, 2, 0]"), "flip_idx: expected the keypoints 0 to 2"),

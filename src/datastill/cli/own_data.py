@@ -13,8 +13,8 @@ from datastill.errors import ParamsError
 Labels = Annotated[
     Path,
     Option(
-        help="Labels: COCO JSON, a DeepLabCut CSV, a folder of Pascal VOC XML, a YOLO data.yaml "
-        "or folder of labels."
+        help="Labels: COCO JSON, a DeepLabCut CSV, a YOLO data.yaml or folder of labels, or a "
+        "folder of Pascal VOC XML or LabelMe JSON."
     ),
 ]
 

@@ -11,9 +11,10 @@ from pycocotools import mask as masks
 
 from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
+from datastill.coco.labelme import read_labelme
 from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.skeleton import build_skeleton, keypoint_category
-from datastill.coco.sniff import is_yolo, other_format, other_json
+from datastill.coco.sniff import is_labelme, is_yolo, other_format, other_json
 from datastill.coco.yolo import read_yolo
 from datastill.errors import DataError
 
@@ -26,7 +27,8 @@ def read_published(path: Path) -> Coco:
     """Read published labels; raises DataError naming a bad file.
 
     They are a DeepLabCut project's CSV, a folder of Pascal VOC XML, a list of VOC's `ImageSets`,
-    a YOLO data.yaml or folder of labels, or COCO JSON, with or without `annotations`.
+    a YOLO data.yaml or folder of labels, a folder of LabelMe JSON, or COCO JSON, with or without
+    `annotations`.
     """
     if reader := _other_reader(path):
         return reader(path)
@@ -43,7 +45,9 @@ def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
     listed = path.suffix.lower() == ".txt" and "ImageSets" in path.absolute().parts
     if listed or any(path.glob("*.xml")):
         return read_pascal_voc
-    return read_yolo if is_yolo(path) else None
+    if is_yolo(path):
+        return read_yolo
+    return read_labelme if is_labelme(path) else None
 
 
 def read_labels(path: Path) -> Coco:

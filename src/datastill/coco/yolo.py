@@ -27,9 +27,13 @@ def read_yolo(path: Path) -> Coco:
     """
     config = find_config(path)
     in_splits = config.splits and config.path in {path, path / config.path.name}
-    root, pairs = _of_splits(config) if in_splits else _of_labels(path)
+    folder = path if path.is_dir() else path.parent
+    root, pairs = _of_splits(config) if in_splits else _of_labels(folder)
     if not pairs:
-        raise DataError(f"{path}: expected images with label files (*.txt), found none")
+        raise DataError(
+            f"{path}: expected images with label files (*.txt), found none; name the folder of "
+            "label files, or write the folder of images as `train` into data.yaml"
+        )
     images = [(label, image) for label, file in pairs if (image := _image(root, file))]
     objects = [
         (image, number, each)

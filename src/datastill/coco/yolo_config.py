@@ -75,7 +75,13 @@ def _read_config(path: Path) -> YoloConfig:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         return YoloConfig(path, dict(enumerate(line.strip() for line in lines if line.strip())))
     content = _read_yaml(path)
-    names = content.get("names")
+    if "names" not in content:
+        keys = ", ".join(map(str, [*content][:5])) or "none"
+        raise DataError(
+            f"{path}: expected a YOLO data.yaml with the names of its classes (names: [...]), "
+            f"found the keys {keys}"
+        )
+    names = content["names"]
     classes = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(classes, dict) or not classes or not all(isinstance(n, int) for n in classes):
         raise DataError(f"{path}: names: expected a list of classes, found {names!r}")

@@ -92,7 +92,7 @@ def describe_absence(wanted: str, files: Sequence[str]) -> str:
     """Return lines that show a name that is not among `files`, these, and those most like it."""
     shown = ", ".join(repr(file) for file in sorted(files)[:_SHOWN])
     by_base: dict[str, list[str]] = defaultdict(list)
-    for file in files:
+    for file in sorted(files):
         by_base[file.rpartition("/")[2].lower()].append(file)
     base = (name_parts(wanted) or (wanted,))[-1].lower()
     near = get_close_matches(base, by_base, n=_SHOWN)

@@ -23,7 +23,7 @@ VIDEO_KINDS = (
     ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",
 )  # fmt: skip
 _COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{12}\.jpg)")  # of 2014 and of 2017
-_IN_DVC_CACHE = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}")
+_IN_DVC_CACHE = re.compile(r"/(?:files/md5|\.dvc/cache)/[0-9a-f]{2}/[0-9a-f]{30}$")
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,8 @@ def other_files(folder: Folder) -> str | None:
     """Return how many files are no images by their names, and of which kinds; None if all are."""
     suffixes = (PurePosixPath(name).suffix.lower() or "unnamed" for name in folder.listing())
     kinds = Counter(suffix for suffix in suffixes if suffix not in IMAGE_KINDS)
-    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in kinds.most_common())
+    ordered = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
+    counts = ", ".join(f"{count:,} {suffix}" for suffix, count in ordered)
     return f"{kinds.total():,} files left out: {counts}" if kinds else None
 
 

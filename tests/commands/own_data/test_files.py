@@ -137,3 +137,28 @@ def test_a_yolo_data_set_is_taken_as_it_is(project, run, named):
     annotations = project.set("labelled").annotations
     assert annotations[0]["bbox"] == pytest.approx([9, 10, 16, 36], abs=0.01)
     assert len(annotations) == 18
+
+
+def test_a_folder_of_labelme_json_is_taken_as_it_is(project, run):
+    (project.mine / "labelme").mkdir()
+    for number in range(20):
+        width, height = Image.open(project.mine / f"photos/{number}.jpg").size
+        content = {
+            "shapes": [
+                {"label": "hand", "shape_type": "rectangle", "points": [[9, 10], [25, 46]]},
+                {"label": "tip", "shape_type": "point", "points": [[12, 13]]},
+            ],
+            "imagePath": f"..\\photos\\{number}.jpg",
+            "imageWidth": width,
+            "imageHeight": height,
+        }
+        write(project.mine / f"labelme/{number}.json", content)
+    files = ("--labelled", "mine/labelme", "--images", "mine/photos")
+    code, said = run("new", "own", *files, *OTHERS)
+    assert code == 0, said
+    assert "task: keypoints" in said
+    code, said = run("data", "--profile", "own")
+    assert code == 0, said
+    annotations = project.set("labelled").annotations
+    assert (len(annotations), annotations[0]["bbox"]) == (18, [9, 10, 16, 36])
+    assert annotations[0]["keypoints"] == [12, 13, 2]
