@@ -74,6 +74,7 @@ def test_what_is_not_taken_as_it_is_is_said(yolo, caplog):
         "train: ../images/train\n",  # as Roboflow writes it
         "train: [images/train]\n",
         "train: train.txt\n",
+        "train: images\\train\n",
     ],
 )
 def test_the_images_of_a_split_are_found_below_the_folder_of_data_yaml(yolo, keys):
@@ -105,6 +106,8 @@ def test_a_folder_of_labels_has_its_images_beside_it(yolo, named, classes):
 def test_labels_may_lie_beside_their_images_or_in_a_folder_of_another_name(yolo):
     root = yolo(images="mixed", labels="mixed", a="0 0.5 0.5 0.5 0.5")
     (root / "mixed/classes.txt").write_text("cat\n")
+    (root / "mixed/train.txt").write_text("mixed/a.png\n")
+    (root / "mixed/a.tif").write_text("no image")
     assert names(read_published(root / "mixed")) == ["a.png"]
     yolo(images="set/images", labels="set/boxes", b="0 0.5 0.5 0.5 0.5")
     (root / "set/boxes/classes.txt").write_text("cat\n")
@@ -153,7 +156,7 @@ def test_poses_have_keypoints_and_their_mirror_partners(yolo):
     assert hand["num_keypoints"] == 2
     skeleton = build_skeleton(coco.categories)
     assert skeleton.names == ("keypoint_1", "keypoint_2", "keypoint_3")
-    assert skeleton.flip_indices == (0, 2, 1)
+    assert (skeleton.flip_indices, skeleton.left) == ((0, 2, 1), {1})
 
 
 def test_keypoints_of_two_numbers_are_marked_unless_both_are_zero(yolo):

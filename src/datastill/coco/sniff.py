@@ -68,8 +68,12 @@ def is_yolo(path: Path) -> bool:
     """Return whether `path` is a `data.yaml`, or a folder with one or with YOLO label files."""
     if path.suffix.lower() in {".yaml", ".yml"} and not path.is_dir():
         return True
-    texts = (_start(file) or "" for file in path.rglob("*.txt"))
-    return (path / "data.yaml").is_file() or any(map(_is_yolo, texts))
+    return (path / "data.yaml").is_file() or any(map(is_yolo_text, path.rglob("*.txt")))
+
+
+def is_yolo_text(path: Path) -> bool:
+    """Return whether a file begins with lines of five numbers or more."""
+    return _is_yolo(_start(path) or "")
 
 
 def is_labelme(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.sniff import is_yolo_text
 from datastill.coco.yolo_config import CLASS_LISTS, YoloConfig, find_config
 from datastill.errors import DataError
 from datastill.progress import note_once
@@ -98,6 +99,7 @@ def _inside(config: YoloConfig, root: Path, path: str) -> Path | None:
 
     Roboflow's paths begin with a `..` too many; `base` may be that of another machine.
     """
+    path = path.replace("\\", "/")
     bases = (Path(root, config.base, path), Path(root, path), root / path.removeprefix("../"))
     paths = (Path(os.path.normpath(each)) for each in bases)
     return next((each for each in paths if each.is_relative_to(root) and each.exists()), None)
@@ -125,13 +127,17 @@ def _of_labels(path: Path) -> tuple[Path, list[tuple[Path, Path]]]:
     top = path.absolute()
     folder = top / "labels" if (top / "labels").is_dir() else top
     labels = [file for file in sorted(folder.rglob("*.txt")) if file.name not in CLASS_LISTS]
-    named = cache(lambda each: {f.stem: f for f in sorted(each.glob("*")) if _is_image(f)})
+    named = cache(
+        lambda each: {f.stem: f for f in sorted(each.glob("*"), reverse=True) if _is_image(f)}
+    )
     pairs, folders = [], {folder}
     for label in labels:
         beside = (folder.parent / "images" / label.parent.relative_to(folder), label.parent)
         places = (*_twin(label.parent, "labels", "images"), *beside)
         images = (named(each).get(label.stem) for each in places)
         image = next((each for each in images if each), None)
+        if image is None and not is_yolo_text(label):
+            continue  # a list of images, or a note
         if image is None:
             shown = " or ".join(map(str, dict.fromkeys(places)))
             raise DataError(
