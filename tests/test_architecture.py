@@ -12,7 +12,8 @@ LAYERS = ["lazy_compiler", "errors", "instances", "progress", "io", "coco", "ima
 LAYERS += ["synthetic", "sources", "model", "training", "inference", "distill"]
 LAYERS += ["evaluation", "report"]
 EDGES = ["project", "tracking", "lineage", "scheduler", "stages", "commands", "cli", "__main__"]
-HOMES = {"mlflow": "tracking", "typer": "cli", "yaml": "project", "pydantic": "project"}
+HOMES = {"mlflow": {"tracking"}, "typer": {"cli"}, "pydantic": {"project"}}
+HOMES |= {"yaml": {"project", "coco"}}  # params.yaml, and YOLO's data.yaml
 VAGUE = {"utils", "helpers", "common", "misc", "core", "base", "manager", "handler"}
 RETIRED = {
     *("Place", "Brought", "Seen", "Look", "look", "Found", "_Sum", "Mean", "sight", "through"),
@@ -44,8 +45,8 @@ def test_no_module_imports_itself_by_a_detour():
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_outside_libraries_stay_at_their_edge(path):
-    for library, module in HOMES.items():
-        if top(path) != module:
+    for library, modules in HOMES.items():
+        if top(path) not in modules:
             assert library not in {name.split(".")[0] for name in imported(path)}
 
 

@@ -7,7 +7,14 @@ from PIL import Image
 
 from datastill.coco.format import image_id
 from datastill.errors import DataError
-from datastill.images.folders import Folder, folder_images, locate, missing_images, natural_order
+from datastill.images.folders import (
+    Folder,
+    folder_images,
+    locate,
+    missing_images,
+    natural_order,
+    other_files,
+)
 from datastill.images.load import Refusal, load_image
 
 
@@ -95,10 +102,154 @@ def test_what_is_nowhere_is_refused_with_its_people_and_the_folders_it_was_sough
     assert refused == [Refusal("gone.jpg", f"no such file in {sought}")]
 
 
-@pytest.mark.parametrize("existing", [["other.jpg"], []], ids=["empty-handed", "absent"])
-def test_a_set_of_which_nothing_is_there_is_an_error(folder, listing, existing):
-    with pytest.raises(DataError, match=r"none of 2 images is there: no such file in .*/x$"):
-        locate(listing("a.jpg", "b.jpg"), [folder("x", existing)])
+@pytest.mark.parametrize(
+    ("existing", "shown"),
+    [
+        (["photos/A1.JPG", "other.png"], "2 files, such as 'other.png', 'photos/A1.JPG'"),
+        ([], "no files"),
+    ],
+)
+def test_a_set_of_which_nothing_is_there_is_an_error_that_shows_what_is(
+    folder, listing, existing, shown
+):
+    with pytest.raises(DataError, match=r"none of 2 images is there: no such file in .*/x\n") as e:
+        locate(listing("a1.jpeg", "b.jpg"), [folder("x", existing)])
+    assert f"wanted: 'a1.jpeg'\n  there: {shown}" in str(e.value)
+    assert ("most like it: 'photos/A1.JPG'" in str(e.value)) == bool(existing)
+
+
+@pytest.mark.parametrize(
+    ("listed", "stored"),
+    [
+        ("images\\a.jpg", "a.jpg"),
+        ("./a.jpg", "a.jpg"),
+        ("images//a.jpg", "a.jpg"),
+        ("data/images/a.jpg", "a.jpg"),
+        ("a.jpg", "sub/a.jpg"),
+        ("elsewhere/sub/a.jpg", "train/sub/a.jpg"),
+        ("caf\u00e9.jpg", "cafe\u0301.jpg"),
+        ("images/cafe\u0301.jpg", "caf\u00e9.jpg"),
+    ],
+)
+def test_a_name_is_matched_by_its_end_in_any_writing(folder, listing, listed, stored):
+    others = ["b.jpg", "other/b.jpg"]
+    found, refused = locate(listing(listed), [folder("images", [stored, *others], "link")])
+    assert (names(found), refused) == ([f"link/{stored}"], [])
+
+
+def test_of_several_files_the_one_with_the_longest_common_end_is_taken(folder, listing):
+    one = folder("images", ["a.jpg", "train/a.jpg", "val/a.jpg", "val/b.jpg"])
+    found, _ = locate(listing("x/val/a.jpg", "./a.jpg", "images/val/b.jpg"), [one])
+    assert names(found) == ["images/val/a.jpg", "images/a.jpg", "images/val/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "stored"),
+    [
+        (["a.jpg"], ["train/a.jpg", "val/a.jpg"]),
+        (["video1/0.jpg"], ["video2/0.jpg"]),
+        (["one/a.jpg", "two/a.jpg"], ["a.jpg"]),
+    ],
+    ids=["several files", "another folder", "several names"],
+)
+def test_a_name_that_may_be_another_file_is_not_matched(folder, listing, listed, stored):
+    one = folder("images", ["there.jpg", *stored])
+    found, refused = locate(listing("there.jpg", *listed), [one])
+    assert names(found) == ["images/there.jpg"]
+    assert [refusal.file_name for refusal in refused] == listed
+
+
+def test_a_name_takes_no_file_from_one_that_has_more_in_common_with_it(folder, listing):
+    one = folder("images", ["a.jpg"])
+    found, refused = locate(listing("masks/a.jpg", "images/a.jpg"), [one])
+    assert [image["id"] for image in found.images] == [2]
+    assert [refusal.file_name for refusal in refused] == ["masks/a.jpg"]
+
+
+def test_the_first_folder_comes_first_for_ends_too(folder, listing):
+    folders = [folder("x", ["a.jpg"]), folder("y", ["a.jpg", "b.jpg"])]
+    assert names(locate(listing("./a.jpg", "y/b.jpg"), folders)[0]) == ["x/a.jpg", "y/b.jpg"]
+    assert names(locate(listing("y/a.jpg"), folders)[0]) == ["y/a.jpg"]
+
+
+def test_ends_that_ignore_folders_are_said_and_others_are_not(folder, listing, caplog):
+    one = folder("images", ["a.jpg", "b.jpg"])
+    locate(listing("images\\a.jpg"), [one])
+    assert not caplog.records
+    locate(listing("of/mine/b.jpg", "a.jpg"), [one])
+    assert "1 file names are matched by their ends alone, such as 'of/mine/b.jpg'" in caplog.text
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """A folder of an image and links to others: inside it, outside it and to what is absent."""
+    folder = tmp_path / "images"
+    for name in ("images/real/a.jpg", "outside/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    (folder / "alias.jpg").symlink_to("real/a.jpg")
+    (folder / "latest").symlink_to("real")
+    (folder / "circle").symlink_to(folder)
+    (folder / "real/circle").symlink_to(folder / "circle")
+    (folder / "b.jpg").symlink_to(tmp_path / "outside/b.jpg")
+    (folder / "others").symlink_to(tmp_path / "outside")
+    (folder / "gone.jpg").symlink_to("nothing.jpg")
+    return Folder(folder, "images")
+
+
+def test_links_that_stay_in_the_folder_are_followed_and_each_image_is_listed_once(
+    linked, listing, caplog
+):
+    assert linked.listing() == {"real/a.jpg", "latest/a.jpg", "alias.jpg"}
+    records, refused = folder_images(linked)
+    assert ([record["file_name"] for record in records], refused) == (["images/alias.jpg"], [])
+    found, _ = locate(listing("latest/a.jpg", "alias.jpg"), [linked])
+    assert names(found) == ["images/latest/a.jpg", "images/alias.jpg"]
+    assert load_image(linked.path.parent, {**found.images[0], "width": 8, "height": 6}) is not None
+    assert "3 links are left out, such as b.jpg, which is a link to" in caplog.text
+
+
+def test_a_link_that_leads_out_is_refused_by_that_reason(linked, listing, tmp_path):
+    _, refused = locate(
+        listing("alias.jpg", "b.jpg", "others/b.jpg", "gone.jpg", "no.jpg"), [linked]
+    )
+    assert [refusal.reason for refusal in refused] == [
+        f"is a link to {tmp_path}/outside/b.jpg, outside the folder",
+        f"is a link to {tmp_path}/outside, outside the folder",
+        f"is a link to {linked.path}/nothing.jpg, which is not there",
+        f"no such file in {linked.path}",
+    ]
+
+
+def test_links_into_the_cache_of_dvc_are_files(tmp_path):
+    cache = tmp_path / "cache/files/md5/0a"
+    for folder in (cache, tmp_path / "images"):
+        folder.mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(cache / ("b" * 30), "PNG")
+    for name in ("a.png", "twin.png"):  # equal files are one in the cache
+        (tmp_path / "images" / name).symlink_to(cache / ("b" * 30))
+    folder = Folder(tmp_path / "images", "images")
+    assert {*folder.contents().cached} == {"a.png", "twin.png"}
+    records, refused = folder_images(folder)
+    assert [record["file_name"] for record in records] == ["images/a.png", "images/twin.png"]
+    assert refused == []
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "x").mkdir()
+
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(DataError, match=rf"{tmp_path}/x: not a readable folder: .*denied"):
+        Folder(tmp_path / "x", "x").listing()
+
+
+def test_files_of_other_kinds_are_counted_by_kind(folder):
+    one = folder("x", ["a.jpg", "b.HEIC", "c.heic", "sub/d.txt", "README"])
+    assert other_files(one) == "4 files left out: 2 .heic, 1 .txt, 1 unnamed"
+    assert other_files(folder("y", ["a.jpg"])) is None
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "x/../../a.jpg", "/etc/a.jpg", "..\\a.jpg"])
@@ -140,7 +291,10 @@ def test_a_folder_lists_its_images_sorted_upright_and_those_that_are_none(tmp_pa
     assert all(refusal.reason.startswith("no readable image: ") for refusal in refused)
 
 
-@pytest.mark.parametrize("kind", ["jpg", "JPEG", "png", "bmp", "webp", "tif", "TIFF"])
+@pytest.mark.parametrize(
+    "kind",
+    ["jpg", "JPEG", "jfif", "jpe", "png", "bmp", "webp", "tif", "TIFF", "gif", "ppm", "pnm", "jp2"],
+)
 def test_every_kind_of_image_is_listed_and_read(tmp_path, kind):
     (tmp_path / "x").mkdir()
     Image.new("RGB", (40, 30), (10, 200, 30)).save(tmp_path / f"x/a.{kind}")

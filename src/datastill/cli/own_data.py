@@ -10,6 +10,14 @@ from typer import Argument, Option
 from datastill.cli.application import Profile, app, call, lazy_import
 from datastill.errors import ParamsError
 
+Labels = Annotated[
+    Path,
+    Option(
+        help="Labels: COCO JSON, a DeepLabCut CSV, a YOLO data.yaml or folder of labels, or a "
+        "folder of Pascal VOC XML or LabelMe JSON."
+    ),
+]
+
 QuarterTurns = Annotated[
     bool,
     Option(
@@ -34,9 +42,7 @@ MinScore = Annotated[
 @app.command()
 def new(  # noqa: PLR0913  # an option per input
     name: Annotated[str, Argument(help="Name of the profile, a new folder in pipelines/.")],
-    labelled: Annotated[
-        Path, Option(help="Labels: COCO JSON, a DeepLabCut CSV or a folder of Pascal VOC XML.")
-    ],
+    labelled: Labels,
     images: Annotated[Path, Option(help="The folder of the labelled images.")],
     unlabelled: Annotated[
         Path | None,

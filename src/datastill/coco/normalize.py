@@ -10,10 +10,12 @@ from datastill.coco.box_convention import check_convention
 from datastill.coco.completion import MIN_SIDE, complete, expect
 from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
+from datastill.coco.labelme import read_labelme
 from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.repair import is_id, repair
 from datastill.coco.skeleton import build_skeleton, keypoint_category
-from datastill.coco.sniff import other_format, other_json
+from datastill.coco.sniff import is_labelme, is_yolo, other_format, other_json
+from datastill.coco.yolo import read_yolo
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -25,7 +27,8 @@ def read_published(path: Path) -> Coco:
     """Read published labels; raises DataError naming a bad file.
 
     They are a DeepLabCut project's CSV, a folder of Pascal VOC XML, a list of VOC's `ImageSets`,
-    or COCO JSON, with or without `annotations`.
+    a YOLO data.yaml or folder of labels, a folder of LabelMe JSON, or COCO JSON, with or without
+    `annotations`.
     """
     if reader := _other_reader(path):
         return reader(path)
@@ -39,7 +42,11 @@ def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
     if path.suffix.lower() == ".csv":
         return read_deeplabcut
     listed = path.suffix.lower() == ".txt" and "ImageSets" in path.absolute().parts
-    return read_pascal_voc if listed or any(path.glob("*.xml")) else None
+    if listed or any(path.glob("*.xml")):
+        return read_pascal_voc
+    if is_yolo(path):
+        return read_yolo
+    return read_labelme if is_labelme(path) else None
 
 
 def read_labels(path: Path) -> Coco:

@@ -6,7 +6,7 @@ from typing import Any
 
 _SAMPLE = 4096  # characters: enough to recognise a format
 _BY_KEYS = {  # of JSON: only this format has them
-    ("shapes", "imagePath"): "LabelMe JSON of one image",
+    ("shapes", "imagePath"): "LabelMe JSON of one image; name its folder instead",
     ("_via_img_metadata",): "a VIA project",
     ("samples",): "a FiftyOne dataset",
     ("licenses", "images"): "COCO JSON of images alone, without annotations",
@@ -40,12 +40,16 @@ def _other_text(path: Path) -> str | None:
     if suffix == ".xml" or start.lstrip().startswith("<"):
         if "<annotations" in start:
             return "XML of CVAT"
-        return "Pascal VOC XML of one image" if "<annotation" in start else "XML"
+        return (
+            "Pascal VOC XML of one image; name its folder instead"
+            if "<annotation" in start
+            else "XML"
+        )
     if suffix in {".csv", ".tsv"}:
         return f"a table with the columns {start.splitlines()[0]!r}" if start else "an empty table"
     if suffix in {".yaml", ".yml"}:
         return "YAML, as of a YOLO data set"
-    return "YOLO text (class x y width height)" if _is_yolo(start) else None
+    return "YOLO text of one image; name its folder instead" if _is_yolo(start) else None
 
 
 def _start(path: Path) -> str | None:
@@ -58,6 +62,23 @@ def _start(path: Path) -> str | None:
         return content.decode("utf-8-sig", "strict" if len(content) < _SAMPLE else "ignore")
     except UnicodeDecodeError:
         return None
+
+
+def is_yolo(path: Path) -> bool:
+    """Return whether `path` is a `data.yaml`, or a folder with one or with YOLO label files."""
+    if path.suffix.lower() in {".yaml", ".yml"} and not path.is_dir():
+        return True
+    return (path / "data.yaml").is_file() or any(map(is_yolo_text, path.rglob("*.txt")))
+
+
+def is_yolo_text(path: Path) -> bool:
+    """Return whether a file begins with lines of five numbers or more."""
+    return _is_yolo(_start(path) or "")
+
+
+def is_labelme(path: Path) -> bool:
+    """Return whether `path` is a folder with JSON of LabelMe, directly or in folders."""
+    return any('"shapes"' in (_start(file) or "") for file in path.rglob("*.json"))
 
 
 def _is_yolo(start: str) -> bool:

@@ -31,7 +31,8 @@ class Union(Section):
 class AnnotatedImages(Section):
     """The images that `annotations` lists, except those of the files `without`.
 
-    annotations  COCO JSON, a DeepLabCut CSV, a folder of Pascal VOC XML or a list of `ImageSets`
+    annotations  COCO JSON, a DeepLabCut CSV, a folder of Pascal VOC XML or a list of `ImageSets`,
+                 a YOLO data.yaml or folder of labels, a folder of LabelMe JSON
     images       folders to search; the first that has the file is used
     count        number of images, null if unknown
     All paths are relative to `data.root`.

@@ -1,7 +1,6 @@
 """Image sets from files: COCO's own, folders of images, videos."""
 
 import logging
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -13,13 +12,14 @@ from datastill.coco.format import Coco, Record, Task
 from datastill.coco.normalize import learned_categories, normalize, read_published
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
-from datastill.images.folders import Folder, folder_images, locate
+from datastill.images.folders import Folder, folder_images, locate, real_path
 from datastill.images.load import Refusal, read_image
 from datastill.images.manifest import examine
 from datastill.images.perceptual_hash import perceptual_hash, repeats
 from datastill.images.sizes import complete_sizes
 from datastill.images.splits import Span, take_span
 from datastill.progress import Steps
+from datastill.sources.linked_folders import link_folder
 from datastill.sources.video_frames import extract_frames, find_videos
 
 _SAME_FRAME = 8  # bits: thins a static clip, keeps motion
@@ -197,7 +197,10 @@ class FileSets:
         return images, refused
 
     def _real_path(self, image: Record) -> str:
-        return os.path.realpath(self.images / image["file_name"])
+        name, _, file = image["file_name"].partition("/")
+        folders = (folder for spec in self.sets for folder in _folders(spec))
+        path = next(self.root / folder for folder in folders if _link_name(folder) == name)
+        return real_path(path / file)
 
     def _frames(self, spec: VideoFiles) -> tuple[list[Record], list[Refusal]]:
         source, folder, per_video = self.root / spec.videos, self.images / spec.name, spec.per_video
@@ -216,15 +219,9 @@ class FileSets:
     def _link(self, folder: str) -> Folder:
         """Return a folder of images, linked below `images` if it exists."""
         self.check_links()
-        path, link = self.root / folder, self.images / _link_name(folder)
-        target = path.resolve()
-        if path.is_dir() and not (link.is_symlink() and link.resolve() == target):
-            if link.is_dir() and not link.is_symlink():
-                raise DataError(f"{link}: expected a link to {path}, found a folder; move it away")
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to(target, target_is_directory=True)
-        return Folder(path, link.name)
+        linked = Folder(self.root / folder, _link_name(folder))
+        link_folder(linked, self.images)
+        return linked
 
 
 @cache

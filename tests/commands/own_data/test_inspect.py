@@ -105,7 +105,7 @@ FORMATS = {
     "keys.json": ({"foo": 1, "bar": 2}, "found JSON with the keys foo, bar"),
     "images.json": ({"images": [], "licenses": []}, "found COCO JSON of images alone"),
     "torn.json": ('{"images": [', "found other text"),
-    "data.yaml": ("names: [cat]\n", "found YAML, as of a YOLO data set"),
+    "data.yaml": ("bodyparts: [nose]\n", "found the keys bodyparts"),
 }
 
 
@@ -114,17 +114,18 @@ def test_labels_of_another_format_are_called_by_its_name(project, run, name):
     content, expected = FORMATS[name]
     write(project.mine / name, content)
     said = refused(project, run, "--labelled", f"mine/{name}", *LABELS[2:], *OTHERS)
-    wanted = "a DeepLabCut CSV" if name.endswith(".csv") else "COCO JSON"
+    formats = {".csv": "a DeepLabCut CSV", ".yaml": "a YOLO data.yaml"}
+    wanted = formats.get(f".{name.partition('.')[2]}", "COCO JSON")
     assert f"mine/{name}: expected {wanted}" in said
     assert expected in said
 
 
 def test_a_folder_or_an_archive_or_nothing_instead_of_labels_is_said(project, run):
-    (project.mine / "yolo").mkdir()
-    write(project.mine / "yolo/1.txt", "0 0.5 0.5 0.1 0.1")
+    (project.mine / "notes").mkdir()
+    write(project.mine / "notes/1.json", "{}")
     (project.mine / "labels.zip").write_bytes(b"PK\x03\x04\0\0")
     for name, expected in {
-        "yolo": "found a folder with 1 files of YOLO text",
+        "notes": "found a folder with 1 files of JSON",
         "labels.zip": "found an archive; unpack it first",
         "none.json": "no such file",
     }.items():

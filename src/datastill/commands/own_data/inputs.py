@@ -11,7 +11,15 @@ from datastill.coco.format import Coco, Task
 from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
-from datastill.images.folders import VIDEO_KINDS, Folder, folder_images, locate
+from datastill.images.folders import (
+    VIDEO_KINDS,
+    Folder,
+    absence,
+    folder_images,
+    locate,
+    other_files,
+    real_path,
+)
 from datastill.images.load import Refusal
 from datastill.images.manifest import COLUMNS, examine
 from datastill.images.sizes import complete_sizes
@@ -123,7 +131,7 @@ class InspectedSet:
     def files(self) -> list[str]:
         """Return the real paths of its images."""
         names = (image["file_name"].partition("/")[2] for image in self.coco.images)
-        return [os.path.realpath(self.folder / name) for name in names]
+        return [real_path(self.folder / name) for name in names]
 
 
 def usable_labels(path: Path, coco: Coco, task: Task, images: Path | None = None) -> Coco:
@@ -144,13 +152,16 @@ def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> Inspecte
         raise DataError(f"{folder}: expected a folder of images, found none")
     resolved = folder.resolve()
     try:
-        located, missing = locate(coco, [Folder(resolved, resolved.name)])
+        located, missing = locate(coco, [opened := Folder(resolved, resolved.name)])
     except DataError as error:
         raise DataError(f"{labels}: {error}") from None
     if missing:
         absent = f"{len(missing):,} of {len(coco.images):,} images are not in {folder}"
-        advice = "add them, or remove them from the labels"
-        raise DataError(f"{labels}: {absent}, such as {missing[0].file_name}; {advice}")
+        first = f"{missing[0].file_name}: {missing[0].reason}"
+        raise DataError(
+            f"{labels}: {absent}, such as {first}; add them, or remove them from the labels\n  "
+            + absence(missing[0].file_name, opened)
+        )
     return _open_images(name, located, resolved)
 
 
@@ -163,7 +174,8 @@ def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
         raise DataError(f"{source}: expected a folder of images or videos, found nothing there")
     folder, categories = source.resolve(), labelled.coco.categories
     records, refused = ([], []) if source.is_file() else folder_images(Folder(folder, folder.name))
-    videos = sum(path.suffix.lower() in VIDEO_KINDS for path in folder.rglob("*"))
+    named = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_KINDS)
+    videos = sum(path.is_file() for path in named)  # and not a folder of frames, named like one
     if records and videos:
         both = (
             f"{len(records):,} images and {videos:,} videos; move either to a folder of their own"
@@ -174,7 +186,8 @@ def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
         return InspectedSet(folder, empty, manifest, [], len(find_videos(source)[1]))
     if not records:
         first = f"; {refused[0].file_name}: {refused[0].reason}" if refused else ""
-        raise DataError(f"{source}: expected images or videos, found none{first}")
+        others = f"; {note}" if (note := other_files(Folder(folder, folder.name))) else ""
+        raise DataError(f"{source}: expected images or videos, found none{first}{others}")
     opened = _open_images("unlabelled", Coco(records, [], categories), folder)
     return replace(opened, refused=refused + opened.refused)
 
@@ -185,14 +198,18 @@ def common_folder(folders: Sequence[Path]) -> str:
 
 
 def _open_images(name: str, coco: Coco, folder: Path) -> InspectedSet:
-    with Steps(f"opening {name}", len(coco.images)) as steps:
-        manifest, refused = examine(folder.parent, coco.images, steps.advance)
+    # Named below the root of the file system: links into DVC's cache leave the folder.
+    above = f"{folder.parent.relative_to(folder.anchor).as_posix()}/".removeprefix("./")
+    anchored = [{**image, "file_name": above + image["file_name"]} for image in coco.images]
+    with Steps(f"opening {name}", len(anchored)) as steps:
+        manifest, unusable = examine(Path(folder.anchor), anchored, steps.advance)
+    refused = [replace(each, file_name=each.file_name.removeprefix(above)) for each in unusable]
     if coco.images and len(refused) == len(coco.images):
         first = f"{refused[0].file_name}: {refused[0].reason}"
         raise DataError(f"{folder}: none of {len(refused):,} images can be used, such as {first}")
 
     def rename(file_name: str) -> str:
-        return f"{name}/{file_name.partition('/')[2]}"
+        return f"{name}/{file_name.removeprefix(above).partition('/')[2]}"
 
     lost = {refusal.file_name for refusal in refused}
     kept = subset(coco, [image for image in coco.images if image["file_name"] not in lost])

@@ -19,6 +19,7 @@ from datastill.commands.own_data.inputs import (
     usable_labels,
 )
 from datastill.errors import DataError
+from datastill.images.folders import Folder, other_files
 from datastill.images.leaks import find_leaks
 from datastill.images.recordings import alike, recorded_groups
 from datastill.images.splits import Span, take_span
@@ -62,6 +63,9 @@ def inspect(inputs: Inputs) -> Inspection:
         sets["unlabelled"] = _without(inputs.unlabelled, everything, labelled)
         if left_out := len(everything.coco.images) - len(sets["unlabelled"].coco.images):
             notes.append(f"{left_out:,} images in {inputs.unlabelled} are labelled ones")
+        folder = Folder(everything.folder, everything.folder.name)
+        if not everything.videos and (note := other_files(folder)):
+            notes.append(f"{inputs.unlabelled}: {note}")
     reason = None
     if frames and not inputs.val:
         reason = f"{frames:,} of {len(whole.coco.images):,} labelled images show one recording"
