@@ -18,6 +18,21 @@ Labels = Annotated[
     ),
 ]
 
+Backbone = Annotated[
+    str | None,
+    Option(help="Default: mobilenet_v2 on a CPU, resnet50 on a GPU."),
+]
+
+Iterations = Annotated[
+    int | None, Option(min=1, help="Steps of the teacher; default: by the number of images.")
+]
+
+PerVideo = Annotated[int, Option(min=1, help="Frames to take from each unlabelled video.")]
+
+Rounds = Annotated[
+    int, Option(min=1, help="Rounds of annotation and training; each student teaches the next.")
+]
+
 QuarterTurns = Annotated[
     bool,
     Option(
@@ -65,9 +80,10 @@ def new(  # noqa: PLR0913  # an option per input
     task: Annotated[
         str | None, Option(help="keypoints or boxes; default: what the labels contain.")
     ] = None,
-    rounds: Annotated[
-        int, Option(min=1, help="Rounds of annotation and training; each student teaches the next.")
-    ] = 1,
+    backbone: Backbone = None,
+    iterations: Iterations = None,
+    per_video: PerVideo = 10,
+    rounds: Rounds = 1,
     quarter_turns: QuarterTurns = False,
     seed: Annotated[int, Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
@@ -75,7 +91,9 @@ def new(  # noqa: PLR0913  # an option per input
     own = lazy_import("commands.own_data.inputs")
     division = own.Division(val_fraction, val_count, label_only, seed)
     inputs = own.Inputs(labelled, images, unlabelled, val, val_images, division, task)
-    typer.echo(lazy_import("commands.own_data.new").run(name, inputs, rounds, quarter_turns))
+    command = lazy_import("commands.own_data.new")
+    wishes = command.Wishes(backbone, iterations, per_video, rounds, quarter_turns)
+    typer.echo(command.run(name, inputs, wishes))
 
 
 @app.command()

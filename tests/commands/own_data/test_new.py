@@ -66,6 +66,19 @@ def test_students_and_controls_train_as_long_and_have_the_same_teacher_beside_th
     assert {row.labelled for row in rows.values()} == {"labelled"}
 
 
+def test_a_backbone_and_iterations_that_are_asked_for_replace_the_choice(project, run):
+    code, text = run("new", "own", *LABELS, *OTHERS, "--backbone", "small", "--iterations", "650")
+    assert code == 0
+    rows = project.params().rows()
+    assert {row.backbone for row in rows.values()} == {"small"}
+    assert [row.iterations for row in rows.values()] == [650, 1800, 1800]
+    assert "chosen by you" in text
+    code, text = run("new", "other", *LABELS, *OTHERS, "--backbone", "large")
+    assert code == 1
+    assert "backbone 'large' is unknown; there are small" in text
+    assert not (project.root / "pipelines/other").exists()
+
+
 def test_images_are_turned_only_if_asked_for(project, run):
     for name, more in (("upright", []), ("above", ["--quarter-turns"])):
         code, _ = run("new", name, *LABELS, *OTHERS, *more)

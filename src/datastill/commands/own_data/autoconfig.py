@@ -33,7 +33,7 @@ class Hardware:
     workers: int
 
 
-CPU = Hardware("mobilenet_v2", (96, 256), (200, 1_500), 0.06, 25, 16, 16, 1, 0)
+CPU = Hardware("mobilenet_v2", (96, 256), (400, 1_500), 0.06, 25, 16, 16, 1, 0)
 GPU = Hardware("resnet50", (320, 800), (1_000, 130_000), 0.02, 500, 2, 8, "auto", 4)
 
 
@@ -97,8 +97,30 @@ def measure(coco: Coco, task: Task) -> SetStats:
     return SetStats(float(np.median([*short.values()])), (low, middle, high), len(coco.images))
 
 
-def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
-    """Return the scale at which boxes suit the backbone's anchors, and the paper's epochs."""
+@dataclass(frozen=True)
+class Wishes:
+    """What a user decides instead; None leaves it to the data.
+
+    iterations  of the teacher
+    rounds      of annotating and retraining, each with the previous student as teacher
+    """
+
+    backbone: str | None = None
+    iterations: int | None = None
+    per_video: int = 10
+    rounds: int = 1
+    quarter_turns: bool = False
+
+
+NO_WISHES = Wishes()
+
+
+def choose(
+    stats: SetStats, hardware: Hardware, task: Task, wished_iterations: int | None = None
+) -> Choices:
+    """Return the scale at which boxes suit the backbone's anchors, and the paper's epochs unless
+    other iterations are wished for. Raises ParamsError if the backbone is unknown.
+    """
     anchors = backbone_spec(hardware.backbone, int(task == "keypoints")).anchor_sizes
     side, why_side = _side(stats, hardware, anchors)
     paper_epochs = 130_000 * BATCH / PAPER_IMAGES[task]
@@ -107,6 +129,8 @@ def choose(stats: SetStats, hardware: Hardware, task: Task) -> Choices:
     iterations = min(max(ideal, lowest), highest)
     bound = f"at least {lowest:,}" if iterations > ideal else f"at most {highest:,} here"
     paper = f"; paper: {paper_epochs:.1f}, {bound}" if iterations != ideal else ", as in the paper"
+    if wished_iterations:
+        iterations, paper = wished_iterations, "; chosen by you"
     why = f"{iterations * BATCH / stats.images:.1f} epochs of {stats.images:,} images{paper}"
     student = round(iterations * (360 / 130))  # paper
     return Choices(hardware, side, iterations, student, why_side, why)

@@ -9,12 +9,11 @@ from typing import Any
 from datastill.commands.own_data.inputs import Inputs, common_folder
 from datastill.commands.own_data.inspect import Inspection
 
-_FRAMES = 10  # per video: more would be near-duplicates, which `repeats: drop` removes
 _MAX_WATCHED = 20_000  # files: DVC checks each before every run
 
 
-def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
-    """Return section `data` of params.yaml."""
+def section(inputs: Inputs, inspection: Inspection, per_video: int) -> dict[str, Any]:
+    """Return section `data` of params.yaml, with so many frames of each video."""
     paths = (inputs.labelled, inputs.val, inputs.images, inputs.val_images, inputs.unlabelled)
     folders = [path.parent if path.is_file() else path for path in paths if path]
     root = _relative(Path(common_folder(folders)))
@@ -24,7 +23,7 @@ def section(inputs: Inputs, inspection: Inspection) -> dict[str, Any]:
     if not inputs.unlabelled:
         sets |= {"unlabelled": parts["unlabelled"], "all": {"union": ["labelled", "unlabelled"]}}
     elif inspection.sets["unlabelled"].videos:
-        frames = {"per_video": _FRAMES, "seed": inputs.division.seed, "repeats": "drop"}
+        frames = {"per_video": per_video, "seed": inputs.division.seed, "repeats": "drop"}
         sets["unlabelled"] = {"videos": _below(root, inputs.unlabelled), **frames, "count": None}
     else:
         folder = _below(root, inputs.unlabelled)

@@ -3,9 +3,10 @@
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from datastill.commands.own_data.autoconfig import CPU, GPU, choose, measure
+from datastill.commands.own_data.autoconfig import CPU, GPU, NO_WISHES, Wishes, choose, measure
 from datastill.commands.own_data.data_section import section
 from datastill.commands.own_data.inputs import Inputs
 from datastill.commands.own_data.inspect import inspect
@@ -25,24 +26,25 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 
 
-def run(name: str, inputs: Inputs, rounds: int = 1, quarter_turns: bool = False) -> str:
+def run(name: str, inputs: Inputs, wishes: Wishes = NO_WISHES) -> str:
     """Write `pipelines/<name>/`, all or nothing; return a summary, the settings and next steps.
 
-    In each of several `rounds` the previous student is the teacher; `quarter_turns` is that of
-    `train`. Raises ParamsError for an invalid name, DataError for data that cannot form a profile.
+    Raises ParamsError for an invalid name or backbone, DataError for data that cannot form a
+    profile.
     """
     _check_name(name)
     inspection = inspect(inputs)
     labelled, task = inspection.sets["labelled"].coco, inspection.task
-    hardware = GPU if best_device().type == "cuda" else CPU
-    choices = choose(measure(labelled, task), hardware, task)
-    data = section(inputs, inspection)
+    machine = GPU if best_device().type == "cuda" else CPU
+    hardware = replace(machine, backbone=wishes.backbone or machine.backbone)
+    choices = choose(measure(labelled, task), hardware, task, wishes.iterations)
+    data = section(inputs, inspection, wishes.per_video)
     if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         inspection.notes.append(f"DVC watches only {data['watched']}; after other changes: {again}")
     lines = [
         *describe(inspection),
-        f"backbone: {hardware.backbone}, for {'a GPU' if hardware is GPU else 'a CPU'}",
+        f"backbone: {hardware.backbone}, for {'a GPU' if machine is GPU else 'a CPU'}",
         f"short side: {choices.side}; {choices.why_side}",
         f"views: short side {', '.join(map(str, choices.views))}, each also mirrored",
         f"iterations: {choices.iterations:,}; {choices.why_iterations}",
@@ -52,10 +54,10 @@ def run(name: str, inputs: Inputs, rounds: int = 1, quarter_turns: bool = False)
         "profile": name,
         "task": task,
         "seed": inputs.division.seed,
-        "quarter_turns": str(quarter_turns).lower(),
+        "quarter_turns": str(wishes.quarter_turns).lower(),
         **choices.values(),
     }
-    _write(name, own_params(values, data, choices.views, lines, rounds))
+    _write(name, own_params(values, data, choices.views, lines, wishes.rounds))
     steps = [f"  datastill plan {name}", f"  dvc repro {PIPELINES / name / STAGES}"]
     return "\n".join([*lines, f"written: {PIPELINES / name}", "", "next", *steps])
 
