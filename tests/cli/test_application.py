@@ -132,8 +132,8 @@ def test_predictions_are_not_made_for_a_file_that_cannot_be_written(datastill, t
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     (tmp_path / "taken").mkdir()
     answer = datastill("predict", "co-35", "a.jpg", "--to", "taken", cwd=tmp_path)
-    assert answer.returncode == 2
-    assert "'taken' is a directory" in answer.stderr
+    assert answer.returncode == 1
+    assert "--to: expected a file for the results of images, found folder taken" in answer.stderr
 
 
 @pytest.mark.slow

@@ -137,6 +137,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
     if views != "all" and not views.isdecimal():
         raise ParamsError(f"--views: expected a number or all, found {views!r}")
     command = lazy_import("commands.predict")
+    command.find_files(images, to)  # rejects what cannot be done before the model is loaded
     gc.freeze()  # nothing loaded so far is garbage: one pass over it is a tenth of the command
     try:
         count = None if views == "all" else int(views)

@@ -28,10 +28,8 @@ def run(predictor: Predictor, names: Sequence[str], to: Path | None, draw: Path 
     warning. For videos, `to` is a folder; `predict_videos` says what it gets. Raises DataError if
     nothing can be read, and then writes nothing; ParamsError for images together with videos.
     """
-    files = list(dict.fromkeys(file for name in names for file in _files(name)))
-    if videos := [Path(file) for file in files if Path(file).suffix.lower() in VIDEO_KINDS]:
-        if len(videos) < len(files) or to is None:
-            raise ParamsError("expected images alone, or videos alone and a folder --to for tables")
+    files, videos = find_files(names, to)
+    if videos and to:
         from datastill.commands import predict_videos  # imports FFmpeg and OpenCV
 
         return predict_videos.run(predictor, videos, to, draw)
@@ -51,6 +49,20 @@ def run(predictor: Predictor, names: Sequence[str], to: Path | None, draw: Path 
     write_text(beside, json.dumps({"images": images, "categories": categories}, indent=1))
     write_text(to, text + "\n")
     return f"{len(results)} objects on {len(images)} images: {to}; the images: {beside}"
+
+
+def find_files(names: Sequence[str], to: Path | None) -> tuple[list[str], list[Path]]:
+    """Return the images that are named or in named folders, or else the videos.
+
+    Raises ParamsError if both are named, or if `to` does not suit them.
+    """
+    files = list(dict.fromkeys(file for name in names for file in _files(name)))
+    videos = [Path(file) for file in files if Path(file).suffix.lower() in VIDEO_KINDS]
+    if videos and (len(videos) < len(files) or to is None or to.is_file()):
+        raise ParamsError("expected images alone, or videos alone and a folder --to for tables")
+    if not videos and to and to.is_dir():
+        raise ParamsError(f"--to: expected a file for the results of images, found folder {to}")
+    return ([], videos) if videos else (files, [])
 
 
 def _predict(
