@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from datastill.coco.format import read_coco
 from datastill.commands.predictors import find_predictor
-from datastill.images.load import read_image
+from datastill.images.load import load_image
 
 
 @pytest.fixture
@@ -22,9 +23,12 @@ def predict(profile, datastill):
 
 @pytest.fixture
 def frames(profile):
-    """Return two images with a hand, (h, w, 3), and one without."""
-    hands = [read_image(path) for path in sorted(Path("hands/val").glob("*.jpg"))[:2]]
-    images = [each.permute(1, 2, 0).numpy() for each in hands]
+    """Return two images with the surest hands, (h, w, 3), and one without."""
+    val = {image["id"]: image for image in read_coco(profile.image_set("val")).images}
+    detections = json.loads(profile.detections("teacher").read_text())
+    ranked = sorted(detections, key=lambda each: -each["score"])
+    surest = [val[n] for n in [*dict.fromkeys(each["image_id"] for each in ranked)][:2]]
+    images = [load_image(profile.images, each).permute(1, 2, 0).numpy() for each in surest]
     return [*images, np.full_like(images[0], 90)]
 
 

@@ -1,6 +1,7 @@
 """Command `predict` on videos: tables that pose tools read, and videos of the predictions."""
 
 import csv
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -31,7 +32,7 @@ Image = NDArray[np.uint8]
 def run(predictor: Predictor, videos: Sequence[Path], to: Path, draw: Path | None) -> str:
     """Write `to`/NAME.csv of every video, and `draw`/NAME.mp4 if there is such a folder.
 
-    Keypoints become DeepLabCut's table, a row per frame: the frame's best object, empty without a
+    Keypoints become DeepLabCut's table, a row per frame: the frame's best object, nan without a
     visible one. Boxes become a row per visible box. Returns a line per video. Raises ParamsError if
     two videos have one name, DataError for one without frames; the tables before it stay.
     """
@@ -87,7 +88,7 @@ def _header(metadata: Metadata) -> list[Sequence[str]]:
 
 def _rows(metadata: Metadata, frame: int, objects: Sequence[Record]) -> list[list[Any]]:
     if keypoints := len(metadata.skeleton):
-        return [[frame, *(objects[0]["keypoints"] if objects else [""] * 3 * keypoints)]]
+        return [[frame, *(objects[0]["keypoints"] if objects else [math.nan] * 3 * keypoints)]]
     names = {each["id"]: each["name"] for each in metadata.categories}
     return [[frame, names[o["category_id"]], *o["bbox"], o["score"]] for o in objects]
 
