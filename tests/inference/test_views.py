@@ -22,6 +22,12 @@ def test_without_flip_every_scale_is_seen_once_and_plain():
     assert views == (View(64, 200, flip=False), View(96, 200, flip=False))
 
 
+def test_with_quarter_turns_every_view_is_also_turned():
+    views = all_views([64, 96], 200, flip=True, quarter_turns=True)
+    assert len(set(views)) == 16
+    assert [view.turns for view in views if view == View(96, 200, True, view.turns)] == [0, 1, 2, 3]
+
+
 def test_a_flip_mirrors_boxes_about_the_continuous_width():
     view = View(50, 1000, flip=True)
     mirrored = view.boxes(torch.tensor([[10.0, 5.0, 20.0, 30.0]]), blank(50, 100))
@@ -46,9 +52,10 @@ def test_x_and_y_scale_by_their_own_factors_where_sizes_are_rounded():
 @pytest.mark.parametrize("size", [(31, 47), (97, 33), (64, 64)])
 @pytest.mark.parametrize("side", [20, 31, 113])
 @pytest.mark.parametrize("flip", [False, True])
-def test_boxes_there_and_back_are_where_they_were(size, side, flip):
+@pytest.mark.parametrize("turns", range(4))
+def test_boxes_there_and_back_are_where_they_were(size, side, flip, turns):
     boxes = torch.rand((50, 4), generator=torch.Generator().manual_seed(side)) * 40
-    view, image = View(side, 150, flip), blank(*size)
+    view, image = View(side, 150, flip, turns), blank(*size)
     there = view.boxes(boxes, image)
     assert torch.allclose(view.boxes_back(there, image), boxes, atol=1e-4)
 
@@ -60,11 +67,12 @@ def test_boxes_mirrored_twice_are_where_they_were():
 
 
 @pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("side", [30, 60, 77])
-def test_boxes_stay_on_the_pixels_they_surround(flip, side):
+def test_boxes_stay_on_the_pixels_they_surround(flip, turns, side):
     image = blank(60, 90)
     image[:, 20:45, 12:33] = 255
-    view = View(side, 1000, flip)
+    view = View(side, 1000, flip, turns)
     seen = view.apply(image).float().mean(0)
     assert tuple(seen.shape) == view.size(image)
     x1, y1, x2, y2 = view.boxes(torch.tensor([[12.0, 20.0, 33.0, 45.0]]), image)[0].tolist()
@@ -98,3 +106,13 @@ def test_heatmaps_turned_twice_are_what_they_were_and_plain_ones_are_not_turned(
     assert not torch.equal(turned, heatmaps)
     assert torch.equal(flipped.heatmaps_back(turned, flip_indices), heatmaps)
     assert torch.equal(plain.heatmaps_back(heatmaps, flip_indices), heatmaps)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_a_heatmap_comes_back_from_a_turned_view_as_the_image_does(flip, turns):
+    image = torch.arange(3 * 25, dtype=torch.uint8).reshape(3, 5, 5)
+    view = View(5, 5, flip, turns)
+    seen = view.apply(image)[None].float()
+    assert torch.equal(seen[0].byte(), image) == (view == View(5, 5))
+    assert torch.equal(view.heatmaps_back(seen, (0, 1, 2))[0], image.float())

@@ -32,3 +32,15 @@ def mirror_boxes(boxes: Tensor, width: int) -> Tensor:
     """
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack([width - x2, y1, width - x1, y2], dim=-1)
+
+
+def turn_boxes(boxes: Tensor, size: tuple[int, int], turns: int) -> Tensor:
+    """Return `boxes` (n, 4) as x1 y1 x2 y2 in an image of `size` (height, width) after so many
+    quarter turns clockwise, which keep them exact; negative `turns` are counterclockwise.
+    """
+    height, width = size
+    for _ in range(turns % 4):
+        x1, y1, x2, y2 = boxes.unbind(-1)
+        boxes = torch.stack([height - y2, x1, height - y1, x2], dim=-1)
+        height, width = width, height
+    return boxes

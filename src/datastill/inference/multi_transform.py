@@ -50,7 +50,7 @@ def run_views(
         detections, heatmaps = _single_scale_pass(detector, images, inference)
         boxes = {i: each.boxes for i, each in enumerate(detections) if len(each)}
         accumulators = [ImageAccumulator(each, inference.average) for each in detections]
-        for _, scale in groupby(inference.views, key=lambda view: replace(view, flip=False)):
+        for _, scale in groupby(inference.views, key=lambda view: view.short_side):
             pairs = [(i, view) for view in scale for i in boxes]
             missing = [pair for pair in pairs if pair not in heatmaps]
             heatmaps |= _heatmaps(detector, images, boxes, missing, inference.pixels)

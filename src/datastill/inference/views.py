@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import Any, get_args
 
 import torch
@@ -10,37 +11,43 @@ from torch import Tensor
 
 from datastill.coco.metadata import Metadata
 from datastill.errors import DataError
-from datastill.images.geometry import mirror_boxes, resize, scaled_size
+from datastill.images.geometry import mirror_boxes, resize, scaled_size, turn_boxes
 from datastill.inference.heatmaps import Average
 from datastill.model.precision import Choice, Precision, resolve_precision
 
 
 @dataclass(frozen=True)
 class View:
-    """An image resized to `short_side` pixels, no side over `long_side`, mirrored or not."""
+    """An image resized to `short_side` pixels, no side over `long_side`, mirrored or not, and then
+    turned clockwise by a number of quarter `turns`.
+    """
 
     short_side: int
     long_side: int
     flip: bool = False
+    turns: int = 0
 
     def size(self, image: Tensor) -> tuple[int, int]:
         """Return (height, width) of this view of `image`."""
-        return scaled_size(image.shape[-2], image.shape[-1], self.short_side, self.long_side)
+        height, width = self._upright_size(image)
+        return (width, height) if self.turns % 2 else (height, width)
 
     def apply(self, image: Tensor) -> Tensor:
         """Return the view of `image` (3, h, w) uint8."""
         view = resize(image, self.short_side, self.long_side)
-        return view.flip(-1) if self.flip else view
+        return (view.flip(-1) if self.flip else view).rot90(-self.turns, (-2, -1))
 
     def boxes(self, boxes: Tensor, image: Tensor) -> Tensor:
         """Return `boxes` (n, 4) of `image` in the frame of the view."""
-        scaled = boxes * self._factors(image).to(boxes)
-        return mirror_boxes(scaled, self.size(image)[1]) if self.flip else scaled
+        scaled, size = boxes * self._factors(image).to(boxes), self._upright_size(image)
+        upright = mirror_boxes(scaled, size[1]) if self.flip else scaled
+        return turn_boxes(upright, size, self.turns)
 
     def boxes_back(self, boxes: Tensor, image: Tensor) -> Tensor:
         """Return `boxes` (n, 4) of the view in the frame of `image`."""
-        upright = mirror_boxes(boxes, self.size(image)[1]) if self.flip else boxes
-        return upright / self._factors(image).to(boxes)
+        upright = turn_boxes(boxes, self.size(image), -self.turns)
+        scaled = mirror_boxes(upright, self._upright_size(image)[1]) if self.flip else upright
+        return scaled / self._factors(image).to(boxes)
 
     def heatmaps_back(self, heatmaps: Tensor, flip_indices: Sequence[int]) -> Tensor:
         """Return `heatmaps` (n, k, m, m) of the view's RoIs in the frame of the image's RoIs.
@@ -48,19 +55,29 @@ class View:
         A heatmap lies in the frame of its RoI, so scale needs no undoing; a flip needs both the
         map mirrored and each keypoint exchanged for its partner.
         """
-        return heatmaps.flip(-1)[:, list(flip_indices)] if self.flip else heatmaps
+        upright = heatmaps.rot90(self.turns, (-2, -1))
+        return upright.flip(-1)[:, list(flip_indices)] if self.flip else upright
+
+    def _upright_size(self, image: Tensor) -> tuple[int, int]:
+        return scaled_size(image.shape[-2], image.shape[-1], self.short_side, self.long_side)
 
     def _factors(self, image: Tensor) -> Tensor:
         # Sizes are whole pixels, so x and y scale by slightly different factors.
-        height, width = self.size(image)
+        height, width = self._upright_size(image)
         x, y = width / image.shape[-1], height / image.shape[-2]
         return torch.tensor([x, y, x, y])
 
 
-def all_views(short_sides: Sequence[int], long_side: int, flip: bool) -> tuple[View, ...]:
-    """Return every scale, unflipped and (with `flip`) flipped: the paper's 9 x 2 = 18."""
-    flips = (False, True) if flip else (False,)
-    return tuple(View(side, long_side, flipped) for side in short_sides for flipped in flips)
+def all_views(
+    short_sides: Sequence[int], long_side: int, flip: bool, quarter_turns: bool = False
+) -> tuple[View, ...]:
+    """Return every scale, unflipped and (with `flip`) flipped: the paper's 9 x 2 = 18; with
+    `quarter_turns`, each also turned by 90, 180 and 270 degrees.
+    """
+    flips, turns = (False, True) if flip else (False,), range(4 if quarter_turns else 1)
+    return tuple(
+        View(side, long_side, *each) for side in short_sides for each in product(flips, turns)
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +85,7 @@ class ViewSettings:
     """Section `views` of `params.yaml`, also kept in the card of an exported model.
 
     plain_short_side, plain_long_side  of the single-scale view, in pixels
-    short_sides, long_side, flip       of multi-transform inference
+    short_sides, long_side, flip, quarter_turns  of multi-transform inference
     voting_iou  overlap from which a box of one view votes for one of another
     batch       single-scale views of 4:3 images per forward pass
     """
@@ -81,6 +98,7 @@ class ViewSettings:
     voting_iou: float
     batch: int
     precision: Choice
+    quarter_turns: bool = False
 
 
 def parse_settings(section: Any, source: str) -> ViewSettings:
@@ -88,10 +106,11 @@ def parse_settings(section: Any, source: str) -> ViewSettings:
     if not isinstance(section, dict):
         raise DataError(f"{source}: expected view settings, found {section!r}")
     known: dict[str, Any] = {f.name: section.get(f.name) for f in fields(ViewSettings)}
+    known["quarter_turns"] = section.get("quarter_turns", False)
     sides, iou = known["short_sides"], known["voting_iou"]
     valid = {key: _is_positive(value) for key, value in known.items()} | {
         "short_sides": isinstance(sides, list) and sides != [] and all(map(_is_positive, sides)),
-        "flip": isinstance(known["flip"], bool),
+        **{key: isinstance(known[key], bool) for key in ("flip", "quarter_turns")},
         "voting_iou": type(iou) in (int, float) and 0 < iou <= 1,
         "precision": known["precision"] in ("auto", *get_args(Precision)),
     }
@@ -140,7 +159,9 @@ def build_inference(
     """
     short_side = settings.plain_short_side
     single_scale = View(short_side, settings.plain_long_side)
-    views = all_views(settings.short_sides, settings.long_side, settings.flip)
+    views = all_views(
+        settings.short_sides, settings.long_side, settings.flip, settings.quarter_turns
+    )
     if count is not None and not 1 <= count <= max(1, len(views)):
         raise DataError(f"--views: expected 1 to {len(views)}, or all, found {count}")
     if count == 1:

@@ -19,15 +19,17 @@ _SMALL_BOXES = replace(
     box_samples=64, positive_share=0.25,
 )  # fmt: skip
 
-# For photographs on a CPU: torchvision's MobileNetV2, up to its last layer of 320 channels. After
-# the few steps that a CPU has time for, its RPN ranks an object among 300 boxes, not among 50.
+# For photographs on a CPU: torchvision's MobileNetV2, up to its last layer of 320 channels. Every
+# level proposes boxes of all sizes, as in torchvision's MobileNetV3: with one size a level, too few
+# anchors fit an animal to train the RPN on a few images. Where objects are many, they are enough.
 _MOBILENET = replace(
-    _SMALL, widths=(24, 32, 96, 320), anchor_sizes=(24, 48, 96, 192), proposals=(100, 300),
+    _SMALL, widths=(24, 32, 96, 320), anchor_sizes=(24, 48, 96, 192), levels_of_all_sizes=4,
+    proposals=(100, 300),
     body="mobilenet_v2", layers=("3", "6", "13", "17"), frozen=("0", "1", "2", "3"),
 )  # fmt: skip
 _MOBILENET_BOXES = replace(
-    _MOBILENET, anchor_sizes=(12, 24, 48, 96, 192), proposals=(200, 300), rpn_samples=64,
-    box_samples=64,
+    _MOBILENET, anchor_sizes=(12, 24, 48, 96, 192), levels_of_all_sizes=0, proposals=(200, 300),
+    rpn_samples=64, box_samples=64,
 )  # fmt: skip
 
 # The paper's: Mask R-CNN's keypoint detector on a ResNet with a feature pyramid.

@@ -90,7 +90,8 @@ class Train(Section):
 class Views(Section):
     """The single-scale view of every test, and the views of multi-transform inference.
 
-    voting_iou  minimum IoU at which a box votes for another; boxes only
+    quarter_turns  whether every view is also turned by 90, 180 and 270 degrees; not in the paper
+    voting_iou     minimum IoU at which a box votes for another; boxes only
     """
 
     plain_short_side: Positive
@@ -98,6 +99,7 @@ class Views(Section):
     short_sides: Annotated[list[Positive], Field(min_length=1)]
     long_side: Positive
     flip: bool
+    quarter_turns: bool = False
     voting_iou: Annotated[float, Field(gt=0, le=1)]
     batch: Positive
     precision: Precision

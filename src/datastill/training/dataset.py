@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
-from datastill.images.geometry import mirror_boxes, resize
+from datastill.images.geometry import mirror_boxes, resize, turn_boxes
 from datastill.images.load import load_image
 from datastill.training.sampler import MixedSampler
 
@@ -75,19 +75,14 @@ def mirror(target: dict[str, Tensor], width: int, flip_indices: Sequence[int]) -
 
 def turn(image: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Return image and target turned clockwise by 90 degrees, which keeps boxes exact."""
-    height = image.shape[-2]
+    height, width = image.shape[-2:]
     x, y, v = target["keypoints"].unbind(-1)
     return image.rot90(-1, (-2, -1)), {
         **target,
-        "boxes": _turn_boxes(target["boxes"], height),
+        "boxes": turn_boxes(target["boxes"], (height, width), 1),
         "keypoints": torch.stack([torch.where(v > 0, height - y, 0), x, v], dim=-1),
-        "ignored": _turn_boxes(target["ignored"], height),
+        "ignored": turn_boxes(target["ignored"], (height, width), 1),
     }
-
-
-def _turn_boxes(boxes: Tensor, height: int) -> Tensor:
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack([height - y2, x1, height - y1, x2], dim=-1)
 
 
 def rescale(
