@@ -46,6 +46,15 @@ def test_two_of_two_with_a_false_one_between_is_51_whole_and_50_two_thirds(coco,
     assert (ap.ap_small, ap.ap_large) == (None, None)
 
 
+@pytest.mark.parametrize(("task", "objects"), [("keypoints", 40), ("boxes", 300)])
+def test_all_of_many_objects_in_one_image_can_be_detected(coco, person, task, objects):
+    people = [person(x=120.0 * number, number=number + 1) for number in range(objects)]
+    detections = [found(each, 1 - each["id"] / 1000) for each in people]
+    assert evaluate(coco(1, people), detections, task).ap == pytest.approx(100)
+    missed = evaluate(coco(1, people), detections[: objects // 2], task).ap
+    assert missed == pytest.approx(50, abs=1)
+
+
 def test_no_detections_score_zero(coco, person):
     ap = evaluate(coco(2, [person()]), [], "keypoints")
     assert (ap.ap, ap.ap50, ap.ap75, ap.ap_medium, ap.ap_large) == (0, 0, 0, 0, None)

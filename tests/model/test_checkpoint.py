@@ -181,6 +181,22 @@ def test_a_damaged_state_is_named(tmp_path):
         load_state(path)
 
 
+@pytest.mark.parametrize(("keypoints", "usual"), [(NAMES, 20), ([], 100)])
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_model_predicts_as_many_objects_as_its_card_allows(tmp_path, keypoints, usual, times):
+    most = times * usual
+    built = build_detector("small", len(keypoints), max_detections=most)
+    card = {**CARD, "keypoints": keypoints, "categories": ["person"]}
+    save_weights(tmp_path / "a", built, card | ({} if times == 1 else {"max_detections": most}))
+    loaded, _ = load_detector(tmp_path / "a")
+    assert loaded.rcnn.roi_heads.detections_per_img == most
+    rpn = getattr(loaded.rcnn.rpn, "rpn", loaded.rcnn.rpn)
+    rpn.eval()
+    plain = build_detector("small", len(keypoints)).rcnn.rpn
+    plain = getattr(plain, "rpn", plain).eval()
+    assert rpn.post_nms_top_n() == times * plain.post_nms_top_n()
+
+
 def test_a_detector_of_boxes_comes_back_with_its_categories(tmp_path, images):
     torch.manual_seed(1)
     detector = build_detector("small", 0, categories=3).eval()

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datastill.coco.format import PERSON
-from datastill.coco.skeleton import NO_SKELETON, build_skeleton
+from datastill.coco.format import PERSON, Coco
 from datastill.evaluation.pixel_errors import NAMES, pixel_errors, pixel_metrics, samples
 from datastill.report.ablations import ablation_table
-from datastill.report.pages import to_markdown, to_text
+from datastill.report.pages import describe_ap, to_markdown, to_text
 from datastill.report.render import WIDTH, to_csv
 from datastill.report.seed_variance import BetweenSeeds, Sampling, SeedVariance
 from datastill.report.tables import PIXEL_GAINS, PIXELS, comparison_table
@@ -138,7 +137,7 @@ def test_the_page_shows_them_in_short_and_says_how_to_read_them(off):
         off("a+b", spread(5, 2), iterations=360000),
     ]
     table = table1(rows, {})
-    text = to_markdown(table, build_skeleton([PERSON]))
+    text = to_markdown(table, describe_ap(val([PERSON]), "keypoints"))
     headings, _, *cells = ([c.strip() for c in x.split("|")] for x in text.splitlines() if "|" in x)
     shown = dict(zip(headings, cells[2], strict=True))
     kept = line(table, "distilled")
@@ -151,7 +150,7 @@ def test_the_page_shows_them_in_short_and_says_how_to_read_them(off):
         assert shown[heading] == f"{value:+.1f} [{low:.1f}, {high:.1f}]"
     assert "an improvement is a negative gain" in text
     assert "do not cover the variation between seeds" in text
-    terminal = to_text(table, build_skeleton([PERSON]))
+    terminal = to_text(table, describe_ap(val([PERSON]), "keypoints"))
     assert f"  {kept['rmse']:.1f}" in terminal
     assert max(map(len, terminal.splitlines())) <= WIDTH
 
@@ -165,24 +164,44 @@ def test_intervals_of_errors_that_lack_the_borrowed_variance_say_so(off):
     assert said not in to_markdown(table1(several, {}))
 
 
+def val(categories, objects=1):
+    marked = [{"image_id": 1, "category_id": 1, "num_keypoints": 1} for _ in range(objects)]
+    return Coco([{"id": 1}], marked, categories)
+
+
+@pytest.mark.parametrize(
+    ("task", "objects", "said"),
+    [
+        ("keypoints", 10, None),
+        ("keypoints", 11, "up to 22 detections of an image and category instead of COCO's 20"),
+        ("boxes", 50, None),
+        ("boxes", 300, "up to 600 detections of an image and category instead of COCO's 100"),
+    ],
+)
+def test_a_table_says_how_many_detections_count_if_more_than_cocos(task, objects, said):
+    notes = " ".join(describe_ap(val([PERSON], objects), task))
+    assert said in notes if said else "detections" not in notes
+
+
 HANDS = {"id": 1, "name": "hand", "keypoints": ["wrist", "thumb"], "skeleton": []}
 
 
 @pytest.mark.parametrize(
-    ("skeleton", "said"),
+    ("category", "said"),
     [
-        (build_skeleton([PERSON]), "AP is by OKS with COCO's sigmas."),
-        (build_skeleton([HANDS]), "AP is by OKS with sigma 0.072, the median of COCO's, for every"),
-        (build_skeleton([{**HANDS, "sigmas": [0.1, 0.2]}]), "with the sigmas that the data give."),
-        (NO_SKELETON, None),
+        (PERSON, "AP is by OKS with COCO's sigmas."),
+        (HANDS, "AP is by OKS with sigma 0.072, the median of COCO's, for every"),
+        ({**HANDS, "sigmas": [0.1, 0.2]}, "with the sigmas that the data give."),
+        ({"id": 1, "name": "cell"}, None),
     ],
 )
-def test_every_table_says_which_sigmas_its_ap_is_by(off, teacher, student, skeleton, said):
+def test_every_table_says_which_sigmas_its_ap_is_by(off, teacher, student, category, said):
+    notes = describe_ap(val([category]), "keypoints" if said else "boxes")
     ours = table1([off("a", spread(9, 0)), off("a+b", spread(5, 1))], {})
     ablation = ablation_table("figure5", [teacher(), student("x", 12, 260000, fraction=1.0)])
     for table in (ours, ablation):
         for write in (to_markdown, to_text):
-            text = " ".join(write(table, skeleton).split())
+            text = " ".join(write(table, notes).split())
             assert (said or "OKS") in text if said else "OKS" not in text
 
 

@@ -1,13 +1,26 @@
-"""Predictions as COCO records, with rounded numbers."""
+"""Predictions as COCO records: how many an image may have, and their rounded numbers."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datastill.coco.format import Record
+from datastill.coco.format import Coco, Record
 from datastill.instances import Instances
+
+COCO_DETECTIONS = {"keypoints": 20, "boxes": 100}  # an image, COCO's own limits
+
+
+def max_detections(coco: Coco, task: str) -> int:
+    """Return how many detections an image may have: twice the objects of the fullest image of
+    `coco`, and never fewer than COCO's own limit.
+    """
+    marked = (a for a in coco.annotations if not a.get("iscrowd"))
+    counted = (a for a in marked if task == "boxes" or a.get("num_keypoints", 1))
+    objects = Counter(annotation["image_id"] for annotation in counted)
+    return max(COCO_DETECTIONS[task], 2 * max(objects.values(), default=0))
 
 
 def coco_results(instances: Instances, decimals: Mapping[str, ArrayLike]) -> list[Record]:

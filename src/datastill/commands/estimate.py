@@ -9,8 +9,8 @@ import torch
 
 from datastill.coco.format import PERSON
 from datastill.coco.metadata import Metadata
+from datastill.coco.results import COCO_DETECTIONS
 from datastill.commands.benchmark import Load, Speed, probe
-from datastill.evaluation.coco_ap import MOST_DETECTIONS
 from datastill.inference.views import View, build_inference
 from datastill.project.profile import Profile
 from datastill.project.rows import DistilledRow, SupervisedRow
@@ -98,7 +98,7 @@ class Costs:
         unlabelled = {row.unlabelled for row in params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
         each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's cache; unpacked
-        total = images * MOST_DETECTIONS[params.task] * each / _GB
+        total = images * COCO_DETECTIONS[params.task] * each / _GB
         yield f"candidates on {images:,} unlabelled images: at most {total:.1f} GB per teacher"
 
 

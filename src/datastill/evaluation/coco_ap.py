@@ -13,10 +13,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from datastill.coco.format import Coco, Record
+from datastill.coco.results import max_detections
 from datastill.errors import DataError
 
 TASKS = {"keypoints": "keypoints", "boxes": "bbox"}  # our name: pycocotools' name
-MOST_DETECTIONS = {"keypoints": 20, "boxes": 100}  # per image and category, COCO's own limits
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def prepared(
         evaluation.cocoDt = evaluation.cocoGt.loadRes(results) if results else _index(truth, [])
     evaluation.params.imgIds = sorted({image["id"] for image in truth.images})
     evaluation.params.catIds = sorted({category["id"] for category in truth.categories})
-    evaluation.params.maxDets = [MOST_DETECTIONS[task]]
+    evaluation.params.maxDets = [max_detections(truth, task)]
     return evaluation
 
 

@@ -102,7 +102,7 @@ def _restore(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
     detector = build_detector(
         card["backbone"], len(card["keypoints"]),
         categories=len(card.get("categories", ("person",))),
-        train_all_layers=card["start"] == "random",
+        train_all_layers=card["start"] == "random", max_detections=card.get("max_detections"),
     )  # fmt: skip
     detector.load_state_dict(tensors)
     return fuse(detector.eval())

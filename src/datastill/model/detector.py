@@ -17,6 +17,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
+from datastill.coco.results import COCO_DETECTIONS
 from datastill.instances import Instances
 from datastill.model.backbones import backbone_spec
 from datastill.model.config import BackboneSpec
@@ -113,19 +114,28 @@ class CoarseProposals(nn.Module):
 
 
 def build_detector(
-    backbone: str, keypoints: int, *, categories: int = 1, train_all_layers: bool = False
+    backbone: str,
+    keypoints: int,
+    *,
+    categories: int = 1,
+    train_all_layers: bool = False,
+    max_detections: int | None = None,
 ) -> Detector:
     """Return a detector of people with that many keypoints, with fresh weights; without keypoints,
     one of boxes of that many `categories`.
 
     `train_all_layers` also trains the layers that its backbone freezes, as random weights require.
+    `max_detections` is the most objects that it predicts in an image, COCO's limit by default.
     Raises ParamsError for an unknown backbone.
     """
     spec = backbone_spec(backbone, keypoints)
     spec = replace(spec, frozen=()) if train_all_layers else spec
     pyramid = build_pyramid(spec)
     # The heads come before the RPN: torchvision draws their random weights in this order.
-    heads = _heads(spec, keypoints, categories)
+    usual = COCO_DETECTIONS["keypoints" if keypoints else "boxes"]
+    most, (train, test) = max_detections or usual, spec.proposals
+    spec = replace(spec, proposals=(train, test * most // usual))
+    heads = _heads(spec, keypoints, categories, most)
     # Views and augmentation set the scale of an image: min_size and max_size are unused.
     transform = GeneralizedRCNNTransform(
         800, 1333, IMAGE_MEAN, IMAGE_STD, size_divisible=SIZE_DIVISIBLE, _skip_resize=True
@@ -151,7 +161,9 @@ def _rpn(spec: BackboneSpec) -> nn.Module:
     return CoarseProposals(rpn) if len(sizes) <= len(spec.widths) else rpn
 
 
-def _heads(spec: BackboneSpec, keypoints: int, categories: int) -> IgnoringHeads:
+def _heads(
+    spec: BackboneSpec, keypoints: int, categories: int, max_detections: int
+) -> IgnoringHeads:
     heads = IgnoringHeads(
         _roi_pool(spec, BOX_BINS),
         TwoMLPHead(spec.pyramid_width * BOX_BINS * BOX_BINS, spec.box_features),
@@ -159,7 +171,7 @@ def _heads(spec: BackboneSpec, keypoints: int, categories: int) -> IgnoringHeads
         fg_iou_thresh=0.5, bg_iou_thresh=0.5, bbox_reg_weights=None,
         batch_size_per_image=spec.box_samples, positive_fraction=spec.positive_share,
         score_thresh=0.05, nms_thresh=0.5,
-        detections_per_img=20 if keypoints else 100,  # COCO's evaluation reads no more
+        detections_per_img=max_detections,
     )  # fmt: skip
     heads.box_coder = ExactBoxCoder(heads.box_coder.weights)
     if keypoints:

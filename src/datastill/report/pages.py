@@ -1,10 +1,12 @@
 """Display of each table: its columns, titles and sentences, in Markdown and as text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from datastill.coco.skeleton import NO_SKELETON, Skeleton
+from datastill.coco.format import Coco, Task
+from datastill.coco.metadata import build_metadata
+from datastill.coco.results import COCO_DETECTIONS, max_detections
 from datastill.report.render import (
     Column,
     Record,
@@ -133,32 +135,37 @@ ABLATION_PAGE = (
 ABLATION_TERMINAL = [column for column in ABLATION_PAGE if column.heading not in ("AP50", "AP75")]
 
 
-def to_markdown(table: pd.DataFrame, skeleton: Skeleton = NO_SKELETON) -> str:
-    """Return a table for a page: its titles, columns with values, and sentences.
-
-    The last is on the sigmas of OKS, those of `skeleton`.
-    """
+def to_markdown(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
+    """Return a table for a page: its titles, columns with values, and sentences, `notes` last."""
     parts = _ablation_parts if "row" in table else _comparison_parts
-    return "\n\n".join([*parts(table), *sigmas(skeleton)]) + "\n"
+    return "\n\n".join([*parts(table), *notes]) + "\n"
 
 
-def sigmas(skeleton: Skeleton) -> Iterator[str]:
-    """Yield a sentence on the sigmas of OKS, none for boxes."""
-    if skeleton.sigmas:
-        yield SIGMAS[skeleton.sigmas_from].format(*skeleton.sigmas)
+def describe_ap(val: Coco, task: Task) -> list[str]:
+    """Return sentences on what AP on `val` is by: the sigmas of OKS, and how many detections an
+    image may have, if more than COCO's.
+    """
+    skeleton, most = build_metadata(val, task).skeleton, max_detections(val, task)
+    notes = [SIGMAS[skeleton.sigmas_from].format(*skeleton.sigmas)] if skeleton.sigmas else []
+    if most > (usual := COCO_DETECTIONS[task]):
+        notes.append(
+            f"AP counts up to {most} detections of an image and category instead of COCO's "
+            f"{usual}, twice the objects of the fullest image."
+        )
+    return notes
 
 
-def to_text(table: pd.DataFrame, skeleton: Skeleton = NO_SKELETON) -> str:
+def to_text(table: pd.DataFrame, notes: Sequence[str] = ()) -> str:
     """Return the table for a terminal; a gain followed by ~ is not distinguishable from none."""
-    notes = [*legend(table), *wrapped(sigmas(skeleton))]
+    below = [*legend(table), *wrapped(notes)]
     if "row" in table:
         ours = table[table["role"] != "paper"]
         grid = text_grid(shown(ABLATION_TERMINAL, ours), ours)
-        return "\n".join([TITLES[table["table"].iloc[0]], *grid, *notes]) + "\n"
+        return "\n".join([TITLES[table["table"].iloc[0]], *grid, *below]) + "\n"
     several_backbones = several("backbone")(table)
     sections = table.groupby("table", sort=False)
     parts = ["\n".join(_lines(section, several_backbones)) for _, section in sections]
-    return "\n\n".join([*parts, "\n".join(notes)]).rstrip() + "\n"
+    return "\n\n".join([*parts, "\n".join(below)]).rstrip() + "\n"
 
 
 def _lines(section: pd.DataFrame, several_backbones: bool) -> Iterator[str]:

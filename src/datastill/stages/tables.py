@@ -6,7 +6,6 @@ from typing import Any
 
 from datastill.coco.format import Coco, Record, read_coco
 from datastill.coco.metadata import build_metadata
-from datastill.coco.skeleton import Skeleton
 from datastill.errors import ParamsError
 from datastill.evaluation.bootstrap import match
 from datastill.evaluation.pixel_errors import pixel_errors
@@ -16,7 +15,7 @@ from datastill.project.profile import Profile, read_facts
 from datastill.project.schema import Params
 from datastill.report.ablations import ablation_table
 from datastill.report.grouping import Result, pool_seeds
-from datastill.report.pages import to_markdown, to_text
+from datastill.report.pages import describe_ap, to_markdown, to_text
 from datastill.report.paper import numbers, published
 from datastill.report.plots import draw_table
 from datastill.report.render import to_csv
@@ -34,12 +33,15 @@ def run(profile: Profile, name: str | None = None) -> str:
     if name is not None and name not in known:
         raise ParamsError(f"{path}: no table {name!r}; there are {', '.join(known)}")
     val = read_coco(profile.image_set("val"))
-    skeleton = build_metadata(val, profile.params.task).skeleton
-    results, names = _results(profile, val, skeleton.sigmas or None), [name] if name else known
-    return "\n".join(_write(profile, table, results, skeleton) for table in names)
+    sigmas, notes = (
+        build_metadata(val, profile.params.task).sigmas,
+        describe_ap(val, profile.params.task),
+    )
+    results, names = _results(profile, val, sigmas), [name] if name else known
+    return "\n".join(_write(profile, table, results, notes) for table in names)
 
 
-def _write(profile: Profile, name: str, results: Sequence[Result], skeleton: Skeleton) -> str:
+def _write(profile: Profile, name: str, results: Sequence[Result], notes: Sequence[str]) -> str:
     """Write the table `name` as CSV, Markdown and a figure; return it for the terminal."""
     path, sampling = profile.results / name, _sampling(profile.params)
     if name in TABLES:
@@ -51,9 +53,9 @@ def _write(profile: Profile, name: str, results: Sequence[Result], skeleton: Ske
             results = [r for r in results if r.all_views] or results
         table = ablation_table(name, pool_seeds(results, profile.params.members()), sampling)
     write_text(path.with_suffix(".csv"), to_csv(table))
-    write_text(path.with_suffix(".md"), to_markdown(table, skeleton))
+    write_text(path.with_suffix(".md"), to_markdown(table, notes))
     draw_table(table, path.with_suffix(".png"))
-    return to_text(table, skeleton)
+    return to_text(table, notes)
 
 
 def _sampling(params: Params) -> Sampling:

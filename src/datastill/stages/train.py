@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 
 from datastill.coco.format import Coco, read_coco
 from datastill.coco.metadata import Metadata, build_metadata
+from datastill.coco.results import COCO_DETECTIONS, max_detections
 from datastill.coco.subsets import trainable
 from datastill.errors import DataError, TrainingError
 from datastill.io import digest, write_text
@@ -62,7 +63,8 @@ def _run_distributed(profile: Profile, row: str, processes: int) -> None:
     """Start this command once per process by torchrun; raise TrainingError if one fails."""
     settings = profile.params.train
     check_shares(settings.batch, settings.micro_batch_size, processes)
-    _initial_detector(profile, row, _load_sets(profile, row)[1])  # reports its errors once
+    sets, metadata = _load_sets(profile, row)
+    _initial_detector(profile, row, metadata, 1)  # reports its errors once
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", profile.params.profile)
     torchrun = subprocess.Popen([sys.executable, "-m", *launcher, *command])
@@ -95,7 +97,8 @@ def _run_here(profile: Profile, row: str, fabric: Fabric) -> None:
             lambda _, losses: steps.advance(note=f"loss {losses['loss']:.3f}"),
         )  # fmt: skip
     card["seconds"] = round(time.monotonic() - began, 1)
-    weights_card = {key: card[key] for key in ("keypoints", "fingerprint", "categories")}
+    kept = ("keypoints", "fingerprint", "categories", "max_detections")
+    weights_card = {key: card[key] for key in kept if key in card}
     weights_card |= {"row": row, "backbone": profile.params.row(row).backbone}
     weights_card |= {"start": starting_weights(profile, row)}
     save_weights(profile.weights(row), detector, weights_card)
@@ -113,7 +116,8 @@ def _prepare(
     check_shares(params.train.batch, params.train.micro_batch_size, fabric.world_size)
     with fabric.rank_zero_first():
         sets, metadata = _load_sets(profile, row)
-        detector, started = _initial_detector(profile, row, metadata)
+        most = max_detections(sets[0], params.task)
+        detector, started = _initial_detector(profile, row, metadata, most)
     facts = {
         "row": spec.model_dump(exclude_none=True),
         "train": params.train.model_dump(exclude={"initial_files"}),
@@ -122,6 +126,7 @@ def _prepare(
         **started,
         "precision": resolve_precision(params.train.precision),
         "categories": metadata.categories,
+        **({"max_detections": most} if most > COCO_DETECTIONS[params.task] else {}),
     }
     settings = _settings(profile, row, fingerprint([facts, training_code()]))
     former = read_facts(settings.folder / "card.json")
@@ -156,9 +161,10 @@ def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
 
 
 def _initial_detector(
-    profile: Profile, row: str, metadata: Metadata
+    profile: Profile, row: str, metadata: Metadata, most: int
 ) -> tuple[Detector, dict[str, Any]]:
-    """Return the untrained detector of `row` and facts about its weights.
+    """Return the untrained detector of `row`, of at most so many objects an image, and facts
+    about its weights.
 
     initial    the digest of their file, or "random"
     from_coco  only if it starts from COCO: the origin of each part
@@ -167,7 +173,7 @@ def _initial_detector(
     torch.manual_seed(spec.seed)
     detector = build_detector(
         spec.backbone, len(metadata.skeleton), categories=len(metadata.categories),
-        train_all_layers=start == "random",
+        train_all_layers=start == "random", max_detections=most,
     )  # fmt: skip
     files = profile.params.train.initial_files
     if start == "random":
