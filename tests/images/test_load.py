@@ -14,6 +14,7 @@ from datastill.images.load import (
     load_image,
     read_image,
 )
+from datastill.progress import note_once
 
 # for every EXIF orientation, what the camera did to an upright picture before it stored it
 TURNS = {
@@ -238,3 +239,15 @@ def test_sixteen_bits_of_grey_keep_their_contrast(root):
     image = read_image(root / "a.png")
     assert np.array_equal(image[0], grey // 257)
     assert torch.equal(image[0], image[2])
+
+
+@pytest.mark.parametrize(
+    ("most", "depth"), [(255, 8), (256, 10), (4095, 12), (4096, 14), (16384, 16)]
+)
+def test_grey_of_fewer_bits_than_its_file_has_room_for_is_not_dark(root, most, depth, caplog):
+    grey = np.linspace(0, most, 54).astype(np.uint16).reshape(6, 9)
+    Image.fromarray(grey).save(root / "a.png")
+    note_once.cache_clear()
+    image = read_image(root / "a.png")
+    assert np.array_equal(image[0], grey.astype(int) * 255 // (2**depth - 1))
+    assert (f"below {2**depth:,} are read as {depth} bits" in caplog.text) == (8 < depth < 16)

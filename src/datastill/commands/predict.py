@@ -11,8 +11,8 @@ from datastill.coco.format import Record, image_id
 from datastill.coco.metadata import Metadata
 from datastill.commands.predictors import Predictor
 from datastill.errors import DataError, ParamsError
-from datastill.images.folders import IMAGE_KINDS, VIDEO_KINDS
-from datastill.images.load import read_image
+from datastill.images.folders import VIDEO_KINDS
+from datastill.images.load import IMAGE_KINDS, read_image
 from datastill.io import write_text
 from datastill.progress import Steps
 

@@ -11,13 +11,9 @@ from datastill.coco.format import Coco, Record, image_id
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
 from datastill.images.file_names import describe_absence, list_files, match_ends
-from datastill.images.load import Refusal, image_size, printable
+from datastill.images.load import IMAGE_KINDS, Refusal, image_size, printable
 from datastill.progress import note_once
 
-IMAGE_KINDS = (  # that `images.load` reads
-    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif",
-    ".ppm", ".pgm", ".pnm", ".jp2",
-)  # fmt: skip
 VIDEO_KINDS = (
     ".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm",
     ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv",

@@ -7,15 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
 from datastill.errors import DataError
+from datastill.progress import note_once
 
 # The formats of Pillow that data sets use, with any suffix; for EPS it would run a program.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000")
+_AVIF = features.check("avif")  # from Pillow 11.3 on, if it was built so
+_FORMATS = (
+    "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", *(["AVIF"] if _AVIF else []),
+)  # fmt: skip
+IMAGE_KINDS = (
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif",
+    ".ppm", ".pgm", ".pnm", ".jp2", *([".avif"] if _AVIF else []),
+)  # fmt: skip
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera's grey values, stored in 16
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
@@ -120,7 +129,11 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow's own conversion would clip
-        grey = np.asarray(image).astype(np.uint32) // 257
-        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
-    return image.convert("RGB")
+    if not image.mode.startswith("I"):
+        return image.convert("RGB")
+    # More than 8 bits of grey, which Pillow's own conversion would clip.
+    grey = np.asarray(image).astype(np.int64).clip(0, 2**16 - 1)
+    depth = next(bits for bits in _DEPTHS if grey.max() < 2**bits)
+    if 8 < depth < 16:
+        note_once(f"images of 16 bits whose values end below {2**depth:,} are read as {depth} bits")
+    return Image.fromarray((grey * 255 // (2**depth - 1)).astype(np.uint8)).convert("RGB")

@@ -63,8 +63,7 @@ def _run_distributed(profile: Profile, row: str, processes: int) -> None:
     """Start this command once per process by torchrun; raise TrainingError if one fails."""
     settings = profile.params.train
     check_shares(settings.batch, settings.micro_batch_size, processes)
-    sets, metadata = _load_sets(profile, row)
-    _initial_detector(profile, row, metadata, 1)  # reports its errors once
+    _initial_detector(profile, row, _load_sets(profile, row)[1], 1)  # reports its errors once
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", profile.params.profile)
     torchrun = subprocess.Popen([sys.executable, "-m", *launcher, *command])
