@@ -49,3 +49,10 @@ def test_boxes_are_learned_from_images_with_an_object_that_is_no_crowd(coco, per
     kept = trainable(content, "boxes")
     assert [image["id"] for image in kept.images] == [1]
     assert len(kept.annotations) == 2
+
+
+def test_with_negatives_images_without_any_annotation_are_background(coco, person):
+    bare = person(2, 2, keypoints=[0] * 51, num_keypoints=0)
+    content = coco([1, 2, 3, 4], [person(1, 1), bare, person(3, 3, iscrowd=1)])
+    kept = trainable(content, "keypoints", negatives="keep")
+    assert [image["id"] for image in kept.images] == [1, 4], "people are no background"

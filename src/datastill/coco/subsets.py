@@ -13,13 +13,16 @@ def subset(coco: Coco, images: Sequence[Record]) -> Coco:
     return Coco(list(images), annotations, coco.categories)
 
 
-def trainable(coco: Coco, task: str) -> Coco:
+def trainable(coco: Coco, task: str, *, negatives: str = "drop") -> Coco:
     """Return only the images to train on: those with an annotated object that is not a crowd.
 
-    As in Detectron; for keypoints, at least one must be annotated, as in Mask R-CNN.
+    As in Detectron; for keypoints, at least one must be annotated, as in Mask R-CNN. With
+    `negatives` "keep", those without any annotation, too: all of each is background.
     """
     objects = (a for a in coco.annotations if not a.get("iscrowd"))
     kept = {a["image_id"] for a in objects if task == "boxes" or a["num_keypoints"]}
+    if negatives == "keep":
+        kept |= {image["id"] for image in coco.images} - {a["image_id"] for a in coco.annotations}
     return subset(coco, [image for image in coco.images if image["id"] in kept])
 
 

@@ -197,8 +197,11 @@ def _objects(profile: Profile, findings: Findings) -> tuple[int, int]:
 
 def _image_counts(profile: Profile, findings: Findings) -> dict[str, tuple[int, int]]:
     """Return the number of trainable images of each set, and of all its images."""
-    task, sets = profile.params.task, findings.sets.items()
-    counts = {name: (len(trainable(coco, task).images), len(coco.images)) for name, coco in sets}
+    task, negatives = profile.params.task, profile.params.train.negatives
+    counts = {
+        name: (len(trainable(coco, task, negatives=negatives).images), len(coco.images))
+        for name, coco in findings.sets.items()
+    }
     return counts | {name: (0, frames) for name, (_, frames) in findings.videos.items()}
 
 

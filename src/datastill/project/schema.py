@@ -61,6 +61,7 @@ class Train(Section):
                       the package has none and torchvision's cannot be downloaded
     micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
     quarter_turns     whether images are also turned by 0, 90, 180 or 270 degrees; not in the paper
+    negatives         labelled images without annotations: kept as background, or dropped (Detectron)
     """
 
     start: Literal["initial", "coco", "random"]
@@ -76,6 +77,7 @@ class Train(Section):
     short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     long_side: Positive
     quarter_turns: bool = False
+    negatives: Literal["keep", "drop"] = "drop"
     precision: Precision
     checkpoint_every: Positive
     log_every: Positive

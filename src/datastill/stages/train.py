@@ -148,7 +148,8 @@ def _prepare(
 def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
     spec = profile.params.row(row)
     paths = profile.inputs(row)
-    sets = [trainable(load(profile, spec.labelled), profile.params.task)]
+    labelled, negatives = load(profile, spec.labelled), profile.params.train.negatives
+    sets = [trainable(labelled, profile.params.task, negatives=negatives)]
     if isinstance(spec, DistilledRow):
         load(profile, spec.unlabelled)
         profile.require(profile.annotations(row), "annotate", row)

@@ -84,6 +84,7 @@ def test_images_are_turned_only_if_asked_for(project, run):
         code, _ = run("new", name, *LABELS, *OTHERS, *more)
         assert code == 0
         assert project.params(name).train.quarter_turns == bool(more)
+        assert project.params(name).views.quarter_turns == bool(more)
 
 
 def test_further_rounds_have_the_student_before_as_teacher(project, run):

@@ -1,5 +1,7 @@
 """What `new` prints about the data."""
 
+import re
+
 from own_files import LABELS, OTHERS, labels, whole, write
 
 
@@ -38,3 +40,13 @@ def test_annotations_of_unlabelled_images_are_said_to_be_for_the_upper_bound_alo
     told = whole(run, "--label-only", "6", "--val-count", "5")
     assert "unlabelled: 9 images, 9 annotations that only the upper bound learns from" in told
     assert "\nunlabelled: 5 images\n" in run("new", "other", *LABELS, *OTHERS)[1]
+
+
+def test_labelled_images_without_objects_are_said_and_can_be_kept(project, run):
+    assert "without objects" not in whole(run, *OTHERS)
+    content = labels(range(20))
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] % 4]
+    write(project.mine / "labels.json", content)
+    said = run("new", "other", *LABELS, *OTHERS, "--val-count", "5")[1]
+    assert re.search(r"labelled: \d images without objects, which no row trains on; train", said)
+    assert project.params("other").train.negatives == "drop"

@@ -31,6 +31,11 @@ def describe(inspection: Inspection) -> Iterator[str]:
         yield f"labelled: {_mirrored(labelled)}"
     else:
         yield f"labelled: {_instances(labelled)}"
+    if empty := len(labelled.images) - len({a["image_id"] for a in labelled.annotations}):
+        yield (
+            f"labelled: {empty:,} images without objects, which no row trains on; "
+            "train.negatives: keep makes them background"
+        )
     yield from inspection.notes
 
 
