@@ -61,7 +61,7 @@ class Train(Section):
                       the package has none and torchvision's cannot be downloaded
     micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
     quarter_turns     whether images are also turned by 0, 90, 180 or 270 degrees; not in the paper
-    negatives         labelled images without annotations: kept as background, or dropped (Detectron)
+    negatives         labelled images without objects: kept as background, or dropped (Detectron)
     """
 
     start: Literal["initial", "coco", "random"]
