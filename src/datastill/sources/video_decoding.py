@@ -101,14 +101,16 @@ def all_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def frame_rate(path: Path) -> tuple[Fraction, int]:
-    """Return the frames per second, 25 if unknown, and how many frames `path` claims to have.
+    """Return the frames per second, 25 if unknown, and how many frames `path` claims to have, or
+    as many as fit its duration.
 
     Raises DataError as `all_frames` does.
     """
     _check_present(path)
     try:
-        with _opened(path) as (_, stream):
-            return stream.average_rate or Fraction(25), stream.frames
+        with _opened(path) as (container, stream):
+            rate = stream.average_rate or Fraction(25)
+            return rate, stream.frames or round(rate * (container.duration or 0) / av.time_base)
     except av.FFmpegError as error:
         raise _unreadable(path, error) from None
 
