@@ -92,6 +92,13 @@ def test_params_know_the_original_of_a_set(tmp_path):
     assert load_params(ROOT / "pipelines/coco/params.yaml").original_set("co-115") == "co-115"
 
 
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a b", "$(touch x)", "x'; touch x; '", ""])
+def test_a_set_whose_name_is_no_plain_word_is_refused(tmp_path, name):
+    raw = read()
+    raw["data"]["sets"][name] = {"images": 5, "style": "sport"}
+    assert "data.sets" in refusal(tmp_path, raw)
+
+
 @pytest.mark.parametrize(
     ("ablation", "changed"),
     [

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
@@ -10,7 +10,7 @@ from datastill.evaluation.regression import Expectation
 from datastill.model.backbones import PUBLISHED
 from datastill.project.data_schema import Data, original_set
 from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
-from datastill.project.section import Natural, Positive, PositiveFloat, Section, Share
+from datastill.project.section import Name, Natural, Positive, PositiveFloat, Section, Share
 
 if TYPE_CHECKING:
     from datastill.inference.views import ViewSettings
@@ -21,8 +21,6 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 Published = Literal[*PUBLISHED]  # type: ignore[valid-type]
 
-# A row's name is also a command-line argument, a DVC key and a folder.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Scale(Section):

@@ -1,13 +1,15 @@
-"""The base class of all sections of params.yaml, and their number types."""
+"""The base class of all sections of params.yaml, and their types of numbers and names."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+# The name of a row or a set is also a command-line argument, a DVC key and a folder or a file.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Section(BaseModel):
