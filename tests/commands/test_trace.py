@@ -348,6 +348,22 @@ def test_another_teacher_than_the_measured_one_breaks_the_chain(clone):
     assert "the teacher of co-35_co-80 was 00000000" in told["breaks"][0]
 
 
+@pytest.mark.parametrize("trained", ["co-35", "co-35_co-80"])
+def test_a_model_trained_again_since_its_evaluation_breaks_the_chain(clone, trained):
+    card = clone / f"work/miniature/models/{trained}/card.json"
+    card.parent.mkdir(parents=True)
+    evaluated = json.loads((clone / f"results/miniature/metrics/{trained}.json").read_text())
+    same = evaluated["provenance"]["fingerprint"]
+    for fingerprint, holds in ((same, True), ("0" * 64, False)):
+        card.write_text(json.dumps({"fingerprint": fingerprint}))
+        told, ok = chain("miniature", "co-35_co-80")
+        assert ok == holds
+    assert told["breaks"] == [
+        f"work/miniature/models/{trained}: evaluated was training {same[:8]}, now it is 00000000; "
+        "`dvc repro` evaluates it and what was made from it"
+    ]
+
+
 def test_stages_that_met_different_files_under_one_name_break_the_chain(clone):
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     (dep,) = [

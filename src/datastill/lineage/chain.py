@@ -79,6 +79,7 @@ class Chain:
             stage = self._lock.stage(f"{role}@{name}")
             spec, train = stage.params[f"{role}.{name}"], stage.params["train"]
             made = self._card(self._profile.metrics(name))["provenance"]
+            self._compare_with_model(name, made["fingerprint"])
             facts = {key: spec[key] for key in ROW_FACTS if key in spec}
             facts["steps"] = max(1, round(spec["iterations"] / stage.params["scale.iterations"]))
             facts |= {key: train[key] for key in TRAIN_FACTS} | {"fingerprint": made["fingerprint"]}
@@ -88,6 +89,15 @@ class Chain:
                 sources["generated"] = self._annotations(name, spec)
         files = (weights, self._written(stage, self._profile.model(name)))
         return Node("model", name, facts, files, self.commit_of(stage.code), sources)
+
+    def _compare_with_model(self, row: str, evaluated: str) -> None:
+        """Add a break if the model that is there now is of another training than `evaluated`."""
+        trained = read_facts(path := self._profile.model(row) / "card.json").get("fingerprint")
+        if trained not in (None, evaluated):
+            self.breaks.append(
+                f"{path.parent}: evaluated was training {evaluated[:8]}, now it is {trained[:8]}; "
+                "`dvc repro` evaluates it and what was made from it"
+            )
 
     def _ready(self, name: str) -> tuple[Stage, str] | None:
         """Return the stage of a teacher that was not trained here, and its origin."""

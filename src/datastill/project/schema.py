@@ -22,7 +22,6 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 Published = Literal[*PUBLISHED]  # type: ignore[valid-type]
 
 
-
 class Scale(Section):
     """What the paper's numbers are divided by, except the images of val."""
 
