@@ -177,3 +177,82 @@ def test_an_absent_file_is_named(tmp_path):
 def test_images_without_any_animal_are_a_set_without_annotations(project):
     coco = normalized(project([[NAN] * 3] * 2))
     assert (len(coco.images), coco.annotations) == (2, [])
+
+
+def test_the_h5_stands_for_the_csv_beside_it(project, caplog):
+    path = project([[(20, 10), (60, 30), (40, 50)]])
+    table = path.with_suffix(".h5")
+    table.write_bytes(b"\x89HDF\r\n\x1a\n")
+    assert len(read_published(table).annotations) == 1
+    assert "CollectedData_Ann.h5: CollectedData_Ann.csv beside it is read instead" in caplog.text
+    path.unlink()
+    with pytest.raises(
+        DataError, match=r"Ann.h5: expected CollectedData_Ann.csv .*\.to_csv\('Coll"
+    ):
+        read_published(table)
+    table.unlink()
+    with pytest.raises(DataError, match=r"Ann.h5: no such file"):
+        read_published(table)
+
+
+def test_a_project_is_all_of_its_videos(project, tmp_path):
+    first = project([[(20, 10), (60, 30), (40, 50)]])
+    (tmp_path / "labeled-data/arena").mkdir()
+    second = tmp_path / "labeled-data/arena/CollectedData_Ann.csv"
+    second.write_text(first.read_text().replace("cage", "arena"))
+    coco = normalized(tmp_path)
+    assert sorted(image["video"] for image in coco.images) == ["arena", "cage"]
+    assert len(coco.annotations) == 2
+    assert [image["video"] for image in read_published(first.parent).images] == ["cage"]
+    second.write_text(second.read_text().replace("leftear", "ear"))
+    with pytest.raises(DataError, match=r"CollectedData_Ann.csv: expected body parts|'leftear'"):
+        read_published(tmp_path)
+
+
+def test_the_same_image_by_two_scorers_is_a_choice_that_people_make(project, tmp_path):
+    path = project([[(20, 10), (60, 30), (40, 50)]])
+    path.with_name("CollectedData_Bob.csv").write_text(path.read_text())
+    with pytest.raises(DataError, match=r"img0.png is in .*Ann.csv and .*Bob.csv; name one"):
+        read_published(tmp_path)
+    with pytest.raises(DataError, match=r"found CollectedData_Ann.csv, CollectedData_Bob.csv"):
+        read_published(path.parent)
+
+
+def test_the_csv_of_lightning_pose_lies_beside_labeled_data(project, tmp_path):
+    path = project([[(20, 10), (60, 30), (40, 50)]])
+    path.rename(tmp_path / "CollectedData.csv")
+    for named in (tmp_path / "CollectedData.csv", tmp_path):
+        (image,) = read_published(named).images
+        assert (image["width"], image["height"], image["video"]) == (80, 60, "cage")
+
+
+def test_points_of_no_individual_are_left_out(project, caplog):
+    path = project([[(20, 10), (30, 10), (5, 5)]], parts=["nose", "tail", "corner"], config=())
+    rows = path.read_text().splitlines()
+    rows.insert(1, "individuals,m1,m1,m1,m1,single,single")
+    path.write_text("\n".join(rows))
+    (animal,) = read_published(path).annotations
+    assert animal["keypoints"] == [20, 10, 2, 30, 10, 2]
+    assert "corner belong to no individual" in caplog.text
+
+
+def test_predictions_for_a_video_are_no_labels(project):
+    path = project([[(20, 10), (60, 30), (40, 50)]])
+    path.write_text(path.read_text().replace("labeled-data/cage/img0.png", "0"))
+    with pytest.raises(DataError, match=r"CollectedData_Ann.csv: .* frames in a video, by number"):
+        read_published(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.slp", "\x89HDF"),
+        ("labels.csv", "track,frame_idx,instance.score,nose.x,nose.y,nose.score\nm,0,1,2,3,1\n"),
+    ],
+)
+def test_files_of_sleap_are_named_with_the_way_out(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(
+        DataError, match=rf"{name}: .* SLEAP's, .*`sio convert labels.slp -o FOLDER"
+    ):
+        read_published(tmp_path / name)

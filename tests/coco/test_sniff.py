@@ -10,7 +10,6 @@ from datastill.coco.sniff import other_format, other_json
     [
         ("labels.txt", "0 0.5 0.5 0.2 0.3\n1 0.4 0.4 0.1 0.1\n", "YOLO text"),
         ("labels.xml", "<annotation><folder>a</folder></annotation>", "Pascal VOC XML"),
-        ("cvat.xml", '<?xml version="1.0"?><annotations/>', "XML of CVAT"),
         ("labels.csv", "file,x,y\na.jpg,1,2\n", "a table with the columns 'file,x,y'"),
         ("labels.csv", "", "an empty table"),
         ("data.yaml", "names: [cat]\n", "YAML, as of a YOLO data set"),

@@ -167,6 +167,14 @@ def test_keypoints_of_two_numbers_are_marked_unless_both_are_zero(yolo):
     assert (category["name"], category["keypoints"]) == ("hand", ["tip", "end"])
 
 
+def test_names_of_sleap_io_have_mirror_partners(yolo):
+    text = "path: .\nnames: {0: animal}\nkpt_shape: [3, 3]\nflip_idx: [0, 1, 2]\n"
+    text += "node_names: [nose, ear_left, ear_right]\nskeleton: [[0, 1]]\ntrain: images\n"
+    skeleton = build_skeleton(read_labels(write_config(yolo(a=HAND), text)).categories)
+    assert skeleton.names == ("nose", "ear_left", "ear_right")
+    assert skeleton.flip_indices == (0, 2, 1)
+
+
 def test_coco_people_are_coco_people(yolo):
     flips = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
     text = f"names: [person]\ntrain: images\nkpt_shape: [17, 3]\nflip_idx: {flips}\n"

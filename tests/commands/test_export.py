@@ -8,6 +8,8 @@ import pytest
 from pycocotools.coco import COCO
 from safetensors import safe_open
 
+from datastill.coco.format import read_coco
+from datastill.coco.normalize import read_published
 from datastill.commands import export
 from datastill.commands.predictors import find_predictor
 from datastill.errors import DataError, ParamsError
@@ -177,3 +179,17 @@ def test_a_row_that_is_none_or_not_trained_leaves_nothing(profile, tmp_path):
     finally:
         weights.with_name("aside").rename(weights)
     assert not (tmp_path / "new").exists()
+
+
+def test_generated_annotations_are_also_a_yolo_data_set(profile, tmp_path):
+    said = export.run(profile, "student", tmp_path / "out", champion=False, yolo=True)
+    assert "yolo/data.yaml: the same as a YOLO data set" in said
+    again, ours = (
+        read_published(tmp_path / "out/yolo/data.yaml"),
+        read_coco(profile.annotations("student")),
+    )
+    assert len(again.images) == len(ours.images)
+    assert len(again.annotations) == len(ours.annotations)
+    with pytest.raises(DataError, match="teacher: expected generated annotations for --yolo"):
+        export.run(profile, "teacher", tmp_path / "none", champion=False, yolo=True)
+    assert not (tmp_path / "none").exists()

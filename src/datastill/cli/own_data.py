@@ -13,8 +13,8 @@ from datastill.errors import ParamsError
 Labels = Annotated[
     Path,
     Option(
-        help="Labels: COCO JSON, a DeepLabCut CSV, a YOLO data.yaml or folder of labels, or a "
-        "folder of Pascal VOC XML or LabelMe JSON."
+        help="Labels: COCO JSON, a DeepLabCut or Lightning Pose CSV or project, a YOLO data.yaml "
+        "or folder of labels, CVAT XML, or a folder of Pascal VOC XML or LabelMe JSON."
     ),
 ]
 
@@ -159,7 +159,10 @@ def export(
     champion: Annotated[
         bool, Option(help="Also register it in MLflow as the profile's champion, to serve.")
     ] = False,
+    yolo: Annotated[
+        bool, Option("--yolo", help="Also write the annotations as a YOLO data set.")
+    ] = False,
     profile: Profile = "miniature",
 ) -> None:
     """Export a row's model as a self-contained folder, with the annotations of its teacher."""
-    typer.echo(call("commands.export", profile, row, to, champion))
+    typer.echo(call("commands.export", profile, row, to, champion, yolo))

@@ -1,9 +1,9 @@
-"""Labels of a DeepLabCut project, read as COCO."""
+"""Labels of DeepLabCut and Lightning Pose, read as COCO."""
 
 import csv
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from datastill.coco.format import Coco, Record, image_id
 from datastill.coco.keypoint_box import BOX_RULE, Point, keypoint_box
-from datastill.coco.sniff import other_format
+from datastill.coco.sniff import DEEPLABCUT_FILES, other_format
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -19,13 +19,15 @@ _HEADER = ("scorer", "individuals", "bodyparts", "coords")
 _BODY_PARTS = re.compile(r"^(?:multianimal)?bodyparts: *\n((?: *- .*\n)+)", re.MULTILINE)
 _EXPECTED = "expected a DeepLabCut CSV (rows scorer, bodyparts, coords)"
 _ADVICE = "convert other labels to COCO JSON"
+_UNIQUE = "single"  # the individual of unique body parts
+_Columns = dict[tuple[str, str, str], int]
 
 
 @dataclass(frozen=True)
 class _Table:
     """A CollectedData CSV: columns (individual, body part, "x" or "y") and rows of labels."""
 
-    columns: dict[tuple[str, str, str], int]
+    columns: _Columns
     index_width: int  # columns that name the image
     rows: list[tuple[int, list[str]]]  # line in the file, cells
 
@@ -39,32 +41,75 @@ class _Table:
 
 
 def read_deeplabcut(path: Path) -> Coco:
-    """Read a project's labeled-data/<video>/CollectedData_<scorer>.csv.
+    """Read labeled-data/<video>/CollectedData_<scorer>.csv, or those of a whole project.
 
-    The file names are relative to the project; an image's `video` is its folder. The one category
-    is `animal`; a body part without coordinates is not labelled (v = 0), an animal without any is
-    left out. A box is that of an animal's keypoints (`keypoint_box`). The size is that of the image
-    file; an image that is absent or damaged has room for its keypoints instead, so that it can be
-    reported later.
+    For the .h5 of the same name, the CSV beside it is read. Lightning Pose's CSV lies beside
+    `labeled-data`. The file names are relative to the project; an image's `video` is its folder.
+    The one category is `animal`; a body part without coordinates is not labelled (v = 0), an animal
+    without any is left out, and so are points that belong to no animal (`single`). A box is that of
+    an animal's keypoints (`keypoint_box`). The size is that of the image file; an image that is
+    absent or damaged has room for its keypoints instead, so that it can be reported later.
     Raises DataError naming the file if it is absent or malformed or lacks a body part.
     """
-    table = _read_table(path)
-    project = path.absolute().parent.parent.parent
-    names = table.body_parts
-    _check_complete(path, table, project / "config.yaml")
-    images, annotations = [], []
-    for line, cells in table.rows:
-        animals = [_points(path, line, cells, table, each) for each in table.individuals]
-        file_name = "/".join(cells[: table.index_width]).replace("\\", "/")
-        image = _image(project, file_name, [p for points in animals for p in points if p])
-        images.append(image)
-        annotations += [
-            _annotation(image, number, points)
-            for number, points in enumerate(animals)
-            if any(points)
-        ]
+    images: list[Record] = []
+    annotations: list[Record] = []
+    sources: dict[str, Path] = {}
+    names: list[str] = []
+    for file in _tables(path):
+        table = _read_table(file)
+        names = names or table.body_parts
+        if table.body_parts != names:
+            raise DataError(f"{file}: expected body parts {names}, found {table.body_parts}")
+        for image, animals in _rows(file, table):
+            name = image["file_name"]
+            if (other := sources.setdefault(name, file)) != file:
+                raise DataError(f"{path}: {name} is in {other} and {file}; name one of them")
+            images.append(image)
+            annotations += animals
     _note(path, images, annotations)
     return Coco(images, annotations, [{"id": 1, "name": "animal", "keypoints": names}])
+
+
+def _tables(path: Path) -> list[Path]:
+    """Return the CSV files that `path` stands for; raises DataError for none, or for a choice."""
+    if path.is_dir():
+        beside, inside = (sorted(path.glob(pattern)) for pattern in DEEPLABCUT_FILES)
+        if len(beside) > 1:
+            shown = ", ".join(file.name for file in beside)
+            raise DataError(f"{path}: expected one CSV file of labels, found {shown}; name one")
+        return beside or inside
+    if path.suffix.lower() == ".csv" or not path.is_file():
+        return [path]
+    table = path.with_suffix(".csv")
+    if not table.is_file():
+        raise DataError(
+            f"{path}: expected {table.name} beside it, as DeepLabCut writes both, found none; "
+            f"write it in DeepLabCut's Python: `import pandas; pandas.read_hdf({path.name!r})"
+            f".to_csv({table.name!r})`"
+        )
+    note_once(f"{path}: {table.name} beside it is read instead")
+    return [table]
+
+
+def _rows(path: Path, table: _Table) -> Iterator[tuple[Record, list[Record]]]:
+    """Yield every image with the annotations of its animals."""
+    names = ["/".join(c[: table.index_width]).replace("\\", "/") for _, c in table.rows]
+    project = _project(path, names)
+    _check_complete(path, table, project / "config.yaml")
+    for name, (line, cells) in zip(names, table.rows, strict=True):
+        animals = [_points(path, line, cells, table, each) for each in table.individuals]
+        image = _image(project, name, [p for points in animals for p in points if p])
+        yield (
+            image,
+            [_annotation(image, i, points) for i, points in enumerate(animals) if any(points)],
+        )
+
+
+def _project(path: Path, names: Sequence[str]) -> Path:
+    """Return the images' folder: two above DeepLabCut's CSV, the one of Lightning Pose's."""
+    folder = path.absolute().parent
+    places = (folder.parent.parent, folder)
+    return next((p for p in places if any((p / name).is_file() for name in names)), places[0])
 
 
 def _note(path: Path, images: Sequence[Record], annotations: Sequence[Record]) -> None:
@@ -91,10 +136,28 @@ def _read_table(path: Path) -> _Table:
         raise DataError(f"{path}, line {odd[0]}: expected {len(coords)} cells as in the header")
     if not rows:
         raise DataError(f"{path}: expected a row per image, found none")
+    if width == 1 and rows[0][1][0].isdecimal():
+        raise DataError(
+            f"{path}: expected labels of images, found those of frames in a video, by number; name "
+            "a CollectedData CSV, which names its images"
+        )
     keys = list(zip(individuals, body_parts, coords, strict=True))[width:]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise DataError(f"{path}: expected one column {' '.join(twice[0]).strip()}, found several")
-    return _Table({key: width + i for i, key in enumerate(keys)}, width, rows)
+    columns = {key: width + i for i, key in enumerate(keys)}
+    return _Table(_without_unique(path, columns), width, rows)
+
+
+def _without_unique(path: Path, columns: _Columns) -> _Columns:
+    """Return the columns without those of `single`: points of the scene, not of an animal."""
+    animals = {key: column for key, column in columns.items() if key[0] != _UNIQUE}
+    points = dict.fromkeys(
+        body_part for individual, body_part, _ in columns if individual == _UNIQUE
+    )
+    if not animals or not points or {*points} & {body_part for _, body_part, _ in animals}:
+        return columns
+    note_once(f"{path}: {', '.join(points)} belong to no individual and are left out")
+    return animals
 
 
 def _check_complete(path: Path, table: _Table, config: Path) -> None:

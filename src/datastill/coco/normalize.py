@@ -8,27 +8,44 @@ from typing import Any
 
 from datastill.coco.box_convention import check_convention
 from datastill.coco.completion import MIN_SIDE, complete, expect
+from datastill.coco.cvat import read_cvat
 from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
 from datastill.coco.labelme import read_labelme
 from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.repair import is_id, repair
 from datastill.coco.skeleton import build_skeleton, keypoint_category
-from datastill.coco.sniff import is_labelme, is_yolo, other_format, other_json
+from datastill.coco.sniff import (
+    check_has_images,
+    is_cvat,
+    is_deeplabcut,
+    is_labelme,
+    is_pascal_voc,
+    is_yolo,
+    other_format,
+    other_json,
+)
 from datastill.coco.yolo import read_yolo
 from datastill.errors import DataError
 from datastill.progress import note_once
 
 _VIDEO = ("video", "video_id", "vid_id")  # an image's video: ours; TAO's and BDD's; PoseTrack's
+_OTHER_FORMATS: tuple[tuple[Callable[[Path], bool], str, Callable[[Path], Coco]], ...] = (
+    (is_deeplabcut, "DeepLabCut's labels", read_deeplabcut),
+    (is_cvat, "CVAT for images", read_cvat),
+    (is_pascal_voc, "Pascal VOC", read_pascal_voc),
+    (is_yolo, "YOLO labels", read_yolo),
+    (is_labelme, "LabelMe JSON", read_labelme),
+)
 _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
 def read_published(path: Path) -> Coco:
     """Read published labels; raises DataError naming a bad file.
 
-    They are a DeepLabCut project's CSV, a folder of Pascal VOC XML, a list of VOC's `ImageSets`,
-    a YOLO data.yaml or folder of labels, a folder of LabelMe JSON, or COCO JSON, with or without
-    `annotations`.
+    They are a DeepLabCut project, its CSV or h5, XML of CVAT, a folder of Pascal VOC XML, a list of
+    VOC's `ImageSets`, a YOLO data.yaml or folder of labels, a folder of LabelMe JSON, or COCO JSON,
+    with or without `annotations`.
     """
     if reader := _other_reader(path):
         return reader(path)
@@ -39,14 +56,12 @@ def read_published(path: Path) -> Coco:
 
 def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
     """Return the reader of a format other than COCO JSON, None if `path` has no such format."""
-    if path.suffix.lower() == ".csv":
-        return read_deeplabcut
-    listed = path.suffix.lower() == ".txt" and "ImageSets" in path.absolute().parts
-    if listed or any(path.glob("*.xml")):
-        return read_pascal_voc
-    if is_yolo(path):
-        return read_yolo
-    return read_labelme if is_labelme(path) else None
+    check_has_images(path)
+    for recognises, name, reader in _OTHER_FORMATS:
+        if recognises(path):
+            note_once(f"{path}: read as {name}")
+            return reader
+    return None
 
 
 def read_labels(path: Path) -> Coco:

@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.xml_reader import read_xml
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -71,10 +72,7 @@ def _note(path: Path, objects: list[_Object]) -> None:
 
 def _read(file: Path) -> tuple[Record, list[_Object]]:
     """Return the image record of an XML file, and its objects."""
-    try:
-        root = ElementTree.parse(file).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        raise DataError(f"{file}: expected Pascal VOC XML, found other content: {error}") from None
+    root = read_xml(file, "Pascal VOC XML")
     try:
         name = _text(root, "filename")
         width, height = (int(_number(root, f"size/{side}")) for side in ("width", "height"))
@@ -87,7 +85,7 @@ def _read(file: Path) -> tuple[Record, list[_Object]]:
     return {"id": image_id(name), "file_name": name, **size}, objects
 
 
-def _object(element: ElementTree.Element, width: int, height: int) -> _Object:
+def _object(element: Element, width: int, height: int) -> _Object:
     name = _text(element, "name")
     left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in _SIDES)
     x1, y1 = max(left - 1, 0.0), max(top - 1, 0.0)
@@ -97,13 +95,13 @@ def _object(element: ElementTree.Element, width: int, height: int) -> _Object:
     return _Object(name, bbox, clipped, element.findtext("difficult", "0").strip() == "1")
 
 
-def _text(element: ElementTree.Element, key: str) -> str:
+def _text(element: Element, key: str) -> str:
     if not (text := (element.findtext(key) or "").strip()):
         raise DataError(f"expected <{key}> in <{element.tag}>, found none")
     return text
 
 
-def _number(element: ElementTree.Element, key: str) -> float:
+def _number(element: Element, key: str) -> float:
     text = _text(element, key)
     try:
         number = float(text)

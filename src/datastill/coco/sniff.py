@@ -4,6 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from datastill.errors import DataError
+
 _SAMPLE = 4096  # characters: enough to recognise a format
 _BY_KEYS = {  # of JSON: only this format has them
     ("shapes", "imagePath"): "LabelMe JSON of one image; name its folder instead",
@@ -19,6 +21,10 @@ _BY_KEYS_OF_FIRST = {  # of a JSON list: those of its first record
     ("predictions", "data"): "Label Studio's own JSON",
     ("shapes", "imagePath"): "LabelMe JSON",
 }
+DEEPLABCUT_FILES = (  # beside the project's `labeled-data` or in it; or in a video's folder
+    "CollectedData*.csv",
+    "labeled-data/*/CollectedData_*.csv",
+)
 _OF_FOLDERS = {".txt": "YOLO text", ".xml": "Pascal VOC XML", ".json": "JSON"}  # by suffix
 
 
@@ -38,8 +44,6 @@ def _other_text(path: Path) -> str | None:
     if start is None:
         return "an archive; unpack it first" if suffix in {".zip", ".gz", ".tar"} else "no text"
     if suffix == ".xml" or start.lstrip().startswith("<"):
-        if "<annotations" in start:
-            return "XML of CVAT"
         return (
             "Pascal VOC XML of one image; name its folder instead"
             if "<annotation" in start
@@ -62,6 +66,37 @@ def _start(path: Path) -> str | None:
         return content.decode("utf-8-sig", "strict" if len(content) < _SAMPLE else "ignore")
     except UnicodeDecodeError:
         return None
+
+
+def check_has_images(path: Path) -> None:
+    """Raise DataError if `path` is a file of SLEAP's, whose images are frames in a video."""
+    suffix, start = path.suffix.lower(), _start(path) if path.is_file() else ""
+    columns = (start or "").partition("\n")[0] if suffix == ".csv" else ""
+    if suffix == ".slp" or {"frame_idx", "instance.score"} <= {*columns.strip().split(",")}:
+        raise DataError(
+            f"{path}: expected labels of images, found SLEAP's, of frames in a video; write both "
+            "as a YOLO data set with `sio convert labels.slp -o FOLDER --to ultralytics` (pip "
+            "install sleap-io) and name FOLDER/data.yaml"
+        )
+
+
+def is_deeplabcut(path: Path) -> bool:
+    """Return whether `path` is a table, or a folder with DeepLabCut's or Lightning Pose's."""
+    if not path.is_dir():
+        return path.suffix.lower() in {".csv", ".h5", ".hdf5"}
+    return any(map(any, (path.glob(pattern) for pattern in DEEPLABCUT_FILES)))
+
+
+def is_cvat(path: Path) -> bool:
+    """Return whether `path` is XML of CVAT, or a folder with some."""
+    files = path.glob("*.xml") if path.is_dir() else [path] if path.suffix.lower() == ".xml" else []
+    return any("<annotations" in (_start(file) or "") for file in files if file.is_file())
+
+
+def is_pascal_voc(path: Path) -> bool:
+    """Return whether `path` is a folder of XML, or a list of images in VOC's `ImageSets`."""
+    listed = path.suffix.lower() == ".txt" and "ImageSets" in path.absolute().parts
+    return listed or any(path.glob("*.xml"))
 
 
 def is_yolo(path: Path) -> bool:

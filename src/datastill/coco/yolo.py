@@ -226,7 +226,7 @@ def _pixels(fractions: Sequence[float], size: tuple[int, int]) -> list[float]:
     """Return x, y, x, y, ... in pixels; raises DataError if they are not fractions of the image."""
     if not all(-_SLACK <= fraction <= 1 + _SLACK for fraction in fractions):
         raise DataError("expected fractions of the image's width and height, from 0 to 1")
-    return [round(fraction * size[i % 2], 3) for i, fraction in enumerate(fractions)]
+    return [fraction * size[i % 2] for i, fraction in enumerate(fractions)]
 
 
 def _box(numbers: Sequence[float], size: tuple[int, int]) -> Record:
@@ -235,7 +235,7 @@ def _box(numbers: Sequence[float], size: tuple[int, int]) -> Record:
 
 
 def _polygon(numbers: Sequence[float], size: tuple[int, int]) -> Record:
-    points = _pixels(numbers, size)
+    points = [round(value, 3) for value in _pixels(numbers, size)]
     xs, ys = points[::2], points[1::2]
     bbox = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
     return {"bbox": bbox, "segmentation": [points]}
@@ -249,7 +249,8 @@ def _keypoints(numbers: Sequence[float], each: int, size: tuple[int, int]) -> Re
         v = flag[0] if flag else 2 * (x > 0 or y > 0)
         if v not in {0, 1, 2}:
             raise DataError("expected 0, 1 or 2 as the third number of every keypoint")
-        keypoints += [*_pixels((x, y), size), int(v)] if v else [0, 0, 0]
+        place = (round(value, 3) for value in _pixels((x, y), size))
+        keypoints += [*place, int(v)] if v else [0, 0, 0]
     return {"keypoints": keypoints}
 
 

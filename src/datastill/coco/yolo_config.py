@@ -107,7 +107,9 @@ def _pose(
             f"{path}: flip_idx: expected the keypoints 0 to {shape[0] - 1} as a mirror image has "
             f"them, each the partner of its partner, found {flips!r}"
         )
-    names = _keypoint_names(content.get("kpt_names"), flips, shape[0])
+    nodes = content.get("node_names")  # of sleap-io, which knows no mirror partners
+    flips = None if nodes and flips == numbers else flips
+    names = _keypoint_names(content.get("kpt_names", nodes), flips, shape[0])
     pairs = None if flips is None else [[names[i], names[j]] for i, j in enumerate(flips) if i < j]
     return names, shape[1], pairs
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
+from datastill.coco.yolo_writer import write_yolo
 from datastill.commands.evaluated import current_metrics, match_thresholds
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
@@ -24,17 +25,22 @@ from datastill.tracking.champion import promote, registered_name
 _MEASURED = ("interval", *NAMES, "pixel_intervals", "images", "families", "instances", "with_views")
 
 
-def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
+def run(profile: Profile, row: str, to: Path | None, champion: bool, yolo: bool = False) -> str:
     """Write the model and annotations of `row` to a folder; return a text on what was written.
 
-    `best` is the row with the highest AP on val. Raises DatastillError if the row is not trained,
+    `best` is the row with the highest AP on val; with `yolo`, the annotations are also written as
+    a YOLO data set. Raises DatastillError if the row is not trained or has no annotations for that,
     if the champion is not evaluated, or if MLflow refuses it.
     """
     name = best(profile) if row == "best" and row not in profile.params.rows() else row
     folder = to or profile.export(name)
+    if yolo and not profile.annotations(name).is_file():
+        raise DataError(f"{name}: expected generated annotations for --yolo, found none")
     lines = [f"{write_model(profile, name, folder)}: the model, for `datastill predict {folder}`"]
     if profile.annotations(name).is_file():
         lines.append(f"{write_annotations(profile, name, folder)}: its generated annotations")
+    if yolo:
+        lines.append(write_yolo_set(profile, name, folder / "yolo"))
     if champion:
         lines.append(_promote(profile, name))
     return "\n".join(lines)
@@ -126,6 +132,13 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     content = {"info": info, "licenses": [], **vars(generated), "categories": categories}
     write_text(folder / "annotations.json", json.dumps(content, separators=(",", ":")))
     return folder / "annotations.json"
+
+
+def write_yolo_set(profile: Profile, row: str, folder: Path) -> str:
+    """Write the annotations generated for `row` as a YOLO data set; return a text on it."""
+    crowds = write_yolo(folder, read_coco(profile.annotations(row)), profile.images)
+    left_out = f"; {crowds:,} crowds are left out: YOLO has none" if crowds else ""
+    return f"{folder / 'data.yaml'}: the same as a YOLO data set, with links to images{left_out}"
 
 
 def _promote(profile: Profile, row: str) -> str:
