@@ -107,13 +107,14 @@ def test_a_profile_that_runs_is_refused(trial, datastill):
     locks = trial / ".dvc/tmp/rwlock"
     locks.parent.mkdir(parents=True)
     user = {"pid": os.getpid(), "cmd": "dvc repro"}
-    for path, users in {"work/own/data": {"write": user}, "work/own": {"read": [user]}}.items():
-        locks.write_text(json.dumps({str(trial / path): users}))
+    data = str(trial / "work/own/data")
+    for held in ({"write": {data: user}}, {"read": {data: [user]}}):  # as DVC writes it
+        locks.write_text(json.dumps(held))
         answer = datastill("rm", "own", "--yes")
         assert answer.returncode == 1
         assert f"DVC runs a stage of this profile (process {os.getpid()})" in answer.stderr
     assert left() == [*FOLDERS]
-    locks.write_text(json.dumps({str(trial / "work/other"): {"write": user}}))
+    locks.write_text(json.dumps({"write": {str(trial / "work/other"): user}}))
     assert datastill("rm", "own", "--yes").returncode == 0
 
 

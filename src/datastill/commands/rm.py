@@ -87,7 +87,7 @@ def find_trial(name: str, force: bool = False) -> Trial:
     except ParamsError:
         return Trial(name, None, tuple(folders), ())
     artifacts = Store.of(profile).artifacts
-    beside = [artifacts] if artifacts and artifacts.is_dir() else []
+    beside = [Path(os.path.relpath(artifacts))] if artifacts and artifacts.is_dir() else []
     return Trial(name, profile, (*beside, *folders), tuple(tracked(profile)))
 
 
@@ -123,10 +123,11 @@ def _idle(work: Path) -> Iterator[None]:
 def _dvc_processes(work: Path) -> Iterator[int]:
     """Yield the ids of DVC's processes that have locked something below `work`."""
     locks = json.loads(_DVC_LOCKS.read_text() or "{}") if _DVC_LOCKS.is_file() else {}
-    for path, users in locks.items():
+    writers = [(path, user) for path, user in locks.get("write", {}).items()]
+    readers = [(path, user) for path, users in locks.get("read", {}).items() for user in users]
+    for path, user in writers + readers:
         if Path(path).is_relative_to(work):
-            writers = [users["write"]] if users.get("write") else []
-            yield from (user["pid"] for user in [*writers, *users.get("read", [])])
+            yield user["pid"]
 
 
 def _is_alive(pid: int) -> bool:
