@@ -90,4 +90,4 @@ def test_a_teacher_that_is_not_trained_here_ends_the_chain_with_its_origin(chain
 def test_where_stages_record_a_release_it_takes_the_place_of_the_commit(chain):
     stages, data = chain._lock.stages, chain._lock.stage("data")
     stages["data"] = replace(data, params={**data.params, "version": "0.10.0"})
-    assert "code as at datastill 0.10.0" in to_text([chain._set("val", None)], [])
+    assert "code as at datastill 0.10.0" in to_text([chain._set("val", None)], [], None)
