@@ -1,5 +1,7 @@
 """Chains from records that say what was drawn anew."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from raw_params import accepted, read
@@ -83,3 +85,9 @@ def test_a_teacher_that_is_not_trained_here_ends_the_chain_with_its_origin(chain
     assert not model.sources
     assert not chain.breaks
     assert "keypointrcnn_resnet50_fpn, not trained here" in to_text([model], [], None)
+
+
+def test_where_stages_record_a_release_it_takes_the_place_of_the_commit(chain):
+    stages, data = chain._lock.stages, chain._lock.stage("data")
+    stages["data"] = replace(data, params={**data.params, "version": "0.10.0"})
+    assert "code as at datastill 0.10.0" in to_text([chain._set("val", None)], [], None)

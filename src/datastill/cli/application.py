@@ -40,19 +40,25 @@ Row = Annotated[str, Argument(help="A row of params.yaml, such as co-35_co-80.")
 
 def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage or command on a profile, importing its modules only now to keep --help fast."""
-    opened = lazy_import("project.profile").open_profile(profile)
+    opened = _open(name, profile)
     return lazy_import(name).run(opened, *arguments)
 
 
 def call_on_row(name: str, profile: str, row: str, *arguments: Any) -> Any:
     """Run a stage or command on a row, after restoring any images it reads that are missing."""
-    opened = lazy_import("project.profile").open_profile(profile)
+    opened = _open(name, profile)
     restore = lazy_import("commands.restore")
     if name in ("stages.annotate", "stages.evaluate"):
         restore.restore(opened, ["val"])
     if name != "stages.evaluate":
         restore.for_row(opened, row)
     return lazy_import(name).run(opened, row, *arguments)
+
+
+def _open(name: str, profile: str) -> Any:
+    if name.startswith("stages."):
+        lazy_import("project.release").check_release()
+    return lazy_import("project.profile").open_profile(profile)
 
 
 def lazy_import(name: str) -> Any:

@@ -55,6 +55,14 @@ MinScore = Annotated[
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, Argument(file_okay=False, help="A new or an empty folder.")],
+) -> None:
+    """Make a project for your own data: a git repository with DVC, for `new` to add to."""
+    typer.echo(lazy_import("commands.init").run(folder))
+
+
+@app.command()
 def new(  # noqa: PLR0913  # an option per input
     name: Annotated[str, Argument(help="Name of the profile, a new folder in pipelines/.")],
     labelled: Labels,
@@ -94,6 +102,20 @@ def new(  # noqa: PLR0913  # an option per input
     command = lazy_import("commands.own_data.new")
     wishes = command.Wishes(backbone, iterations, per_video, rounds, quarter_turns)
     typer.echo(command.run(name, inputs, wishes))
+
+
+@app.command()
+def rm(
+    name: Annotated[str, Argument(help="A profile: the name of a folder in pipelines/.")],
+    yes: Annotated[bool, Option("--yes", help="Remove it without asking.")] = False,
+    force: Annotated[bool, Option("--force", help="Also files that git has.")] = False,
+) -> None:
+    """Remove a profile with its work, results and MLflow runs; your data stay."""
+    trial = lazy_import("commands.rm").find_trial(name, force)
+    typer.echo(trial.describe())
+    if not yes:
+        typer.confirm("Remove all of this?", abort=True)
+    typer.echo(trial.remove())
 
 
 @app.command()

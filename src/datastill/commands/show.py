@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from datastill.coco.format import read_coco
+from datastill.commands.restore import restore
 from datastill.errors import ParamsError
 from datastill.images.contact_sheet import write_contact_sheet
 from datastill.project.profile import Profile
@@ -12,8 +13,10 @@ def run(profile: Profile, name: str) -> Path:
     """Write the contact sheet of a set or distilled row; return its path."""
     if name in profile.params.distilled:
         profile.require(profile.annotations(name), "annotate", name)
+        restore(profile, [profile.params.distilled[name].unlabelled])
         coco = read_coco(profile.annotations(name))
     elif name in (sets := [*profile.params.data.sets, "val"]):
+        restore(profile, [name])
         coco = read_coco(profile.image_set(name))
     else:
         known = f"there are {', '.join([*sets, *profile.params.distilled])}"

@@ -24,7 +24,7 @@ class Node:
     kind     value, result, model, annotations, set or source
     facts    facts about it, in display order
     files    its files on disk
-    code     the commit with the source that made it, "" if not in this clone
+    code     the commit with the source that made it, "" if not in this clone; or the release
     sources  what it was made from, by role
     """
 
@@ -40,7 +40,7 @@ class Chain:
     """A chain from dvc.lock, results/ and git only; `breaks` are their contradictions."""
 
     def __init__(self, profile: Profile, lock: Lock) -> None:
-        self._profile, self._lock, self.commit_of = profile, lock, cache(commit_of)
+        self._profile, self._lock, self._commit_of = profile, lock, cache(commit_of)
         self.breaks: list[str] = []
         tables = [stage.params for name, stage in lock.stages.items() if name.startswith("tables")]
         self.rows = {**tables[0]["supervised"], **tables[0]["distilled"]} if tables else {}
@@ -61,7 +61,7 @@ class Chain:
         files = (self._written(evaluated, self._profile.metrics(row)), detections)
         val = self._set("val", evaluated, made["val"])
         sources = {"model": self.model(row), "val": val}
-        return Node("result", row, facts, files, self.commit_of(evaluated.code), sources)
+        return Node("result", row, facts, files, self.code_of(evaluated), sources)
 
     def model(self, name: str) -> Node:
         """Return the chain of the model of a row, an ensemble or a ready teacher."""
@@ -88,7 +88,7 @@ class Chain:
             if role == "distilled":
                 sources["generated"] = self._annotations(name, spec)
         files = (weights, self._written(stage, self._profile.model(name)))
-        return Node("model", name, facts, files, self.commit_of(stage.code), sources)
+        return Node("model", name, facts, files, self.code_of(stage), sources)
 
     def _compare_with_model(self, row: str, evaluated: str) -> None:
         """Add a break if the model that is there now is of another training than `evaluated`."""
@@ -127,7 +127,7 @@ class Chain:
         )
         sources = {"teacher": teacher, "unlabelled": self._set(spec["unlabelled"], stage)}
         sources["as many per image as"] = self._set(spec["labelled"], stage)
-        return Node("annotations", row, facts, files, self.commit_of(stage.code), sources)
+        return Node("annotations", row, facts, files, self.code_of(stage), sources)
 
     def _set(self, name: str, reader: Stage | None, sha256: str = "") -> Node:
         """Return the chain of an image set that the stage `reader` has read."""
@@ -144,8 +144,12 @@ class Chain:
         original = data["sets"].get(spec.get("redraws"), spec)
         count, scale = original.get("images"), 1 if name == "val" else stage.params["scale.images"]
         facts = {"images": max(1, round(count / scale))} if isinstance(count, int) else {}
-        source = _source(data, {**original, **spec}, stage, self.commit_of(stage.code))
+        source = _source(data, {**original, **spec}, stage, self.code_of(stage))
         return Node("set", name, facts, files, None, {"source": source})
+
+    def code_of(self, stage: Stage) -> str:
+        """Return the commit with the source that ran, "" if not in this clone; or the release."""
+        return f"datastill {stage.release}" if stage.release else self._commit_of(stage.code)
 
     def _role(self, row: str) -> str:
         for role in ("distilled", "supervised"):

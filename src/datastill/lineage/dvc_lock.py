@@ -41,6 +41,11 @@ class Stage:
     def code(self) -> tuple[File, ...]:
         return tuple(file for path, file in self.reads.items() if path.startswith("src/"))
 
+    @property
+    def release(self) -> str:
+        """The version of datastill that ran, "" if the stage recorded its source instead."""
+        return str(self.params.get("version", ""))
+
 
 class Lock:
     """A dvc.lock; raises DataError for what it does not contain."""

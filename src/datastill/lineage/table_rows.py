@@ -128,7 +128,7 @@ def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
         facts["ablation"] = line["ablation"]
     read = [file for p, file in tables.reads.items() if not p.startswith("src/")]
     files = (tables.writes[path.as_posix()], *read)
-    return Node("value", entry.name, facts, files, chain.commit_of(tables.code), results)
+    return Node("value", entry.name, facts, files, chain.code_of(tables), results)
 
 
 def _check(chain: Chain, path: Path, entry: Entry, measured: list[float]) -> None:

@@ -53,7 +53,7 @@ def _grow(tree: Tree, node: Node, verdicts: Verdicts, shown: set[tuple[str, str]
         if node.kind != "set" or file == node.files[0] or _wrong(verdicts.get(file, [])):
             tree.add(_file(file, verdicts.get(file, [])))
     if node.code is not None:
-        tree.add(f"[dim]code as at {node.code[:8] or 'no commit that is here'}[/]")
+        tree.add(f"[dim]code as at {_commit(node.code) or 'no commit that is here'}[/]")
     for role, source in node.sources.items():
         again = source.kind in ONCE and (source.kind, source.name) in shown
         branch = tree.add(_title(source, role) + (" [dim](above)[/]" if again else ""))
@@ -125,8 +125,9 @@ _FACTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def _commit(code: str) -> str:
+    """Return a commit in short; a release as it is."""
     commit, plus, changes = code.partition("+")
-    return f"{commit[:8]}{plus}{changes}"
+    return code if code.startswith("datastill ") else f"{commit[:8]}{plus}{changes}"
 
 
 def _file(file: File, verdicts: Sequence[Verdict]) -> str:

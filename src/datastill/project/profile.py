@@ -7,6 +7,7 @@ from typing import Any
 
 from datastill.errors import DataError, ParamsError
 from datastill.project.loading import load_params
+from datastill.project.release import RELEASE
 from datastill.project.rows import DistilledRow
 from datastill.project.schema import Params
 
@@ -17,6 +18,12 @@ def params_path(profile: str) -> Path:
     """Return the params.yaml of `profile`: the root's own, or that of its folder in pipelines/."""
     folder = "" if profile == DEFAULT_PROFILE else f"pipelines/{profile}"
     return Path(folder, "params.yaml")
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles in pipelines/."""
+    paths = Path("pipelines").glob("[!.]*/params.yaml")
+    return sorted(path.parent.name for path in paths)
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,9 @@ class Profile:
 def open_profile(profile: str) -> Profile:
     """Return `profile`; raises ParamsError for wrong params or those of another profile."""
     path = params_path(profile)
+    if not path.is_file() and ((known := profile_names()) or RELEASE.is_file()):
+        advice = f"the profiles are {', '.join(known)}" if known else "`datastill new` writes one"
+        raise ParamsError(f"{path}: no such file; {advice}")
     params = load_params(path)
     for key, expected in (("profile", profile), ("params_file", path.as_posix())):
         if (value := getattr(params, key)) != expected:

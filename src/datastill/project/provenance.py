@@ -13,12 +13,18 @@ import datastill
 from datastill.io import digest
 from datastill.model.precision import gpu_name
 from datastill.project.git import git
+from datastill.project.release import RELEASE, installed_release
 
 _PACKAGE = Path(datastill.__file__).parent
 
 
 def code_version() -> str:
-    """Return the git commit, marked `+changes` if the source differs from it."""
+    """Return the git commit, marked `+changes` if the source differs from it.
+
+    In a project of one's own, whose commits have no source, that is the release of datastill.
+    """
+    if RELEASE.is_file():
+        return f"datastill {installed_release()}"
     commit = git("rev-parse", "HEAD").decode().strip() or "unknown"
     # Every stage that runs changes dvc.lock, which affects no result.
     watched = ("src", "params.yaml", "pipelines", ":!*.lock")

@@ -1,5 +1,6 @@
-"""The params.yaml of a new profile: a commented template, filled in."""
+"""The params.yaml and dvc.yaml of your own data: commented templates, filled in."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,8 @@ from textwrap import indent
 from typing import Any
 
 import yaml
+
+from datastill.project.release import RELEASE
 
 _MATCH = "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement"
 _OF_TASK = {
@@ -27,6 +30,10 @@ _ROUND = """  {name}: # its teacher is the previous student: the paper's future 
     backbone: {backbone}
     iterations: {student}
     seed: {seed}
+"""
+_STAGES = f"""\
+# The stages of every profile: `datastill new` copies this file to pipelines/NAME, where DVC runs
+# it; .dvcignore hides it here. All stages depend on the release of datastill in {RELEASE}.
 """
 
 
@@ -53,6 +60,15 @@ def own_params(
     }
     template = Template(Path(__file__).with_name("own.yaml").read_text())
     return template.substitute(values, **blocks, **_OF_TASK[values["task"]])
+
+
+def own_stages() -> str:
+    """Return the text of a dvc.yaml whose stages depend on the release, not on source files."""
+    text = Path(__file__).with_name("stages.yaml").read_text()
+    for line in (r"#.*\n", r" +- src/.*\n", r" +deps:\n(?= +params:)"):  # the last reads only code
+        text = re.sub(f"^{line}", "", text, flags=re.MULTILINE)
+    recorded = rf"\1- {RELEASE}:\n\1    - version\n\g<0>"
+    return _STAGES + re.sub(r"^( +)- \$\{params_file\}:\n", recorded, text, flags=re.MULTILINE)
 
 
 def plain_yaml(value: Any) -> str:

@@ -38,16 +38,17 @@ class Graph:
 
 def read_graph(dvc_yaml: Path) -> Graph:
     """Return the stages of `dvc_yaml`; raises DatastillError with DVC's message if DVC fails."""
-    dot = _run_dvc("dag", "--dot", str(dvc_yaml))
+    dot = run_dvc("dag", "--dot", str(dvc_yaml))
     nodes = re.findall(r'^"([^"]+)";$', dot, re.MULTILINE)
     edges = re.findall(r'^"([^"]+)" -> "([^"]+)";$', dot, re.MULTILINE)
     upstream = {name: frozenset(up for up, down in edges if down == name) for name in nodes}
-    status = json.loads(_run_dvc("status", "--json", str(dvc_yaml)))
+    status = json.loads(run_dvc("status", "--json", str(dvc_yaml)))
     return Graph(upstream, frozenset(nodes).intersection(status))
 
 
-def _run_dvc(*arguments: str) -> str:
-    answer = subprocess.run([*DVC, *arguments], capture_output=True, text=True)
+def run_dvc(*arguments: str, folder: Path | None = None) -> str:
+    """Return what DVC prints in `folder`, by default here; raises DatastillError if it fails."""
+    answer = subprocess.run([*DVC, *arguments], cwd=folder, capture_output=True, text=True)
     if answer.returncode:
         raise DatastillError(f"dvc {' '.join(arguments)} failed: {answer.stderr.strip()}")
     return answer.stdout

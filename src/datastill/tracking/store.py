@@ -51,6 +51,12 @@ class Store:
         return Path(path).absolute() if path != self.uri else None
 
     @property
+    def artifacts(self) -> Path | None:
+        """The folder of the runs' files, in `mlruns/` beside the SQLite file; None for a server."""
+        database = self.database
+        return database and database.resolve().parent / "mlruns" / self.experiment
+
+    @property
     def address(self) -> str:
         """The absolute URI: MLflow caches stores by URI, regardless of the working directory."""
         return f"{SQLITE}{self.database}" if self.database else self.uri
@@ -101,8 +107,8 @@ def experiment_id(client: "MlflowClient", store: Store) -> str:
     """
     experiment = client.get_experiment_by_name(store.experiment)
     if experiment is None:
-        beside = store.database and store.database.resolve().parent / "mlruns" / store.experiment
-        return client.create_experiment(store.experiment, beside.as_uri() if beside else None)
+        folder = store.artifacts
+        return client.create_experiment(store.experiment, folder.as_uri() if folder else None)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
