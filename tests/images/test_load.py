@@ -251,3 +251,11 @@ def test_grey_of_fewer_bits_than_its_file_has_room_for_is_not_dark(root, most, d
     image = read_image(root / "a.png")
     assert np.array_equal(image[0], grey.astype(int) * 255 // (2**depth - 1))
     assert (f"below {2**depth:,} are read as {depth} bits" in caplog.text) == (8 < depth < 16)
+
+
+@pytest.mark.parametrize("read", [read_image, image_size])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, read):
+    Image.new("1", (10_001, 10_000)).save(root / "a.png")
+    assert (root / "a.png").stat().st_size < 50_000
+    with pytest.raises(DataError, match="10,001 x 10,000 pixels, more than 100,000,000; make it"):
+        read(root / "a.png")

@@ -1,4 +1,6 @@
 import re
+import resource
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,25 @@ def test_a_model_that_cannot_be_written_whole_stays_as_it_was(tmp_path, detector
     with pytest.raises(TypeError):
         save_weights(path, detector, {"keypoints": {1, 2}})
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("write", [partial(save_state, state={"a": torch.zeros(9000)}), None])
+def test_a_full_disk_is_an_error_of_the_operating_system(tmp_path, detector, write):
+    write = write or partial(save_weights, detector=detector, card=CARD)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_others_may_read_a_model_as_any_new_file(tmp_path, detector):
+    save_weights(tmp_path / "model", detector, CARD)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_an_absent_model_is_named(tmp_path):

@@ -24,6 +24,7 @@ IMAGE_KINDS = (
     ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif",
     ".ppm", ".pgm", ".pnm", ".jp2", *([".avif"] if _AVIF else []),
 )  # fmt: skip
+_MOST_PIXELS = 100_000_000  # of an image; a file of a few bytes may decode to more
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera's grey values, stored in 16
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
@@ -90,6 +91,7 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
         raise DataError("no readable image: the file is empty")
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            _check_pixels(image)
             upright = _upright_size(image)
             if size and image.size != size != upright:
                 actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
@@ -107,9 +109,17 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return the upright (width, height) that an image's header has; raises DataError."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
+            _check_pixels(image)
             return _upright_size(image)
     except _PILLOW_ERRORS as error:
         raise DataError(f"no readable image: {error}") from None
+
+
+def _check_pixels(image: Image.Image) -> None:
+    """Raise DataError before an image of too many pixels is decoded."""
+    if image.width * image.height > _MOST_PIXELS:
+        size = f"{image.width:,} x {image.height:,} pixels"
+        raise DataError(f"it has {size}, more than {_MOST_PIXELS:,}; make it smaller or cut it up")
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Weights on disk: safetensors with one JSON card, so that equal weights are equal bytes."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from datastill.errors import DataError, ParamsError
@@ -30,7 +31,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]
     """Write `tensors` and the `card` that describes them, atomically."""
     with atomic(path) as partial:
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, partial, metadata={_KEY: json.dumps(card, sort_keys=True)})
+        # Bytes, as the libraries' own writing turns a full disk into errors of their own.
+        partial.write_bytes(save(contiguous, {_KEY: json.dumps(card, sort_keys=True)}))
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -110,8 +112,9 @@ def _restore(card: dict[str, Any], tensors: dict[str, Tensor]) -> Detector:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write the state of a training run, tensors and plain values, atomically."""
+    torch.save(state, content := io.BytesIO())
     with atomic(path) as partial:
-        torch.save(state, partial)
+        partial.write_bytes(content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:
