@@ -21,6 +21,16 @@ def package(tmp_path, monkeypatch):
     return target
 
 
+def test_a_folder_of_another_repository_has_no_commit_of_its_own(tmp_path, monkeypatch):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "of another project"], check=True)
+    (tmp_path / "unpacked").mkdir()
+    for folder, known in ((tmp_path, True), (tmp_path / "unpacked", False)):
+        monkeypatch.chdir(folder)
+        assert (provenance.code_version() != "unknown") == known
+
+
 def test_results_of_uncommitted_code_say_so_and_a_lock_is_not_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("src/a.py", "params.yaml", "pipelines/own/dvc.lock"):

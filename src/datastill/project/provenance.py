@@ -21,10 +21,13 @@ _PACKAGE = Path(datastill.__file__).parent
 def code_version() -> str:
     """Return the git commit, marked `+changes` if the source differs from it.
 
-    In a project of one's own, whose commits have no source, that is the release of datastill.
+    In a project of one's own, whose commits have no source, that is the release of datastill;
+    "unknown" outside a repository, or in a folder of another one.
     """
     if RELEASE.is_file():
         return f"datastill {installed_release()}"
+    if git("rev-parse", "--show-prefix").strip():
+        return "unknown"
     commit = git("rev-parse", "HEAD").decode().strip() or "unknown"
     # Every stage that runs changes dvc.lock, which affects no result.
     watched = ("src", "params.yaml", "pipelines", ":!*.lock")
