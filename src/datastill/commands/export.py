@@ -10,6 +10,7 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
+from datastill.commands import export_onnx
 from datastill.commands.evaluated import current_metrics, match_thresholds
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
@@ -24,15 +25,19 @@ from datastill.tracking.champion import promote, registered_name
 _MEASURED = ("interval", *NAMES, "pixel_intervals", "images", "families", "instances", "with_views")
 
 
-def run(profile: Profile, row: str, to: Path | None, champion: bool) -> str:
+def run(profile: Profile, row: str, to: Path | None, champion: bool, onnx: bool = False) -> str:
     """Write the model and annotations of `row` to a folder; return a text on what was written.
 
     `best` is the row with the highest AP on val. Raises DatastillError if the row is not trained,
-    if the champion is not evaluated, or if MLflow refuses it.
+    if the champion is not evaluated, if MLflow refuses it, or for `onnx` without that extra.
     """
+    if onnx:
+        export_onnx.require_onnx()
     name = best(profile) if row == "best" and row not in profile.params.rows() else row
     folder = to or profile.export(name)
     lines = [f"{write_model(profile, name, folder)}: the model, for `datastill predict {folder}`"]
+    if onnx:
+        lines.append(export_onnx.run(folder))
     if profile.annotations(name).is_file():
         lines.append(f"{write_annotations(profile, name, folder)}: its generated annotations")
     if champion:
@@ -59,7 +64,8 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
         raise DataError(f"{folder}: expected another folder than that of a training run")
     card = model_card(profile, row)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
+    for stale in (CARD, export_onnx.FILE):
+        (folder / stale).unlink(missing_ok=True)
     shutil.copyfile(profile.weights(row), folder / WEIGHTS)
     write_text(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return folder
