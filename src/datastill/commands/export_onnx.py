@@ -71,6 +71,8 @@ def _trace(model: ReadyModel) -> Any:
             input_names=["image"], output_names=names,
             dynamic_shapes=({1: "height", 2: "width"},),
         )  # fmt: skip
+    for output in program.model.graph.outputs:
+        output.shape[0] = "n"  # torch's name is a formula
     return program
 
 

@@ -1,5 +1,6 @@
 """A detector's single-scale pass as one graph for images of any size, as ONNX needs it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -106,11 +107,11 @@ def _rank(logits: Tensor, offsets: Tensor, anchors: Tensor, count: int) -> tuple
     offsets  (1, 4 a, h, w)
     anchors  (h w a, 4)
     """
-    scores = logits[0].permute(1, 2, 0).flatten().sigmoid()
+    scores = pad(logits[0].permute(1, 2, 0).flatten(), (0, count), value=-math.inf)
     codes = offsets[0].unflatten(0, (-1, 4)).permute(2, 3, 0, 1).flatten(0, 2)
-    scores, index = pad(scores, (0, count)).topk(count)
+    best, index = scores.topk(count)  # not of probabilities, many of which may be 1
     rows = (0, 0, 0, count)
-    return scores, pad(codes, rows)[index], pad(anchors, rows)[index]
+    return best.sigmoid(), pad(codes, rows)[index], pad(anchors, rows)[index]
 
 
 def _detections(
@@ -132,8 +133,8 @@ def _detections(
 
 def _grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, size: Size, iou: float) -> Tensor:
     """Return which boxes remain if none suppresses one of another group, the best first."""
-    apart = groups.to(boxes) * (torch.sym_max(*size) + 1)
-    return nms(boxes + apart[:, None], scores, iou)
+    apart = groups.to(boxes)[:, None] * (torch.sym_max(*size) + 1)
+    return nms(boxes + apart, scores, iou)
 
 
 def _heatmaps(heads: Any, pyramid: Features, boxes: Tensor) -> Tensor:
