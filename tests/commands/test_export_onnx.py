@@ -9,9 +9,10 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from torchvision.ops import MultiScaleRoIAlign
 
 from datastill.commands import export, export_onnx
-from datastill.commands.onnx_graph import DetectorGraph
+from datastill.commands.onnx_graph import DetectorGraph, pool_boxes
 from datastill.errors import ParamsError
 from datastill.inference.heatmaps import decode, probabilities
 from datastill.inference.multi_transform import predict
@@ -156,7 +157,6 @@ def test_the_documented_example_finds_what_predict_finds_in_an_image_of_another_
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v3_large", "ensemble"])
 def test_the_graph_of_any_detector_finds_what_the_detector_finds(backbone):
-    """Levels by the size of a box, and members of an ensemble."""
     if backbone == "ensemble":
         detector = ModelEnsemble([random_detector("slim", 3, seed=i) for i in range(2)])
     else:
@@ -172,6 +172,16 @@ def test_the_graph_of_any_detector_finds_what_the_detector_finds(backbone):
     torch.testing.assert_close(scores, expected.scores, rtol=0, atol=1e-3)
     points = decode(probabilities(logits), expected.boxes)
     torch.testing.assert_close(keypoints, points, rtol=0, atol=1e-3)
+
+
+def test_a_box_is_pooled_from_the_level_of_its_size():
+    pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, sampling_ratio=2)
+    levels = {str(i): torch.rand(1, 2, 256 >> i, 256 >> i) for i in range(4)}
+    sides = torch.tensor([[50.0], [150.0], [300.0], [900.0]])
+    boxes = torch.cat([sides / 20, sides / 10, sides, sides], 1)
+    expected = pool(levels, [boxes], [(1024, 1024)])
+    assert pool.map_levels([boxes]).tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(pool_boxes(pool, levels, boxes), expected)
 
 
 def test_without_the_extra_one_error_says_what_to_install_before_anything_is_written(

@@ -24,7 +24,7 @@ Size = Sequence[Any]  # height and width: integers, or symbols while a graph is 
 class DetectorGraph(nn.Module):
     """What `Detector.features`, `boxes` and `heatmaps` do for one image, without Python numbers.
 
-    They and torchvision read sizes and counts as integers, which a graph would keep for ever.
+    They and torchvision read sizes and counts as integers, which a graph would keep forever.
     Equal up to rounding.
 
     categories  COCO ids by the labels of the network, from label 1 on
@@ -32,7 +32,6 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, detector: Detector, categories: Sequence[int]) -> None:
         super().__init__()
-        self.detector = detector
         self.heatmap = detector.heatmap
         others = detector.others if isinstance(detector, ModelEnsemble) else []
         self.rcnns: Any = nn.ModuleList(each.rcnn for each in (detector, *others))
@@ -118,7 +117,7 @@ def _detections(
     heads: Any, pyramid: Features, proposals: Tensor, size: Size
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return boxes (n, 4), scores (n,) and labels (n,) from 0 on, best first."""
-    pooled = _pool(heads.box_roi_pool, pyramid, proposals)
+    pooled = pool_boxes(heads.box_roi_pool, pyramid, proposals)
     logits, offsets = heads.box_predictor(heads.box_head(pooled))
     boxes = heads.box_coder.decode_single(offsets, proposals).unflatten(1, (-1, 4))[:, 1:]
     boxes = clip_boxes_to_image(boxes, size)
@@ -139,11 +138,11 @@ def _grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, size: Size, iou:
 
 def _heatmaps(heads: Any, pyramid: Features, boxes: Tensor) -> Tensor:
     """Return heatmaps (n, k, m, m) that sum to 1 over positions."""
-    hidden = heads.keypoint_head(_pool(heads.keypoint_roi_pool, pyramid, boxes))
+    hidden = heads.keypoint_head(pool_boxes(heads.keypoint_roi_pool, pyramid, boxes))
     return probabilities(heads.keypoint_predictor(hidden))
 
 
-def _pool(pool: Any, pyramid: Features, boxes: Tensor) -> Tensor:
+def pool_boxes(pool: Any, pyramid: Features, boxes: Tensor) -> Tensor:
     """Return (n, c, bins, bins) of `boxes` (n, 4), each from its level."""
     if isinstance(pool, MatmulRoIAlign):
         return _align(pyramid[pool.level], boxes, 1 / pool.stride, pool)
