@@ -149,6 +149,9 @@ def test_the_documented_example_finds_what_predict_finds_in_an_image_of_another_
     best = load_folder(folder).predict([image])[0][0]
     x, y, width, height = best["bbox"]
     np.testing.assert_allclose(test.globs["boxes"][0], [x, y, x + width, y + height], atol=0.5)
+    for points in test.globs["points"]:  # none of a detector of boxes
+        expected = np.reshape(best["keypoints"], (-1, 3))[:, :2]
+        np.testing.assert_allclose(points[0], expected, atol=0.5)
     assert test.globs["labels"][0] == best["category_id"]
     metadata = test.globs["scale"]
     assert json.loads(metadata["categories"])[str(best["category_id"])] in ("bird", "cat", "dog")

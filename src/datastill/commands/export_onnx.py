@@ -16,7 +16,9 @@ of 255 from PyTorch's in onnxruntime 1.32, Pillow's by 1.
 >>> size = tuple(round(side * factor) for side in image.size)
 >>> pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 >>> boxes, scores, labels, *keypoints = session.run(None, {"image": pixels})
->>> boxes *= np.tile(np.divide(image.size, size), 2).astype("float32")
+>>> back = np.divide(image.size, size)  # to the pixels of the image
+>>> boxes = boxes * np.tile(back, 2)
+>>> points = [each[..., :2] * back for each in keypoints]
 """
 
 import json
@@ -34,7 +36,7 @@ from datastill.io import atomic, digest
 
 FILE = "model.onnx"
 OUTPUTS = ("boxes", "scores", "labels", "keypoints")
-_TRACED = (100, 150)  # any height and width that share no factor with a stride
+_TRACED = (100, 150)  # any height and width that need padding
 
 
 def run(folder: Path) -> str:
