@@ -173,7 +173,13 @@ def predict(  # noqa: PLR0913  # an option per input and output
 
 @app.command()
 def export(
-    row: Annotated[str, Argument(help="A row, or `best`: the row with the highest AP.")],
+    row: Annotated[
+        str,
+        Argument(
+            help="A row, or `best`: the row with the highest AP; with --onnx also a folder that "
+            "was exported before."
+        ),
+    ],
     to: Annotated[
         Path | None,
         Option(file_okay=False, help="A folder, instead of work/<profile>/export/<row>."),
@@ -184,7 +190,15 @@ def export(
     yolo: Annotated[
         bool, Option("--yolo", help="Also write the annotations as a YOLO data set.")
     ] = False,
+    onnx: Annotated[
+        bool, Option("--onnx", help="Also write the model, at a single scale, as model.onnx.")
+    ] = False,
     profile: Profile = "miniature",
 ) -> None:
     """Export a row's model as a self-contained folder, with the annotations of its teacher."""
-    typer.echo(call("commands.export", profile, row, to, champion, yolo))
+    if not onnx or not (Path(row) / "card.json").is_file():
+        typer.echo(call("commands.export", profile, row, to, champion, yolo, onnx))
+    elif to or champion or yolo:
+        raise ParamsError(f"{row}: is exported already; --to, --champion and --yolo are for rows")
+    else:
+        typer.echo(lazy_import("commands.export_onnx").run(Path(row)))

@@ -11,6 +11,7 @@ from typing import Any
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
 from datastill.coco.yolo_writer import write_yolo
+from datastill.commands import export_onnx
 from datastill.commands.evaluated import current_metrics, match_thresholds
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
@@ -25,18 +26,30 @@ from datastill.tracking.champion import promote, registered_name
 _MEASURED = ("interval", *NAMES, "pixel_intervals", "images", "families", "instances", "with_views")
 
 
-def run(profile: Profile, row: str, to: Path | None, champion: bool, yolo: bool = False) -> str:
+def run(  # noqa: PLR0913  # an argument per option
+    profile: Profile,
+    row: str,
+    to: Path | None,
+    champion: bool,
+    yolo: bool = False,
+    onnx: bool = False,
+) -> str:
     """Write the model and annotations of `row` to a folder; return a text on what was written.
 
     `best` is the row with the highest AP on val; with `yolo`, the annotations are also written as
-    a YOLO data set. Raises DatastillError if the row is not trained or has no annotations for that,
-    if the champion is not evaluated, or if MLflow refuses it.
+    a YOLO data set, with `onnx` the model as an ONNX file. Raises DatastillError if the row is not
+    trained or has no annotations for `yolo`, if the extra for `onnx` is not installed, if the
+    champion is not evaluated, or if MLflow refuses it.
     """
+    if onnx:
+        export_onnx.require_onnx()
     name = best(profile) if row == "best" and row not in profile.params.rows() else row
     folder = to or profile.export(name)
     if yolo and not profile.annotations(name).is_file():
         raise DataError(f"{name}: expected generated annotations for --yolo, found none")
     lines = [f"{write_model(profile, name, folder)}: the model, for `datastill predict {folder}`"]
+    if onnx:
+        lines.append(export_onnx.run(folder))
     if profile.annotations(name).is_file():
         lines.append(f"{write_annotations(profile, name, folder)}: its generated annotations")
     if yolo:
@@ -65,7 +78,8 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
         raise DataError(f"{folder}: expected another folder than that of a training run")
     card = model_card(profile, row)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
+    for stale in (CARD, export_onnx.FILE):
+        (folder / stale).unlink(missing_ok=True)
     shutil.copyfile(profile.weights(row), folder / WEIGHTS)
     write_text(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return folder
