@@ -172,7 +172,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913  # an option per form of the output
     row: Annotated[
         str,
         Argument(
