@@ -85,7 +85,7 @@ def test_a_skeleton_is_an_object_with_the_keypoints_that_cvat_lists(cvat, caplog
     (pose,) = coco.annotations  # the other was switched off in its frame
     assert pose["keypoints"] == [12, 9, 2, 20, 16, 1]
     assert pose["bbox"] == [2, 0, 28, 20]
-    assert "1 objects are points alone" in caplog.text
+    assert "1 object is points alone" in caplog.text
     half = ABSENT.replace('outside="1"', 'outside="0"', 1)
     assert read(cvat(a=half)).annotations[0]["keypoints"] == [0, 0, 0, 20, 16, 1]
     assert read(cvat(meta="", a=half)).categories[0]["keypoints"] == ["tail", "nose"]
@@ -97,6 +97,17 @@ def test_a_group_joins_a_box_and_a_skeleton_but_never_two_of_a_kind(cvat):
     assert (cat["bbox"], cat["keypoints"]) == ([10, 8, 20, 10], [12, 9, 2, 20, 16, 1])
     crowd = read_labels(cvat(a=grouped.replace("10.00", "11.00") + grouped))
     assert len(crowd.annotations) == 4, "two boxes and two skeletons"
+
+
+def test_regions_of_two_labels_are_two_objects_in_spite_of_their_group(cvat):
+    grouped = POLYGON.replace(" occluded", ' group_id="3" occluded')
+    dog = grouped.replace('"cat"', '"dog"').replace("0,0;20,0", "5,0;20,0")
+    coco = read(cvat(a=grouped + dog), "boxes")
+    boxes = [(each["category_id"], each["bbox"]) for each in coco.annotations]
+    assert boxes == [(2, [0, 0, 20, 20]), (1, [5, 0, 15, 20])]
+    skeleton = SKELETON.replace("<skeleton", '<skeleton group_id="3"')
+    pose = read(cvat(a=grouped + dog + skeleton)).annotations[-1]
+    assert (pose["bbox"], pose["keypoints"]) == ([2, 0, 28, 20], [12, 9, 2, 20, 16, 1])
 
 
 def test_points_are_keypoints_of_their_group_or_of_the_box_that_holds_them(cvat):

@@ -187,7 +187,8 @@ def test_the_h5_stands_for_the_csv_beside_it(project, caplog):
     assert "CollectedData_Ann.h5: CollectedData_Ann.csv beside it is read instead" in caplog.text
     path.unlink()
     with pytest.raises(
-        DataError, match=r"Ann.h5: expected CollectedData_Ann.csv .*\.to_csv\('Coll"
+        DataError,
+        match=r"Ann.h5: expected CollectedData_Ann.csv .*\.to_csv\('Coll.*; if it is SLEAP's, ",
     ):
         read_published(table)
     table.unlink()
@@ -206,6 +207,18 @@ def test_a_project_is_all_of_its_videos(project, tmp_path):
     assert [image["video"] for image in read_published(first.parent).images] == ["cage"]
     second.write_text(second.read_text().replace("leftear", "ear"))
     with pytest.raises(DataError, match=r"CollectedData_Ann.csv: expected body parts|'leftear'"):
+        read_published(tmp_path)
+
+
+def test_a_table_without_rows_is_left_out_of_a_project(project, tmp_path, caplog):
+    first = project([[(20, 10), (60, 30), (40, 50)]])
+    second = tmp_path / "labeled-data/arena/CollectedData_Ann.csv"
+    second.parent.mkdir()
+    second.write_text("".join(first.read_text().splitlines(keepends=True)[:3]))
+    assert [image["video"] for image in read_published(tmp_path).images] == ["cage"]
+    assert f"tables without rows are left out: 1 of 2, such as {second}" in caplog.text
+    first.unlink()
+    with pytest.raises(DataError, match="expected a row per image, found none"):
         read_published(tmp_path)
 
 
@@ -247,6 +260,7 @@ def test_predictions_for_a_video_are_no_labels(project):
     ("name", "content"),
     [
         ("labels.slp", "\x89HDF"),
+        ("labels.analysis.h5", "\x89HDF"),
         ("labels.csv", "track,frame_idx,instance.score,nose.x,nose.y,nose.score\nm,0,1,2,3,1\n"),
     ],
 )

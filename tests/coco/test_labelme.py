@@ -81,11 +81,23 @@ def test_polygons_of_one_group_are_one_object(labelme):
     assert cat["bbox"] == [0, 0, 25, 5]
 
 
+def test_regions_of_two_labels_are_two_objects_in_spite_of_their_group(labelme):
+    parts = [
+        shape(n, "polygon", [x, 0], [x + 5, 0], [x, 5], group=3)
+        for n, x in (("cat", 0), ("dog", 20))
+    ]
+    coco = read(labelme(a=parts), "boxes")
+    assert [(a["category_id"], a["bbox"]) for a in coco.annotations] == [
+        (1, [0, 0, 5, 5]),
+        (2, [20, 0, 5, 5]),
+    ]
+
+
 def test_points_alone_are_one_object_with_a_margin(labelme, caplog):
     coco = read(labelme(a=[NOSE, TAIL]))
     assert coco.categories[0]["name"] == "object"
     assert coco.annotations[0]["bbox"] == [2, 0, 37, 20]
-    assert "1 objects are points alone; their boxes are the extent of the keypoints" in caplog.text
+    assert "1 object is points alone; its box is the extent of the keypoints" in caplog.text
     assert read(labelme(a=[NOSE], b=[CAT, TAIL])).categories[0]["name"] == "cat"
 
 
@@ -114,7 +126,7 @@ def test_other_json_and_lines_are_left_out(labelme, caplog):
     (folder / "notes.json").write_text('{"by": "me"}')
     coco = read_labels(folder)
     assert (len(coco.images), len(coco.annotations)) == (1, 1)
-    assert "shapes that are no regions or points are left out: linestrip" in caplog.text
+    assert "shapes other than regions and points are left out: linestrip" in caplog.text
 
 
 @pytest.mark.parametrize(

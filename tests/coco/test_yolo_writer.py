@@ -81,8 +81,27 @@ def test_crowds_are_left_out_and_an_earlier_set_is_replaced(images, tmp_path):
     assert (tmp_path / "yolo/labels/day/a.txt").read_text() == ""
 
 
+def test_a_yolo_data_set_of_others_is_never_replaced(images, tmp_path):
+    (tmp_path / "yolo").mkdir()
+    (tmp_path / "yolo/data.yaml").write_text("train: images\n")
+    with pytest.raises(DataError, match=r"yolo: expected .* that datastill wrote"):
+        write_yolo(tmp_path / "yolo", coco(), images)
+    assert (tmp_path / "yolo/data.yaml").read_text() == "train: images\n"
+
+
+def test_of_a_linked_earlier_set_only_the_link_is_replaced(images, tmp_path):
+    write_yolo(tmp_path / "disk", coco(), images)
+    for target in ("disk", "nowhere"):
+        link = tmp_path / f"yolo-{target}"
+        link.symlink_to(tmp_path / target)
+        write_yolo(link, coco(box(1, 1, 5, 5)), images)
+        assert not link.is_symlink()
+        assert (link / "labels/day/a.txt").read_text()
+    assert (tmp_path / "disk/labels/day/a.txt").read_text() == ""
+
+
 def test_nothing_is_written_over_another_folder_or_without_images(images, tmp_path):
-    with pytest.raises(DataError, match="photos: expected no folder or a YOLO data set"):
+    with pytest.raises(DataError, match="photos: expected no folder, or a YOLO data set"):
         write_yolo(images, coco(), images)
     (images / "day/a.jpg").symlink_to(images / "day/b.png")
     twin = coco()

@@ -2,9 +2,11 @@
 
 import json
 import pickletools
+import shutil
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from pycocotools.coco import COCO
 from safetensors import safe_open
 
@@ -15,6 +17,7 @@ from datastill.commands.predictors import find_predictor
 from datastill.errors import DataError, ParamsError
 from datastill.io import digest
 from datastill.model.checkpoint import load_detector, save_weights
+from datastill.project.profile import open_profile
 from datastill.tracking.run_record import read_record
 
 
@@ -179,6 +182,34 @@ def test_a_row_that_is_none_or_not_trained_leaves_nothing(profile, tmp_path):
     finally:
         weights.with_name("aside").rename(weights)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_yolo_set_has_its_images_restored_and_is_checked_before_anything_is_written(
+    tmp_path, monkeypatch
+):
+    params = tmp_path / "pipelines/boxes/params.yaml"
+    params.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "pipelines/boxes/params.yaml", params)
+    (tmp_path / "mine/yolo").mkdir(parents=True)
+    (tmp_path / "mine/yolo/data.yaml").write_text("train: images\n")
+    monkeypatch.chdir(tmp_path)
+    profile = open_profile("boxes")
+    row, spec = next(iter(profile.params.distilled.items()))
+    image = {"id": 1, "file_name": "a.png", "width": 9, "height": 9}
+    content = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+    profile.annotations(row).parent.mkdir(parents=True)
+    profile.annotations(row).write_text(json.dumps(content))
+
+    def restore(_, names):
+        assert names == [spec.unlabelled]
+        profile.images.mkdir()
+        (profile.images / "a.png").touch()
+
+    monkeypatch.setattr(export, "restore", restore)
+    with pytest.raises(DataError, match="mine/yolo: expected no folder, or a YOLO data set that"):
+        export.run(profile, row, Path("mine"), champion=False, yolo=True)
+    assert (profile.images / "a.png").is_file()
+    assert [path.name for path in Path("mine").iterdir()] == ["yolo"]
 
 
 def test_generated_annotations_are_also_a_yolo_data_set(profile, tmp_path):

@@ -122,7 +122,29 @@ def test_a_profile_with_wrong_params_goes_too_but_stays_in_mlflow(trial, datasti
     Path("pipelines/own/params.yaml").write_text("task: none")
     answer = datastill("rm", "own", "--yes")
     assert answer.returncode == 0
-    assert "not from MLflow" in answer.stdout
+    assert "MLflow is left alone: pipelines/own/params.yaml is missing or invalid" in answer.stdout
+    assert left() == []
+
+
+def test_a_lock_that_dvc_is_writing_is_one_error(trial, datastill):
+    (trial / ".dvc/tmp").mkdir(parents=True)
+    (trial / ".dvc/tmp/rwlock").write_text('{"write": {')
+    answer = datastill("rm", "own", "--yes")
+    assert answer.returncode == 1
+    assert ".dvc/tmp/rwlock: expected JSON, found a part of it" in answer.stderr
+    assert left() == [*FOLDERS]
+
+
+@pytest.mark.slow
+def test_it_goes_while_the_tracking_server_is_down(trial, datastill, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    params = yaml.safe_load(Path("pipelines/own/params.yaml").read_text())
+    params["tracking"] |= {"uri": "http://127.0.0.1:9"}
+    Path("pipelines/own/params.yaml").write_text(yaml.safe_dump(params))
+    answer = datastill("rm", "own", "--yes")
+    assert answer.returncode == 0, answer.stderr
+    assert "MLflow cannot be reached: its runs stay" in answer.stdout
+    assert "mlflow gc" not in answer.stdout
     assert left() == []
 
 
@@ -137,6 +159,7 @@ def test_its_mlflow_runs_go_and_do_not_come_back_with_a_new_profile_of_that_name
     answer = datastill("rm", "own", "--yes")
     assert answer.returncode == 0, answer.stderr
     assert "MLflow: experiment datastill/own with 1 runs" in answer.stdout
+    assert f"until `mlflow gc --backend-store-uri {store.uri} " in answer.stdout
     assert not store.artifacts.exists()
     assert len(runs(other)) == 1
     assert runs(store) == []

@@ -37,8 +37,8 @@ QuarterTurns = Annotated[
     bool,
     Option(
         "--quarter-turns",
-        help="Also train on images turned by 90, 180 and 270 degrees: for objects that may "
-        "point anywhere, such as animals or cells seen from above.",
+        help="Also train on images turned by 90, 180 and 270 degrees, and annotate with four times "
+        "as many views: for objects that may point anywhere, such as animals seen from above.",
     ),
 ]
 
@@ -196,9 +196,11 @@ def export(  # noqa: PLR0913  # an option per form of the output
     profile: Profile = "miniature",
 ) -> None:
     """Export a row's model as a self-contained folder, with the annotations of its teacher."""
-    if not onnx or not (Path(row) / "card.json").is_file():
-        typer.echo(call("commands.export", profile, row, to, champion, yolo, onnx))
-    elif to or champion or yolo:
-        raise ParamsError(f"{row}: is exported already; --to, --champion and --yolo are for rows")
-    else:
+    if onnx and (Path(row) / "card.json").is_file():
+        if to or champion or yolo:
+            raise ParamsError(
+                f"{row}: is exported already; --to, --champion and --yolo are for rows"
+            )
         typer.echo(lazy_import("commands.export_onnx").run(Path(row)))
+    else:
+        typer.echo(call("commands.export", profile, row, to, champion, yolo, onnx))

@@ -54,9 +54,9 @@ def read_cvat(path: Path) -> Coco:
     Boxes, ellipses, masks and polygons are objects, of their extent; a skeleton is an object whose
     points are its keypoints, `outside` ones not labelled (v = 0), `occluded` ones v = 1. <points>
     of one point are a keypoint, named by the label, of an object as `shapes.join` has it; <points>
-    of several are an object with numbered keypoints. A group joins points, polygons and masks, and
-    at most one box or skeleton, to one object. An image listed twice is one image. Category ids
-    number the labels of regions in CVAT's order, then others alphabetically.
+    of several are an object with numbered keypoints. A group joins points, polygons and masks of
+    one label, and at most one box or skeleton, to one object. An image listed twice is one image.
+    Category ids number the labels of regions in CVAT's order, then others alphabetically.
     Raises DataError naming the file, and the image, that is malformed.
     """
     labels, images = _Labels(), list[Record]()
@@ -95,7 +95,7 @@ def _note(path: Path, labels: _Labels) -> None:
         note_once(f"{path}: {labels.rotated:,} regions are rotated; their boxes are their extent")
     if labels.left_out:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(labels.left_out.items()))
-        note_once(f"{path}: shapes that are no regions or points are left out: {kinds}")
+        note_once(f"{path}: shapes other than regions and points are left out: {kinds}")
 
 
 def _image(element: Element) -> Record:

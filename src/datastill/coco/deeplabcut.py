@@ -11,7 +11,7 @@ from PIL import Image
 
 from datastill.coco.format import Coco, Record, image_id
 from datastill.coco.keypoint_box import BOX_RULE, Point, keypoint_box
-from datastill.coco.sniff import DEEPLABCUT_FILES, other_format
+from datastill.coco.sniff import DEEPLABCUT_FILES, SLEAP_ADVICE, other_format
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -44,19 +44,19 @@ def read_deeplabcut(path: Path) -> Coco:
     """Read labeled-data/<video>/CollectedData_<scorer>.csv, or those of a whole project.
 
     For the .h5 of the same name, the CSV beside it is read. Lightning Pose's CSV lies beside
-    `labeled-data`. The file names are relative to the project; an image's `video` is its folder.
-    The one category is `animal`; a body part without coordinates is not labelled (v = 0), an animal
-    without any is left out, and so are points that belong to no animal (`single`). A box is that of
-    an animal's keypoints (`keypoint_box`). The size is that of the image file; an image that is
-    absent or damaged has room for its keypoints instead, so that it can be reported later.
-    Raises DataError naming the file if it is absent or malformed or lacks a body part.
+    `labeled-data`. Of a folder's files, those without rows are left out. The file names are
+    relative to the project; an image's `video` is its folder. The one category is `animal`; a body
+    part without coordinates is not labelled (v = 0), an animal without any is left out, and so are
+    points that belong to no animal (`single`). A box is that of an animal's keypoints
+    (`keypoint_box`). The size is that of the image file; an image that is absent or damaged has
+    room for its keypoints instead, so that it can be reported later.
+    Raises DataError naming the file if it is absent, empty or malformed or lacks a body part.
     """
     images: list[Record] = []
     annotations: list[Record] = []
     sources: dict[str, Path] = {}
     names: list[str] = []
-    for file in _tables(path):
-        table = _read_table(file)
+    for file, table in _filled(path, [(file, _read_table(file)) for file in _tables(path)]):
         names = names or table.body_parts
         if table.body_parts != names:
             raise DataError(f"{file}: expected body parts {names}, found {table.body_parts}")
@@ -85,10 +85,21 @@ def _tables(path: Path) -> list[Path]:
         raise DataError(
             f"{path}: expected {table.name} beside it, as DeepLabCut writes both, found none; "
             f"write it in DeepLabCut's Python: `import pandas; pandas.read_hdf({path.name!r})"
-            f".to_csv({table.name!r})`"
+            f".to_csv({table.name!r})`; if it is SLEAP's, {SLEAP_ADVICE}"
         )
     note_once(f"{path}: {table.name} beside it is read instead")
     return [table]
+
+
+def _filled(path: Path, tables: Sequence[tuple[Path, _Table]]) -> list[tuple[Path, _Table]]:
+    """Return the tables that have rows; raises DataError if none has."""
+    empty = [file for file, table in tables if not table.rows]
+    if len(empty) == len(tables):
+        raise DataError(f"{path}: expected a row per image, found none")
+    if empty:
+        count = f"{len(empty):,} of {len(tables):,}"
+        note_once(f"{path}: tables without rows are left out: {count}, such as {empty[0]}")
+    return [(file, table) for file, table in tables if table.rows]
 
 
 def _rows(path: Path, table: _Table) -> Iterator[tuple[Record, list[Record]]]:
@@ -134,9 +145,7 @@ def _read_table(path: Path) -> _Table:
     width, rows = coords.index("x"), lines[len(header) :]
     if odd := [line for line, row in lines if len(row) != len(coords)]:
         raise DataError(f"{path}, line {odd[0]}: expected {len(coords)} cells as in the header")
-    if not rows:
-        raise DataError(f"{path}: expected a row per image, found none")
-    if width == 1 and rows[0][1][0].isdecimal():
+    if width == 1 and rows and rows[0][1][0].isdecimal():
         raise DataError(
             f"{path}: expected labels of images, found those of frames in a video, by number; name "
             "a CollectedData CSV, which names its images"

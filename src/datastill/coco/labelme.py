@@ -18,9 +18,10 @@ def read_labelme(path: Path) -> Coco:
     """Read the JSON files in a folder and the folders in it; other JSON is left out.
 
     Rectangles, polygons, circles and masks are objects of the category that is their label; points
-    are their keypoints, named by their labels. Shapes with one `group_id` are one object; a point
-    without belongs to the only object of its image, or the only one whose box holds it. Points on
-    an image without regions are one object. Categories and keypoints are in alphabetical order.
+    are their keypoints, named by their labels. Shapes with one `group_id` are one object, unless
+    its regions differ in their labels; a point without belongs to the only object of its image, or
+    the only one whose box holds it. Points on an image without regions are one object. Categories
+    and keypoints are in alphabetical order.
     Raises DataError naming the file that is malformed, or has a point that may be of several
     objects.
     """
@@ -77,7 +78,7 @@ def _shapes(file: Path, given: Any) -> list[Shape]:
         )
     if left_out:
         kinds = ", ".join(sorted(left_out))
-        note_once(f"{file.parent}: shapes that are no regions or points are left out: {kinds}")
+        note_once(f"{file.parent}: shapes other than regions and points are left out: {kinds}")
     return shapes
 
 

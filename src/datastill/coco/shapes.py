@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datastill.coco.format import Coco, Record, image_id
@@ -61,10 +61,13 @@ class Instance:
 def join(image: Record, shapes: Sequence[Shape]) -> list[Instance]:
     """Return the objects of an image.
 
-    Shapes with one group are one object; a point without belongs to the only object of its image,
-    or the only one whose region's box holds it. Points on an image without regions are one object.
+    Shapes with one group are one object, unless its regions differ in their labels: it is then no
+    group, except for points drawn with an object of their own. A point without belongs to the only
+    object of its image, or the only one whose region's box holds it. Points on an image without
+    regions are one object.
     Raises DataError if a point may be of several objects.
     """
+    shapes = _without_mixed_groups(shapes)
     grouped: dict[Hashable, Instance] = {}
     for number, shape in enumerate(shapes):
         if shape.group is not None or shape.kind != "point":
@@ -85,6 +88,18 @@ def join(image: Record, shapes: Sequence[Shape]) -> list[Instance]:
             )
         _add(owners[0], shape)
     return [*grouped.values()]
+
+
+def _without_mixed_groups(shapes: Sequence[Shape]) -> list[Shape]:
+    """Return the shapes, without a group if that has regions of different labels."""
+    labels: dict[Hashable, set[str]] = defaultdict(set)
+    for shape in shapes:
+        if shape.kind != "point":
+            labels[shape.group].add(shape.label)
+    return [
+        replace(each, group=None) if each.owner is None and len(labels[each.group]) > 1 else each
+        for each in shapes
+    ]
 
 
 def _add(instance: Instance, shape: Shape) -> None:
@@ -136,7 +151,9 @@ def as_coco(
         for number, each in enumerate(instances)
     ]
     if count := sum(not each.regions for each in instances):
-        note_once(f"{path}: {count:,} objects are points alone; their boxes are {BOX_RULE}")
+        objects = f"{count:,} objects are points alone; their boxes are"
+        objects = "1 object is points alone; its box is" if count == 1 else objects
+        note_once(f"{path}: {objects} {BOX_RULE}")
     return Coco(images, annotations, categories)
 
 

@@ -21,6 +21,10 @@ _BY_KEYS_OF_FIRST = {  # of a JSON list: those of its first record
     ("predictions", "data"): "Label Studio's own JSON",
     ("shapes", "imagePath"): "LabelMe JSON",
 }
+SLEAP_ADVICE = (
+    "write labels and frames as a YOLO data set with `sio convert labels.slp -o FOLDER --to "
+    "ultralytics` (pip install sleap-io) and name FOLDER/data.yaml"
+)
 DEEPLABCUT_FILES = (  # beside the project's `labeled-data` or in it; or in a video's folder
     "CollectedData*.csv",
     "labeled-data/*/CollectedData_*.csv",
@@ -72,11 +76,11 @@ def check_has_images(path: Path) -> None:
     """Raise DataError if `path` is a file of SLEAP's, whose images are frames in a video."""
     suffix, start = path.suffix.lower(), _start(path) if path.is_file() else ""
     columns = (start or "").partition("\n")[0] if suffix == ".csv" else ""
-    if suffix == ".slp" or {"frame_idx", "instance.score"} <= {*columns.strip().split(",")}:
+    is_table = {"frame_idx", "instance.score"} <= {*columns.strip().split(",")}
+    if is_table or path.name.lower().endswith((".slp", ".analysis.h5")):
         raise DataError(
-            f"{path}: expected labels of images, found SLEAP's, of frames in a video; write both "
-            "as a YOLO data set with `sio convert labels.slp -o FOLDER --to ultralytics` (pip "
-            "install sleap-io) and name FOLDER/data.yaml"
+            f"{path}: expected labels of images, found SLEAP's, of frames in a video; "
+            f"{SLEAP_ADVICE}"
         )
 
 

@@ -13,6 +13,7 @@ from datastill.coco.skeleton import build_skeleton, keypoint_category
 from datastill.errors import DataError
 
 _CONFIG = "data.yaml"
+_MARK = "# Written by datastill: its next export replaces this folder.\n"
 
 
 def write_yolo(folder: Path, coco: Coco, images: Path) -> int:
@@ -20,13 +21,10 @@ def write_yolo(folder: Path, coco: Coco, images: Path) -> int:
 
     Classes are the categories in their order or, if one has keypoints, that one alone. Boxes and
     keypoints are clipped to their image. Images are links to the files in `images`. An earlier data
-    set is replaced. Raises DataError if `folder` is something else, an image is absent or two would
-    have one file of labels.
+    set of this function is replaced. Raises DataError as `check_writable` does.
     """
-    if folder.exists() and not (folder / _CONFIG).is_file():
-        raise DataError(f"{folder}: expected no folder or a YOLO data set to replace; remove it")
+    check_writable(folder, coco, images)
     places = {image["id"]: _place(image["file_name"]) for image in coco.images}
-    _check(coco, places, images)
     category = keypoint_category(coco.categories)
     categories = [category] if category else coco.categories
     classes = {each["id"]: number for number, each in enumerate(categories)}
@@ -43,7 +41,7 @@ def write_yolo(folder: Path, coco: Coco, images: Path) -> int:
             label.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             _link(unfinished / "images" / places[image["id"]], images / image["file_name"])
         (unfinished / _CONFIG).write_text(_config(categories), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         unfinished.rename(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -51,19 +49,47 @@ def write_yolo(folder: Path, coco: Coco, images: Path) -> int:
     return crowds
 
 
+def check_writable(folder: Path, coco: Coco, images: Path) -> None:
+    """Raise DataError if `write_yolo` cannot write these.
+
+    That is if `folder` is anything but a data set that it wrote, an image is absent or two would
+    have one file of labels.
+    """
+    if folder.exists() and not _is_written(folder / _CONFIG):
+        raise DataError(
+            f"{folder}: expected no folder, or a YOLO data set that datastill wrote, to replace; "
+            "move it, or export to another folder"
+        )
+    _check_images(coco, images)
+
+
+def _is_written(config: Path) -> bool:
+    """Return whether `write_yolo` wrote the file."""
+    return config.is_file() and config.read_bytes().startswith(_MARK.encode())
+
+
+def _remove(folder: Path) -> None:
+    """Remove an earlier data set; of a link, only the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
 def _place(file_name: str) -> PurePosixPath:
     """Return where an image is in `images`: trainers look for labels by the folder `images`."""
     return PurePosixPath(*(part for part in file_name.split("/") if part not in ("images", "")))
 
 
-def _check(coco: Coco, places: dict[int, PurePosixPath], images: Path) -> None:
+def _check_images(coco: Coco, images: Path) -> None:
     absent = [i["file_name"] for i in coco.images if not (images / i["file_name"]).is_file()]
     if absent:
         raise DataError(
             f"{images}: expected the {len(coco.images):,} annotated images, {len(absent):,} are "
             f"absent, such as {absent[0]}; run the data stage again"
         )
-    for label, times in Counter(place.with_suffix(".txt") for place in places.values()).items():
+    labels = Counter(_place(image["file_name"]).with_suffix(".txt") for image in coco.images)
+    for label, times in labels.items():
         if times > 1:
             raise DataError(
                 f"expected images that differ in more than their suffix, found {times} whose "
@@ -109,4 +135,4 @@ def _config(categories: list[Record]) -> str:
             "kpt_names": {0: [*skeleton.names]},
         }
     head = "# Trainers also need `val`: the folder of images with labels made by people.\n"
-    return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return _MARK + head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

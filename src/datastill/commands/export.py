@@ -10,9 +10,10 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
-from datastill.coco.yolo_writer import write_yolo
+from datastill.coco.yolo_writer import check_writable, write_yolo
 from datastill.commands import export_onnx
 from datastill.commands.evaluated import current_metrics, match_thresholds
+from datastill.commands.restore import restore
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
@@ -36,17 +37,17 @@ def run(  # noqa: PLR0913  # an argument per option
 ) -> str:
     """Write the model and annotations of `row` to a folder; return a text on what was written.
 
-    `best` is the row with the highest AP on val; with `yolo`, the annotations are also written as
-    a YOLO data set, with `onnx` the model as an ONNX file. Raises DatastillError if the row is not
-    trained or has no annotations for `yolo`, if the extra for `onnx` is not installed, if the
-    champion is not evaluated, or if MLflow refuses it.
+    `best` is the row with the highest AP on val; with `yolo`, the annotations are also written as a
+    YOLO data set, with `onnx` the model as an ONNX file. Raises DatastillError if the row is not
+    trained, for `yolo` if it has no annotations or `folder/yolo` is not a set of an export, if the
+    extra for `onnx` is not installed, if the champion is not evaluated, or if MLflow refuses it.
     """
     if onnx:
         export_onnx.require_onnx()
     name = best(profile) if row == "best" and row not in profile.params.rows() else row
     folder = to or profile.export(name)
-    if yolo and not profile.annotations(name).is_file():
-        raise DataError(f"{name}: expected generated annotations for --yolo, found none")
+    if yolo:
+        _prepare_yolo(profile, name, folder / "yolo")
     lines = [f"{write_model(profile, name, folder)}: the model, for `datastill predict {folder}`"]
     if onnx:
         lines.append(export_onnx.run(folder))
@@ -146,6 +147,15 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     content = {"info": info, "licenses": [], **vars(generated), "categories": categories}
     write_text(folder / "annotations.json", json.dumps(content, separators=(",", ":")))
     return folder / "annotations.json"
+
+
+def _prepare_yolo(profile: Profile, row: str, folder: Path) -> None:
+    """Restore the images annotated for `row`; raises DataError if `write_yolo_set` would."""
+    spec = profile.params.row(row)
+    if not isinstance(spec, DistilledRow) or not profile.annotations(row).is_file():
+        raise DataError(f"{row}: expected generated annotations for --yolo, found none")
+    restore(profile, [spec.unlabelled])
+    check_writable(folder, read_coco(profile.annotations(row)), profile.images)
 
 
 def write_yolo_set(profile: Profile, row: str, folder: Path) -> str:

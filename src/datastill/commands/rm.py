@@ -12,7 +12,13 @@ from filelock import FileLock, Timeout
 
 from datastill.errors import DatastillError, ParamsError
 from datastill.project.git import git
-from datastill.project.profile import DEFAULT_PROFILE, Profile, open_profile, profile_names
+from datastill.project.profile import (
+    DEFAULT_PROFILE,
+    Profile,
+    open_profile,
+    params_path,
+    profile_names,
+)
 from datastill.tracking.removal import forget, tracked
 from datastill.tracking.store import Store
 
@@ -23,10 +29,10 @@ _DVC_LOCKS = Path(".dvc/tmp/rwlock")
 class Trial:
     """What there is of a profile.
 
-    profile  None if its params.yaml is absent or wrong
+    profile  None if nothing of it can be removed from MLflow
     folders  in the order of their removal: that of params.yaml last, so a killed removal can be
              repeated
-    tracked  a line for each thing in MLflow
+    tracked  a line for each thing in MLflow, or on why its things stay
     """
 
     name: str
@@ -37,10 +43,7 @@ class Trial:
     def describe(self) -> str:
         """Return a line for each thing to remove, folders with their size."""
         sizes = [f"{path}  {_size(path) / 1e6:,.1f} MB" for path in self.folders]
-        unread = (
-            [] if self.profile else [f"not from MLflow: no valid pipelines/{self.name} says where"]
-        )
-        return "\n".join([*sizes, *self.tracked, *unread])
+        return "\n".join([*sizes, *self.tracked])
 
     def remove(self) -> str:
         """Remove all of it, following no link; return what stays.
@@ -55,7 +58,13 @@ class Trial:
                     folder.unlink()
                 else:
                     shutil.rmtree(folder)
-        return f"{self.name} is removed; DVC's cache keeps its outputs until `dvc gc --workspace`"
+        kept = "DVC's cache keeps its outputs until `dvc gc --workspace`"
+        if self.profile and self.tracked:
+            store = Store.of(self.profile)
+            uris = f" --backend-store-uri {store.uri} --tracking-uri {store.uri}"
+            command = f"mlflow gc{uris if store.database else ''}"
+            kept += f", and MLflow the deleted runs until `{command}`"
+        return f"{self.name} is removed; {kept}"
 
 
 def find_trial(name: str, force: bool = False) -> Trial:
@@ -84,11 +93,15 @@ def find_trial(name: str, force: bool = False) -> Trial:
         pass
     try:
         profile = open_profile(name)
+        lines = tracked(profile)
     except ParamsError:
-        return Trial(name, None, tuple(folders), ())
+        reason = f"MLflow is left alone: {params_path(name)} is missing or invalid"
+        return Trial(name, None, tuple(folders), (reason,))
+    except DatastillError:
+        return Trial(name, None, tuple(folders), ("MLflow cannot be reached: its runs stay",))
     artifacts = Store.of(profile).artifacts
     beside = [Path(os.path.relpath(artifacts))] if artifacts and artifacts.is_dir() else []
-    return Trial(name, profile, (*beside, *folders), tuple(tracked(profile)))
+    return Trial(name, profile, (*beside, *folders), tuple(lines))
 
 
 def _is_there(path: Path) -> bool:
@@ -122,8 +135,14 @@ def _idle(work: Path) -> Iterator[None]:
 
 def _dvc_processes(work: Path) -> Iterator[int]:
     """Yield the ids of DVC's processes that have locked something below `work`."""
-    locks = json.loads(_DVC_LOCKS.read_text() or "{}") if _DVC_LOCKS.is_file() else {}
-    writers = [(path, user) for path, user in locks.get("write", {}).items()]
+    try:
+        locks = json.loads(_DVC_LOCKS.read_text() or "{}") if _DVC_LOCKS.is_file() else {}
+    except ValueError:
+        raise DatastillError(
+            f"{_DVC_LOCKS}: expected JSON, found a part of it: DVC is writing its lock; try again, "
+            "or remove the file if no DVC runs"
+        ) from None
+    writers = [*locks.get("write", {}).items()]
     readers = [(path, user) for path, users in locks.get("read", {}).items() for user in users]
     for path, user in writers + readers:
         if Path(path).is_relative_to(work):

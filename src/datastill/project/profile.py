@@ -118,7 +118,9 @@ def open_profile(profile: str) -> Profile:
     """Return `profile`; raises ParamsError for wrong params or those of another profile."""
     path = params_path(profile)
     if not path.is_file() and ((known := profile_names()) or RELEASE.is_file()):
-        advice = f"the profiles are {', '.join(known)}" if known else "`datastill new` writes one"
+        advice = "`datastill new` writes one"
+        if known:
+            advice = f"the profiles are {', '.join(known)}; name one, such as --profile {known[0]}"
         raise ParamsError(f"{path}: no such file; {advice}")
     params = load_params(path)
     for key, expected in (("profile", profile), ("params_file", path.as_posix())):

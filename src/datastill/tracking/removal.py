@@ -23,7 +23,10 @@ def tracked(profile: Profile) -> list[str]:
 
 
 def forget(profile: Profile) -> None:
-    """Delete what `tracked` lists; the experiment's name is free again at once."""
+    """Delete what `tracked` lists; the experiment's name is free again at once.
+
+    MLflow marks runs as deleted; they stay in its database until `mlflow gc`.
+    """
     store = Store.of(profile)
     with opened(store) as client:
         experiment = client.get_experiment_by_name(store.experiment)
