@@ -13,8 +13,8 @@ import torch
 
 from datastill.coco.format import PERSON, Coco, Record, Task
 from datastill.coco.lint import lint
-from datastill.coco.skeleton import build_skeleton
 from datastill.coco.results import COCO_DETECTIONS, max_detections
+from datastill.coco.skeleton import build_skeleton
 from datastill.coco.subsets import trainable, union
 from datastill.commands.benchmark import Speed
 from datastill.commands.estimate import Costs, describe_batch, time_backbones
