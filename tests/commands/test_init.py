@@ -1,7 +1,6 @@
 """Command `init`: a project of one's own, with real git and DVC."""
 
 import subprocess
-from importlib.metadata import version
 
 import pytest
 import yaml
@@ -9,6 +8,7 @@ from own_files import LABELS, OTHERS, Project, labels, write, write_images
 from places import ROOT
 
 from datastill.project.provenance import code_version
+from datastill.project.release import installed_release
 from datastill.project.template import own_stages
 from datastill.scheduler.graph import DVC
 
@@ -44,12 +44,10 @@ def made(tmp_path_factory):
 @pytest.mark.slow  # git and DVC start
 def test_a_project_is_a_repository_with_dvc_and_a_readme_of_ten_lines(made):
     assert names(made) == WRITTEN
-    assert yaml.safe_load((made / "datastill.yaml").read_text()) == {
-        "version": version("datastill")
-    }
+    assert yaml.safe_load((made / "datastill.yaml").read_text()) == {"version": installed_release()}
     readme = (made / "README.md").read_text()
     assert readme.startswith("# own\n")
-    assert f"datastill=={version('datastill')}" in readme
+    assert f"wheel of version {installed_release()}" in readme
     assert len([line for line in readme.splitlines() if line]) <= 10
     ignored = subprocess.run(["git", "check-ignore", "work/own", "mlflow.db"], cwd=made, text=True)
     assert ignored.returncode == 0
@@ -84,7 +82,7 @@ def test_new_and_dvc_work_in_it(made, datastill):
     assert "src/" not in status.stdout
     assert "the profiles are own; name one, such as --profile own" in datastill("plan").stderr
     assert datastill("data", "--profile", "own").returncode == 0
-    assert code_version() == f"datastill {version('datastill')}"
+    assert code_version() == f"datastill {installed_release()}"
 
 
 def test_another_release_than_the_projects_runs_no_stage(datastill, tmp_path):
@@ -92,7 +90,7 @@ def test_another_release_than_the_projects_runs_no_stage(datastill, tmp_path):
         (tmp_path / "datastill.yaml").write_text(recorded)
         answer = datastill("data", "--profile", "own", cwd=tmp_path)
         assert answer.returncode == 1
-        assert f"datastill.yaml: version: expected '{version('datastill')}'" in answer.stderr
+        assert f"datastill.yaml: version: expected '{installed_release()}'" in answer.stderr
         assert names(tmp_path) == ["datastill.yaml"]
 
 

@@ -359,8 +359,8 @@ def test_a_model_trained_again_since_its_evaluation_breaks_the_chain(clone, trai
         told, ok = chain("miniature", "co-35_co-80")
         assert ok == holds
     assert told["breaks"] == [
-        f"work/miniature/models/{trained}: evaluated was training {same[:8]}, now it is 00000000; "
-        "`dvc repro` evaluates it and what was made from it"
+        f"work/miniature/models/{trained}: the metrics are of training {same[:8]}, the model here "
+        "is of 00000000; `dvc repro` makes everything that depends on it again"
     ]
 
 

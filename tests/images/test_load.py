@@ -250,12 +250,13 @@ def test_grey_of_fewer_bits_than_its_file_has_room_for_is_not_dark(root, most, d
     note_once.cache_clear()
     image = read_image(root / "a.png")
     assert np.array_equal(image[0], grey.astype(int) * 255 // (2**depth - 1))
-    assert (f"below {2**depth:,} are read as {depth} bits" in caplog.text) == (8 < depth < 16)
+    assert (f"below {2**depth:,} are read as {depth} bits" in caplog.text) == (depth < 16)
 
 
 @pytest.mark.parametrize("read", [read_image, image_size])
-def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, read):
-    Image.new("1", (10_001, 10_000)).save(root / "a.png")
-    assert (root / "a.png").stat().st_size < 50_000
-    with pytest.raises(DataError, match="10,001 x 10,000 pixels, more than 100,000,000; make it"):
+@pytest.mark.parametrize("width", [10_001, 40_000])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, read, width):
+    Image.new("1", (width, 10_000)).save(root / "a.png")
+    assert (root / "a.png").stat().st_size < 100_000
+    with pytest.raises(DataError, match=f"{width:,} x 10,000 pixels, more than 100,000,000; make"):
         read(root / "a.png")

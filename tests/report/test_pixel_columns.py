@@ -172,10 +172,10 @@ def val(categories, objects=1):
 @pytest.mark.parametrize(
     ("task", "objects", "said"),
     [
-        ("keypoints", 10, None),
-        ("keypoints", 11, "up to 22 detections of an image and category instead of COCO's 20"),
-        ("boxes", 50, None),
-        ("boxes", 300, "up to 600 detections of an image and category instead of COCO's 100"),
+        ("keypoints", 20, None),
+        ("keypoints", 21, "up to 42 detections per image and category (twice the objects in the"),
+        ("boxes", 100, None),
+        ("boxes", 300, "up to 600 detections per image and category (twice the objects in the"),
     ],
 )
 def test_a_table_says_how_many_detections_count_if_more_than_cocos(task, objects, said):

@@ -14,13 +14,14 @@ COCO_DETECTIONS = {"keypoints": 20, "boxes": 100}  # an image, COCO's own limits
 
 
 def max_detections(coco: Coco, task: str) -> int:
-    """Return how many detections an image may have: twice the objects of the fullest image of
-    `coco`, and never fewer than COCO's own limit.
+    """Return how many detections an image may have: COCO's own limit, unless an image of `coco` has
+    more objects; then twice as many as the fullest one.
     """
     marked = (a for a in coco.annotations if not a.get("iscrowd"))
     counted = (a for a in marked if task == "boxes" or a.get("num_keypoints", 1))
     objects = Counter(annotation["image_id"] for annotation in counted)
-    return max(COCO_DETECTIONS[task], 2 * max(objects.values(), default=0))
+    most = max(objects.values(), default=0)
+    return COCO_DETECTIONS[task] if most <= COCO_DETECTIONS[task] else 2 * most
 
 
 def coco_results(instances: Instances, decimals: Mapping[str, ArrayLike]) -> list[Record]:

@@ -9,7 +9,6 @@ import torch
 
 from datastill.coco.format import PERSON
 from datastill.coco.metadata import Metadata
-from datastill.coco.results import COCO_DETECTIONS
 from datastill.commands.benchmark import Load, Speed, probe
 from datastill.inference.views import View, build_inference
 from datastill.project.profile import Profile
@@ -28,12 +27,14 @@ class Costs:
     """Seconds and bytes of a profile; NaN if a set or backbone is unknown.
 
     keypoints  per instance
+    most       detections of an image
     images     by set: the number of trainable images and of all
     speeds     by backbone, of those that were timed
     """
 
     profile: Profile
     keypoints: int
+    most: int
     images: Mapping[str, tuple[int, int]]
     speeds: Mapping[str, Speed]
 
@@ -98,7 +99,7 @@ class Costs:
         unlabelled = {row.unlabelled for row in params.distilled.values()}
         images = sum(self.images[name][1] for name in unlabelled & self.images.keys())
         each = 3 * (_BOX + _KEYPOINT * self.keypoints)  # shard, evidence, DVC's cache; unpacked
-        total = images * COCO_DETECTIONS[params.task] * each / _GB
+        total = images * self.most * each / _GB
         yield f"candidates on {images:,} unlabelled images: at most {total:.1f} GB per teacher"
 
 

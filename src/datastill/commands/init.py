@@ -13,7 +13,7 @@ from datastill.scheduler.graph import run_dvc
 _README = """\
 # {name}
 
-Your own data for datastill: `pip install datastill=={release}` installs it, and DVC. Data go to `data/`.
+Your own data for datastill: `pip install` its wheel of version {release}, which brings DVC. Data go to `data/`.
 
     dvc add data  # labels, images and videos: in DVC, not in git
     datastill new NAME --labelled data/labels.json --images data/images --unlabelled data/more

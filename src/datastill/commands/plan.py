@@ -13,6 +13,7 @@ import torch
 
 from datastill.coco.format import PERSON, Coco, Record, Task
 from datastill.coco.lint import lint
+from datastill.coco.results import COCO_DETECTIONS, max_detections
 from datastill.coco.skeleton import build_skeleton
 from datastill.coco.subsets import trainable, union
 from datastill.commands.benchmark import Speed
@@ -88,7 +89,9 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
         findings.attempt(load_folder, Path(folder))
     objects = _objects(profile, findings)
     speeds = time_backbones(profile, objects, probe_seconds, findings.faults.append)
-    costs = Costs(profile, objects[0], _image_counts(profile, findings), speeds)
+    task, sets = profile.params.task, findings.sets.values()
+    most = max((max_detections(coco, task) for coco in sets), default=COCO_DETECTIONS[task])
+    costs = Costs(profile, objects[0], most, _image_counts(profile, findings), speeds)
     device = gpu_name() or f"a CPU with {torch.get_num_threads()} threads"
     parts = {
         "Image sets": _sets_table(profile.params.task, findings),

@@ -25,6 +25,7 @@ IMAGE_KINDS = (
     ".ppm", ".pgm", ".pnm", ".jp2", *([".avif"] if _AVIF else []),
 )  # fmt: skip
 _MOST_PIXELS = 100_000_000  # of an image; a file of a few bytes may decode to more
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which only warns of up to twice as many
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera's grey values, stored in 16
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
@@ -144,6 +145,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     # More than 8 bits of grey, which Pillow's own conversion would clip.
     grey = np.asarray(image).astype(np.int64).clip(0, 2**16 - 1)
     depth = next(bits for bits in _DEPTHS if grey.max() < 2**bits)
-    if 8 < depth < 16:
+    if depth < 16:
         note_once(f"images of 16 bits whose values end below {2**depth:,} are read as {depth} bits")
     return Image.fromarray((grey * 255 // (2**depth - 1)).astype(np.uint8)).convert("RGB")

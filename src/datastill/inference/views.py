@@ -76,7 +76,9 @@ def all_views(
     """
     flips, turns = (False, True) if flip else (False,), range(4 if quarter_turns else 1)
     return tuple(
-        View(side, long_side, *each) for side in short_sides for each in product(flips, turns)
+        View(side, long_side, flipped, turned)
+        for side in short_sides
+        for turned, flipped in product(turns, flips)
     )
 
 

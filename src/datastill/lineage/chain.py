@@ -95,8 +95,8 @@ class Chain:
         trained = read_facts(path := self._profile.model(row) / "card.json").get("fingerprint")
         if trained not in (None, evaluated):
             self.breaks.append(
-                f"{path.parent}: evaluated was training {evaluated[:8]}, now it is {trained[:8]}; "
-                "`dvc repro` evaluates it and what was made from it"
+                f"{path.parent}: the metrics are of training {evaluated[:8]}, the model here is of "
+                f"{trained[:8]}; `dvc repro` makes everything that depends on it again"
             )
 
     def _ready(self, name: str) -> tuple[Stage, str] | None:

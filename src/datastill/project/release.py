@@ -1,6 +1,7 @@
 """The release of datastill, which a project of one's own records instead of source files."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,8 +12,12 @@ RELEASE = Path("datastill.yaml")  # every stage depends on its key `version`
 
 
 def installed_release() -> str:
-    """Return the version of the installed package."""
-    return version("datastill")
+    """Return the version of the installed package, and a digest that tells two builds apart."""
+    package = Path(__file__).parents[1]
+    source = sha256()
+    for module in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
+        source.update(module.read_bytes())
+    return f"{version('datastill')}+{source.hexdigest()[:12]}"
 
 
 def check_release() -> None:

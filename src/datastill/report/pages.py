@@ -149,8 +149,8 @@ def describe_ap(val: Coco, task: Task) -> list[str]:
     notes = [SIGMAS[skeleton.sigmas_from].format(*skeleton.sigmas)] if skeleton.sigmas else []
     if most > (usual := COCO_DETECTIONS[task]):
         notes.append(
-            f"AP counts up to {most} detections of an image and category instead of COCO's "
-            f"{usual}, twice the objects of the fullest image."
+            f"AP counts up to {most} detections per image and category (twice the objects in the "
+            f"fullest image) instead of COCO's {usual}."
         )
     return notes
 

@@ -33,10 +33,8 @@ def run(profile: Profile, name: str | None = None) -> str:
     if name is not None and name not in known:
         raise ParamsError(f"{path}: no table {name!r}; there are {', '.join(known)}")
     val = read_coco(profile.image_set("val"))
-    sigmas, notes = (
-        build_metadata(val, profile.params.task).sigmas,
-        describe_ap(val, profile.params.task),
-    )
+    sigmas = build_metadata(val, profile.params.task).sigmas
+    notes = describe_ap(val, profile.params.task)
     results, names = _results(profile, val, sigmas), [name] if name else known
     return "\n".join(_write(profile, table, results, notes) for table in names)
 

@@ -63,7 +63,7 @@ def _run_distributed(profile: Profile, row: str, processes: int) -> None:
     """Start this command once per process by torchrun; raise TrainingError if one fails."""
     settings = profile.params.train
     check_shares(settings.batch, settings.micro_batch_size, processes)
-    _initial_detector(profile, row, _load_sets(profile, row)[1], 1)  # reports its errors once
+    _initial_detector(profile, row, _load_sets(profile, row)[1])  # reports its errors once
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
     command = ("-m", "datastill", "train", row, "--profile", profile.params.profile)
     torchrun = subprocess.Popen([sys.executable, "-m", *launcher, *command])
@@ -161,9 +161,9 @@ def _load_sets(profile: Profile, row: str) -> tuple[list[Coco], Metadata]:
 
 
 def _initial_detector(
-    profile: Profile, row: str, metadata: Metadata, most: int
+    profile: Profile, row: str, metadata: Metadata, most: int | None = None
 ) -> tuple[Detector, dict[str, Any]]:
-    """Return the untrained detector of `row`, of at most so many objects an image, and facts
+    """Return the untrained detector of `row`, of at most `most` objects an image, and facts
     about its weights.
 
     initial    the digest of their file, or "random"

@@ -63,8 +63,9 @@ def _least_gain(val: InspectedSet) -> str:
     images = mark_families(val.coco, val.manifest).images
     families = len({image.get("family", image["id"]) for image in images})
     least = min(100, _SPREAD / math.sqrt(families))
-    of = "images" if families == len(images) else "independent ones among its images"
-    return f"val: on {families:,} {of}, a gain below some {least:.0f} AP cannot be told from none"
+    kind = "images" if families == len(images) else "independent images"
+    lost = f"a gain below about {least:.0f} AP cannot be told from chance"
+    return f"val: with {families:,} {kind}, {lost}"
 
 
 def _sizes(coco: Coco) -> str:
