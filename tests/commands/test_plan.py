@@ -18,9 +18,9 @@ from tiny import HEIGHT, WIDTH, picture
 
 from datastill.coco.format import PERSON, Coco, write_coco
 from datastill.commands import estimate
-from datastill.commands.benchmark import Speed
 from datastill.commands.plan import run
 from datastill.project.profile import open_profile
+from datastill.scheduler.benchmark import Speed
 
 COUNTS = {"co-80": 6, "co-35": 4, "un-120": 4, "s1m-180": 3}
 FILES = {

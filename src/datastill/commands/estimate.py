@@ -9,10 +9,10 @@ import torch
 
 from datastill.coco.format import PERSON
 from datastill.coco.metadata import Metadata
-from datastill.commands.benchmark import Load, Speed, probe
 from datastill.inference.views import View, build_inference
 from datastill.project.profile import Profile
 from datastill.project.rows import DistilledRow, SupervisedRow
+from datastill.scheduler.benchmark import Load, Speed, probe
 from datastill.stages.annotate import SAMPLE
 from datastill.stages.train import count_processes, labelled_share
 

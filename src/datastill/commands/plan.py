@@ -16,7 +16,6 @@ from datastill.coco.lint import lint
 from datastill.coco.results import COCO_DETECTIONS, max_detections
 from datastill.coco.skeleton import build_skeleton
 from datastill.coco.subsets import trainable, union
-from datastill.commands.benchmark import Speed
 from datastill.commands.estimate import Costs, describe_batch, time_backbones
 from datastill.commands.restore import load_restored
 from datastill.errors import DatastillError
@@ -34,6 +33,7 @@ from datastill.project.data_schema import FileData, Union
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
 from datastill.report.render import Column, text_grid, word
+from datastill.scheduler.benchmark import Speed
 from datastill.sources.files import AnnotatedFiles, VideoFiles
 from datastill.stages.data import excerpt, file_sets, find_all_leaks
 from datastill.stages.ensemble import member_rows
