@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from datastill.project.section import Name, Natural, Positive, Section
+from datastill.project.section import Natural, Positive, Section, SetName
 
 
 class DrawnImages(Section):
@@ -142,7 +142,7 @@ class DrawnData(Section):
     seed: int
     width: Positive
     height: Positive
-    sets: dict[Name, DrawnSet]
+    sets: dict[SetName, DrawnSet]
     val: DrawnImages
 
 
@@ -159,7 +159,7 @@ class FileData(Section):
     root: str
     leaks: Literal["refuse", "drop", "allow"]
     leaks_reason: str | None = None
-    sets: dict[Name, FileSet]
+    sets: dict[SetName, FileSet]
     val: Annotated[Annotations, Discriminator(_kind_of_val)]
 
     @model_validator(mode="after")

@@ -8,8 +8,9 @@ Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-# The name of a row or a set is also a command-line argument, a DVC key and a folder or a file.
+# The name of a row is also a command-line argument, a DVC key and a folder; that of a set, a file.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]+$")]
 
 
 class Section(BaseModel):
