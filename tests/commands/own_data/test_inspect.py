@@ -97,7 +97,6 @@ def test_any_skeleton_makes_a_profile(project, run):
 FORMATS = {
     "labels.txt": ("0 0.5 0.5 0.2 0.3\n1 0.4 0.4 0.1 0.1\n", "found YOLO text"),
     "labels.xml": ("<annotation><folder>a</folder></annotation>", "found Pascal VOC XML"),
-    "cvat.xml": ('<?xml version="1.0"?><annotations/>', "found XML of CVAT"),
     "labels.csv": ("file,x,y\na.jpg,1,2\n", "found a table with the columns 'file,x,y'"),
     "studio.json": ([{"id": 1, "annotations": [], "data": {}}], "found Label Studio's own JSON"),
     "results.json": ([{"image_id": 1, "category_id": 1, "score": 0.5}], "found COCO results"),
