@@ -219,10 +219,17 @@ def _fit(sample: Sample, weight: Numbers, prior: Numbers) -> tuple[Numbers, Numb
     )
     total, target = weight + prior.sum() / len(x), weight * sample.right + prior[0] / len(x)
     slopes, offsets = np.zeros(x.shape[1]), np.zeros(categories)
+
+    def likelihood(slopes: Numbers) -> float:
+        return float(target @ (x @ slopes) - total @ np.logaddexp(0, x @ slopes))
+
     for _ in range(_STEPS):
         p = _logistic(x @ slopes)
         curvature = (x * (total * p * (1 - p))[:, None]).T @ x + _RIDGE * np.eye(len(slopes))
         step = np.clip(np.linalg.solve(curvature, x.T @ (target - total * p)), -2, 2)
+        # Where few are right, a whole step may leap past the maximum and never return.
+        while np.abs(step).max() >= _CLIP and likelihood(slopes + step) < likelihood(slopes):
+            step /= 2
         slopes += step
         if np.abs(step).max() < _CLIP:
             break
