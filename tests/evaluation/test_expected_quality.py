@@ -60,6 +60,25 @@ def test_precision_is_unbiased_on_other_images_too_and_intervals_cover():
     assert np.mean(covered) > 0.85
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_teacher_that_is_seldom_right_is_not_taken_for_one_that_always_is(seed):
+    """Keypoints are probable where a candidate is right, and nowhere near certain anywhere."""
+    rng = np.random.default_rng(seed)
+
+    def seldom_right(n=1800):
+        values = np.column_stack([np.ones(n), rng.normal(-0.3, 0.8, n), rng.normal(-4.3, 0.5, n)])
+        right = rng.random(n) < logistic(values @ [18.2, 0.5, 6.0])
+        return Evidence(values, np.zeros(n, int), values[:, 1] > 0), right
+
+    evidence, right = seldom_right()
+    family = rng.integers(0, 100, len(right))
+    known = Sample(evidence, right.astype(float), family, np.full((100, 1), 3.2), [1], 100)
+    others, true = seldom_right()
+    expected = expect(known, others, 40)
+    assert expected.precision == pytest.approx(true[others.accepted].mean(), abs=0.02)
+    assert expected.precision_interval[1] < 0.1
+
+
 def test_recall_counts_what_is_rejected_and_what_has_no_candidate():
     rng, errors, covered = np.random.default_rng(1), [], []
     for _ in range(25):
