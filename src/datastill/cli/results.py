@@ -83,3 +83,13 @@ def show(
 ) -> None:
     """Draw the first images of a set, or of a row's generated annotations; print the path."""
     typer.echo(call("commands.show", profile, name))
+
+
+@app.command("report")
+def report_page(
+    profile: Annotated[
+        str, Argument(help="miniature, or the name of a folder in pipelines/.")
+    ] = "miniature",
+) -> None:
+    """Write one HTML page on what a finished run shows; print its path."""
+    typer.echo(call("commands.report", profile))

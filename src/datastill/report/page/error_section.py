@@ -1,0 +1,81 @@
+"""Kinds of errors, from teacher to student."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from datastill.evaluation.box_errors import KINDS as BOX_KINDS
+from datastill.evaluation.box_errors import box_errors
+from datastill.evaluation.image_pairs import NEAR
+from datastill.evaluation.keypoint_errors import KINDS, keypoint_errors
+from datastill.report.page.blocks import Chart, Group, Section, Table
+from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.report.page.side_by_side import counted_pairs
+from datastill.report.page.svg_charts import bars, stacked
+
+_KEYPOINTS = (
+    "Each marked keypoint of val by what became of it (Ronchi & Perona, 2017). Jitter: near, but "
+    "not exact. Inversion: at another keypoint of the same object, as left for right. Swap: at a "
+    "keypoint of another object. Miss: at none. Undetected: the object was not found. A model "
+    "makes as many detections over all of val as annotators drew."
+)
+_BOXES = (
+    "What is wrong with false and missed detections (TIDE, 2020), and the AP50 that would be won "
+    "if all errors of one kind were mended: the higher, the more it matters. The kinds do not add "
+    "up, because mending one uncovers others."
+)
+
+
+def error_section(run: FinishedRun) -> Section:
+    """Return the error kinds of each setting's models."""
+    blocks = _keypoints if run.metadata.sigmas else _boxes
+    groups = [
+        Group(setting.title, [*blocks(run, setting)], open=number == 0)
+        for number, setting in enumerate(run.settings[:SETTINGS])
+        if setting.roles
+    ]
+    return Section(
+        "errors", "Kinds of errors", _KEYPOINTS if run.metadata.sigmas else _BOXES, groups
+    )
+
+
+def _keypoints(run: FinishedRun, setting: Setting) -> Iterator[Any]:
+    sigmas = run.metadata.sigmas or ()
+    pairs = {role: counted_pairs(run, row) for role, row in setting.roles.items()}
+    counts = {role: keypoint_errors(each, sigmas) for role, each in pairs.items()}
+    shares = {
+        role: (100 * each.sum(axis=1) / max(1, each.sum())).tolist()
+        for role, each in counts.items()
+    }
+    title = f"Kinds of keypoint errors, {setting.title}"
+    yield Chart(stacked(title, shares, KINDS), "All keypoints of val, by kind.", wide=True)
+    rows = []
+    for role, each in pairs.items():
+        partners = [image.partners(NEAR) for image in each]
+        objects = sum(len(image.truths) for image in each)
+        matched = sum(int((taken >= 0).sum()) for taken in partners)
+        detected = sum(map(len, partners))
+        rows.append([role, objects, matched, objects - matched, detected - matched])
+    headings = ["", "objects", "found (OKS ≥ 0.1)", "missed", "false detections"]
+    yield Table(headings, rows)
+    names, (before, after) = run.metadata.skeleton.names, [*counts.values()][-2:] or (None, None)
+    if len(counts) > 1:
+        change = [
+            [name, *(_change(before, after, kind, point) for kind in range(len(KINDS)))]
+            for point, name in enumerate(names)
+        ]
+        grid = Table(["keypoint", *KINDS], change, "Student minus control, in percentage points.")
+        yield Group("By keypoint", [grid], open=False)
+
+
+def _change(before: Any, after: Any, kind: int, point: int) -> str:
+    old, new = (100 * each[kind, point] / max(1, each[:, point].sum()) for each in (before, after))
+    return f"{new - old:+z.1f}"
+
+
+def _boxes(run: FinishedRun, setting: Setting) -> Iterator[Any]:
+    errors = {role: box_errors(run.pairs(row)) for role, row in setting.roles.items()}
+    costs = {role: [each[kind][1] for kind in BOX_KINDS] for role, each in errors.items()}
+    title = f"AP50 lost by kind of error, {setting.title}"
+    yield Chart(bars(title, BOX_KINDS, costs, "AP50 lost"), "AP50 that each kind costs.")
+    rows = [[role, *(each[kind][0] for kind in BOX_KINDS)] for role, each in errors.items()]
+    yield Table(["errors, all scores", *BOX_KINDS], rows)

@@ -1,0 +1,35 @@
+"""Where each number comes from: code, weights, data and machine of every row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from datastill.report.page.blocks import Code, Group, Section, Table
+from datastill.report.page.finished_run import SETTINGS, FinishedRun
+
+_SHORT = 12  # digits of a digest
+_COLUMNS = ("code", "weights", "val", "fingerprint", "device", "python", "torch", "torchvision")
+
+
+def origins_section(run: FinishedRun) -> Section:
+    """Return a table of provenance, and the trace of each row."""
+    intro = (
+        f"`datastill trace ROW --profile {run.name}` follows a number to its model, annotations, "
+        "teacher, image sets and their source; `--verify` recomputes every digest."
+    )
+    return Section("origins", "Where the numbers come from", intro, [*_blocks(run)])
+
+
+def _blocks(run: FinishedRun) -> Iterator[Any]:
+    rows = []
+    for row in run.specs:
+        facts = run.metrics(row).get("provenance", {})
+        if facts:
+            cells = [str(facts.get(name, "-")) for name in _COLUMNS]
+            digests = [cell[:_SHORT] for cell in cells[:4]]
+            rows.append([row, *digests, *cells[4:]])
+    caption = "Of each row's metrics; digests are SHA-256, cut to 12 digits."
+    yield Table(["row", *_COLUMNS], rows, caption, numbers=len(_COLUMNS) + 1)
+    shown = {row: None for setting in run.settings[:SETTINGS] for row in setting.roles.values()}
+    for row in shown:
+        text = run.trace(row)
+        yield Group(f"Trace of {row}", [Code(text)], open=False, id=f"origin-{row}")

@@ -1,0 +1,71 @@
+"""The page, rendered from its sections: one HTML file without references to others."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from datastill.io import write_text
+from datastill.report.page.blocks import Chart, Section
+from datastill.report.page.doubtful_labels import labels_section
+from datastill.report.page.error_section import error_section
+from datastill.report.page.finished_run import FinishedRun
+from datastill.report.page.generated import generated_section
+from datastill.report.page.left_out import left_out_section
+from datastill.report.page.measures import measures_section
+from datastill.report.page.origins import origins_section
+from datastill.report.page.set_drift import drift_section
+from datastill.report.page.side_by_side import side_by_side_section
+from datastill.report.page.trainings import trainings_section
+from datastill.report.page.verdict import verdict_section
+
+SECTIONS = (
+    verdict_section, side_by_side_section, measures_section, error_section, generated_section,
+    labels_section, drift_section, left_out_section, trainings_section, origins_section,
+)  # fmt: skip
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def write_report(run: FinishedRun, path: Path) -> None:
+    """Write the page of `run` to `path`."""
+    write_text(path, render(run.name, _sections(run)))
+
+
+def _sections(run: FinishedRun) -> Iterator[Section]:
+    return (section for build in SECTIONS if (section := build(run)).blocks)
+
+
+def render(profile: str, sections: Iterator[Section]) -> str:
+    """Return the page; all text in `sections` is escaped, and control characters are dropped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.filters["chart_runs"] = _chart_runs
+    return environment.get_template("page.html").render(profile=profile, sections=[*sections])
+
+
+def _chart_runs(blocks: Sequence[Any]) -> list[list[Any]]:
+    """Return the blocks, with charts that follow each other and are not wide in one list."""
+    runs: list[list[Any]] = []
+    for block in blocks:
+        beside = isinstance(block, Chart) and not block.wide
+        if beside and runs and isinstance(runs[-1][-1], Chart) and not runs[-1][-1].wide:
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+    return runs
+
+
+def _printable(value: object) -> object:
+    """Return text without control characters such as those of ANSI sequences."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _CONTROLS.sub("", value)

@@ -1,0 +1,70 @@
+"""Losses, learning rates, and the time that each training took."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from datastill.report.page.blocks import Chart, Group, Section, Table
+from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.report.page.svg_charts import curves
+from datastill.training.metrics_log import read_metrics_log
+
+_POINTS = 120  # of a curve: logged steps are averaged in as many groups
+
+
+def trainings_section(run: FinishedRun) -> Section:
+    """Return curves per setting and a table of all rows."""
+    groups = [
+        Group(setting.title, charts, open=number == 0)
+        for number, setting in enumerate(run.settings[:SETTINGS])
+        if (charts := [*_charts(run, setting)])
+    ]
+    rows = [line for row in run.specs if (line := _line(run, row))]
+    headings = ["row", "iterations", "minutes", "parameters", "precision", "device", "threads"]
+    note = "Times are of the run that finished; a resumed one counts from its resumption."
+    table = Group("All rows", [Table(headings, rows, note)], open=len(rows) <= 12)
+    intro = "Losses, learning rates and times. Peak memory is not recorded by the training stage."
+    return Section("trainings", "Trainings", intro, [*groups, table])
+
+
+def _charts(run: FinishedRun, setting: Setting) -> Iterator[Chart]:
+    logs = {
+        role: read_metrics_log(run.files.model(row) / "journal.jsonl")
+        for role, row in setting.roles.items()
+    }
+    logs = {role: log for role, log in logs.items() if log}
+    for key, name in (("loss", "loss"), ("learning_rate", "learning rate")):
+        series = {
+            role: _averaged([line["step"] for line in log], [line[key] for line in log])
+            for role, log in logs.items()
+            if all(key in line for line in log)
+        }
+        if series:
+            caption = f"{name.capitalize()} by iteration"
+            top = None if key == "loss" else max(max(values) for _, values in series.values())
+            yield Chart(
+                curves(f"{caption}, {setting.title}", series, "iteration", name, top),
+                caption + (", means of neighbouring steps." if key == "loss" else "."),
+            )
+
+
+def _averaged(steps: list[float], values: list[float]) -> tuple[list[float], list[float]]:
+    parts = min(_POINTS, len(steps))
+    return tuple(  # type: ignore[return-value]
+        [float(np.mean(part)) for part in np.array_split(np.asarray(each, dtype=float), parts)]
+        for each in (steps, values)
+    )
+
+
+def _line(run: FinishedRun, row: str) -> list[str] | None:
+    card = run.facts(run.files.model(row) / "card.json")
+    if not card:
+        return None
+    seconds = card.get("seconds")
+    return [
+        row,
+        f"{card['iterations']:,}",
+        "-" if seconds is None else f"{seconds / 60:.1f}",
+        f"{card['parameters']:,}",
+        *(str(card[name]) for name in ("precision", "device", "threads")),
+    ]

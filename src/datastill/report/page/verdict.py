@@ -1,0 +1,138 @@
+"""The verdict of a run: one sentence, the table behind it and its gains."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from datastill.report.multiple_testing import UNSURE
+from datastill.report.page.blocks import Chart, Group, Section, Table, Text
+from datastill.report.page.finished_run import FinishedRun
+from datastill.report.page.svg_charts import forest
+from datastill.report.pages import ABLATION_PAGE, PAGE, TITLES, describe_ap, gaps, note
+from datastill.report.render import Record, shown
+
+_ELSEWHERE = {"AP50", "AP75", "APS", "APM", "APL", "unlabelled"}  # columns, of the table
+
+
+def verdict_section(run: FinishedRun) -> Section:
+    """Return the verdict, written from the numbers."""
+    table = run.comparison
+    if table.empty:
+        blocks: list[Any] = [Text("This profile has no table of gains by setting.", tone="lead")]
+        return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
+    sections = [section for _, section in table.groupby("table", sort=False)]
+    lines = [_students(section) for section in sections]
+    sentences = [sentence(line) for line in lines if line is not None]
+    lead = sentences[0] if len(sentences) == 1 else summary([x for x in lines if x is not None])
+    blocks = [Text(lead, tone="lead")]
+    blocks += [Text(text) for text in sentences[:20]] if len(sentences) > 1 else []
+    blocks += [_forest(table)]
+    links = {setting.title: f"#images-{setting.key}" for setting in run.settings}
+    for section in sections:
+        blocks += [_grid(section, links), *(Text(gap) for gap in gaps(section))]
+    reading = [note(table), *describe_ap(run.val, run.task)]
+    blocks += [Text(text, tone="note") for text in reading]
+    return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
+
+
+def _students(section: pd.DataFrame) -> Record | None:
+    """Return the longest student of a setting, None without one."""
+    students = section[section["role"] == "distilled"].sort_values("iterations")
+    return students.to_dict("records")[-1] if len(students) else None
+
+
+def effect(line: Record) -> tuple[str, str]:
+    """Return the gain that a student is judged by, such as "+3.1 AP [1.2, 5.0]", and its verdict.
+
+    That over its control, where there is one.
+    """
+    name: str = "gain" if pd.isna(line["control_gain"]) else "control_gain"
+    low, high = line[f"{name}_low"], line[f"{name}_high"]
+    return f"{line[name]:+z.1f} AP [{low:z.1f}, {high:z.1f}]", line[f"{name}_verdict"]
+
+
+def sentence(line: Record) -> str:
+    """Return the verdict on one student."""
+    gain, verdict = effect(line)
+    sets = _sets(line)
+    if verdict == "gain":
+        return f"{sets}: unlabelled images brought {gain} over the same training without them."
+    if verdict == "loss":
+        return f"{sets}: unlabelled images did harm, {gain} over the same training without them."
+    return (
+        f"{sets}: no gain is distinguishable; with unlabelled images AP changed by {gain} over "
+        "the same training without them."
+    )
+
+
+def _sets(line: Record) -> str:
+    return f"{line['labelled']} + {line['unlabelled']}"
+
+
+def summary(lines: list[Record]) -> str:
+    """Return the verdict on several students."""
+    verdicts = [effect(line)[1] for line in lines]
+    gained, lost = verdicts.count("gain"), verdicts.count("loss")
+    if not gained and not lost:
+        return f"In none of {len(lines)} settings did unlabelled images change AP distinguishably."
+    if gained == len(lines):
+        return f"Unlabelled images improved AP in each of {len(lines)} settings."
+    parts = [f"improved AP in {gained}"] if gained else []
+    parts += [f"lowered it in {lost}"] if lost else []
+    unsure = len(lines) - gained - lost
+    parts += [f"made no distinguishable difference in {unsure}"] if unsure else []
+    return f"Of {len(lines)} settings, unlabelled images {_joined(parts)}."
+
+
+def _joined(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _forest(table: pd.DataFrame) -> Chart:
+    lines = []
+    for line in table.to_dict("records"):
+        sets = _sets(line)
+        for name, over in (("gain", ""), ("control_gain", ", over control")):
+            if pd.isna(line.get(name)):
+                continue
+            who = "upper bound, " if line["role"] == "upper bound" else ""
+            label = f"{who}{line['labelled'] if who else sets}{over}"
+            ends = (line[f"{name}_low"], line[f"{name}_high"])
+            sure = line[f"{name}_verdict"] != UNSURE
+            lines.append((label, line[name], *ends, sure, line["role"]))
+    caption = (
+        "Gains in AP with 95 % intervals: of students (orange diamonds) over training without "
+        "unlabelled images, and of upper bounds (green triangles), trained on the true labels of "
+        "both sets. A hollow mark is not distinguishable from no gain."
+    )
+    return Chart(forest("Gains in AP", lines), caption, wide=True)
+
+
+def _grid(section: pd.DataFrame, links: Mapping[str, str]) -> Table:
+    columns = [column for column in shown(PAGE, section) if column.heading not in _ELSEWHERE]
+    lines = section.to_dict("records")
+    students = [line for line in lines if line["role"] == "distilled"]
+    href = links.get(_sets(students[0]), "") if students else ""
+    rows = [[_linked(column.heading, column.cell(x), href) for column in columns] for x in lines]
+    headings = [column.heading.replace(" ± sd of seeds", " ± sd") for column in columns]
+    first = next((i for i, column in enumerate(columns) if column.right), len(columns))
+    line = students[0] if students else lines[0]
+    caption = f"{line['labelled']} labelled, {line['unlabelled']} unlabelled. AP leads to images."
+    return Table(headings, rows, caption, numbers=first)
+
+
+def _linked(heading: str, cell: str, href: str) -> Any:
+    return (cell, href) if href and cell and heading.startswith(("AP [", "gain")) else cell
+
+
+def _other_tables(run: FinishedRun) -> Iterator[Group]:
+    for name in run.tables:
+        table = run.table(name) if name in TITLES else None
+        if table is None or table.empty:
+            continue
+        ours = table[table["role"] != "paper"]
+        columns = shown(ABLATION_PAGE, ours)
+        rows = [[column.cell(line) for column in columns] for line in ours.to_dict("records")]
+        grid = Table([column.heading for column in columns], rows, TITLES[name], numbers=2)
+        yield Group(TITLES[name], [grid, Text(note(ours), tone="note")], open=False)
