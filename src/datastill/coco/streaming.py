@@ -12,7 +12,7 @@ from datastill.coco.format import Coco, Record
 from datastill.errors import DataError
 
 _CHUNK = 2**20  # characters
-_ENDS = re.compile(r"[\s,]*(\])?")  # between two records, or after the last
+_BETWEEN = re.compile(r"[\s,]*")  # two records
 _DECODER = json.JSONDecoder()
 
 
@@ -27,21 +27,24 @@ def read_section(path: Path, section: str) -> Iterator[Record]:
         text, start = _find(file, f'"{section}":[')
         if start < 0:
             raise DataError(f"{path}: expected COCO JSON, found no list of {section}")
-        while (between := _ENDS.match(text, start)) and not between[1]:
-            record, text, start = _next(file, text, between.end())
+        while True:
+            record, text, start = _next(file, text, start)
             if record is None:
-                raise DataError(f"{path}: the list of {section} is cut off")
+                return
             yield record
 
 
 def _next(file: TextIO, text: str, start: int) -> tuple[Record | None, str, int]:
-    """Return the record at `start` of `text`, None at the file's end, the text and its end."""
+    """Return the record after `start` of `text`, None at the list's end; the text, and its end."""
     while True:
+        start = _BETWEEN.match(text, start).end()  # type: ignore[union-attr]
+        if text.startswith("]", start):
+            return None, text, start
         try:
             record, end = _DECODER.raw_decode(text, start)
         except ValueError:
             if not (chunk := file.read(_CHUNK)):
-                return None, text, start
+                raise DataError(f"{file.name}: ends within a list of records") from None
             text, start = text[start:] + chunk, 0
         else:
             return record, text, end

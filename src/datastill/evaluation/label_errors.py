@@ -135,8 +135,13 @@ def _as_label(detection: Record) -> Record:
 def _compare(
     pairs: ImagePairs, agreed: Mapping[int, _Consensus], metadata: Metadata
 ) -> Iterator[Suspect]:
-    """Yield the labels of an image, and the places without one."""
-    free, image = pairs.similarity.copy(), pairs.image
+    """Yield the labels of an image, and the places without one.
+
+    A prediction may also be of a label whose mirror image it resembles.
+    """
+    mirrored = [_mirrored(truth, metadata) for truth in pairs.truths]
+    alike = np.maximum(pairs.similarity, similarity(pairs.detections, mirrored, metadata.sigmas))
+    free, image = alike.copy(), pairs.image
     taken: dict[int, int] = {}  # prediction by label
     while free.size and free.max() >= NEAR:  # the most similar pair first
         index, label = map(int, np.unravel_index(free.argmax(), free.shape))
@@ -149,15 +154,13 @@ def _compare(
         else:
             near = [
                 detection["score"]
-                for detection, measured in zip(
-                    pairs.detections, pairs.similarity[:, label], strict=True
-                )
+                for detection, measured in zip(pairs.detections, alike[:, label], strict=True)
                 if measured >= NEAR
             ]
             yield Suspect(image, NOTHING, 0, truth, unseen=1 - max(near, default=0))
     for index, prediction in enumerate(pairs.detections):
         unmatched = index not in taken.values()
-        unlike = pairs.similarity[index].max(initial=0) < RIGHT
+        unlike = alike[index].max(initial=0) < RIGHT
         if unmatched and unlike and prediction["score"] >= _LEAST:
             yield Suspect(image, MISSING, prediction["score"], None, prediction)
 
@@ -175,9 +178,15 @@ def _contradiction(image: Record, truth: Record, agreed: _Consensus, metadata: M
         marked = keypoints([truth])[0, :, 2] > 0
         each = keypoint_similarity([record], [truth], sigmas)[0, 0]
         worst = float(((1 - each) * agreed.agreement)[marked].max())
-        order = [*metadata.skeleton.flip_indices]
-        mirrored = truth | {"keypoints": keypoints([truth])[0][order].ravel()}
-        swapped = 1 - float(similarity([record], [mirrored], sigmas)[0, 0])
+        swapped = 1 - float(similarity([record], [_mirrored(truth, metadata)], sigmas)[0, 0])
         kind = SWAPPED if swapped < apart - NEAR else MOVED
         apart = (apart + worst) / 2
     return Suspect(image, kind, record["score"] * apart, truth, record, unseen)
+
+
+def _mirrored(truth: Record, metadata: Metadata) -> Record:
+    """Return an annotation with its left and right keypoints exchanged."""
+    if not metadata.sigmas:
+        return truth
+    order = [*metadata.skeleton.flip_indices]
+    return truth | {"keypoints": keypoints([truth])[0][order].ravel().tolist()}

@@ -2,11 +2,14 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from markupsafe import Markup
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,11 @@ def coco_download(file_name: str, label: str, content: Mapping[str, Any]) -> Dow
     text = json.dumps(content, separators=(",", ":"))
     code = base64.b64encode(text.encode()).decode()
     return Download(file_name, label, f"data:application/json;base64,{code}")
+
+
+def printable(text: str) -> str:
+    """Return text without line breaks and control characters, such as those of ANSI sequences."""
+    return _CONTROLS.sub("", text.replace("\n", " "))
 
 
 def fraction(value: float | None, decimals: int = 2) -> str:

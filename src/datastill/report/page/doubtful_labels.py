@@ -19,7 +19,7 @@ from datastill.report.page.blocks import (
 )
 from datastill.report.page.evidence_reader import as_result, read_candidates
 from datastill.report.page.finished_run import FinishedRun
-from datastill.report.page.pictures import drawable, thumbnail, window
+from datastill.report.page.pictures import thumbnail, window
 from datastill.report.page.worth_labelling import worth_labelling
 
 _FEW, _SHOWN = 4, 12  # pictures: at least, and at most
@@ -92,8 +92,8 @@ def _suspects(
     entries, names = [], {c["id"]: c["name"] for c in labels.categories}
     on_image = labels.by_image()
     for each in listed[: max(_FEW, min(_SHOWN, len(doubtful)))]:
-        focus = [drawable(record) for record in (each.label, each.prediction) if record]
-        part = window(each.image, focus)
+        focus = [record for record in (each.label, each.prediction) if record]
+        part = window(each.image, focus, run.metadata)
         prediction = [each.prediction] if each.prediction else []
         panels = [
             Picture(thumbnail(run.files.images, each.image, shown, run.metadata, part), title)

@@ -54,7 +54,8 @@ def _keypoints(run: FinishedRun, setting: Setting) -> Iterator[Any]:
         objects = sum(len(image.truths) for image in each)
         matched = sum(int((taken >= 0).sum()) for taken in partners)
         detected = sum(map(len, partners))
-        rows.append([role, objects, matched, objects - matched, detected - matched])
+        counted = (objects, matched, objects - matched, detected - matched)
+        rows.append([role, *(f"{number:,}" for number in counted)])
     headings = ["", "objects", "found (OKS ≥ 0.1)", "missed", "false detections"]
     yield Table(headings, rows)
     names, (before, after) = run.metadata.skeleton.names, [*counts.values()][-2:] or (None, None)
@@ -77,5 +78,5 @@ def _boxes(run: FinishedRun, setting: Setting) -> Iterator[Any]:
     costs = {role: [each[kind][1] for kind in BOX_KINDS] for role, each in errors.items()}
     title = f"AP50 lost by kind of error, {setting.title}"
     yield Chart(bars(title, BOX_KINDS, costs, "AP50 lost"), "AP50 that each kind costs.")
-    rows = [[role, *(each[kind][0] for kind in BOX_KINDS)] for role, each in errors.items()]
+    rows = [[r, *(f"{each[kind][0]:,}" for kind in BOX_KINDS)] for r, each in errors.items()]
     yield Table(["errors, all scores", *BOX_KINDS], rows)

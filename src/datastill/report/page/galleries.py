@@ -18,12 +18,12 @@ _SHOWN = 6  # pictures of a gallery
 
 @dataclass(frozen=True)
 class _Shown:
-    """An annotation to show in its image, beside the truth where that is known."""
+    """An annotation to show in its image, beside the truth if that is not None."""
 
     weight: float
     image: Record
     annotations: Sequence[Record]
-    truths: Sequence[Record]
+    truths: Sequence[Record] | None
     caption: str
 
 
@@ -36,7 +36,7 @@ def galleries(run: FinishedRun, setting: Setting) -> Iterator[Gallery]:
         by_image[candidate["image_id"]].append(candidate)
     accepted = {n: [c for c in each if c["accepted"]] for n, each in by_image.items()}
     disputed = (
-        _Shown(c["disagreement"], images[n], [c], [], f"disagreement {c['disagreement']:.2f}")
+        _Shown(c["disagreement"], images[n], [c], None, f"disagreement {c['disagreement']:.2f}")
         for n, each in accepted.items()
         for c in each
     )
@@ -63,10 +63,10 @@ def _gallery(
     root, metadata = run.files.images, run.metadata
     entries = []
     for each in chosen.values():
-        part = window(each.image, [*each.annotations, *each.truths])
+        part = window(each.image, [*each.annotations, *(each.truths or ())], metadata)
         generated = thumbnail(root, each.image, each.annotations, metadata, part)
         pictures = [Picture(generated, "generated")]
-        if each.truths:
+        if each.truths is not None:
             truth = thumbnail(root, each.image, each.truths, metadata, part)
             pictures.insert(0, Picture(truth, "truth"))
         entries.append(Entry(pictures, each.caption, each.image["file_name"]))
@@ -84,7 +84,7 @@ def _without(
             for c in candidates:
                 if c["accepted"] == accepted and not c["iscrowd"]:
                     text = f"score {c['score']:.2f}"
-                    yield _Shown(sign(c["score"]), images[number], [c], [], text)
+                    yield _Shown(sign(c["score"]), images[number], [c], None, text)
 
     yield from _gallery(run, "Least sure annotations", "Accepted by the narrowest margin.",
                         at(True, lambda score: -score))  # fmt: skip

@@ -56,7 +56,7 @@ def _listing(run: FinishedRun, table: pd.DataFrame) -> Iterator[Any]:
         twin = _TWIN.search(line["reason"])
         pictures = [Picture(_picture(run, line["file_name"]), "image")]
         pictures += [Picture(_picture(run, twin[1]), "looks like")] if twin else []
-        reason = f"like {twin[1].rpartition('/')[2]}:" if twin else f"{line['reason']}:"
+        reason = f"like {twin[1].rpartition('/')[2]}" if twin else line["reason"]
         entries.append(Entry(pictures, reason, line["file_name"]))
     if any(picture.uri for entry in entries for picture in entry.pictures):
         yield Gallery("", "", entries)

@@ -40,16 +40,18 @@ def thumbnail(
     size = max(1, round(scale * part.shape[1])), max(1, round(scale * part.shape[0]))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     resized = np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
-    moved = [_moved(drawable(each), left, top) for each in annotations]
+    moved = [_moved(drawable(each, metadata), left, top) for each in annotations]
     drawn = draw_annotations(resized, moved, metadata, scale)
     options = [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]
     _, code = cv2.imencode(".webp", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), options)
     return "data:image/webp;base64," + base64.b64encode(code.tobytes()).decode()
 
 
-def drawable(record: Record) -> Record:
-    """Return a COCO result or annotation with the bbox and the visibility that drawing needs."""
-    if "keypoints" not in record or "iscrowd" in record:
+def drawable(record: Record, metadata: Metadata) -> Record:
+    """Return a COCO result or annotation with what drawing needs: a bbox, visible keypoints."""
+    if not metadata.sigmas:
+        return {name: value for name, value in record.items() if name != "keypoints"}
+    if "iscrowd" in record:
         return record
     points = np.reshape(record["keypoints"], (-1, 3)).astype(float)
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
@@ -58,9 +60,11 @@ def drawable(record: Record) -> Record:
     return box | record | {"keypoints": points.ravel().tolist()}
 
 
-def window(image: Record, annotations: Sequence[Record]) -> Window | None:
+def window(image: Record, annotations: Sequence[Record], metadata: Metadata) -> Window | None:
     """Return the part of `image` that shows its objects, None if that is most of it."""
-    boxes = np.array([drawable(each)["bbox"] for each in annotations], dtype=float).reshape(-1, 4)
+    boxes = np.array(
+        [drawable(each, metadata)["bbox"] for each in annotations], dtype=float
+    ).reshape(-1, 4)
     if not len(boxes):
         return None
     low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)

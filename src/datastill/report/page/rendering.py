@@ -1,6 +1,5 @@
 """The page, rendered from its sections: one HTML file without references to others."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from datastill.io import write_text
-from datastill.report.page.blocks import Chart, Section
+from datastill.report.page.blocks import Chart, Section, printable
 from datastill.report.page.doubtful_labels import labels_section
 from datastill.report.page.error_section import error_section
 from datastill.report.page.finished_run import FinishedRun
@@ -26,7 +25,6 @@ SECTIONS = (
     verdict_section, side_by_side_section, measures_section, error_section, generated_section,
     labels_section, drift_section, left_out_section, trainings_section, origins_section,
 )  # fmt: skip
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def write_report(run: FinishedRun, path: Path) -> None:
@@ -68,4 +66,4 @@ def _printable(value: object) -> object:
     """Return text without control characters such as those of ANSI sequences."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    return _CONTROLS.sub("", value)
+    return "\n".join(map(printable, value.split("\n")))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datastill.evaluation.image_pairs import NEAR, ImagePairs, matched_threshold
 from datastill.report.page.blocks import Entry, Gallery, Group, Picture, Section, Text
 from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
-from datastill.report.page.pictures import drawable, thumbnail, window
+from datastill.report.page.pictures import thumbnail, window
 
 _SHOWN = 6  # images of most gain, and of most loss
 _FALSE = 0.5  # what a false detection takes from the score of an image, in objects
@@ -82,8 +82,8 @@ def _galleries(run: FinishedRun, setting: Setting) -> list[Gallery | Text]:
 
 def _panels(run: FinishedRun, pairs: Sequence[ImagePairs], roles: Sequence[str]) -> list[Picture]:
     image, truths = pairs[0].image, pairs[0].truths
-    objects = [*truths, *(drawable(d) for each in pairs for d in each.detections)]
-    part = window(image, objects)
+    objects = [*truths, *(record for each in pairs for record in each.detections)]
+    part = window(image, objects, run.metadata)
     panels = [("truth", truths), *zip(roles, (each.detections for each in pairs), strict=True)]
     return [
         Picture(thumbnail(run.files.images, image, records, run.metadata, part), label)

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from datastill.report.page.blocks import printable
+
 INK, MUTED, LINE = "#111213", "#666768", "#dddedf"
 ROLES = {  # Okabe and Ito's colours, as in the figures of the tables; the page has darker ground
     "supervised": "#55565a", "teacher": "#55565a", "control": "#0072b2",
@@ -33,9 +35,11 @@ _STYLE: Any = {
     "figure.facecolor": "none", "axes.facecolor": "none",
     "xtick.major.size": 0, "ytick.major.size": 0, "lines.linewidth": 1.8,
 }  # fmt: skip
-_IDS = re.compile(r' id="[A-Za-z]+\d*_\d+"')
+_UNUSED = re.compile(r' id="[A-Za-z][\w.]*_\d+"|<metadata>.*?</metadata>', re.DOTALL)
 _SIZE = re.compile(r'<svg[^>]*viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>')
 _FONT = re.compile(r"font: ([\d.]+)px [^;\"]*")
+
+_LONGEST = 32  # characters of a name on an axis
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # x and y by name
 
@@ -52,7 +56,7 @@ class _Canvas:
         stream = io.StringIO()
         with rc_context({"svg.hashsalt": title}):
             FigureCanvasSVG(self._figure).print_svg(stream, metadata={"Date": None})
-        text = _IDS.sub("", stream.getvalue())
+        text = _UNUSED.sub("", stream.getvalue())
         text = _FONT.sub(r"font-size: \1px", text[text.index("<svg") :])
         for colour, variable in _PAGE.items():
             text = text.replace(colour, f"var({variable})")
@@ -61,6 +65,13 @@ class _Canvas:
             '<svg role="img" aria-label="{}" viewBox="0 0 {} {}" style="max-width: {}px">'
         ).format(title, width, height, width)
         return head + Markup(text[text.index(">") + 1 :])
+
+
+def _name_rows(axes: Axes, rows: Sequence[float], names: Sequence[str]) -> None:
+    clean = (printable(name) for name in names)
+    axes.set_yticks(
+        rows, [n if len(n) <= _LONGEST else f"{n[: _LONGEST - 1]}\u2026" for n in clean]
+    )
 
 
 def _legend(axes: Axes, columns: int) -> None:
@@ -86,7 +97,7 @@ def forest(title: str, lines: Sequence[tuple[str, float, float, float, bool, str
         axes.annotate(
             f"{gain:+.1f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", color=INK
         )
-    axes.set_yticks(range(len(lines)), [name for name, *_ in reversed(lines)])
+    _name_rows(axes, range(len(lines)), [name for name, *_ in reversed(lines)])
     axes.set_ylim(-0.6, len(lines) - 0.4)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("gain in AP")
@@ -119,7 +130,7 @@ def dots(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
             values, range(len(names)), MARKERS.get(colour, "o"), color=colour, label=name,
             alpha=0.9, markersize=7 - row, linestyle="none",
         )  # fmt: skip
-    chart.axes.set_yticks(range(len(names)), list(names))
+    _name_rows(chart.axes, range(len(names)), names)
     chart.axes.set_ylim(len(names) - 0.4, -0.6)
     chart.axes.set_xlim(left=min(0, chart.axes.get_xlim()[0]))
     chart.axes.set_xlabel(x)
@@ -140,7 +151,7 @@ def stacked(title: str, shares: Mapping[str, Sequence[float]], kinds: Sequence[s
                 at = (start + value / 2, row)
                 chart.axes.annotate(f"{value:.0f}", at, ha="center", va="center", color="#ffffff")
         left += values
-    chart.axes.set_yticks(rows, [*shares])
+    _name_rows(chart.axes, rows, [*shares])
     chart.axes.invert_yaxis()
     chart.axes.grid(visible=False, axis="y")
     chart.axes.set_xlim(0, 100)
@@ -162,7 +173,7 @@ def bars(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
                 f"{value:.1f}", (value, row), xytext=(4, 0), textcoords="offset points",
                 va="center", fontsize=10, color=MUTED,
             )  # fmt: skip
-    chart.axes.set_yticks(range(len(names)), list(names))
+    _name_rows(chart.axes, range(len(names)), names)
     chart.axes.invert_yaxis()
     chart.axes.margins(x=0.12)
     chart.axes.grid(visible=False, axis="y")

@@ -12,6 +12,8 @@ from datastill.report.page.svg_charts import forest
 from datastill.report.pages import ABLATION_PAGE, PAGE, TITLES, describe_ap, gaps, note
 from datastill.report.render import Record, shown
 
+_SPACE = "\u00a0"  # at which no line breaks
+_UNSURE = UNSURE.replace(" ", _SPACE)
 _ELSEWHERE = {"AP50", "AP75", "APS", "APM", "APL", "unlabelled"}  # columns, of the table
 
 
@@ -123,6 +125,7 @@ def _grid(section: pd.DataFrame, links: Mapping[str, str]) -> Table:
 
 
 def _linked(heading: str, cell: str, href: str) -> Any:
+    cell = cell.replace(UNSURE, "@").replace(" ", _SPACE).replace(f"{_SPACE}@", f" {_UNSURE}")
     return (cell, href) if href and cell and heading.startswith(("AP [", "gain")) else cell
 
 

@@ -61,7 +61,9 @@ def _worth_blocks(
     entries = []
     for image in images[:_SHOWN]:
         shown = _likely(by_image[image["id"]])
-        uri = thumbnail(run.files.images, image, shown, run.metadata, window(image, shown))
+        uri = thumbnail(
+            run.files.images, image, shown, run.metadata, window(image, shown, run.metadata)
+        )
         worth = _worth(by_image[image["id"]])
         entries.append(Entry([Picture(uri)], f"{worth:.1f}", image["file_name"]))
     yield Gallery("Most undecided", "Generated annotations; without any, the best candidate.",

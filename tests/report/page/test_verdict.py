@@ -1,0 +1,35 @@
+import math
+
+import pytest
+
+from datastill.report.page.verdict import sentence, summary
+
+
+def line(gain, verdict, control=math.nan):
+    ends = {"gain_low": gain - 1, "gain_high": gain + 1, "gain_verdict": verdict}
+    over = {"control_gain": control, "control_gain_low": 0.2, "control_gain_high": 2.4,
+            "control_gain_verdict": "gain"}  # fmt: skip
+    return {"labelled": "a", "unlabelled": "b", "gain": gain, **ends, **over}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (line(3.14, "gain"), "a + b: unlabelled images brought +3.1 AP [2.1, 4.1] over the same"),
+        (line(-3.14, "loss"), "a + b: unlabelled images did harm, -3.1 AP [-4.1, -2.1] over the"),
+        (line(0.5, "not distinguishable"), "a + b: no gain is distinguishable; with unlabelled"),
+        (line(9, "gain", control=1.3), "a + b: unlabelled images brought +1.3 AP [0.2, 2.4]"),
+    ],
+)
+def test_the_verdict_is_written_from_the_numbers_over_the_control_if_there_is_one(given, expected):
+    assert sentence(given).startswith(expected)
+
+
+def test_several_settings_are_counted():
+    gain, loss, unsure = line(3, "gain"), line(-3, "loss"), line(0, "not distinguishable")
+    assert summary([gain, gain]) == "Unlabelled images improved AP in each of 2 settings."
+    assert summary([unsure, unsure]).startswith("In none of 2 settings")
+    assert summary([gain, loss, unsure]) == (
+        "Of 3 settings, unlabelled images improved AP in 1, lowered it in 1 and made no "
+        "distinguishable difference in 1."
+    )
