@@ -10,7 +10,7 @@ from source_graph import FILES, PACKAGE, imported, own_imports, relative, top
 
 LAYERS = ["lazy_compiler", "errors", "instances", "progress", "io", "coco", "images"]
 LAYERS += ["synthetic", "sources", "model", "training", "inference", "distill"]
-LAYERS += ["evaluation", "report"]
+LAYERS += ["evaluation", "report", "page"]
 EDGES = ["project", "tracking", "lineage", "scheduler", "stages", "commands", "cli", "__main__"]
 HOMES = {"mlflow": {"tracking"}, "typer": {"cli"}, "pydantic": {"project"}}
 HOMES |= {"yaml": {"project", "coco"}}  # params.yaml, and YOLO's data.yaml

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from datastill.commands import trace
 from datastill.errors import DataError
+from datastill.page.finished_run import FinishedRun
+from datastill.page.rendering import write_report
 from datastill.project.profile import Profile
-from datastill.report.page.finished_run import FinishedRun
-from datastill.report.page.rendering import write_report
 
 
 def run(profile: Profile) -> Path:

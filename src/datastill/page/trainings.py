@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from datastill.report.page.blocks import Chart, Group, Section, Table
-from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
-from datastill.report.page.svg_charts import curves
+from datastill.page.blocks import Chart, Group, Section, Table
+from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.svg_charts import curves
 from datastill.training.metrics_log import read_metrics_log
 
 _POINTS = 120  # of a curve: logged steps are averaged in as many groups

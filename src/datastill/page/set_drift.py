@@ -9,10 +9,10 @@ from datastill.coco.format import Record
 from datastill.distill.drift import LARGE
 from datastill.evaluation.image_pairs import Numbers
 from datastill.images.manifest import read_column
-from datastill.report.page.blocks import Chart, Entry, Gallery, Group, Picture, Section, Table, Text
-from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
-from datastill.report.page.pictures import thumbnail
-from datastill.report.page.svg_charts import ROLES, histogram
+from datastill.page.blocks import Chart, Entry, Gallery, Group, Picture, Section, Table, Text
+from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.pictures import thumbnail
+from datastill.page.svg_charts import ROLES, histogram
 
 _SHOWN = 6  # images at each end
 _MEASURES = {

@@ -12,8 +12,8 @@ import pytest
 from datastill.coco.format import Coco, read_coco
 from datastill.coco.merge import merge
 from datastill.errors import DataError
-from datastill.report.page import doubtful_labels, finished_run, worth_labelling
-from datastill.report.page.rendering import write_report
+from datastill.page import doubtful_labels, finished_run, worth_labelling
+from datastill.page.rendering import write_report
 
 SECTIONS = ["verdict", "images", "measures", "errors", "generated", "labels", "drift", "left-out",
             "trainings", "origins"]  # fmt: skip

@@ -14,7 +14,7 @@ from PIL import Image
 from datastill.coco.format import PERSON, Coco, write_coco
 from datastill.distill.annotations import EVIDENCE
 from datastill.io import write_text
-from datastill.report.page.finished_run import FinishedRun
+from datastill.page.finished_run import FinishedRun
 from datastill.report.render import to_csv
 from datastill.report.tables import comparison_table
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from datastill.report.page.verdict import sentence, summary
+from datastill.page.verdict import sentence, summary
 
 
 def line(gain, verdict, control=math.nan):

@@ -8,10 +8,10 @@ import numpy as np
 from datastill.coco.format import Coco, Record
 from datastill.images.manifest import read_column
 from datastill.images.perceptual_hash import repeats
-from datastill.report.page.blocks import Entry, Gallery, Group, Picture, Text, coco_download
-from datastill.report.page.evidence_reader import as_result, read_candidates
-from datastill.report.page.finished_run import SAMPLED, FinishedRun
-from datastill.report.page.pictures import thumbnail, window
+from datastill.page.blocks import Entry, Gallery, Group, Picture, Text, coco_download
+from datastill.page.evidence_reader import as_result, read_candidates
+from datastill.page.finished_run import SAMPLED, FinishedRun
+from datastill.page.pictures import thumbnail, window
 
 _SHOWN, _EXPORTED = 12, 200  # pictures, images of a download
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from datastill.evaluation.image_pairs import NEAR, ImagePairs, matched_threshold
-from datastill.report.page.blocks import Entry, Gallery, Group, Picture, Section, Text
-from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
-from datastill.report.page.pictures import thumbnail, window
+from datastill.page.blocks import Entry, Gallery, Group, Picture, Section, Text
+from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.pictures import thumbnail, window
 
 _SHOWN = 6  # images of most gain, and of most loss
 _FALSE = 0.5  # what a false detection takes from the score of an image, in objects

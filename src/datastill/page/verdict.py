@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from datastill.page.blocks import Chart, Group, Section, Table, Text
+from datastill.page.finished_run import FinishedRun
+from datastill.page.svg_charts import forest
 from datastill.report.multiple_testing import UNSURE
-from datastill.report.page.blocks import Chart, Group, Section, Table, Text
-from datastill.report.page.finished_run import FinishedRun
-from datastill.report.page.svg_charts import forest
 from datastill.report.pages import ABLATION_PAGE, PAGE, TITLES, describe_ap, gaps, note
 from datastill.report.render import Record, shown
 

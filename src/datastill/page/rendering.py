@@ -8,18 +8,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from datastill.io import write_text
-from datastill.report.page.blocks import Chart, Section, printable
-from datastill.report.page.doubtful_labels import labels_section
-from datastill.report.page.error_section import error_section
-from datastill.report.page.finished_run import FinishedRun
-from datastill.report.page.generated import generated_section
-from datastill.report.page.left_out import left_out_section
-from datastill.report.page.measures import measures_section
-from datastill.report.page.origins import origins_section
-from datastill.report.page.set_drift import drift_section
-from datastill.report.page.side_by_side import side_by_side_section
-from datastill.report.page.trainings import trainings_section
-from datastill.report.page.verdict import verdict_section
+from datastill.page.blocks import Chart, Section, printable
+from datastill.page.doubtful_labels import labels_section
+from datastill.page.error_section import error_section
+from datastill.page.finished_run import FinishedRun
+from datastill.page.generated import generated_section
+from datastill.page.left_out import left_out_section
+from datastill.page.measures import measures_section
+from datastill.page.origins import origins_section
+from datastill.page.set_drift import drift_section
+from datastill.page.side_by_side import side_by_side_section
+from datastill.page.trainings import trainings_section
+from datastill.page.verdict import verdict_section
 
 SECTIONS = (
     verdict_section, side_by_side_section, measures_section, error_section, generated_section,

@@ -7,10 +7,10 @@ from datastill.evaluation.box_errors import KINDS as BOX_KINDS
 from datastill.evaluation.box_errors import box_errors
 from datastill.evaluation.image_pairs import NEAR
 from datastill.evaluation.keypoint_errors import KINDS, keypoint_errors
-from datastill.report.page.blocks import Chart, Group, Section, Table
-from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
-from datastill.report.page.side_by_side import counted_pairs
-from datastill.report.page.svg_charts import bars, stacked
+from datastill.page.blocks import Chart, Group, Section, Table
+from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.side_by_side import counted_pairs
+from datastill.page.svg_charts import bars, stacked
 
 _KEYPOINTS = (
     "Each marked keypoint of val by what became of it (Ronchi & Perona, 2017). Jitter: near, but "

@@ -9,9 +9,9 @@ import pandas as pd
 
 from datastill.errors import DataError
 from datastill.images.load import image_path, image_size
-from datastill.report.page.blocks import Entry, Gallery, Group, Picture, Section, Table, Text
-from datastill.report.page.finished_run import FinishedRun
-from datastill.report.page.pictures import thumbnail
+from datastill.page.blocks import Entry, Gallery, Group, Picture, Section, Table, Text
+from datastill.page.finished_run import FinishedRun
+from datastill.page.pictures import thumbnail
 
 _SHOWN, _LISTED = 12, 50
 _TWIN = re.compile(r"shows the same as (.+) \(\d+ bits of its hash differ\)")

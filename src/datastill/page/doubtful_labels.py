@@ -6,7 +6,7 @@ from typing import Any
 
 from datastill.coco.format import Coco, Record
 from datastill.evaluation.label_errors import CLASS, Suspect, suspects
-from datastill.report.page.blocks import (
+from datastill.page.blocks import (
     Download,
     Entry,
     Gallery,
@@ -17,10 +17,10 @@ from datastill.report.page.blocks import (
     Text,
     coco_download,
 )
-from datastill.report.page.evidence_reader import as_result, read_candidates
-from datastill.report.page.finished_run import FinishedRun
-from datastill.report.page.pictures import thumbnail, window
-from datastill.report.page.worth_labelling import worth_labelling
+from datastill.page.evidence_reader import as_result, read_candidates
+from datastill.page.finished_run import FinishedRun
+from datastill.page.pictures import thumbnail, window
+from datastill.page.worth_labelling import worth_labelling
 
 _FEW, _SHOWN = 4, 12  # pictures: at least, and at most
 _LISTED = 50  # lines of a table

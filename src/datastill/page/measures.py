@@ -10,9 +10,9 @@ from datastill.coco.format import Coco, Record
 from datastill.coco.subsets import subset
 from datastill.evaluation.coco_ap import prepared, silence
 from datastill.evaluation.image_pairs import Numbers
-from datastill.report.page.blocks import Chart, Group, Section
-from datastill.report.page.finished_run import SETTINGS, FinishedRun, Setting
-from datastill.report.page.svg_charts import bars, curves, dots
+from datastill.page.blocks import Chart, Group, Section
+from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.svg_charts import bars, curves, dots
 
 _SIZES = {"ap_small": "small", "ap_medium": "medium", "ap_large": "large"}
 _FEW = 10  # objects below which a group has no AP

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from datastill.report.page.blocks import Code, Group, Section, Table
-from datastill.report.page.finished_run import SETTINGS, FinishedRun
+from datastill.page.blocks import Code, Group, Section, Table
+from datastill.page.finished_run import SETTINGS, FinishedRun
 
 _SHORT = 12  # digits of a digest
 _COLUMNS = ("code", "weights", "val", "fingerprint", "device", "python", "torch", "torchvision")

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record
 from datastill.evaluation.image_pairs import NEAR, RIGHT, ImagePairs, pair, similarity
-from datastill.report.page.blocks import Entry, Gallery, Picture
-from datastill.report.page.evidence_reader import read_candidates
-from datastill.report.page.finished_run import FinishedRun, Setting
-from datastill.report.page.pictures import thumbnail, window
+from datastill.page.blocks import Entry, Gallery, Picture
+from datastill.page.evidence_reader import read_candidates
+from datastill.page.finished_run import FinishedRun, Setting
+from datastill.page.pictures import thumbnail, window
 
 _SHOWN = 6  # pictures of a gallery
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from datastill.report.page.blocks import printable
+from datastill.page.blocks import printable
 
 INK, MUTED, LINE = "#111213", "#666768", "#dddedf"
 ROLES = {  # Okabe and Ito's colours, as in the figures of the tables; the page has darker ground

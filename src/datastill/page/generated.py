@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datastill.report.page.blocks import Chart, Group, Section, Table, Text, fraction
-from datastill.report.page.evidence_reader import BINS, score_counts
-from datastill.report.page.finished_run import SAMPLED, SETTINGS, FinishedRun, Setting
-from datastill.report.page.galleries import galleries
-from datastill.report.page.svg_charts import ROLES, histogram
+from datastill.page.blocks import Chart, Group, Section, Table, Text, fraction
+from datastill.page.evidence_reader import BINS, score_counts
+from datastill.page.finished_run import SAMPLED, SETTINGS, FinishedRun, Setting
+from datastill.page.galleries import galleries
+from datastill.page.svg_charts import ROLES, histogram
 
 _EXPECTED = (
     "Expected values are estimated on images of val, from which no model has learned; true ones "
