@@ -17,7 +17,10 @@ def line(gain, verdict, control=math.nan):
     [
         (line(3.14, "gain"), "a + b: unlabelled images brought +3.1 AP [2.1, 4.1] over the same"),
         (line(-3.14, "loss"), "a + b: unlabelled images did harm, -3.1 AP [-4.1, -2.1] over the"),
-        (line(0.5, "not distinguishable"), "a + b: no gain is distinguishable; with unlabelled"),
+        (
+            line(0.5, "not distinguishable"),
+            "a + b: no distinguishable gain; unlabelled images changed",
+        ),
         (line(9, "gain", control=1.3), "a + b: unlabelled images brought +1.3 AP [0.2, 2.4]"),
     ],
 )

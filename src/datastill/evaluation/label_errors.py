@@ -24,7 +24,7 @@ from datastill.evaluation.image_pairs import (
 
 MISSING, NOTHING, MOVED = "object without a label", "label without an object", "another place"
 CLASS, SWAPPED = "another category", "left and right swapped"
-_LEAST = 0.1  # score of a detection that counts
+COUNTED = 0.1  # score from which a detection counts
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def suspects(labels: Coco, models: Sequence[Sequence[Record]], metadata: Metadat
     by_image: dict[int, list[tuple[int, Record]]] = {}
     for model, detections in enumerate(models):
         for detection in detections:
-            if detection["score"] >= _LEAST:
+            if detection["score"] >= COUNTED:
                 by_image.setdefault(detection["image_id"], []).append((model, detection))
     images, listed = {image["id"]: image for image in labels.images}, list[Suspect]()
     for number, annotations in labels.by_image().items():
@@ -137,10 +137,9 @@ def _compare(
 ) -> Iterator[Suspect]:
     """Yield the labels of an image, and the places without one.
 
-    A prediction may also be of a label whose mirror image it resembles.
+    A prediction is also of a label whose mirror image it resembles, or whose extent.
     """
-    mirrored = [_mirrored(truth, metadata) for truth in pairs.truths]
-    alike = np.maximum(pairs.similarity, similarity(pairs.detections, mirrored, metadata.sigmas))
+    alike = _alike(pairs, metadata)
     free, image = alike.copy(), pairs.image
     taken: dict[int, int] = {}  # prediction by label
     while free.size and free.max() >= NEAR:  # the most similar pair first
@@ -161,7 +160,7 @@ def _compare(
     for index, prediction in enumerate(pairs.detections):
         unmatched = index not in taken.values()
         unlike = alike[index].max(initial=0) < RIGHT
-        if unmatched and unlike and prediction["score"] >= _LEAST:
+        if unmatched and unlike and prediction["score"] >= COUNTED:
             yield Suspect(image, MISSING, prediction["score"], None, prediction)
 
 
@@ -182,6 +181,25 @@ def _contradiction(image: Record, truth: Record, agreed: _Consensus, metadata: M
         kind = SWAPPED if swapped < apart - NEAR else MOVED
         apart = (apart + worst) / 2
     return Suspect(image, kind, record["score"] * apart, truth, record, unseen)
+
+
+def _alike(pairs: ImagePairs, metadata: Metadata) -> Numbers:
+    """Return how much predictions and labels are about the same object, (d, t)."""
+    if not (metadata.sigmas and pairs.truths and pairs.detections):
+        return pairs.similarity
+    mirrored = [_mirrored(truth, metadata) for truth in pairs.truths]
+    alike = np.maximum(pairs.similarity, similarity(pairs.detections, mirrored, metadata.sigmas))
+    detected = [_extent(record) for record in pairs.detections]
+    overlap = similarity(detected, [_extent(record) for record in pairs.truths], None) >= RIGHT
+    return np.where(overlap, np.maximum(alike, NEAR), alike)
+
+
+def _extent(record: Record) -> Record:
+    """Return the box of the marked keypoints."""
+    points = keypoints([record])[0]
+    shown = points[points[:, 2] > 0, :2] if "iscrowd" in record else points[:, :2]
+    low = shown.min(axis=0)
+    return {"bbox": [*low, *(shown.max(axis=0) - low)]}
 
 
 def _mirrored(truth: Record, metadata: Metadata) -> Record:

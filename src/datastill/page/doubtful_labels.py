@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from datastill.coco.format import Coco, Record
-from datastill.evaluation.label_errors import CLASS, Suspect, suspects
+from datastill.evaluation.label_errors import CLASS, COUNTED, Suspect, suspects
 from datastill.page.blocks import (
     Download,
     Entry,
@@ -50,7 +50,8 @@ def labels_section(run: FinishedRun) -> Section:
 
 def _of_val(run: FinishedRun) -> Group:
     rows = [row for row in run.specs if run.files.detections(row).is_file()]
-    listed = suspects(run.val, [run.detections(row) for row in rows], run.metadata)
+    models = ([d for d in run.detections(row) if d["score"] >= COUNTED] for row in rows)
+    listed = suspects(run.val, [*models], run.metadata)
     text = f"val: {len(run.val.images):,} images, by {_several(rows, 'model')}"
     return Group(text, [*_suspects(run, "val", run.val, listed)])
 

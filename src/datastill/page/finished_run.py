@@ -1,7 +1,8 @@
 """A finished run as the page sees it: its rows, files, and the trainings that it compares."""
 
+import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,16 +104,11 @@ class FinishedRun:
     def _samples(self) -> dict[str, tuple[Coco, int]]:
         return {}
 
-    @cached_property
-    def _detections(self) -> dict[str, list[Record]]:
-        return {}
-
     def detections(self, row: str) -> list[Record]:
         """Return the detections of `row` on val through one view, [] if it was not evaluated."""
-        if row not in self._detections:
-            path = self.files.detections(row)
-            self._detections[row] = json.loads(path.read_text()) if path.is_file() else []
-        return self._detections[row]
+        path = self.files.detections(row)
+        detections: list[Record] = json.loads(path.read_text()) if path.is_file() else []
+        return detections
 
     def pairs(self, row: str) -> list[ImagePairs]:
         """Return the detections of `row` on val beside the truth, image by image."""
@@ -132,6 +128,13 @@ class FinishedRun:
         rows = [row for row in self.members.get(teacher, [teacher]) if row in self.specs]
         paths = (self.files.image_set(self.specs[row]["labelled"]) for row in rows)
         return {image["file_name"] for path in paths for image in read_section(path, "images")}
+
+    def manifest_column(self, column: str, images: Iterable[Record]) -> dict[str, str]:
+        """Return a column of the manifest for these images, by file name."""
+        names = {image["file_name"] for image in images}
+        with self.files.manifest.open(newline="", encoding="utf-8") as file:
+            lines = csv.DictReader(file)
+            return {x["file_name"]: x[column] for x in lines if x["file_name"] in names}
 
     def facts(self, path: Path) -> dict[str, Any]:
         """Return the content of a JSON file, {} if there is none."""

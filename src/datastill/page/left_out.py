@@ -13,7 +13,7 @@ from datastill.page.blocks import Entry, Gallery, Group, Picture, Section, Table
 from datastill.page.finished_run import FinishedRun
 from datastill.page.pictures import thumbnail
 
-_SHOWN, _LISTED = 12, 50
+_SHOWN, _LISTED = 6, 50  # pictures, lines of a table
 _TWIN = re.compile(r"shows the same as (.+) \(\d+ bits of its hash differ\)")
 
 

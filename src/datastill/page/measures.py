@@ -1,7 +1,7 @@
 """Precision and recall, AP by size, crowding and marked keypoints, and errors in pixels."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,13 +102,14 @@ def _groups(run: FinishedRun) -> Iterator[tuple[str, dict[str, Coco]]]:
 
 
 def _measure(run: FinishedRun, row: str, groups: Mapping[str, Mapping[str, Coco]]) -> _Measured:
-    precision, recalls = _precision(run, row, run.val)
+    detections = run.detections(row)
+    precision, recalls = _precision(run, detections, run.val)
     return _Measured(
         recalls,
         {level: precision[index] for level, index in _LEVELS.items()},
         {
             name: {
-                group: float(100 * _precision(run, row, part)[0].mean())
+                group: float(100 * _precision(run, detections, part)[0].mean())
                 for group, part in parts.items()
                 if len(parts) > 1
             }
@@ -117,10 +118,12 @@ def _measure(run: FinishedRun, row: str, groups: Mapping[str, Mapping[str, Coco]
     )
 
 
-def _precision(run: FinishedRun, row: str, part: Coco) -> tuple[Numbers, Numbers]:
+def _precision(
+    run: FinishedRun, detections: Sequence[Record], part: Coco
+) -> tuple[Numbers, Numbers]:
     """Return the mean precision over categories by threshold and recall, (10, r), and recalls."""
     ids = {image["id"] for image in part.images}
-    inside = [each for each in run.detections(row) if each["image_id"] in ids]
+    inside = [each for each in detections if each["image_id"] in ids]
     evaluation = prepared(part, inside, run.task, sigmas=run.metadata.sigmas)
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
     with silence():

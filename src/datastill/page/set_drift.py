@@ -8,13 +8,13 @@ import numpy as np
 from datastill.coco.format import Record
 from datastill.distill.drift import LARGE
 from datastill.evaluation.image_pairs import Numbers
-from datastill.images.manifest import read_column
 from datastill.page.blocks import Chart, Entry, Gallery, Group, Picture, Section, Table, Text
 from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
 from datastill.page.pictures import thumbnail
 from datastill.page.svg_charts import ROLES, histogram
 
 _SHOWN = 6  # images at each end
+_COLOURS = {"labelled": ROLES["control"], "unlabelled": ROLES["student"]}
 _MEASURES = {
     "size": "size, binary logarithm of the side in pixels",
     "aspect": "aspect, binary logarithm of width over height",
@@ -24,9 +24,8 @@ _MEASURES = {
 
 def drift_section(run: FinishedRun) -> Section:
     """Return how the unlabelled images differ from the labelled ones, a group per setting."""
-    brightness = {n: float(v) for n, v in read_column(run.files.manifest, "brightness").items()}
     groups = [
-        Group(setting.title, [*_blocks(run, setting, brightness)], open=number == 0)
+        Group(setting.title, [*_blocks(run, setting)], open=number == 0)
         for number, setting in enumerate(run.settings[:SETTINGS])
     ]
     intro = (
@@ -36,7 +35,7 @@ def drift_section(run: FinishedRun) -> Section:
     return Section("drift", "Labelled and unlabelled", intro, groups)
 
 
-def _blocks(run: FinishedRun, setting: Setting, brightness: Mapping[str, float]) -> Iterator[Any]:
+def _blocks(run: FinishedRun, setting: Setting) -> Iterator[Any]:
     card = run.annotation_card(setting.student).get("drift")
     if not card:
         yield Text("Not measured: the set has no generated annotations.", tone="note")
@@ -55,52 +54,45 @@ def _blocks(run: FinishedRun, setting: Setting, brightness: Mapping[str, float])
     names = [*map(str, range(len(counts[0]) - 1)), f"{len(counts[0]) - 1} +"]
     lines = [["labelled", *shares[0]], ["unlabelled, generated", *shares[1]]]
     yield Table(["images with so many objects", *names], lines)
-    labelled, (unlabelled, _) = (
-        run.sample(setting.labelled)[0].images,
-        run.sample(setting.unlabelled),
-    )
-    values = {
-        name: np.array([brightness.get(image["file_name"], np.nan) for image in images])
-        for name, images in (("labelled", labelled), ("unlabelled", unlabelled.images))
-    }
-    ends = np.concatenate([*values.values()])
-    edges = np.linspace(np.nanmin(ends) - 1, np.nanmax(ends) + 1, 18)
-    colours = {"labelled": ROLES["control"], "unlabelled": ROLES["student"]}
-    series = {name: (colours[name], _percent(each, edges)) for name, each in values.items()}
-    title = f"Brightness, {setting.title}"
-    yield Chart(histogram(title, series, edges.tolist(), "mean brightness of an image"),
-                "Share of the images by brightness, of a sample where a set is large.")  # fmt: skip
-    yield from _ends(run, _distances(labelled, unlabelled.images, brightness), unlabelled.images)
+    sets = {name: run.sample(getattr(setting, name))[0].images for name in _COLOURS}
+    measured = {name: _measures(run, images) for name, images in sets.items()}
+    yield _brightness(setting, {name: each[:, -1] for name, each in measured.items()})
+    yield from _ends(run, _distances(*measured.values()), sets["unlabelled"])
     for warning in card["warnings"]:
         yield Text(f"Warning: {warning}.")
 
 
-def _percent(values: Numbers, edges: Numbers) -> list[float]:
-    shares: list[float] = (100 * np.histogram(values, edges)[0] / max(1, len(values))).tolist()
-    return shares
+def _brightness(setting: Setting, values: Mapping[str, Numbers]) -> Chart:
+    ends = np.concatenate([*values.values()])
+    edges = np.linspace(np.nanmin(ends) - 1, np.nanmax(ends) + 1, 18)
+    shares = {name: 100 * np.histogram(each, edges)[0] / len(each) for name, each in values.items()}
+    series = {name: (_COLOURS[name], each.tolist()) for name, each in shares.items()}
+    title, caption = f"Brightness, {setting.title}", "mean brightness of an image"
+    return Chart(
+        histogram(title, series, edges.tolist(), caption),
+        "Share of the images by brightness, of a sample where a set is large.",
+    )
 
 
-def _distances(
-    labelled: Sequence[Record], unlabelled: Sequence[Record], brightness: Mapping[str, float]
-) -> Numbers:
-    """Return how far each unlabelled image is from the mean labelled one, in sd."""
-
-    def measures(images: Sequence[Record]) -> Numbers:
-        return np.array(
-            [
-                (
-                    np.log2(image["width"] * image["height"]) / 2,
-                    np.log2(image["width"] / image["height"]),
-                    brightness.get(image["file_name"], np.nan),
-                )
-                for image in images
-            ]
+def _measures(run: FinishedRun, images: Sequence[Record]) -> Numbers:
+    """Return size, aspect and brightness of each image, (n, 3)."""
+    brightness = run.manifest_column("brightness", images)
+    rows = [
+        (
+            np.log2(image["width"] * image["height"]) / 2,
+            np.log2(image["width"] / image["height"]),
+            float(brightness.get(image["file_name"], "nan")),
         )
+        for image in images
+    ]
+    return np.array(rows, dtype=float).reshape(-1, len(_MEASURES))
 
-    known, others = measures(labelled), measures(unlabelled)
-    scale = np.maximum(np.nanstd(known, axis=0), (0.05, 0.05, 1.0))
-    distance = np.sqrt(np.square((others - np.nanmean(known, axis=0)) / scale).sum(axis=1))
-    return np.nan_to_num(distance)
+
+def _distances(labelled: Numbers, unlabelled: Numbers) -> Numbers:
+    """Return how far each unlabelled image is from the mean labelled one, in sd, (n,)."""
+    scale = np.maximum(np.nanstd(labelled, axis=0), (0.05, 0.05, 1.0))
+    apart = (unlabelled - np.nanmean(labelled, axis=0)) / scale
+    return np.nan_to_num(np.sqrt(np.square(apart).sum(axis=1)))
 
 
 def _ends(run: FinishedRun, distances: Numbers, images: Sequence[Record]) -> Iterator[Gallery]:

@@ -62,9 +62,10 @@ def sentence(line: Record) -> str:
         return f"{sets}: unlabelled images brought {gain} over the same training without them."
     if verdict == "loss":
         return f"{sets}: unlabelled images did harm, {gain} over the same training without them."
+    change = gain.replace(" AP", "")
     return (
-        f"{sets}: no gain is distinguishable; with unlabelled images AP changed by {gain} over "
-        "the same training without them."
+        f"{sets}: no distinguishable gain; unlabelled images changed AP by {change} over the same "
+        "training without them."
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from datastill.coco.format import Coco, Record
-from datastill.images.manifest import read_column
 from datastill.images.perceptual_hash import repeats
 from datastill.page.blocks import Entry, Gallery, Group, Picture, Text, coco_download
 from datastill.page.evidence_reader import as_result, read_candidates
@@ -18,7 +17,6 @@ _SHOWN, _EXPORTED = 12, 200  # pictures, images of a download
 
 def worth_labelling(run: FinishedRun) -> Iterator[Group]:
     """Yield the images most worth labelling of each unlabelled set without known labels."""
-    hashes = read_column(run.files.manifest, "likeness")
     for setting in {s.unlabelled: s for s in run.settings}.values():
         sample, total = run.sample(setting.unlabelled)
         path = run.files.evidence(setting.student)
@@ -29,6 +27,7 @@ def worth_labelling(run: FinishedRun) -> Iterator[Group]:
             by_image[candidate["image_id"]].append(candidate)
         images = sorted(sample.images, key=lambda image: -_worth(by_image[image["id"]]))
         images = images[: 4 * _EXPORTED]
+        hashes = run.manifest_column("likeness", images)
         repeated = repeats([hashes.get(image["file_name"], "0" * 32) for image in images])
         images = [i for i, twin in zip(images, repeated, strict=True) if twin < 0][:_EXPORTED]
         title = (
