@@ -14,13 +14,11 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; `href` makes its last words `link` lead elsewhere in the page."""
+    """A paragraph; `tone`: lead, note or none."""
 
     kind: ClassVar = "text"
     text: str
-    link: str = ""
-    href: str = ""
-    tone: str = ""  # lead or note
+    tone: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,14 +58,14 @@ def _keypoints(run: FinishedRun, setting: Setting) -> Iterator[Any]:
         rows.append([role, *(f"{number:,}" for number in counted)])
     headings = ["", "objects", "found (OKS ≥ 0.1)", "missed", "false detections"]
     yield Table(headings, rows)
-    names, (before, after) = run.metadata.skeleton.names, [*counts.values()][-2:] or (None, None)
     if len(counts) > 1:
+        (before, old), (after, new) = [*counts.items()][-2:]
         change = [
-            [name, *(_change(before, after, kind, point) for kind in range(len(KINDS)))]
-            for point, name in enumerate(names)
+            [name, *(_change(old, new, kind, point) for kind in range(len(KINDS)))]
+            for point, name in enumerate(run.metadata.skeleton.names)
         ]
-        grid = Table(["keypoint", *KINDS], change, "Student minus control, in percentage points.")
-        yield Group("By keypoint", [grid], open=False)
+        caption = f"{after.capitalize()} minus {before}, in percentage points."
+        yield Group("By keypoint", [Table(["keypoint", *KINDS], change, caption)], open=False)
 
 
 def _change(before: Any, after: Any, kind: int, point: int) -> str:

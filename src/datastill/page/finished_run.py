@@ -60,11 +60,6 @@ class Setting:
     student: str
     roles: Mapping[str, str]
 
-    @property
-    def before(self) -> str:
-        """The row that the student is compared with."""
-        return [*self.roles.values()][-2] if len(self.roles) > 1 else self.student
-
 
 @dataclass(frozen=True)
 class FinishedRun:

@@ -111,9 +111,9 @@ def _with_truth(
                 wrong.append(_Shown(candidate["score"], image, [candidate], pairs.truths, text))
         swapped += _swaps(run, pairs)
         missed += _missed(pairs, partners)
-    similar = "OKS" if sigmas else "IoU"
-    yield from _gallery(run, "Surest wrong ones", f"Annotations without an object of {similar} "
-                        "0.5, by score.", wrong)  # fmt: skip
+    of = "OKS 0.5, left-out keypoints included" if sigmas else "IoU 0.5"
+    caption = f"Annotations without an object of {of}, by score."
+    yield from _gallery(run, "Surest wrong ones", caption, wrong)
     yield from _gallery(run, "Missed ones", "Objects without an annotation, largest first.", missed)
     yield from _gallery(run, "Left and right swapped", "Annotations that fit the mirrored labels "
                         "better.", swapped)  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from datastill.page.blocks import Chart, Group, Section, Table, Text
-from datastill.page.finished_run import FinishedRun
+from datastill.page.finished_run import SETTINGS, FinishedRun
 from datastill.page.svg_charts import forest
 from datastill.report.multiple_testing import UNSURE
 from datastill.report.pages import ABLATION_PAGE, PAGE, TITLES, describe_ap, gaps, note
@@ -34,6 +34,8 @@ def verdict_section(run: FinishedRun) -> Section:
     for section in sections:
         blocks += [_grid(section, links), *(Text(gap) for gap in gaps(section))]
     reading = [note(table), *describe_ap(run.val, run.task)]
+    if len(run.settings) > SETTINGS:
+        reading.append(f"What follows shows the first {SETTINGS} of {len(run.settings)} settings.")
     blocks += [Text(text, tone="note") for text in reading]
     return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
 
