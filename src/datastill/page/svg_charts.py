@@ -105,17 +105,14 @@ def forest(title: str, lines: Sequence[tuple[str, float, float, float, bool, str
 
 
 @rc_context(_STYLE)
-def curves(title: str, series: Series, x: str, y: str, top: float | None = None) -> Markup:
-    """Draw lines by role; the second axis goes from 0 to `top` or, without it, is logarithmic."""
+def curves(title: str, series: Series, x: str, y: str, top: float) -> Markup:
+    """Draw lines by role; the second axis goes from 0 to `top`."""
     chart = _Canvas(420, 300)
     for name, (xs, ys) in series.items():
         chart.axes.plot(xs, ys, color=ROLES.get(name, INK), label=name)
     chart.axes.set_xlabel(x)
     chart.axes.set_ylabel(y)
-    if top is None:
-        chart.axes.set_yscale("log")
-    else:
-        chart.axes.set_ylim(0, 1.02 * top)
+    chart.axes.set_ylim(0, 1.02 * top)
     _legend(chart.axes, 3)
     return chart.svg(title)
 

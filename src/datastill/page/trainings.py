@@ -41,7 +41,7 @@ def _charts(run: FinishedRun, setting: Setting) -> Iterator[Chart]:
         }
         if series:
             caption = f"{name.capitalize()} by iteration"
-            top = None if key == "loss" else max(max(values) for _, values in series.values())
+            top = max(max(values) for _, values in series.values())
             yield Chart(
                 curves(f"{caption}, {setting.title}", series, "iteration", name, top),
                 caption + (", means of neighbouring steps." if key == "loss" else "."),

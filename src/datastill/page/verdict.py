@@ -53,7 +53,8 @@ def effect(line: Record) -> tuple[str, str]:
     """
     name: str = "gain" if pd.isna(line["control_gain"]) else "control_gain"
     low, high = line[f"{name}_low"], line[f"{name}_high"]
-    return f"{line[name]:+z.1f} AP [{low:z.1f}, {high:z.1f}]", line[f"{name}_verdict"]
+    gain = f"{line[name]:+z.1f} AP [{low:z.1f}, {high:z.1f}]"
+    return gain.replace(" ", _SPACE), line[f"{name}_verdict"]
 
 
 def sentence(line: Record) -> str:
@@ -64,7 +65,7 @@ def sentence(line: Record) -> str:
         return f"{sets}: unlabelled images brought {gain} over the same training without them."
     if verdict == "loss":
         return f"{sets}: unlabelled images did harm, {gain} over the same training without them."
-    change = gain.replace(" AP", "")
+    change = gain.replace(f"{_SPACE}AP", "")
     return (
         f"{sets}: no distinguishable gain; unlabelled images changed AP by {change} over the same "
         "training without them."
