@@ -105,9 +105,7 @@ def _with_truth(
         partners = pairs.partners()
         for index, candidate in enumerate(pairs.detections):
             if partners[index] < 0:
-                best = pairs.similarity[index].max(initial=0)
-                twin = "second one of an object" if best >= RIGHT else f"similarity {best:.2f}"
-                text = f"score {candidate['score']:.2f}, {twin}"
+                text = f"score {candidate['score']:.2f}, {_reason(pairs, index)}"
                 wrong.append(_Shown(candidate["score"], image, [candidate], pairs.truths, text))
         swapped += _swaps(run, pairs)
         missed += _missed(pairs, partners)
@@ -117,6 +115,14 @@ def _with_truth(
     yield from _gallery(run, "Missed ones", "Objects without an annotation, largest first.", missed)
     yield from _gallery(run, "Left and right swapped", "Annotations that fit the mirrored labels "
                         "better.", swapped)  # fmt: skip
+
+
+def _reason(pairs: ImagePairs, index: int) -> str:
+    """Return what a wrong annotation is, by the objects near it."""
+    near, same = pairs.similarity[index], pairs.same[index]
+    if near.max(initial=0) < RIGHT:
+        return f"similarity {near.max(initial=0):.2f}"
+    return "second one of an object" if (near * same).max() >= RIGHT else "another category"
 
 
 def _missed(pairs: ImagePairs, partners: NDArray[np.int64]) -> Iterator[_Shown]:

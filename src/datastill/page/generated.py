@@ -47,7 +47,7 @@ def _blocks(run: FinishedRun, setting: Setting) -> Iterator[Any]:
         series = {"candidates": (ROLES["student"], counts.tolist())}
         title = f"Scores of candidates, {setting.title}"
         yield Chart(
-            histogram(title, series, BINS.tolist(), "score", line),
+            histogram(title, series, BINS.tolist(), ("score", "per image"), line),
             "All candidates of the teacher by score"
             + ("; those right of the line became annotations." if line is not None else "."),
         )

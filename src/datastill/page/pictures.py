@@ -69,7 +69,7 @@ def window(image: Record, annotations: Sequence[Record], metadata: Metadata) -> 
         return None
     low, high = boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
     limits = np.array([image["width"], image["height"]], dtype=float)
-    wanted = np.maximum(high - low, limits / 8) * (1 + 2 * _MARGIN)
+    wanted = np.maximum(high - low, limits / 5) * (1 + 2 * _MARGIN)
     extent = np.minimum(np.maximum(wanted, wanted[::-1] * _ASPECT), limits)
     if np.prod(extent) > _SMALL * np.prod(limits):
         return None

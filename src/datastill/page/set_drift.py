@@ -67,9 +67,9 @@ def _brightness(setting: Setting, values: Mapping[str, Numbers]) -> Chart:
     edges = np.linspace(np.nanmin(ends) - 1, np.nanmax(ends) + 1, 18)
     shares = {name: 100 * np.histogram(each, edges)[0] / len(each) for name, each in values.items()}
     series = {name: (_COLOURS[name], each.tolist()) for name, each in shares.items()}
-    title, caption = f"Brightness, {setting.title}", "mean brightness of an image"
+    title, labels = f"Brightness, {setting.title}", ("mean brightness of an image", "% of images")
     return Chart(
-        histogram(title, series, edges.tolist(), caption),
+        histogram(title, series, edges.tolist(), labels),
         "Share of the images by brightness, of a sample where a set is large.",
     )
 

@@ -181,17 +181,17 @@ def bars(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]
 
 @rc_context(_STYLE)
 def histogram(
-    title: str, series: Mapping[str, tuple[str, Sequence[float]]], edges: Sequence[float], x: str,
-    line: float | None = None,
+    title: str, series: Mapping[str, tuple[str, Sequence[float]]], edges: Sequence[float],
+    labels: tuple[str, str], line: float | None = None,
 ) -> Markup:  # fmt: skip
-    """Draw shares per bin: colour and values by name; a vertical `line` is the threshold."""
+    """Draw bins: colour and values by name; `labels` of both axes; `line` is a threshold."""
     chart = _Canvas(420, 280)
     for name, (colour, values) in series.items():
         chart.axes.stairs(values, edges, color=colour, fill=True, alpha=0.35)
         chart.axes.stairs(values, edges, color=colour, label=name, lw=1.5)
     if line is not None:
         chart.axes.axvline(line, color=INK, lw=1.2, ls="--", label=f"threshold {line:.2f}")
-    chart.axes.set_xlabel(x)
-    chart.axes.set_ylabel("per image" if line is not None else "% of images")
+    chart.axes.set_xlabel(labels[0])
+    chart.axes.set_ylabel(labels[1])
     _legend(chart.axes, 3)
     return chart.svg(title)

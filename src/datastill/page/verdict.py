@@ -14,7 +14,8 @@ from datastill.report.render import Record, shown
 
 _SPACE = "\u00a0"  # at which no line breaks
 _UNSURE = UNSURE.replace(" ", _SPACE)
-_ELSEWHERE = {"AP50", "AP75", "APS", "APM", "APL", "unlabelled"}  # columns, of the table
+_FIRST = ("training", "AP [", "gain", "over control")
+_ELSEWHERE = {"AP50", "AP75", "APS", "APM", "APL", "labelled", "unlabelled"}  # columns
 
 
 def verdict_section(run: FinishedRun) -> Section:
@@ -117,15 +118,17 @@ def _forest(table: pd.DataFrame) -> Chart:
 
 def _grid(section: pd.DataFrame, links: Mapping[str, str]) -> Table:
     columns = [column for column in shown(PAGE, section) if column.heading not in _ELSEWHERE]
+    columns.sort(key=lambda column: not column.heading.startswith(_FIRST))  # seen on a phone
     lines = section.to_dict("records")
     students = [line for line in lines if line["role"] == "distilled"]
     href = links.get(_sets(students[0]), "") if students else ""
     rows = [[_linked(column.heading, column.cell(x), href) for column in columns] for x in lines]
+    for row, line in zip(rows, lines, strict=True):
+        row[0] += f" ({line['labelled']})" if line["role"] == "upper bound" else ""
     headings = [column.heading.replace(" ± sd of seeds", " ± sd") for column in columns]
-    first = next((i for i, column in enumerate(columns) if column.right), len(columns))
     line = students[0] if students else lines[0]
     caption = f"{line['labelled']} labelled, {line['unlabelled']} unlabelled. AP leads to images."
-    return Table(headings, rows, caption, numbers=first)
+    return Table(headings, rows, caption)
 
 
 def _linked(heading: str, cell: str, href: str) -> Any:
