@@ -13,8 +13,9 @@ _COLUMNS = ("code", "weights", "val", "fingerprint", "device", "python", "torch"
 def origins_section(run: FinishedRun) -> Section:
     """Return a table of provenance, and the trace of each row."""
     intro = (
-        f"`datastill trace ROW --profile {run.name}` follows a number to its model, annotations, "
-        "teacher, image sets and their source; `--verify` recomputes every digest."
+        f"The command datastill trace ROW --profile {run.name} follows a number to its model, "
+        "annotations, teacher, image sets and their source; its option --verify recomputes every "
+        "digest."
     )
     return Section("origins", "Where the numbers come from", intro, [*_blocks(run)])
 
