@@ -42,12 +42,13 @@ def run(name: str, inputs: Inputs, wishes: Wishes = NO_WISHES) -> str:
     if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         inspection.notes.append(f"DVC watches only {data['watched']}; after other changes: {again}")
+    mirrored = ", each also mirrored" if wishes.flip else ""
     turned = ", and turned by 90, 180 and 270 degrees: four times as many"
     lines = [
         *describe(inspection),
         f"backbone: {hardware.backbone}, for {'a GPU' if machine is GPU else 'a CPU'}",
         f"short side: {choices.side}; {choices.why_side}",
-        f"views: short side {', '.join(map(str, choices.views))}, each also mirrored"
+        f"views: short side {', '.join(map(str, choices.views))}{mirrored}"
         f"{turned if wishes.quarter_turns else ''}",
         f"iterations: {choices.iterations:,}; {choices.why_iterations}",
         f"iterations of student and control: {choices.student_iterations:,}",
@@ -56,6 +57,7 @@ def run(name: str, inputs: Inputs, wishes: Wishes = NO_WISHES) -> str:
         "profile": name,
         "task": task,
         "seed": inputs.division.seed,
+        "flip": str(wishes.flip).lower(),
         "quarter_turns": str(wishes.quarter_turns).lower(),
         **choices.values(),
     }
