@@ -1,4 +1,5 @@
 import io
+import os
 import re
 
 import numpy as np
@@ -7,10 +8,10 @@ import torch
 from PIL import Image
 
 from datastill.coco.format import image_id
+from datastill.coco.image_header import image_size
 from datastill.errors import DataError
 from datastill.images.load import (
     image_path,
-    image_size,
     load_image,
     read_image,
 )
@@ -260,3 +261,10 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, read,
     assert (root / "a.png").stat().st_size < 100_000
     with pytest.raises(DataError, match=f"{width:,} x 10,000 pixels, more than 100,000,000; make"):
         read(root / "a.png")
+
+
+def test_a_pipe_is_no_image_to_wait_for(root):
+    os.mkfifo(root / "a.jpg")
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match="it is a pipe or a device"):
+            read(root / "a.jpg")
