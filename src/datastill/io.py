@@ -11,6 +11,7 @@ from typing import Any
 
 from datastill.errors import DataError
 
+_DEEPEST, _MOST_VALUES, _LARGEST = 50, 10_000_000, 1e300  # of YAML
 _LONG = re.compile(r"[0-9]{300}")  # digits: a float holds no such number
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, alone none at all
 
@@ -77,6 +78,32 @@ def parse_json(text: str) -> Any:
     if _SURROGATE.search(text):  # also of pairs, which are fine
         json.dumps(content, ensure_ascii=False).encode()
     return content
+
+
+def check_extent(content: Any) -> None:
+    """Raise ValueError if YAML's `content` is deep or, its aliases written out, without end.
+
+    Also, as for JSON, if it has a whole number or text that no file of datastill can hold.
+    """
+    _extent(content, 0, {})
+
+
+def _extent(content: Any, depth: int, known: dict[int, int]) -> int:
+    """Return the number of values in `content`, with those `known` by id."""
+    if isinstance(content, str):
+        content.encode()
+    if isinstance(content, int) and abs(content) > _LARGEST:
+        raise ValueError(f"a whole number above {_LARGEST:.0e}")
+    if not isinstance(content, dict | list):
+        return 1
+    if depth > _DEEPEST:
+        raise ValueError(f"lists or sections more than {_DEEPEST} deep")
+    if id(content) not in known:
+        parts = (*content, *content.values()) if isinstance(content, dict) else content
+        known[id(content)] = sum(_extent(part, depth + 1, known) for part in parts)
+        if known[id(content)] > _MOST_VALUES:
+            raise ValueError(f"aliases that stand for more than {_MOST_VALUES:,} values")
+    return known[id(content)]
 
 
 def _whole(digits: str) -> int:

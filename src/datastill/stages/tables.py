@@ -11,7 +11,8 @@ from datastill.evaluation.bootstrap import match
 from datastill.evaluation.pixel_errors import pixel_errors
 from datastill.io import write_text
 from datastill.project.data_schema import Union
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 from datastill.project.schema import Params
 from datastill.report.ablations import ablation_table
 from datastill.report.grouping import Result, pool_seeds
