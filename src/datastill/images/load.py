@@ -1,8 +1,11 @@
 """Image files, decoded to RGB pixels."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Condition
 
 import numpy as np
 import torch
@@ -11,7 +14,7 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
-from datastill.coco.image_header import AVIF, opened, orientation, upright_size
+from datastill.coco.image_header import AVIF, MOST_PIXELS, opened, orientation, upright_size
 from datastill.errors import DataError
 from datastill.io import check_file
 from datastill.progress import note_once
@@ -26,6 +29,32 @@ _TO_UPRIGHT = {
     5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }  # fmt: skip  # by EXIF orientation
+
+
+class Room:
+    """Room for the pixels of all threads of a process together; small images need none."""
+
+    def __init__(self, most: int, small: int) -> None:
+        self._left, self._small, self._changed = most, small, Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for an image of so many `pixels`, at most all there is."""
+        if pixels <= self._small:
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= pixels)
+            self._left -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += pixels
+                self._changed.notify_all()
+
+
+_room = Room(MOST_PIXELS, 12_000_000)
 
 
 @dataclass(frozen=True)
@@ -87,7 +116,7 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     """
     if not content:
         raise DataError("no readable image: the file is empty")
-    with opened(io.BytesIO(content)) as image:
+    with opened(io.BytesIO(content)) as image, _room.taken(image.width * image.height):
         upright = upright_size(image)
         if size and image.size != size != upright:
             actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
