@@ -35,7 +35,7 @@ def read_labelme(path: Path) -> Coco:
                 instances += join(images[-1], _shapes(file, content["shapes"]))
             except DataError as error:
                 raise DataError(f"{file}: {error}; correct the file") from None
-    return as_coco(path, images, instances)
+    return as_coco(images, instances)
 
 
 def _image(path: Path, file: Path, content: dict[str, Any]) -> Record:

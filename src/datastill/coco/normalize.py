@@ -9,6 +9,7 @@ from datastill.coco.completion import MIN_SIDE, complete, expect
 from datastill.coco.cvat import read_cvat
 from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
+from datastill.coco.keypoint_box import BOX_MARGIN
 from datastill.coco.labelme import read_labelme
 from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.repair import is_id, repair
@@ -134,16 +135,21 @@ def _check_named(categories: list[Record]) -> None:
         raise DataError(f"expected categories with a number as their id and a name, found {first}")
 
 
-def normalize(coco: Coco, *categories: Record, source: Path | str = "labels") -> tuple[Coco, int]:
+def normalize(
+    coco: Coco,
+    *categories: Record,
+    source: Path | str = "labels",
+    keypoint_margin: float = BOX_MARGIN,
+) -> tuple[Coco, int]:
     """Return the completed annotations of `categories`, minus empty boxes, and the number of those.
 
     Images keep the video they are from, if the file says so, as `video`.
     Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
-    `num_keypoints` counted from v; `bbox`, also without extent, around the marked keypoints;
-    `iscrowd` 0; `area`, also if it is 0, that of the mask (polygons or RLE) or else of the box;
-    masks are dropped. Notes name `source`. Raises DataError naming the image or annotation that is
-    malformed, if boxes are in another convention, and if one of `categories` means something else
-    in the file.
+    `num_keypoints` counted from v; `bbox`, also without extent, around the marked keypoints with
+    `keypoint_margin`; `iscrowd` 0; `area`, also if it is 0, that of the mask (polygons or RLE) or
+    else of the box; masks are dropped. Notes name `source`.
+    Raises DataError naming the image or annotation that is malformed, if boxes are in another
+    convention, and if one of `categories` means something else in the file.
     """
     for category in categories:
         _check_same(coco, category)
@@ -157,7 +163,9 @@ def normalize(coco: Coco, *categories: Record, source: Path | str = "labels") ->
     known = {category["id"]: category for category in categories}
     learned = [a for a in coco.annotations if a["category_id"] in known]
     notes = Counter[str]()
-    annotations = [complete(a, known[a["category_id"]], sizes, notes) for a in learned]
+    annotations = [
+        complete(a, known[a["category_id"]], sizes, notes, keypoint_margin) for a in learned
+    ]
     check_convention(annotations, sizes)
     for note, times in notes.items():
         note_once(f"{source}: {times:,} {note}")

@@ -21,6 +21,11 @@ def complete_sizes(source: Path, coco: Coco, folders: Sequence[Path]) -> Coco:
     lacking = [image for image in coco.images if _lacks_size(image)]
     if not lacking:
         return coco
+    if not folders:
+        raise DataError(
+            f"{source}: {len(lacking):,} images lack width or height, such as "
+            f"{lacking[0]['file_name']}; name the folder of the images with --images"
+        )
     named = [Folder(folder, str(number)) for number, folder in enumerate(folders)]
     located, missing = locate(Coco(lacking, [], []), named)
     if missing:

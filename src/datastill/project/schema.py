@@ -57,6 +57,7 @@ class Train(Section):
     initial_files     backbone: file of its initial weights, or of the detector to start from, if
                       the package has none and torchvision's cannot be downloaded
     micro_batch_size  images per forward pass: the losses of a batch's micro-batches are averaged
+    flip              whether half of the images are mirrored
     quarter_turns     whether images are also turned by 0, 90, 180 or 270 degrees; not in the paper
     negatives         labelled images without objects: kept as background, or dropped (Detectron)
     """
@@ -73,6 +74,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     short_sides: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     long_side: Positive
+    flip: bool = True
     quarter_turns: bool = False
     negatives: Literal["keep", "drop"] = "drop"
     precision: Precision

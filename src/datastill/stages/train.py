@@ -210,7 +210,7 @@ def _minibatches(
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
     augmentation = Augmentation(
         (params.short_sides[0], params.short_sides[1]), params.long_side,
-        metadata.skeleton.flip_indices, params.quarter_turns,
+        metadata.skeleton.flip_indices, params.flip, params.quarter_turns,
         strong=spec.ablation.augmentation == "strong",
     )  # fmt: skip
     return Minibatches(sets, profile.images, sampler, augmentation, metadata.labels())
