@@ -149,7 +149,7 @@ def test_a_malformed_file_is_named(labelme, shapes, message):
     ("old", "new", "message"),
     [
         ('"imageWidth": 40', '"imageWidth": null', "expected imagePath, imageWidth and"),
-        ("}", "", "expected LabelMe JSON, found other content"),
+        ("}", "", "expected LabelMe JSON, found other text"),
     ],
 )
 def test_a_file_that_is_torn_or_lacks_its_size_is_named(labelme, old, new, message):

@@ -17,6 +17,8 @@ MIN_SIDE = 0.01  # pixels of a box: smaller ones may vanish in float32
 
 _CROWD, _NO_CROWD = (1, "1", "true"), (None, 0, "", "0", "false")
 _POLYGON_LIMIT = 1e5  # pixels: pycocotools' memory grows with the coordinates
+_FARTHEST = 1e6  # pixels of any other coordinate, far beyond every image
+_LARGEST = _FARTHEST**2
 _WITHOUT_AREA = (
     "annotations have an area or a segmentation that cannot be used; the area is that of the mask "
     "or else of the box"
@@ -106,15 +108,19 @@ def _marked(keypoints: Any) -> list[Point]:
 
 def _are_numbers(values: Any, count: int) -> bool:
     try:
-        return isinstance(values, list) and len(values) == count and all(map(math.isfinite, values))
-    except (TypeError, OverflowError):
+        return (
+            isinstance(values, list)
+            and len(values) == count
+            and all(-_FARTHEST <= value <= _FARTHEST for value in values)
+        )
+    except TypeError:
         return False
 
 
 def _area(annotation: Record, bbox: list[float], size: Size, notes: Counter[str]) -> float:
     """Return the area if it is above 0, or else that of the mask, or else that of the box."""
     area, shape = annotation.get("area"), annotation.get("segmentation")
-    if isinstance(area, int | float) and 0 < area < math.inf:
+    if isinstance(area, int | float) and 0 < area <= _LARGEST:
         return area
     mask_area = _mask_area(shape, size) if shape else 0.0
     if area is not None or mask_area is None:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.image_header import opened
 from datastill.coco.keypoint_box import Point
 from datastill.coco.sniff import DEEPLABCUT_FILES, SLEAP_ADVICE, other_format
 from datastill.errors import DataError
@@ -210,9 +209,9 @@ def _points(
 def _image(project: Path, file_name: str, points: Iterable[Point]) -> Record:
     *folders, _ = file_name.split("/")
     try:
-        with Image.open(project / file_name) as image:
+        with opened(project / file_name) as image:
             width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except DataError:
         width, height = (
             max(1, math.ceil(max(side))) for side in zip((1.0, 1.0), *points, strict=True)
         )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datastill.coco.format import Coco, Record
+from datastill.coco.image_header import image_size
 from datastill.errors import DataError
 from datastill.images.folders import Folder, locate
-from datastill.images.load import image_size
 from datastill.progress import note_once
 
 _ROOM = (2**16, 2**16)  # of an image that does not open, and is refused for that later

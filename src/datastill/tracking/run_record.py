@@ -12,7 +12,8 @@ from datastill.coco.format import read_coco
 from datastill.errors import DatastillError
 from datastill.evaluation.pixel_errors import NAMES
 from datastill.io import digest
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 from datastill.project.rows import Ablation, DistilledRow
 from datastill.training.metrics_log import read_metrics_log
 
