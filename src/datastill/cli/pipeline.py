@@ -137,6 +137,12 @@ def evaluate(row: Row, profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def curves(profile: Profile = "miniature") -> None:
+    """Write what DVC draws and compares: losses, precision over recall, summaries of rows."""
+    call("stages.curves", profile)
+
+
+@app.command()
 def tables(
     name: Annotated[str | None, Argument(help="A table, such as table1; else all.")] = None,
     profile: Profile = "miniature",

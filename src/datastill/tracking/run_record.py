@@ -17,7 +17,6 @@ from datastill.evaluation.pixel_errors import NAMES
 from datastill.io import digest
 from datastill.project.profile import Profile, read_facts
 from datastill.project.rows import Ablation, DistilledRow
-from datastill.project.schema import Params
 from datastill.training.metrics_log import read_metrics_log
 
 NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
@@ -132,21 +131,8 @@ def _description(profile: Profile, row: str, iterations: int, measured: Mapping[
     ap, low, high = (measured[f"val/{task}/{name}"] for name in ("ap", "ap_low", "ap_high"))
     text += f". AP {ap:.2f} [{low:.2f}, {high:.2f}]"
     if (gain := measured.get(f"val/{task}/gain")) is not None:
-        text += f", {gain:+.2f} over {_baseline(profile.params, row)}"
+        text += f", {gain:+.2f} over {profile.params.baseline(row)}"
     return f"{text}."
-
-
-def _baseline(params: Params, row: str) -> str | None:
-    """Return the supervised row over which `row` gains, None if it is supervised or has none."""
-    spec = params.row(row)
-    alike = [
-        (other.seed != spec.seed, name != spec.teacher, other.iterations, name)
-        for name, other in params.supervised.items()
-        if isinstance(spec, DistilledRow)
-        and (other.labelled, other.backbone) == (spec.labelled, spec.backbone)
-        and other.ablation == Ablation()
-    ]
-    return min(alike)[-1] if alike else None
 
 
 def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
@@ -158,7 +144,7 @@ def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
     for name, bounds in (metrics.get("pixel_intervals") or {}).items():
         values |= dict(zip((f"{name}_low", f"{name}_high"), bounds or (), strict=False))
     values |= {f"{name}_with_views": value for name, value in views.items()}
-    baseline = _baseline(profile.params, row)
+    baseline = profile.params.baseline(row)
     if baseline and (before := _current_metrics(profile, baseline)):
         values["gain"] = round(metrics["ap"] - before["ap"], 2)
     return _numbers(f"val/{metrics['task']}", values | {"ap_low": low, "ap_high": high})
