@@ -72,7 +72,7 @@ def _annotated(card: Mapping[str, Any]) -> dict[str, Any]:
     values = {
         f"{name}_threshold": thresholds[name]["value"]
         for name in ("instance", "keypoint")
-        if name in thresholds
+        if thresholds.get(name)  # keypoints may have one per type
     }
     values |= {
         name: card[name]
