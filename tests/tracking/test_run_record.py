@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 from places import ROOT
 
 from datastill.io import digest
@@ -49,6 +51,25 @@ def test_a_student_gains_over_the_row_supervised_on_its_labels(profile):
     metrics = read_record(profile, "co-35_co-80").metrics
     assert metrics["val/keypoints/gain"] == 4.53
     assert "val/keypoints/gain" not in read_record(profile, "co-35").metrics
+
+
+def test_the_baseline_has_the_seed_then_is_the_teacher_then_is_the_shortest(profile):
+    raw = yaml.safe_load(Path("params.yaml").read_text())
+    first, student = raw["supervised"]["co-35"], raw["distilled"]["co-35_co-80"]
+    raw["supervised"] |= {
+        "short": first | {"iterations": 90000, "seed": 1},
+        "shorter": first | {"iterations": 9000},
+        "bigger": first | {"backbone": "resnet50", "iterations": 9},
+    }
+    for name in ("short", "shorter"):
+        profile.model(name).mkdir()
+        profile.weights(name).write_text(name)
+        measure(profile, name, {"short": 20.0, "shorter": 22.0}[name])
+    for seed, teacher, gain in ((0, "co-35", 4.53), (1, "co-35", 5.53), (0, "short", 3.53)):
+        raw["distilled"]["co-35_co-80"] = student | {"seed": seed, "teacher": teacher}
+        Path("params.yaml").write_text(yaml.safe_dump(raw))
+        record = read_record(open_profile("miniature"), "co-35_co-80")
+        assert record.metrics["val/keypoints/gain"] == gain
 
 
 def test_a_gain_over_other_weights_than_were_measured_is_unknown(profile):
