@@ -20,7 +20,12 @@ VAL = {
     ],
     "categories": [{"id": 1, "name": "cell"}],
 }
+MACHINE = {"code": "1a2b3c4", "device": "cpu", "threads": 1, "torch": "2.11.0"}
 CARD = {
+    "images": 9,
+    "instances": 10,
+    "quality": None,
+    "provenance": MACHINE | {"annotations": "a", "teacher_weights": "t", "views": 18},
     "thresholds": {"instance": {"value": 0.83153063}, "keypoint": None, "keypoint_by_type": {}},
     "images_refused": [],
     "instances_per_image": 1.13,
@@ -29,6 +34,11 @@ CARD = {
         {"share": share, "instances_per_image": share, "precision50": None, "recall50": None}
         for share in (2.0, 1.0)
     ],
+}
+MEASURED = {
+    "images": 1,
+    "instances": 1,
+    "provenance": MACHINE | {"weights": "w", "fingerprint": "f", "val": "v"},
 }
 LOSS = {"step": 0, "time": 1e9, "loss": 3.0, "learning_rate": 0.1}
 
@@ -47,7 +57,8 @@ def profile(tmp_path, monkeypatch):
     for row, ap in (("co-35", 21.0), ("co-35_co-80", 25.53)):
         found = {"image_id": 1, "category_id": 1, "bbox": BOX, "score": 0.9}
         write_text(opened.detections(row), json.dumps([found]))
-        write_text(opened.metrics(row), json.dumps({"ap": ap, "interval": [ap - 2, ap + 2]}))
+        measured = {"row": row, "ap": ap, "interval": [ap - 2, ap + 2]} | MEASURED
+        write_text(opened.metrics(row), json.dumps(measured))
         write_text(opened.model(row) / "journal.jsonl", json.dumps(LOSS) + "\n")
     write_text(opened.annotation_card("co-35_co-80"), json.dumps(CARD))
     return opened

@@ -8,7 +8,8 @@ from datastill.coco.format import Coco, read_coco
 from datastill.coco.metadata import build_metadata
 from datastill.evaluation.detection_curves import precision_by_recall
 from datastill.io import write_text
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 from datastill.project.rows import DistilledRow
 from datastill.training.metrics_log import read_metrics_log
 
