@@ -46,7 +46,7 @@ def cvat(tmp_path):
 
 def read(path, task="keypoints"):
     coco = read_labels(path)
-    return normalize(coco, *learned_categories(coco, task))[0]
+    return normalize(coco, *learned_categories(coco, task), source=path)[0]
 
 
 def test_regions_are_boxes_and_polygons_have_masks(cvat, caplog):
@@ -85,7 +85,7 @@ def test_a_skeleton_is_an_object_with_the_keypoints_that_cvat_lists(cvat, caplog
     (pose,) = coco.annotations  # the other was switched off in its frame
     assert pose["keypoints"] == [12, 9, 2, 20, 16, 1]
     assert pose["bbox"] == [2, 0, 28, 20]
-    assert "1 object is points alone" in caplog.text
+    assert "1 annotations have no box" in caplog.text
     half = ABSENT.replace('outside="1"', 'outside="0"', 1)
     assert read(cvat(a=half)).annotations[0]["keypoints"] == [0, 0, 0, 20, 16, 1]
     assert read(cvat(meta="", a=half)).categories[0]["keypoints"] == ["tail", "nose"]

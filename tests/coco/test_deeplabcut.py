@@ -45,7 +45,7 @@ def project(tmp_path):
 
 def normalized(path):
     coco = read_published(path)
-    return normalize(coco, *learned_categories(coco, "keypoints"))[0]
+    return normalize(coco, *learned_categories(coco, "keypoints"), source=path)[0]
 
 
 @pytest.mark.parametrize("index", [1, 3])
@@ -65,8 +65,18 @@ def test_points_become_an_animal_whose_box_has_a_margin(project, index):
 
 
 def test_the_margin_grows_with_the_animal(project):
-    (animal,) = read_published(project([[(0, 30), (80, 30), (40, 32)]])).annotations
+    (animal,) = normalized(project([[(0, 30), (80, 30), (40, 32)]])).annotations
     assert animal["bbox"] == pytest.approx([0, 18, 80, 26])  # 15 % of 80
+
+
+@pytest.mark.parametrize("task", ["keypoints", "boxes"])
+def test_the_margin_is_a_parameter(project, caplog, task):
+    path = project([[(0, 30), (80, 30), (40, 32)]])
+    coco = read_published(path)
+    categories = learned_categories(coco, task)
+    (animal,) = normalize(coco, *categories, source=path, keypoint_margin=0.25)[0].annotations
+    assert animal["bbox"] == [0, 10, 80, 42]
+    assert "margin of 25%" in caplog.text
 
 
 def test_a_windows_path_is_one_path(project):

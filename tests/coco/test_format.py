@@ -6,8 +6,11 @@ import pytest
 from datastill.coco.format import PERSON, PERSON_KEYPOINTS, Coco, read_coco, write_coco
 from datastill.errors import DataError
 
-IMAGES = '"images": [{"id": 1}]'
+IMAGE = {"id": 1, "file_name": "1.jpg", "width": 4, "height": 3}
+IMAGES = f'"images": [{json.dumps(IMAGE)}]'
 CATEGORIES = '"categories": []'
+BOX = '"category_id": 1, "bbox": [1, 1, 2, 2], "area": 4, "iscrowd": 0'
+NO_BOX = BOX.replace("2, 2", "null, 2")
 
 
 def test_content_comes_back_as_it_was_written(tmp_path, coco, person):
@@ -40,7 +43,7 @@ def test_a_file_written_in_batches_is_one_json_text(tmp_path, coco, person, coun
 def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
     path = tmp_path / "set.json"
     path.write_text(f'{{"info": {{}}, {IMAGES}, "annotations": [], {CATEGORIES}}}')
-    assert read_coco(path) == Coco([{"id": 1}], [], [])
+    assert read_coco(path) == Coco([IMAGE], [], [])
 
 
 @pytest.mark.parametrize(
@@ -56,13 +59,18 @@ def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
         (b'{"annotations": [], "categories": []}', "found no list of images"),
         (b'{"annotations": [], "images": []}', "found no list of categories"),
         (
-            f'{{{IMAGES}, "annotations": [{{"id": 5, "image_id": 1}}, {{"id": 6, "image_id": 2}}],'
-            f"{CATEGORIES}}}".encode(),
+            f'{{{IMAGES}, "annotations": [{{"id": 5, "image_id": 1, {BOX}}}, {{"id": 6, '
+            f'"image_id": 2, {BOX}}}], {CATEGORIES}}}'.encode(),
             r"annotations \[6\] name images",
         ),
         (
-            f'{{{IMAGES}, "annotations": [{{"id": 5}}], {CATEGORIES}}}'.encode(),
-            r"annotations \[5\] name images",
+            f'{{{IMAGES}, "annotations": [{{"id": 5, {BOX}}}], {CATEGORIES}}}'.encode(),
+            "annotations: 5 has no valid image_id; the data stage writes it again",
+        ),
+        (
+            f'{{{IMAGES}, "annotations": [{{"id": 5, "image_id": 1, {NO_BOX}}}], '
+            f"{CATEGORIES}}}".encode(),
+            "annotation 5 has no valid box or keypoints",
         ),
     ],
 )

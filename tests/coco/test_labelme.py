@@ -33,7 +33,7 @@ def labelme(tmp_path):
 
 def read(folder, task="keypoints"):
     coco = read_labels(folder)
-    return normalize(coco, *learned_categories(coco, task))[0]
+    return normalize(coco, *learned_categories(coco, task), source=folder)[0]
 
 
 def test_regions_are_boxes_and_polygons_have_masks(labelme):
@@ -97,7 +97,7 @@ def test_points_alone_are_one_object_with_a_margin(labelme, caplog):
     coco = read(labelme(a=[NOSE, TAIL]))
     assert coco.categories[0]["name"] == "object"
     assert coco.annotations[0]["bbox"] == [2, 0, 37, 20]
-    assert "1 object is points alone; its box is the extent of the keypoints" in caplog.text
+    assert "1 annotations have no box; theirs is the extent of the keypoints" in caplog.text
     assert read(labelme(a=[NOSE], b=[CAT, TAIL])).categories[0]["name"] == "cat"
 
 
@@ -149,7 +149,7 @@ def test_a_malformed_file_is_named(labelme, shapes, message):
     ("old", "new", "message"),
     [
         ('"imageWidth": 40', '"imageWidth": null', "expected imagePath, imageWidth and"),
-        ("}", "", "expected LabelMe JSON, found other content"),
+        ("}", "", "expected LabelMe JSON, found other text"),
     ],
 )
 def test_a_file_that_is_torn_or_lacks_its_size_is_named(labelme, old, new, message):

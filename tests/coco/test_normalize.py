@@ -516,3 +516,17 @@ def test_an_area_or_a_mask_of_no_use_gives_way_to_the_box(coco, person, caplog, 
 def test_clean_annotations_cause_no_note(coco, person, caplog):
     normalize(coco([1], [person(), less(person(1, 2), "area")]), PERSON)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("far", [1e12, -1e12, 10**80])
+def test_coordinates_far_beyond_any_image_are_refused(coco, person, far):
+    content = coco([1], [person(bbox=[1.0, 2.0, 3.0, far])])
+    with pytest.raises(DataError, match=r"annotation 1: expected bbox"):
+        normalize(content, PERSON)
+    content = coco([1], [person(keypoints=[far, 6.0, 2] * 17)])
+    with pytest.raises(DataError, match=r"annotation 1: expected 51 numbers"):
+        normalize(content, PERSON)
+    content = coco([1], [])
+    content.images[0]["width"] = 10**80
+    with pytest.raises(DataError, match="width and height in pixels"):
+        normalize(content, PERSON)

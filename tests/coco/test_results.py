@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from datastill.coco.results import coco_results, rounded
+from datastill.coco.results import coco_results, read_results, rounded
+from datastill.errors import DataError
 from datastill.instances import Instances
 
 
@@ -46,3 +47,15 @@ def test_no_keypoints_and_no_instances_are_left_out(instances):
     assert coco_results(Instances(*none, torch.zeros(0, 2, 3)), {"bbox": 2, "keypoints": 2}) == []
     boxes = Instances(instances.boxes, instances.scores, instances.labels, torch.zeros(2, 0, 3))
     assert list(coco_results(boxes, {"bbox": 2, "keypoints": 2})[0]) == ["category_id", "bbox"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[{", "{}", "[1]", '[{"image_id": 1, "category_id": 1, "score": 0.5}]',
+     '[{"image_id": 1, "category_id": 1, "score": "high", "bbox": [1, 2, 3, 4]}]',
+     '[{"image_id": 1, "category_id": 1, "score": 0.5, "keypoints": [null, 2, 1]}]'],
+)  # fmt: skip
+def test_damaged_results_are_named_with_the_advice(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match=r"a\.json: expected COCO results, .*; evaluate again"):
+        read_results(tmp_path / "a.json", "evaluate again")

@@ -1,6 +1,9 @@
+from itertools import pairwise
+
 import pytest
 from PIL import Image
 
+from datastill.coco import image_header
 from datastill.coco.normalize import learned_categories, normalize, read_labels, read_published
 from datastill.coco.skeleton import build_skeleton
 from datastill.errors import DataError
@@ -240,3 +243,35 @@ def test_a_malformed_configuration_is_named(yolo, text, expected):
 def test_an_absent_configuration_is_named(tmp_path):
     with pytest.raises(DataError, match=r"data.yaml: no such file"):
         read_labels(tmp_path / "data.yaml")
+
+
+def test_an_image_of_too_many_pixels_is_left_out_before_it_is_decoded(yolo, monkeypatch, caplog):
+    monkeypatch.setattr(image_header, "MOST_PIXELS", 10)
+    config = write_config(yolo(a="0 0.5 0.5 0.5 0.5"))
+    assert read_published(config).images == []
+    assert "1 images cannot be opened and are left out" in caplog.text
+
+
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{former}'] * 9)}]\n" for former, name in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{LAUGHS}names: *j\n", "aliases that stand for more than 10,000,000 values"),
+        (f"{LAUGHS}names: [a]\ntrain: *j\n", "aliases that stand for"),
+        ("names: &a [*a]\n", "more than 50 deep"),
+        (f"names: {'[' * 3000}{']' * 3000}", "recursion"),
+        ('names: ["\\ud800"]\n', "surrogates not allowed"),
+        (f"names: {{{'9' * 400}: a}}\n", "a whole number above 1e\\+300"),
+        ("names: {99999999999: a}\n", "expected a list of classes"),
+        ("names: [a]\nkpt_shape: [999999999, 3]\n", "kpt_shape: expected"),
+    ],
+)
+def test_yaml_without_end_is_one_message(yolo, text, message):
+    config = write_config(yolo(a="0 0.5 0.5 0.5 0.5"), text)
+    with pytest.raises(DataError, match=rf"data\.yaml: .*{message}") as refusal:
+        read_published(config)
+    assert len(str(refusal.value)) < 500

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from datastill.coco.format import PERSON, read_coco
 
@@ -254,3 +255,17 @@ def test_generated_annotations_alone_make_no_labels(merge):
     code, said, _ = merge({"base.json": generated, "tool.json": generated})
     assert code == 1
     assert "expected labels, found only untouched generated ones" in said
+
+
+def test_sizes_that_a_tool_left_out_are_those_of_the_files(merge, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        Image.new("RGB", (64, 48)).save(tmp_path / f"photos/{name}.jpg")
+    bare = content([{"id": 5, "file_name": "b.jpg"}], [label(1, 5)])
+    code, said, labels = merge({"base.json": BASE, "tool.json": bare}, "--images", "photos")
+    assert code == 0
+    assert [(each["width"], each["height"]) for each in labels.images] == [(64, 48)] * 2
+    code, said, _ = merge({"base.json": BASE, "tool.json": bare}, "--to", "other.json")
+    assert code == 1
+    assert "tool.json: 1 images lack width or height, such as b.jpg" in said
+    assert "--images" in said

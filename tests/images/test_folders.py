@@ -1,4 +1,5 @@
 import io
+import os
 import re
 
 import numpy as np
@@ -325,3 +326,14 @@ def test_names_are_ordered_by_the_numbers_in_them():
     ordered = ["a/img2.png", "a/img10.png", "a/img10b.png", "b/1.png", "b/01.png2", "b/img"]
     assert sorted(reversed(ordered), key=natural_order) == ordered
     assert natural_order("img1") != natural_order("img01")
+
+
+def test_a_pipe_with_the_name_of_an_image_is_left_out(tmp_path, listing, caplog):
+    os.mkfifo(tmp_path / "x.jpg")
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg")
+    folder = Folder(tmp_path, "images")
+    records, refused = folder_images(folder)
+    assert ([record["file_name"] for record in records], refused) == (["images/a.jpg"], [])
+    assert "1 entries are left out, such as x.jpg, which is a pipe or a device" in caplog.text
+    _, absent = locate(listing("a.jpg", "x.jpg"), [folder])
+    assert absent == [Refusal("x.jpg", "is a pipe or a device")]

@@ -1,5 +1,7 @@
 import io
+import os
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ import torch
 from PIL import Image
 
 from datastill.coco.format import image_id
+from datastill.coco.image_header import image_size
 from datastill.errors import DataError
 from datastill.images.load import (
+    Room,
     image_path,
-    image_size,
     load_image,
     read_image,
 )
@@ -260,3 +263,23 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, read,
     assert (root / "a.png").stat().st_size < 100_000
     with pytest.raises(DataError, match=f"{width:,} x 10,000 pixels, more than 100,000,000; make"):
         read(root / "a.png")
+
+
+def test_a_pipe_is_no_image_to_wait_for(root):
+    os.mkfifo(root / "a.jpg")
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match="it is a pipe or a device"):
+            read(root / "a.jpg")
+
+
+def test_large_images_of_several_threads_wait_for_each_other(root):
+    room, order = Room(most=10, small=2), []
+    waiting = threading.Thread(target=lambda: order.append(room.taken(6).__enter__()))
+    with room.taken(6):
+        waiting.start()
+        with room.taken(2), room.taken(4):
+            order.append("small ones do not wait")
+        waiting.join(0.05)
+        assert order == ["small ones do not wait"]
+    waiting.join(5)
+    assert order == ["small ones do not wait", None]

@@ -201,3 +201,13 @@ def test_a_manifest_that_is_absent_is_named(tmp_path):
 def test_where_nothing_is_refused_the_list_of_it_is_empty(tmp_path, coco):
     write_sets(tmp_path, {"a": coco([])}, pd.DataFrame(columns=["file_name", "digest"]))
     assert (tmp_path / "refused.csv").read_text() == "set,file_name,reason\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"file_name,size\na.png,7\n", b"file_name,size,digest\na.png,7\n", b"\xff\xfe"]
+)
+def test_a_damaged_manifest_says_which_stage_to_run_again(tmp_path, content):
+    path = tmp_path / "manifest.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"manifest\.csv: expected the table .* again"):
+        read_column(path, "digest")

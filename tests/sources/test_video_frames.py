@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,8 @@ from places import REAL
 from datastill.coco.format import image_id
 from datastill.errors import DataError
 from datastill.images.load import Refusal
-from datastill.sources.video_decoding import Choice, random_frames
+from datastill.sources import video_decoding
+from datastill.sources.video_decoding import Choice, all_frames, random_frames
 from datastill.sources.video_frames import extract_frames, find_videos
 
 VIDEOS = REAL / "videos"
@@ -476,3 +478,23 @@ def test_a_video_with_fewer_frames_than_asked_for_gives_all_it_has(library, tmp_
     images, (refusal,) = extract(library / "list.txt", tmp_path / "s1m", per_video=20)
     assert [image["frame"] for image in images] == list(range(12))
     assert refusal == Refusal("01.mkv", "has 12 frames, fewer than the 20 requested")
+
+
+def test_a_file_that_claims_more_frames_than_bytes_is_refused_before_they_are_listed(tmp_path):
+    write_video(path := tmp_path / "a.mp4")
+    content = bytearray(path.read_bytes())
+    count = content.index(b"stsz") + 8
+    content[count : count + 8] = (1).to_bytes(4) + (50_000_000).to_bytes(4)
+    path.write_bytes(content)
+    reason = r"a\.mp4: claims 50,000,000 frames in [0-9,]+ bytes"
+    with pytest.raises(DataError, match=reason):
+        next(all_frames(path))
+    ((_, refusal),) = random_frames(path, [Choice("a.mp4", 1)])
+    assert re.search(reason, str(refusal))
+
+
+def test_frames_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4")
+    monkeypatch.setattr(video_decoding, "MOST_PIXELS", 10)
+    with pytest.raises(DataError, match=r"has frames of .* pixels; make them smaller"):
+        next(all_frames(tmp_path / "a.mp4"))

@@ -1,5 +1,6 @@
 """What a record becomes in MLflow, whatever MLflow holds already."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from mlflow_runs import RECORD, losses, only, runs
 
 from datastill.errors import DatastillError
 from datastill.tracking.live import mirror_patiently
-from datastill.tracking.sync import mirror
+from datastill.tracking.store import experiment_id, opened
+from datastill.tracking.sync import NOTE, STATE, mirror
 
 
 def test_a_row_mirrored_twice_is_one_finished_run(store, client):
@@ -34,6 +36,37 @@ def test_another_attempt_or_fingerprint_supersedes_the_run(store, client):
     assert {run["row"] for run in runs(store)} == {"co-35", "other"}
 
 
+def test_a_run_of_an_earlier_version_is_superseded_and_leaves_no_name_of_a_metric(store, client):
+    """Earlier versions kept their state in visible tags and had spaces in names of metrics."""
+    identity = {"row": "co-35", **RECORD.identity(), "datastill.mirrored": '{"loss": 20}'}
+    with opened(store) as opened_client:
+        number = experiment_id(opened_client, store)
+    old = client.create_run(number, tags=identity, run_name="co-35").info.run_id
+    client.log_metric(old, "val/keypoints/ap low", 27.0)
+    mirror(store, RECORD)
+    run = only(store)
+    assert run["run_id"] != old
+    assert client.get_run(old).info.lifecycle_stage == "deleted"
+    assert not [name for name in run["metrics"] if " " in name]
+    assert losses(client, run["run_id"]) == [(10, 3.0), (20, 2.0)]
+
+
+def test_of_its_own_state_a_run_shows_nothing(store, client):
+    """MLflow's page hides tags that begin with mlflow."""
+    mirror(store, RECORD)
+    shown = {tag for tag in only(store)["tags"] if not tag.startswith("mlflow.")}
+    assert shown == {"row", "role", "seed"}
+
+
+def test_a_description_follows_the_row_until_someone_edits_it(store, client):
+    for text in ("trained.", "trained. AP 29.60."):
+        run_id = mirror(store, replace(RECORD, description=text))
+        assert only(store)["tags"][NOTE] == text
+    client.set_tag(run_id, NOTE, "the one to use")
+    mirror(store, replace(RECORD, description="other"))
+    assert only(store)["tags"][NOTE] == "the one to use"
+
+
 def test_a_resume_continues_the_run_that_a_crash_left_running(store, client):
     crashed = mirror(store, replace(RECORD, status="RUNNING", metrics={}))
     again = [{"step": 20, "loss": 2.1, "rate": 0.1}, {"step": 30, "loss": 1.0, "rate": 0.01}]
@@ -53,7 +86,8 @@ def test_a_metric_that_comes_later_to_a_step_is_not_lost(store, client):
 
 def test_points_sent_but_not_marked_before_a_crash_are_not_doubled(store, client):
     run_id = mirror(store, RECORD)
-    client.delete_tag(run_id, "datastill.mirrored")
+    state = json.loads(client.get_run(run_id).data.tags[STATE])
+    client.set_tag(run_id, STATE, json.dumps({key: state[key] for key in RECORD.identity()}))
     mirror(store, RECORD)
     assert losses(client, run_id) == [(10, 3.0), (20, 2.0)]
 

@@ -113,12 +113,13 @@ def test_x_and_y_scale_by_their_own_factors():
     assert rescaled["keypoints"].numpy() == pytest.approx(points)
 
 
+@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("quarter_turns", [False, True])
-def test_boxes_and_keypoints_stay_on_what_they_marked(quarter_turns):
+def test_boxes_and_keypoints_stay_on_what_they_marked(flip, quarter_turns):
     image = torch.zeros(3, 40, 60, dtype=torch.uint8)
     image[:, 8:24, 4:16] = 255
     seen = target([[4.0, 8.0, 16.0, 24.0]], [[[10.0, 16.0, 2.0], [5.0, 9.0, 2.0], [15.0, 9, 2]]])
-    augment = Augmentation((20, 80), 999, FACE, quarter_turns)
+    augment = Augmentation((20, 80), 999, FACE, flip, quarter_turns)
     centres, ways = set(), set()
     for seed in range(80):
         changed, marked = augment(image, seen, np.random.default_rng(seed))
@@ -131,9 +132,11 @@ def test_boxes_and_keypoints_stay_on_what_they_marked(quarter_turns):
         height, width = changed.shape[-2:]
         centres.add((round(float(points[0, 0] / width), 1), round(float(points[0, 1] / height), 1)))
         ways.add((across, down) if width > height else (across, down, "turned"))
-    upright = {(0.2, 0.4), (0.8, 0.4)}
-    upside_down, turned = {(0.2, 0.6), (0.8, 0.6)}, {(x, y) for x in (0.4, 0.6) for y in (0.2, 0.8)}
-    assert centres == (upright | upside_down | turned if quarter_turns else upright)
+    # the face is at 0.2, 0.4; a quarter turn clockwise takes x, y to 1 - y, x
+    upright, turned = {(0.2, 0.4)}, {(0.6, 0.2), (0.8, 0.6), (0.4, 0.8)}
+    if flip:
+        upright, turned = upright | {(0.8, 0.4)}, turned | {(0.6, 0.8), (0.2, 0.6), (0.4, 0.2)}
+    assert centres == (upright | turned if quarter_turns else upright)
     sideways = {(0, 1, "turned"), (0, -1, "turned")}
     assert ways == ({(1, 0), (-1, 0), *sideways} if quarter_turns else {(1, 0)})
 

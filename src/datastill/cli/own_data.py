@@ -33,6 +33,15 @@ Rounds = Annotated[
     int, Option(min=1, help="Rounds of annotation and training; each student teaches the next.")
 ]
 
+NoFlip = Annotated[
+    bool,
+    Option(
+        "--no-flip",
+        help="Never mirror images, neither in training nor as views: for objects whose mirror "
+        "image is something else, such as letters.",
+    ),
+]
+
 QuarterTurns = Annotated[
     bool,
     Option(
@@ -92,6 +101,7 @@ def new(  # noqa: PLR0913  # an option per input
     iterations: Iterations = None,
     per_video: PerVideo = 10,
     rounds: Rounds = 1,
+    no_flip: NoFlip = False,
     quarter_turns: QuarterTurns = False,
     seed: Annotated[int, Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
@@ -100,7 +110,7 @@ def new(  # noqa: PLR0913  # an option per input
     division = own.Division(val_fraction, val_count, label_only, seed)
     inputs = own.Inputs(labelled, images, unlabelled, val, val_images, division, task)
     command = lazy_import("commands.own_data.new")
-    wishes = command.Wishes(backbone, iterations, per_video, rounds, quarter_turns)
+    wishes = command.Wishes(backbone, iterations, per_video, rounds, not no_flip, quarter_turns)
     typer.echo(command.run(name, inputs, wishes))
 
 

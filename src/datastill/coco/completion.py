@@ -10,14 +10,15 @@ from pycocotools import mask as masks
 
 from datastill.coco.box_convention import Size
 from datastill.coco.format import Record
-from datastill.coco.keypoint_box import BOX_RULE, Point, keypoint_box
+from datastill.coco.keypoint_box import Point, box_rule, keypoint_box
 from datastill.errors import DataError
 
 MIN_SIDE = 0.01  # pixels of a box: smaller ones may vanish in float32
 
 _CROWD, _NO_CROWD = (1, "1", "true"), (None, 0, "", "0", "false")
 _POLYGON_LIMIT = 1e5  # pixels: pycocotools' memory grows with the coordinates
-_BOXED = f"annotations have no box; theirs is {BOX_RULE}"
+_FARTHEST = 1e6  # pixels of any other coordinate, far beyond every image
+_LARGEST = _FARTHEST**2
 _WITHOUT_AREA = (
     "annotations have an area or a segmentation that cannot be used; the area is that of the mask "
     "or else of the box"
@@ -31,10 +32,15 @@ def expect(holds: Any, subject: Path | str, expected: str, actual: Any) -> None:
 
 
 def complete(
-    annotation: Record, category: Record, sizes: dict[int, Size], notes: Counter[str]
+    annotation: Record,
+    category: Record,
+    sizes: dict[int, Size],
+    notes: Counter[str],
+    keypoint_margin: float,
 ) -> Record:
     """Return an annotation of `category` with all fields; counts in `notes` what is replaced.
 
+    `keypoint_margin` is that of `keypoint_box`, for annotations without a box.
     Raises DataError naming an annotation whose fields contradict COCO's format.
     """
     subject, image = f"annotation {annotation['id']}", annotation.get("image_id")
@@ -43,14 +49,20 @@ def complete(
     crowd = crowd.lower() if isinstance(crowd, str) else crowd
     expect(crowd in _CROWD + _NO_CROWD, subject, "iscrowd 0 or 1", excerpt(crowd))
     keypoints = _keypoints(subject, annotation, category)
-    marked = [(x, y) for x, y, v in zip(*[iter(keypoints)] * 3, strict=True) if v > 0]
-    bbox = _box(subject, annotation.get("bbox"), marked, sizes[annotation["image_id"]], notes)
+    size, marked = sizes[annotation["image_id"]], _marked(annotation.get("keypoints"))
+    bbox: Any = annotation.get("bbox")
+    valid = _are_numbers(bbox, 4)
+    if marked and (bbox in (None, []) or (valid and min(bbox[2:]) < MIN_SIDE)):
+        notes[f"annotations have no box; theirs is {box_rule(keypoint_margin)}"] += 1
+        bbox = keypoint_box(marked, size, keypoint_margin)
+    else:
+        expect(valid, subject, "bbox (x, y, w, h)", excerpt(bbox))
     normalized = {
         "id": annotation["id"],
         "image_id": image,
         "category_id": annotation["category_id"],
-        "bbox": bbox,
-        "area": _area(annotation, bbox, sizes[annotation["image_id"]], notes),
+        "bbox": list(bbox),
+        "area": _area(annotation, bbox, size, notes),
         "iscrowd": int(crowd in _CROWD),
     }
     if keypoints:
@@ -86,29 +98,29 @@ def _is_absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _box(
-    subject: str, bbox: Any, marked: list[Point], size: Size, notes: Counter[str]
-) -> list[float]:
-    """Return the box, or that of the `marked` keypoints if it is absent or has no extent."""
-    valid = _are_numbers(bbox, 4)
-    if marked and (bbox in (None, []) or (valid and min(bbox[2:]) < MIN_SIDE)):
-        notes[_BOXED] += 1
-        return keypoint_box(marked, size)
-    expect(valid, subject, "bbox (x, y, w, h)", excerpt(bbox))
-    return list(bbox)
+def _marked(keypoints: Any) -> list[Point]:
+    """Return the marked ones of x1, y1, v1, ..., also where `task` does not learn them."""
+    if not isinstance(keypoints, list):
+        return []
+    triples = zip(*[iter(keypoints)] * 3, strict=False)
+    return [(x, y) for x, y, v in triples if _are_numbers([x, y, v], 3) and v > 0]
 
 
 def _are_numbers(values: Any, count: int) -> bool:
     try:
-        return isinstance(values, list) and len(values) == count and all(map(math.isfinite, values))
-    except (TypeError, OverflowError):
+        return (
+            isinstance(values, list)
+            and len(values) == count
+            and all(-_FARTHEST <= value <= _FARTHEST for value in values)
+        )
+    except TypeError:
         return False
 
 
 def _area(annotation: Record, bbox: list[float], size: Size, notes: Counter[str]) -> float:
     """Return the area if it is above 0, or else that of the mask, or else that of the box."""
     area, shape = annotation.get("area"), annotation.get("segmentation")
-    if isinstance(area, int | float) and 0 < area < math.inf:
+    if isinstance(area, int | float) and 0 < area <= _LARGEST:
         return area
     mask_area = _mask_area(shape, size) if shape else 0.0
     if area is not None or mask_area is None:

@@ -11,7 +11,7 @@ from datastill.coco.format import Coco, Record, image_id
 from datastill.coco.keypoint_box import Point
 from datastill.coco.repair import repair
 from datastill.coco.shapes import Instance, Shape, as_coco, join
-from datastill.coco.xml_reader import read_xml
+from datastill.coco.xml_reader import parse_number, read_xml
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -78,7 +78,7 @@ def read_cvat(path: Path) -> Coco:
     points = {label for each in instances for label in each.points} - used
     listed = [label for label in labels.listed if label not in points]
     names = {owner: [*keypoints] for owner, keypoints in labels.keypoints.items()}
-    return repair(path, as_coco(path, images, instances, listed, names))
+    return repair(path, as_coco(images, instances, listed, names))
 
 
 def _check_kind(file: Path, root: Element) -> None:
@@ -207,11 +207,4 @@ def _points(element: Element) -> list[Point]:
 
 
 def _number(element: Element, key: str) -> float:
-    text = element.get(key, "")
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"expected a number as {key} of <{element.tag}>, found {text!r}")
-    return number
+    return parse_number(element.get(key, ""), f"{key} of <{element.tag}>")

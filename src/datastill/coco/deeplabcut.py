@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from datastill.coco.format import Coco, Record, image_id
-from datastill.coco.keypoint_box import BOX_RULE, Point, keypoint_box
+from datastill.coco.image_header import opened
+from datastill.coco.keypoint_box import Point
 from datastill.coco.sniff import DEEPLABCUT_FILES, SLEAP_ADVICE, other_format
 from datastill.errors import DataError
 from datastill.progress import note_once
@@ -47,9 +46,9 @@ def read_deeplabcut(path: Path) -> Coco:
     `labeled-data`. Of a folder's files, those without rows are left out. The file names are
     relative to the project; an image's `video` is its folder. The one category is `animal`; a body
     part without coordinates is not labelled (v = 0), an animal without any is left out, and so are
-    points that belong to no animal (`single`). A box is that of an animal's keypoints
-    (`keypoint_box`). The size is that of the image file; an image that is absent or damaged has
-    room for its keypoints instead, so that it can be reported later.
+    points that belong to no animal (`single`). Animals have no box. The size is that of the image
+    file; an image that is absent or damaged has room for its keypoints instead, so that it can be
+    reported later.
     Raises DataError naming the file if it is absent, empty or malformed or lacks a body part.
     """
     images: list[Record] = []
@@ -124,7 +123,6 @@ def _project(path: Path, names: Sequence[str]) -> Path:
 
 
 def _note(path: Path, images: Sequence[Record], annotations: Sequence[Record]) -> None:
-    note_once(f"{path}: boxes are {BOX_RULE}")
     if empty := len(images) - len({each["image_id"] for each in annotations}):
         note_once(f"{path}: {empty:,} of {len(images):,} images have no label: no animal in them")
 
@@ -211,9 +209,9 @@ def _points(
 def _image(project: Path, file_name: str, points: Iterable[Point]) -> Record:
     *folders, _ = file_name.split("/")
     try:
-        with Image.open(project / file_name) as image:
+        with opened(project / file_name) as image:
             width, height = image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except DataError:
         width, height = (
             max(1, math.ceil(max(side))) for side in zip((1.0, 1.0), *points, strict=True)
         )
@@ -222,11 +220,9 @@ def _image(project: Path, file_name: str, points: Iterable[Point]) -> Record:
 
 
 def _annotation(image: Record, number: int, points: Sequence[Point | None]) -> Record:
-    size = image["width"], image["height"]
     return {
         "id": image_id(f"{image['file_name']}/{number}"),
         "image_id": image["id"],
         "category_id": 1,
-        "bbox": keypoint_box([point for point in points if point], size),
         "keypoints": [value for point in points for value in ((*point, 2) if point else (0, 0, 0))],
     }

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from reprlib import repr as excerpt
 from typing import Any, Literal
 
 from datastill.errors import DataError
-from datastill.io import atomic
+from datastill.io import atomic, read_json
 
 Record = dict[str, Any]  # one COCO image, annotation or category, as in the file
 Task = Literal["keypoints", "boxes"]  # what is learned from the annotations
@@ -30,6 +31,18 @@ PERSON: Record = {
         [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7],
     ],
 }  # fmt: skip
+
+_NUMBER: set[type] = {int, float}
+_WHOLE: set[type] = {int}
+_FIELDS: dict[str, dict[str, set[type]]] = {  # that datastill writes, with their types
+    "images": {"id": _WHOLE, "file_name": {str}, "width": _WHOLE, "height": _WHOLE},
+    "annotations": {
+        **{"id": _WHOLE, "image_id": _WHOLE, "category_id": _WHOLE, "bbox": {list}},
+        **{"area": _NUMBER, "iscrowd": _WHOLE},
+    },
+    "categories": {"id": _WHOLE, "name": {str}},
+}
+_WRITER = "the data stage writes it"
 
 
 @dataclass(frozen=True)
@@ -70,16 +83,28 @@ def read_coco(path: Path) -> Coco:
 
     Raises DataError, naming the file, if it is absent, malformed or annotates an unlisted image.
     """
-    try:
-        coco = parse_coco(path, json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; the data stage writes it") from None
-    except ValueError as error:
-        raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
+    advice = "`datastill annotate` writes it" if path.parent.name == "annotations" else _WRITER
+    coco = parse_coco(path, read_json(path, "COCO JSON", advice))
+    for fault in _faults(coco):
+        raise DataError(f"{path}: {fault}; {advice} again")
     known = {image["id"] for image in coco.images}
     if lost := [a["id"] for a in coco.annotations if a.get("image_id") not in known]:
         raise DataError(f"{path}: annotations {lost[:5]} name images that the file does not list")
     return coco
+
+
+def _faults(coco: Coco) -> Iterator[str]:
+    """Yield each record that lacks what datastill writes."""
+    for section, fields in _FIELDS.items():
+        for record in getattr(coco, section):
+            wrong = [key for key, kinds in fields.items() if type(record.get(key)) not in kinds]
+            yield from (f"{section}: {excerpt(record['id'])} has no valid {key}" for key in wrong)
+    lengths = {each["id"]: 3 * len(each.get("keypoints") or ()) for each in coco.categories}
+    for a in coco.annotations:
+        length = lengths.get(a["category_id"], 0) if "keypoints" in a else 0
+        numbers = (*a["bbox"], *((a["keypoints"] or ()) if length else ()))
+        if len(a["bbox"]) != 4 or len(numbers) != 4 + length or {*map(type, numbers)} - _NUMBER:
+            yield f"annotation {excerpt(a['id'])} has no valid box or keypoints"
 
 
 def parse_coco(path: Path, content: Any) -> Coco:

@@ -1,6 +1,5 @@
 """LabelMe JSON, one file per image, read as COCO."""
 
-import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from datastill.coco.format import Coco, Record, image_id
 from datastill.coco.shapes import Instance, Shape, as_coco, join
 from datastill.errors import DataError
+from datastill.io import read_json
 from datastill.progress import note_once
 
 _REGIONS = ("rectangle", "polygon", "circle", "mask")  # of a mask, only its corners are read
@@ -28,21 +28,14 @@ def read_labelme(path: Path) -> Coco:
     instances: list[Instance] = []
     images: list[Record] = []
     for file in sorted(path.rglob("*.json")):
-        content = _read_json(file)
+        content = read_json(file, "LabelMe JSON", "correct or remove it")
         if isinstance(content, dict) and {"shapes", "imagePath"} <= content.keys():
             try:
                 images.append(_image(path, file, content))
                 instances += join(images[-1], _shapes(file, content["shapes"]))
             except DataError as error:
                 raise DataError(f"{file}: {error}; correct the file") from None
-    return as_coco(path, images, instances)
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: expected LabelMe JSON, found other content: {error}") from None
+    return as_coco(images, instances)
 
 
 def _image(path: Path, file: Path, content: dict[str, Any]) -> Record:

@@ -1,16 +1,15 @@
 """The readers of published labels, and their normalization to datastill's."""
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from datastill.coco.box_convention import check_convention
 from datastill.coco.completion import MIN_SIDE, complete, expect
 from datastill.coco.cvat import read_cvat
 from datastill.coco.deeplabcut import read_deeplabcut
 from datastill.coco.format import Coco, Record, parse_coco
+from datastill.coco.keypoint_box import BOX_MARGIN
 from datastill.coco.labelme import read_labelme
 from datastill.coco.pascal_voc import read_pascal_voc
 from datastill.coco.repair import is_id, repair
@@ -27,6 +26,7 @@ from datastill.coco.sniff import (
 )
 from datastill.coco.yolo import read_yolo
 from datastill.errors import DataError
+from datastill.io import read_json
 from datastill.progress import note_once
 
 _VIDEO = ("video", "video_id", "vid_id")  # an image's video: ours; TAO's and BDD's; PoseTrack's
@@ -37,6 +37,8 @@ _OTHER_FORMATS: tuple[tuple[Callable[[Path], bool], str, Callable[[Path], Coco]]
     (is_yolo, "YOLO labels", read_yolo),
     (is_labelme, "LabelMe JSON", read_labelme),
 )
+_WIDEST = 2**31  # pixels
+_FETCH = "correct its name, or export or fetch it again"
 _ADVICE = "export it as COCO JSON from the tool it comes from, or convert it"
 
 
@@ -49,7 +51,7 @@ def read_published(path: Path) -> Coco:
     """
     if reader := _other_reader(path):
         return reader(path)
-    content = _read_json(path)
+    content = read_json(path, "COCO JSON", _FETCH)
     content = {"annotations": [], **content} if isinstance(content, dict) else content
     return repair(path, parse_coco(path, content))
 
@@ -90,7 +92,7 @@ def read_foreign(path: Path) -> Coco:
     if reader := _other_reader(path):
         return reader(path)
     other = other_format(path)
-    content = None if other else _read_json(path)
+    content = None if other else read_json(path, "COCO JSON", _FETCH)
     other = other or other_json(content)
     expect(not other, path, "COCO JSON (images, annotations, categories)", f"{other}; {_ADVICE}")
     coco = repair(path, parse_coco(path, content))
@@ -105,17 +107,6 @@ def read_foreign(path: Path) -> Coco:
     if lost := [a["id"] for a in coco.annotations if a.get("category_id") not in known]:
         raise DataError(f"{path}: annotations {lost[:5]} name categories that it does not list")
     return coco
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; correct its name or fetch it") from None
-    except OSError as error:
-        raise DataError(f"{path}: not a readable file: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected COCO JSON, found other text: {error}") from None
 
 
 def learned_categories(coco: Coco, task: str) -> list[Record]:
@@ -144,16 +135,21 @@ def _check_named(categories: list[Record]) -> None:
         raise DataError(f"expected categories with a number as their id and a name, found {first}")
 
 
-def normalize(coco: Coco, *categories: Record, source: Path | str = "labels") -> tuple[Coco, int]:
+def normalize(
+    coco: Coco,
+    *categories: Record,
+    source: Path | str = "labels",
+    keypoint_margin: float = BOX_MARGIN,
+) -> tuple[Coco, int]:
     """Return the completed annotations of `categories`, minus empty boxes, and the number of those.
 
     Images keep the video they are from, if the file says so, as `video`.
     Missing fields are filled in: if a category has keypoints, `keypoints` with none marked and
-    `num_keypoints` counted from v; `bbox`, also without extent, around the marked keypoints;
-    `iscrowd` 0; `area`, also if it is 0, that of the mask (polygons or RLE) or else of the box;
-    masks are dropped. Notes name `source`. Raises DataError naming the image or annotation that is
-    malformed, if boxes are in another convention, and if one of `categories` means something else
-    in the file.
+    `num_keypoints` counted from v; `bbox`, also without extent, around the marked keypoints with
+    `keypoint_margin`; `iscrowd` 0; `area`, also if it is 0, that of the mask (polygons or RLE) or
+    else of the box; masks are dropped. Notes name `source`.
+    Raises DataError naming the image or annotation that is malformed, if boxes are in another
+    convention, and if one of `categories` means something else in the file.
     """
     for category in categories:
         _check_same(coco, category)
@@ -167,7 +163,9 @@ def normalize(coco: Coco, *categories: Record, source: Path | str = "labels") ->
     known = {category["id"]: category for category in categories}
     learned = [a for a in coco.annotations if a["category_id"] in known]
     notes = Counter[str]()
-    annotations = [complete(a, known[a["category_id"]], sizes, notes) for a in learned]
+    annotations = [
+        complete(a, known[a["category_id"]], sizes, notes, keypoint_margin) for a in learned
+    ]
     check_convention(annotations, sizes)
     for note, times in notes.items():
         note_once(f"{source}: {times:,} {note}")
@@ -192,7 +190,7 @@ def _check_same(coco: Coco, category: Record) -> None:
 def _image(image: Record) -> Record:
     subject, size = f"image {image['id']!r}", (image.get("width"), image.get("height"))
     expect(isinstance(image.get("file_name"), str), subject, "a file_name", "none")
-    positive = all(isinstance(side, int) and side > 0 for side in size)
+    positive = all(type(side) is int and 0 < side < _WIDEST for side in size)
     expect(positive, subject, "width and height in pixels", size)
     expect(is_id(image["id"]), subject, "a whole number of 64 bits as its id", repr(image["id"]))
     videos = (image.get(key) for key in _VIDEO)

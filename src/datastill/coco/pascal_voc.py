@@ -1,12 +1,11 @@
 """Pascal VOC XML, read as COCO."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from datastill.coco.format import Coco, Record, image_id
-from datastill.coco.xml_reader import read_xml
+from datastill.coco.xml_reader import parse_number, read_xml
 from datastill.errors import DataError
 from datastill.progress import note_once
 
@@ -102,11 +101,4 @@ def _text(element: Element, key: str) -> str:
 
 
 def _number(element: Element, key: str) -> float:
-    text = _text(element, key)
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"expected a number as <{key}>, found {text!r}")
-    return number
+    return parse_number(_text(element, key), f"<{key}>")

@@ -1,16 +1,39 @@
-"""Predictions as COCO records: how many an image may have, and their rounded numbers."""
+"""Predictions as COCO records: their reader, how many an image may have, and rounded numbers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datastill.coco.format import Coco, Record
+from datastill.errors import DataError
 from datastill.instances import Instances
+from datastill.io import read_json
 
 COCO_DETECTIONS = {"keypoints": 20, "boxes": 100}  # an image, COCO's own limits
+
+
+def read_results(path: Path, advice: str) -> list[Record]:
+    """Return the detections of a file that stage `evaluate` wrote.
+
+    Raises DataError, with `advice`, if it is absent or damaged.
+    """
+    results = read_json(path, "COCO results", advice)
+    if not isinstance(results, list) or not all(map(_is_result, results)):
+        raise DataError(f"{path}: expected COCO results, found other JSON; {advice}")
+    return results
+
+
+def _is_result(record: Any) -> bool:
+    """Return whether a record has the ids, a score, and keypoints or a box of numbers."""
+    if not isinstance(record, dict) or type(record.get("score")) not in (int, float):
+        return False
+    shape = record.get("keypoints", record.get("bbox"))
+    ids = {type(record.get(key)) for key in ("image_id", "category_id")}
+    return ids == {int} and isinstance(shape, list) and {*map(type, shape)} <= {int, float}
 
 
 def max_detections(coco: Coco, task: str) -> int:

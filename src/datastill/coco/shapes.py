@@ -4,12 +4,10 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from datastill.coco.format import Coco, Record, image_id
-from datastill.coco.keypoint_box import BOX_RULE, Point, keypoint_box
+from datastill.coco.keypoint_box import Point
 from datastill.errors import DataError
-from datastill.progress import note_once
 
 _UNNAMED = "object"  # the category of points without a region
 
@@ -120,13 +118,12 @@ def _holds(region: Shape, point: Shape) -> bool:
 
 
 def as_coco(
-    path: Path,
     images: list[Record],
     instances: Sequence[Instance],
     listed: Sequence[str] = (),
     keypoints: Mapping[str, Sequence[str]] | None = None,
 ) -> Coco:
-    """Return the objects as COCO; a note on `path` tells of boxes made of points.
+    """Return the objects as COCO; those that are points alone have no box.
 
     listed     categories that come first, also if no object has them; others by their names
     keypoints  by the owner of points, all points that it may have, which come first; others by
@@ -150,10 +147,6 @@ def as_coco(
         | _annotation(each, by_name[each.name(regions)])
         for number, each in enumerate(instances)
     ]
-    if count := sum(not each.regions for each in instances):
-        objects = f"{count:,} objects are points alone; their boxes are"
-        objects = "1 object is points alone; its box is" if count == 1 else objects
-        note_once(f"{path}: {objects} {BOX_RULE}")
     return Coco(images, annotations, categories)
 
 
@@ -165,9 +158,6 @@ def _annotation(instance: Instance, category: Record) -> Record:
         x1, y1 = max(min(x1s), 0), max(min(y1s), 0)
         x2, y2 = min(max(x2s), image["width"]), min(max(y2s), image["height"])
         record["bbox"] = [x1, y1, x2 - x1, y2 - y1]
-    else:
-        size = image["width"], image["height"]
-        record["bbox"] = keypoint_box([point.points[0] for point in points.values()], size)
     if regions and all(region.kind == "polygon" for region in regions):
         record["segmentation"] = [[v for point in r.points for v in point] for r in regions]
     if names := category.get("keypoints"):

@@ -61,7 +61,9 @@ def _other_text(path: Path) -> str | None:
 
 
 def _start(path: Path) -> str | None:
-    """Return the first characters of a text file, None if it is not text."""
+    """Return the first characters of a text file, None if it is not text, or a pipe."""
+    if not path.is_file():
+        return None
     with path.open("rb") as file:
         content = file.read(_SAMPLE)
     if b"\0" in content:

@@ -1,5 +1,6 @@
 """XML of labelling tools, read without entities."""
 
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -26,6 +27,17 @@ def read_xml(file: Path, expected: str) -> Element:
     except (OSError, ValueError, LookupError, expat.ExpatError) as error:
         raise DataError(f"{file}: expected {expected}, found other content: {error}") from None
     return builder.close()
+
+
+def parse_number(text: str, key: str) -> float:
+    """Return the number in `text`; raises DataError, naming `key`, if it is none or infinite."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"expected a number as {key}, found {text!r}")
+    return number
 
 
 def _refuse(name: str, *_: Any) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.image_header import image_size
 from datastill.coco.sniff import is_yolo_text
 from datastill.coco.yolo_config import CLASS_LISTS, YoloConfig, find_config
 from datastill.errors import DataError
@@ -156,10 +157,8 @@ def _is_image(file: Path) -> bool:
 def _image(root: Path, file: Path) -> Record | None:
     """Return the record of an image, as wide and high as it is displayed, None if it is damaged."""
     try:
-        with Image.open(file) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-            width, height = image.size[::-1] if turned and image.format != "TIFF" else image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        width, height = image_size(file)
+    except DataError:
         return None
     name = Path(os.path.relpath(file, root)).as_posix()
     return {"id": image_id(name), "file_name": name, "width": width, "height": height}

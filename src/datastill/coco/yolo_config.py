@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as excerpt
 from typing import Any
 
 import yaml
@@ -9,7 +10,9 @@ import yaml
 from datastill.coco.format import PERSON_KEYPOINTS, Record
 from datastill.coco.skeleton import infer_flip_indices
 from datastill.errors import DataError
+from datastill.io import check_extent, check_file
 
+_MOST_KEYPOINTS = 10_000
 CLASS_LISTS = ("classes.txt", "obj.names")  # of LabelImg and Label Studio, of CVAT
 
 
@@ -62,10 +65,12 @@ def find_config(path: Path) -> YoloConfig:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
+        check_file(path)
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        check_extent(content)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; correct its name or fetch it") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{path}: expected YAML of a YOLO data set: {error}") from None
     return content if isinstance(content, dict) else {}
 
@@ -83,13 +88,17 @@ def _read_config(path: Path) -> YoloConfig:
         )
     names = content["names"]
     classes = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(classes, dict) or not classes or not all(isinstance(n, int) for n in classes):
-        raise DataError(f"{path}: names: expected a list of classes, found {names!r}")
+    if not isinstance(classes, dict) or not classes or not all(map(_is_class, classes)):
+        raise DataError(f"{path}: names: expected a list of classes, found {excerpt(names)}")
     classes = {number: str(name) for number, name in classes.items()}
     given = [content[key] for key in ("train", "val") if content.get(key)]
     splits = [str(s) for split in given for s in (split if isinstance(split, list) else [split])]
     config = (path, classes, str(content.get("path") or "."), tuple(splits))
     return YoloConfig(*config, *(_pose(path, content) if "kpt_shape" in content else ()))
+
+
+def _is_class(number: Any) -> bool:
+    return isinstance(number, int) and abs(number) < 2**31
 
 
 def _pose(
@@ -98,14 +107,19 @@ def _pose(
     """Return the names of keypoints, the numbers that each has, and the mirror pairs."""
     shape, flips = content["kpt_shape"], content.get("flip_idx")
     whole = isinstance(shape, list) and all(isinstance(number, int) for number in shape)
-    if not whole or len(shape) != 2 or shape[0] < 1 or shape[1] not in {2, 3}:
-        raise DataError(f"{path}: kpt_shape: expected [keypoints, 2 or 3], found {shape!r}")
+    if (
+        not whole
+        or len(shape) != 2
+        or not 0 < shape[0] <= _MOST_KEYPOINTS
+        or shape[1] not in {2, 3}
+    ):
+        raise DataError(f"{path}: kpt_shape: expected [keypoints, 2 or 3], found {excerpt(shape)}")
     numbers = list(range(shape[0]))
     permuted = isinstance(flips, list) and sorted(map(repr, flips)) == sorted(map(repr, numbers))
     if flips is not None and not (permuted and [flips[i] for i in flips] == numbers):
         raise DataError(
             f"{path}: flip_idx: expected the keypoints 0 to {shape[0] - 1} as a mirror image has "
-            f"them, each the partner of its partner, found {flips!r}"
+            f"them, each the partner of its partner, found {excerpt(flips)}"
         )
     nodes = content.get("node_names")  # of sleap-io, which knows no mirror partners
     flips = None if nodes and flips == numbers else flips

@@ -6,7 +6,8 @@ from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.io import digest
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 
 
 def current_metrics(profile: Profile, row: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from datastill.evaluation.pixel_errors import NAMES
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 

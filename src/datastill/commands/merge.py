@@ -13,6 +13,7 @@ from datastill.coco.normalize import read_foreign
 from datastill.commands.own_data.inputs import common_folder, usable_labels
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import Folder
+from datastill.images.sizes import complete_sizes
 from datastill.io import write_text
 
 
@@ -32,7 +33,7 @@ def run(
     paths = [base, *corrected]
     if len({*paths}) < len(paths):
         raise ParamsError("expected every file once, found one of them twice")
-    contents = {str(path): read_foreign(path) for path in paths}
+    contents = {str(path): complete_sizes(path, read_foreign(path), images) for path in paths}
     merged = merge(contents, _by_file(images) if images else _by_name, scored)
     coco = merged.coco()
     if not coco.annotations:

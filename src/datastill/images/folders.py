@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from datastill.coco.format import Coco, Record, image_id
+from datastill.coco.image_header import image_size
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
 from datastill.images.file_names import describe_absence, list_files, match_ends
-from datastill.images.load import IMAGE_KINDS, Refusal, image_size, printable
+from datastill.images.load import IMAGE_KINDS, Refusal, printable
 from datastill.progress import note_once
 
 VIDEO_KINDS = (
@@ -28,7 +29,7 @@ class Contents:
 
     root      the real path of the folder
     files     the real path of each (`real_path`)
-    left_out  links to what is absent or outside the folder, with the reason
+    left_out  links to what is absent or outside the folder, pipes and devices, with the reason
     cached    files that are links into DVC's cache
     """
 
@@ -69,8 +70,9 @@ class Folder:
         except OSError as error:
             raise DataError(f"{self.path}: not a readable folder: {error}") from None
         for name, reason in sorted(contents.left_out.items())[:1]:
+            kind = "links" if all("link" in r for r in contents.left_out.values()) else "entries"
             note_once(
-                f"{self.path}: {len(contents.left_out):,} links are left out, such as "
+                f"{self.path}: {len(contents.left_out):,} {kind} are left out, such as "
                 f"{printable(name)}, which {reason}; put the files themselves there"
             )
         return contents
@@ -86,6 +88,8 @@ def _scan(folder: str, name: str, contents: Contents, followed: set[str]) -> Non
         real = os.path.realpath(entry.path) if linked else entry.path
         if linked and (reason := _lost_link(real, contents.root)):
             contents.left_out[file_name] = reason
+        elif not entry.is_dir() and not entry.is_file():
+            contents.left_out[file_name] = "is a pipe or a device"
         elif not entry.is_dir():
             cached = linked and _IN_DVC_CACHE.search(real)
             contents.files[file_name] = entry.path if cached else real

@@ -1,40 +1,60 @@
 """Image files, decoded to RGB pixels."""
 
 import io
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Condition
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL import Image
 from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
+from datastill.coco.image_header import AVIF, MOST_PIXELS, opened, orientation, upright_size
 from datastill.errors import DataError
+from datastill.io import check_file
 from datastill.progress import note_once
 
-# The formats of Pillow that data sets use, with any suffix; for EPS it would run a program.
-_AVIF = features.check("avif")  # from Pillow 11.3 on, if it was built so
-_FORMATS = (
-    "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", *(["AVIF"] if _AVIF else []),
-)  # fmt: skip
 IMAGE_KINDS = (
     ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif",
-    ".ppm", ".pgm", ".pnm", ".jp2", *([".avif"] if _AVIF else []),
+    ".ppm", ".pgm", ".pnm", ".jp2", *([".avif"] if AVIF else []),
 )  # fmt: skip
-_MOST_PIXELS = 100_000_000  # of an image; a file of a few bytes may decode to more
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which only warns of up to twice as many
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera's grey values, stored in 16
-_PILLOW_ERRORS = (
-    OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
 _TO_UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
     5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }  # fmt: skip  # by EXIF orientation
+
+
+class Room:
+    """Room for the pixels of all threads of a process together; small images need none."""
+
+    def __init__(self, most: int, small: int) -> None:
+        self._left, self._small, self._changed = most, small, Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for an image of so many `pixels`, at most all there is."""
+        if pixels <= self._small:
+            yield
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= pixels)
+            self._left -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += pixels
+                self._changed.notify_all()
+
+
+_room = Room(MOST_PIXELS, 12_000_000)
 
 
 @dataclass(frozen=True)
@@ -72,13 +92,19 @@ def load_image(root: Path, record: Record) -> Tensor:
 def read_image(path: Path, size: tuple[int, int] | None = None) -> Tensor:
     """Read an image file as `decode_image` does; raises DataError naming it and what is wrong."""
     try:
-        return decode_image(path.read_bytes(), size)
+        return decode_image(image_bytes(path), size)
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; `datastill data` makes the image sets") from None
     except OSError as error:
         raise DataError(f"{path}: no readable image: {error}") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def image_bytes(path: Path) -> bytes:
+    """Return the content of a file; raises OSError, also for a pipe, which would not end."""
+    check_file(path)
+    return path.read_bytes()
 
 
 def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
@@ -90,53 +116,14 @@ def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
     """
     if not content:
         raise DataError("no readable image: the file is empty")
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            _check_pixels(image)
-            upright = _upright_size(image)
-            if size and image.size != size != upright:
-                actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
-                raise DataError(f"the image is {actual}, its annotations are for {annotated}")
-            turn = _TO_UPRIGHT.get(_orientation(image)) if size in (None, upright) else None
-            pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
-    except UnidentifiedImageError:
-        raise DataError("no readable image: unknown format") from None
-    except _PILLOW_ERRORS as error:
-        raise DataError(f"no readable image: {error}") from None
+    with opened(io.BytesIO(content)) as image, _room.taken(image.width * image.height):
+        upright = upright_size(image)
+        if size and image.size != size != upright:
+            actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
+            raise DataError(f"the image is {actual}, its annotations are for {annotated}")
+        turn = _TO_UPRIGHT.get(orientation(image)) if size in (None, upright) else None
+        pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
     return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Return the upright (width, height) that an image's header has; raises DataError."""
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            _check_pixels(image)
-            return _upright_size(image)
-    except _PILLOW_ERRORS as error:
-        raise DataError(f"no readable image: {error}") from None
-
-
-def _check_pixels(image: Image.Image) -> None:
-    """Raise DataError before an image of too many pixels is decoded."""
-    if image.width * image.height > _MOST_PIXELS:
-        size = f"{image.width:,} x {image.height:,} pixels"
-        raise DataError(f"it has {size}, more than {_MOST_PIXELS:,}; make it smaller or cut it up")
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    return image.size[::-1] if _orientation(image) in range(5, 9) else image.size
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) if EXIF is absent, damaged or already applied."""
-    if image.format in {"PNG", "TIFF"}:  # EXIF may follow the pixels in a PNG
-        image.load()
-    if image.format == "TIFF":  # which Pillow rotates while loading
-        return 1
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Pillow's parser may raise anything; the image may be whole
-        return 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

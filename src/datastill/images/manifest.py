@@ -10,7 +10,7 @@ import pandas as pd
 
 from datastill.coco.format import Coco, Record, write_coco
 from datastill.errors import DataError
-from datastill.images.load import Refusal, decode_image, image_path
+from datastill.images.load import Refusal, decode_image, image_bytes, image_path
 from datastill.images.perceptual_hash import perceptual_hash
 from datastill.images.pools import Threads
 from datastill.io import write_text
@@ -39,7 +39,7 @@ def examine(
 def _examine_one(root: Path, image: Record) -> Record | Refusal:
     path = image_path(root, image["file_name"])
     try:
-        content = path.read_bytes()
+        content = image_bytes(path)
         pixels = decode_image(content, (image["width"], image["height"]))
     except OSError as error:
         return Refusal(image["file_name"], f"no readable file: {error.strerror}")
@@ -55,15 +55,30 @@ def _examine_one(root: Path, image: Record) -> Record | Refusal:
 
 
 def read_column(path: Path, column: str) -> dict[str, str]:
-    """Return a manifest's column, as text by file name; raises DataError if `path` is absent.
+    """Return a manifest's column, as text by file name.
+
+    Raises DataError if `path` is absent or damaged.
 
     Row by row: pandas takes half a kilobyte more per image.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["file_name"]: row[column] for row in csv.DictReader(file)}
+            table = csv.DictReader(file)
+            values = {row["file_name"]: row[column] for row in table}
+            if column not in (table.fieldnames or ()):
+                raise KeyError(column)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; the data stage writes it") from None
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        values = {"": f"no {error}"}
+    lacking = [name for name, value in values.items() if not name or not value]
+    if lacking:
+        reason = f"{lacking[0]!r} without {column}" if lacking[0] else values[""]
+        raise DataError(
+            f"{path}: expected the table that stage data writes, found {reason}; run that stage "
+            "again"
+        )
+    return values
 
 
 def write_sets(

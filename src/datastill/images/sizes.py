@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datastill.coco.format import Coco, Record
+from datastill.coco.image_header import image_size
 from datastill.errors import DataError
 from datastill.images.folders import Folder, locate
-from datastill.images.load import image_size
 from datastill.progress import note_once
 
 _ROOM = (2**16, 2**16)  # of an image that does not open, and is refused for that later
@@ -21,6 +21,11 @@ def complete_sizes(source: Path, coco: Coco, folders: Sequence[Path]) -> Coco:
     lacking = [image for image in coco.images if _lacks_size(image)]
     if not lacking:
         return coco
+    if not folders:
+        raise DataError(
+            f"{source}: {len(lacking):,} images lack width or height, such as "
+            f"{lacking[0]['file_name']}; name the folder of the images with --images"
+        )
     named = [Folder(folder, str(number)) for number, folder in enumerate(folders)]
     located, missing = locate(Coco(lacking, [], []), named)
     if missing:

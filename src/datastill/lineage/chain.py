@@ -10,7 +10,8 @@ from datastill.errors import DataError
 from datastill.lineage.dvc_lock import File, Lock, Stage
 from datastill.lineage.git_history import commit_of
 from datastill.project.data_schema import original_set
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 
 ROW_FACTS = ("labelled", "unlabelled", "teacher", "backbone", "seed", "iterations", "ablation")
 TRAIN_FACTS = ("start", "batch", "base_lr", "labelled_share")

@@ -152,6 +152,8 @@ class FileData(Section):
     leaks         images of other sets that are also in val: refuse them with an error, or drop
                   them; or allow those that only look like val's, such as frames of one recording
     leaks_reason  why they are allowed
+    keypoint_margin  around the keypoints of an object that has no box, as a fraction of the longer
+                  side of their extent; at least 10 pixels
     """
 
     source: Literal["files"]
@@ -159,6 +161,7 @@ class FileData(Section):
     root: str
     leaks: Literal["refuse", "drop", "allow"]
     leaks_reason: str | None = None
+    keypoint_margin: Annotated[float, Field(ge=0)] = 0.15
     sets: dict[SetName, FileSet]
     val: Annotated[Annotations, Discriminator(_kind_of_val)]
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from datastill.errors import ParamsError
+from datastill.io import check_extent
 from datastill.project.checks import Problem, misfits
 from datastill.project.schema import Expected, Params
 
@@ -23,6 +25,9 @@ RENAMED = {
     },
 }  # section: former key: current key; dvc.lock and git have the former ones
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast
+_shortened = Repr()
+_shortened.maxstring = _shortened.maxother = 200  # characters of a wrong value to show
+excerpt = _shortened.repr
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -43,10 +48,12 @@ def load_expected(path: Path) -> Expected:
 def read_yaml(path: Path) -> Any:
     """Return the content of `path`; raises ParamsError if it is absent or not YAML."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        check_extent(content)
+        return content
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run datastill in the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ParamsError(f"{path} is not YAML: {error}") from None
 
 
@@ -76,7 +83,7 @@ def _invalid(raw: Any, error: ValidationError) -> Iterator[Problem]:
             yield path, f"unknown key{now}"
         elif kind != "missing":
             message = detail["msg"]
-            yield path, f"{message[0].lower()}{message[1:]}, found {detail['input']!r}"
+            yield path, f"{message[0].lower()}{message[1:]}, found {excerpt(detail['input'])}"
         elif not renamed or key not in {renamed.get(held) for held in raw[section]}:
             yield path, "missing"
 

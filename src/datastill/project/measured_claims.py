@@ -7,7 +7,8 @@ from pathlib import Path
 from datastill.errors import DataError
 from datastill.project.claims_schema import CellSpec, Claims, ClaimSpec
 from datastill.project.loading import read_yaml, validated
-from datastill.project.profile import Profile, open_profile, read_facts
+from datastill.project.profile import Profile, open_profile
+from datastill.project.records import read_facts
 from datastill.report.claim_text import summary
 from datastill.report.claims import Cell, Claim, Line, check_seeds, read_cell, select
 from datastill.report.grouping import averaged

@@ -1,9 +1,7 @@
 """The files of a profile; every path is relative to the project's root."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from datastill.errors import DataError, ParamsError
 from datastill.project.loading import load_params
@@ -93,6 +91,13 @@ class Profile:
     def metrics(self, row: str) -> Path:
         return self.results / "metrics" / f"{row}.json"
 
+    def curve(self, name: str, row: str) -> Path:
+        return self.work / "curves" / name / f"{row}.json"
+
+    def summary(self, row: str) -> Path:
+        """Return the few numbers of a row that DVC compares."""
+        return self.results / "summary" / f"{row}.json"
+
     def export(self, row: str) -> Path:
         return self.work / "export" / row
 
@@ -130,11 +135,3 @@ def open_profile(profile: str) -> Profile:
                 "would be those of another profile"
             )
     return Profile(params)
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of a card, {} if there is none; raises DataError if it is not JSON."""
-    try:
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON, found other text: {error}") from None

@@ -75,6 +75,7 @@ class FileSets:
     root    base folder of the paths in `sets`
     images  base folder of every `file_name`, with links to image folders, and video frames
     sets    val among them
+    keypoint_margin  of boxes around the keypoints of annotations without a box (`keypoint_box`)
     """
 
     root: Path
@@ -82,6 +83,7 @@ class FileSets:
     task: Task
     val: AnnotatedFiles
     sets: Sequence[FileSet]
+    keypoint_margin: float
 
     @cached_property
     def categories(self) -> list[Record]:
@@ -119,7 +121,9 @@ class FileSets:
         published = read_published(path)
         try:
             sized = complete_sizes(path, published, [self.root / each for each in spec.images])
-            listed, flat = normalize(sized, *categories, source=path)
+            listed, flat = normalize(
+                sized, *categories, source=path, keypoint_margin=self.keypoint_margin
+            )
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
         if flat:

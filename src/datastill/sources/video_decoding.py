@@ -17,7 +17,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from datastill.coco.image_header import MOST_PIXELS
 from datastill.errors import DataError
+from datastill.sources.mp4_header import check_claim
 
 _OPTIONS = {
     # FFmpeg also opens still images and playlists, which would lead to files outside the root.
@@ -127,6 +129,7 @@ def _check_present(path: Path) -> None:
         raise DataError(f"{path}: no such video; correct its name or take it off the list")
     if not path.stat().st_size:
         raise DataError(f"{path}: the file is empty; copy or download it again")
+    check_claim(path)
 
 
 def _counted(path: Path, choices: Sequence[Choice]) -> Iterator[tuple[Choice, Frame | DataError]]:
@@ -234,6 +237,10 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise DataError(f"{path}: expected a video stream, found none; take it off the list")
         if not streams[0].codec_context:
             raise DataError(f"{path}: FFmpeg has no decoder for its video stream; convert it")
+        width, height = streams[0].codec_context.width, streams[0].codec_context.height
+        if width * height > MOST_PIXELS:
+            size = f"{width:,} x {height:,} pixels"
+            raise DataError(f"{path}: has frames of {size}; make them smaller")
         streams[0].codec_context.thread_count = 1  # videos are decoded in parallel already
         yield container, streams[0]
 

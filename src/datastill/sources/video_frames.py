@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from datastill.coco.format import Record, image_id
+from datastill.coco.image_header import opened
 from datastill.errors import DataError
 from datastill.images.folders import VIDEO_KINDS
 from datastill.images.load import Refusal, printable
 from datastill.images.pools import Processes
-from datastill.io import atomic
+from datastill.io import atomic, parse_json
 from datastill.sources.video_decoding import Choice, random_frames
 
 
@@ -109,11 +110,12 @@ def _extract(
 def _stored(path: Path) -> Record:
     """Return the COCO image of a stored frame, {} if there is none."""
     try:
-        with Image.open(path) as image:
-            origin = json.loads(image.info["comment"])
+        with opened(path) as image:
+            origin = parse_json(str(image.info["comment"], "utf-8"))
             width, height = image.size
-    except (OSError, KeyError, ValueError):
+        origin = {key: origin[key] for key in ("video", "frame")}
+    except (DataError, KeyError, TypeError, ValueError):
         return {}
     file_name = f"{path.parent.name}/{path.name}"
     record = {"id": image_id(file_name), "file_name": file_name, "width": width, "height": height}
-    return record | {key: origin[key] for key in ("video", "frame")}
+    return record | origin

@@ -208,4 +208,5 @@ def file_sets(profile: Profile) -> FileSets:
         elif isinstance(spec, schema.Videos):
             sets.append(VideoFiles(name, **spec.model_dump()))
     root = Path(data.root).expanduser()
-    return FileSets(root, profile.images, profile.params.task, annotated[VAL], sets)
+    task, margin = profile.params.task, data.keypoint_margin
+    return FileSets(root, profile.images, task, annotated[VAL], sets, margin)

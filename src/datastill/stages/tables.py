@@ -1,17 +1,18 @@
 """Stage `tables`: all results beside the paper's, as CSV, Markdown and a figure per table."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datastill.coco.format import Coco, Record, read_coco
 from datastill.coco.metadata import build_metadata
+from datastill.coco.results import read_results
 from datastill.errors import ParamsError
 from datastill.evaluation.bootstrap import match
 from datastill.evaluation.pixel_errors import pixel_errors
 from datastill.io import write_text
 from datastill.project.data_schema import Union
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
+from datastill.project.records import read_facts
 from datastill.project.schema import Params
 from datastill.report.ablations import ablation_table
 from datastill.report.grouping import Result, pool_seeds
@@ -70,8 +71,8 @@ def _results(profile: Profile, val: Coco, sigmas: Sequence[float] | None) -> lis
 
     def detections(row: str, *, all_views: bool = False) -> list[Record]:
         path = profile.detections(row, all_views=all_views)
-        records: list[Record] = json.loads(profile.require(path, "evaluate", row).read_text())
-        return records
+        advice = f"run `datastill evaluate {row}{profile.option}` again"
+        return read_results(profile.require(path, "evaluate", row), advice)
 
     def result(row: str, spec: Mapping[str, Any]) -> Result:
         metrics, single_scale = read_metrics(profile, row), detections(row)

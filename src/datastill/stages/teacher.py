@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from datastill.errors import ParamsError
-from datastill.inference.predictor import WEIGHTS, load_folder
+from datastill.inference.predictor import CARD, WEIGHTS, load_folder
 from datastill.io import atomic, digest
 from datastill.model.backbones import PUBLISHED
 from datastill.model.checkpoint import save_weights
@@ -15,6 +15,7 @@ from datastill.model.torchvision_detectors import (
     start_from_coco,
 )
 from datastill.project.profile import Profile
+from datastill.project.records import read_model_card
 
 
 def run(profile: Profile, name: str) -> None:
@@ -27,6 +28,7 @@ def run(profile: Profile, name: str) -> None:
         _convert(profile, name, teachers.torchvision[name])
     elif name in teachers.exported:
         folder = Path(teachers.exported[name])
+        read_model_card(folder / CARD)
         load_folder(folder)  # verifies it
         with atomic(profile.weights(name)) as partial:
             shutil.copyfile(folder / WEIGHTS, partial)

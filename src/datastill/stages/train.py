@@ -27,8 +27,9 @@ from datastill.model.pretrained import find_initial, start_from
 from datastill.model.torchvision_detectors import find_published, start_from_coco
 from datastill.progress import Steps
 from datastill.project.image_sets import load
-from datastill.project.profile import Profile, read_facts
+from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, training_code
+from datastill.project.records import read_facts
 from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.tracking.live import follow_row, mirror_row
 from datastill.training.dataset import Augmentation, Minibatches
@@ -209,7 +210,7 @@ def _minibatches(
     sampler = sampler.part(fabric.global_rank, fabric.world_size)
     augmentation = Augmentation(
         (params.short_sides[0], params.short_sides[1]), params.long_side,
-        metadata.skeleton.flip_indices, params.quarter_turns,
+        metadata.skeleton.flip_indices, params.flip, params.quarter_turns,
         strong=spec.ablation.augmentation == "strong",
     )  # fmt: skip
     return Minibatches(sets, profile.images, sampler, augmentation, metadata.labels())

@@ -34,6 +34,7 @@ class Example:
 class Augmentation:
     """Random horizontal flip, keypoints exchanged by `flip_indices`, and a random scale.
 
+    flip           whether half of the images are mirrored
     quarter_turns  whether images are also turned by 0, 90, 180 or 270 degrees
     strong         whether images with generated annotations also get strong augmentation
     """
@@ -41,6 +42,7 @@ class Augmentation:
     short_sides: tuple[int, int]  # drawn uniformly between the two, both included
     long_side: int
     flip_indices: tuple[int, ...]
+    flip: bool = True
     quarter_turns: bool = False
     strong: bool = False
 
@@ -48,7 +50,7 @@ class Augmentation:
         self, image: Tensor, target: dict[str, Tensor], rng: np.random.Generator, source: int = 0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return `image` (3, h, w) uint8 of set `source` and its `target` changed together."""
-        if rng.random() < 0.5:
+        if self.flip and rng.random() < 0.5:
             image, target = image.flip(-1), mirror(target, image.shape[-1], self.flip_indices)
         if self.quarter_turns:
             for _ in range(rng.integers(4)):

@@ -83,9 +83,18 @@ def test_images_are_turned_only_if_asked_for(project, run):
     for name, more in (("upright", []), ("above", ["--quarter-turns"])):
         code, text = run("new", name, *LABELS, *OTHERS, *more)
         assert code == 0
-        assert ("turned by 90, 180 and 270 degrees: four times as many" in text) == bool(more)
+        assert ("turned by 90, 180 and 270 degrees, four times as many" in text) == bool(more)
         assert project.params(name).train.quarter_turns == bool(more)
         assert project.params(name).views.quarter_turns == bool(more)
+
+
+def test_images_are_never_mirrored_if_so_asked(project, run):
+    for name, more in (("mirrored", []), ("never", ["--no-flip"])):
+        code, text = run("new", name, *LABELS, *OTHERS, *more)
+        assert code == 0
+        assert ("each also mirrored" in text) != bool(more)
+        assert project.params(name).train.flip != bool(more)
+        assert project.params(name).views.flip != bool(more)
 
 
 def test_further_rounds_have_the_student_before_as_teacher(project, run):

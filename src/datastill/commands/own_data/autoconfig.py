@@ -109,6 +109,7 @@ class Wishes:
     iterations: int | None = None
     per_video: int = 10
     rounds: int = 1
+    flip: bool = True
     quarter_turns: bool = False
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from datastill.coco.keypoint_box import BOX_MARGIN
 from datastill.commands.own_data.inputs import Inputs, common_folder
 from datastill.commands.own_data.inspect import Inspection
 
@@ -34,6 +35,7 @@ def section(inputs: Inputs, inspection: Inspection, per_video: int) -> dict[str,
         "source": "files",
         "watched": (root if _watchable(root) else _relative(inputs.labelled)).as_posix(),
         "root": root.as_posix(),
+        **({"keypoint_margin": BOX_MARGIN} if inspection.task == "keypoints" else {}),
         **({"leaks": "allow", "leaks_reason": reason} if reason else {"leaks": "drop"}),
         "sets": sets,
         "val": _annotated(root, inputs.val, val_images) if inputs.val else parts["val"],

@@ -42,26 +42,29 @@ def run(name: str, inputs: Inputs, wishes: Wishes = NO_WISHES) -> str:
     if data["watched"] != data["root"]:
         again = f"dvc repro -fs {PIPELINES / name / STAGES}:data"
         inspection.notes.append(f"DVC watches only {data['watched']}; after other changes: {again}")
-    turned = ", and turned by 90, 180 and 270 degrees: four times as many"
+    mirrored = "; views.flip: each also mirrored" if wishes.flip else ""
+    turned = "; views.quarter_turns: and turned by 90, 180 and 270 degrees, four times as many"
     lines = [
         *describe(inspection),
-        f"backbone: {hardware.backbone}, for {'a GPU' if machine is GPU else 'a CPU'}",
-        f"short side: {choices.side}; {choices.why_side}",
-        f"views: short side {', '.join(map(str, choices.views))}, each also mirrored"
+        f"every row's backbone: {hardware.backbone}, for {'a GPU' if machine is GPU else 'a CPU'}",
+        f"views.plain_short_side: {choices.side}; {choices.why_side}",
+        f"views.short_sides: {', '.join(map(str, choices.views))}{mirrored}"
         f"{turned if wishes.quarter_turns else ''}",
-        f"iterations: {choices.iterations:,}; {choices.why_iterations}",
-        f"iterations of student and control: {choices.student_iterations:,}",
+        f"supervised.labelled.iterations: {choices.iterations:,}; {choices.why_iterations}",
+        f"iterations of all other rows: {choices.student_iterations:,}",
     ]
     values = {
         "profile": name,
         "task": task,
         "seed": inputs.division.seed,
+        "flip": str(wishes.flip).lower(),
         "quarter_turns": str(wishes.quarter_turns).lower(),
         **choices.values(),
     }
     _write(name, own_params(values, data, choices.views, lines, wishes.rounds))
+    written = f"written: {PIPELINES / name / 'params.yaml'}; edit it to choose otherwise"
     steps = [f"  datastill plan {name}", f"  dvc repro {PIPELINES / name / STAGES}"]
-    return "\n".join([*lines, f"written: {PIPELINES / name}", "", "next", *steps])
+    return "\n".join([*lines, written, "", "next", *steps])
 
 
 def _check_name(name: str) -> None:
