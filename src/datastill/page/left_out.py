@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from datastill.coco.image_header import image_size
 from datastill.errors import DataError
-from datastill.images.load import image_path, image_size
+from datastill.images.load import image_path
 from datastill.page.blocks import Entry, Gallery, Group, Picture, Section, Table, Text
 from datastill.page.finished_run import FinishedRun
 from datastill.page.pictures import thumbnail

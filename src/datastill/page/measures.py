@@ -9,23 +9,25 @@ import numpy as np
 from datastill.coco.format import Coco, Record
 from datastill.coco.subsets import subset
 from datastill.evaluation.coco_ap import prepared, silence
-from datastill.evaluation.image_pairs import Numbers
+from datastill.evaluation.detection_curves import precision_by_recall
 from datastill.page.blocks import Chart, Group, Section
 from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
 from datastill.page.svg_charts import bars, curves, dots
 
 _SIZES = {"ap_small": "small", "ap_medium": "medium", "ap_large": "large"}
 _FEW = 10  # objects below which a group has no AP
-_LEVELS = {0.5: 0, 0.75: 5}  # index of COCO's IoU thresholds
+_LEVELS = {0.5: "precision50", 0.75: "precision75"}
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """A row on val: precision by recall at each of _LEVELS, and AP by group of `_groups`."""
+    """A row on val: the points of `precision_by_recall`, and AP by group of `_groups`."""
 
-    recalls: Numbers
-    precisions: Mapping[float, Numbers]
+    points: Sequence[Mapping[str, float]]
     by_group: Mapping[str, Mapping[str, float]]
+
+    def column(self, name: str) -> list[float]:
+        return [point[name] for point in self.points]
 
 
 def measures_section(run: FinishedRun) -> Section:
@@ -56,9 +58,9 @@ def _charts(
     run: FinishedRun, setting: Setting, measured: Mapping[str, _Measured]
 ) -> Iterator[Chart]:
     title, roles = setting.title, setting.roles
-    for level in _LEVELS:
+    for level, name in _LEVELS.items():
         lines = {
-            role: (measured[row].recalls.tolist(), measured[row].precisions[level].tolist())
+            role: (measured[row].column("recall"), measured[row].column(name))
             for role, row in roles.items()
         }
         kind = "OKS" if run.metadata.sigmas else "IoU"
@@ -102,14 +104,12 @@ def _groups(run: FinishedRun) -> Iterator[tuple[str, dict[str, Coco]]]:
 
 
 def _measure(run: FinishedRun, row: str, groups: Mapping[str, Mapping[str, Coco]]) -> _Measured:
-    detections = run.detections(row)
-    precision, recalls = _precision(run, detections, run.val)
+    detections, sigmas = run.detections(row), run.metadata.sigmas
     return _Measured(
-        recalls,
-        {level: precision[index] for level, index in _LEVELS.items()},
+        precision_by_recall(run.val, detections, run.task, sigmas=sigmas),
         {
             name: {
-                group: float(100 * _precision(run, detections, part)[0].mean())
+                group: _average_precision(run, detections, part)
                 for group, part in parts.items()
                 if len(parts) > 1
             }
@@ -118,10 +118,8 @@ def _measure(run: FinishedRun, row: str, groups: Mapping[str, Mapping[str, Coco]
     )
 
 
-def _precision(
-    run: FinishedRun, detections: Sequence[Record], part: Coco
-) -> tuple[Numbers, Numbers]:
-    """Return the mean precision over categories by threshold and recall, (10, r), and recalls."""
+def _average_precision(run: FinishedRun, detections: Sequence[Record], part: Coco) -> float:
+    """Return AP on part of val, in percent; without ranges of areas, for speed."""
     ids = {image["id"] for image in part.images}
     inside = [each for each in detections if each["image_id"] in ids]
     evaluation = prepared(part, inside, run.task, sigmas=run.metadata.sigmas)
@@ -129,9 +127,8 @@ def _precision(
     with silence():
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][..., 0, -1]  # (threshold, recall, category)
-    known = precision[..., (precision > -1).all(axis=(0, 1))]
-    return known.mean(axis=-1), evaluation.params.recThrs
+    precision = evaluation.eval["precision"]
+    return float(100 * precision[precision > -1].mean())
 
 
 def _objects(val: Coco) -> list[Record]:
