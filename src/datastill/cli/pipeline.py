@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from datastill.cli.application import Profile, Row, app, call, call_on_row, lazy_import, report
+from datastill.cli.application import (
+    Profile,
+    Row,
+    app,
+    call,
+    call_on_row,
+    echo,
+    lazy_import,
+    report,
+)
 
 From = Annotated[
     list[Path] | None,
@@ -46,7 +55,7 @@ def coco(
     ] = None,
 ) -> None:
     """Download, verify and unpack COCO (41 GB), resuming where a killed run stopped."""
-    typer.echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
+    echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
 
 
 @fetch.command()
@@ -59,7 +68,7 @@ def people(
 ) -> None:
     """Download COCO's val2017 and its annotations (1.1 GB), resuming a killed run."""
     archives = ["val2017", "annotations_trainval2017"]
-    typer.echo(lazy_import("commands.fetch").run(to, archives, False, base_url, source or []))
+    echo(lazy_import("commands.fetch").run(to, archives, False, base_url, source or []))
 
 
 @fetch.command()
@@ -69,7 +78,7 @@ def mouse(
     base_url: RawServer = None,
 ) -> None:
     """Download DeepLabCut's open-field mouse (29 MB), resuming a killed run."""
-    typer.echo(lazy_import("commands.fetch").run_published("mouse", to, source or [], base_url))
+    echo(lazy_import("commands.fetch").run_published("mouse", to, source or [], base_url))
 
 
 @fetch.command()
@@ -79,7 +88,7 @@ def cells(
     base_url: RawServer = None,
 ) -> None:
     """Download BCCD's blood cells (9 MB), resuming a killed run."""
-    typer.echo(lazy_import("commands.fetch").run_published("cells", to, source or [], base_url))
+    echo(lazy_import("commands.fetch").run_published("cells", to, source or [], base_url))
 
 
 @app.command()
@@ -95,7 +104,7 @@ def pretrain(
     profile: Profile = "miniature",
 ) -> None:
     """Pretrain initial weights on drawn objects, as those in the package were made."""
-    typer.echo(call("commands.pretrain", profile, backbone, to))
+    echo(call("commands.pretrain", profile, backbone, to))
 
 
 @app.command()
@@ -125,7 +134,7 @@ def teacher(
 @app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
     """Annotate the unlabelled set of a row with its teacher, and print the expected quality."""
-    typer.echo(call_on_row("stages.annotate", profile, row))
+    echo(call_on_row("stages.annotate", profile, row))
 
 
 @app.command()
@@ -140,7 +149,7 @@ def tables(
     profile: Profile = "miniature",
 ) -> None:
     """Write and print tables of all results beside the paper's."""
-    typer.echo(call("stages.tables", profile, name))
+    echo(call("stages.tables", profile, name))
 
 
 @app.command()
@@ -153,10 +162,10 @@ def run(
     ] = "",
 ) -> None:
     """Run the stages that are out of date, several at a time; dvc repro runs one by one."""
-    typer.echo(call("commands.run", profile, jobs, dry, seeds))
+    echo(call("commands.run", profile, jobs, dry, seeds))
 
 
 @track.command()
 def sync(profile: Profile = "miniature") -> None:
     """Rebuild the MLflow runs of every row from the files."""
-    typer.echo(call("commands.track", profile))
+    echo(call("commands.track", profile))
