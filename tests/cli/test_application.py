@@ -101,7 +101,7 @@ def test_results_that_are_no_json_are_named_and_what_to_do_is_said_for_the_profi
     metrics.write_text("<<<<<<< HEAD")
     answer = datastill("export", "best", "-p", "boxes", cwd=tmp_path)
     assert answer.returncode == 1
-    assert "results/boxes/metrics/co-35_seed-0.json: expected JSON" in answer.stderr
+    assert "results/boxes/metrics/co-35_seed-0.json: expected the metrics of a row" in answer.stderr
     metrics.unlink()
     answer = datastill("accept", "-p", "boxes", cwd=tmp_path)
     assert "run `datastill evaluate co-35_seed-0 --profile boxes` first" in answer.stderr

@@ -4,7 +4,7 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datastill.errors import DataError
 from datastill.io import parse_json, read_json
@@ -37,7 +37,7 @@ class _Measured(_Record):
     pck05: float | None = None
     pck10: float | None = None
     detected: float | None = None
-    interval: Pair
+    interval: Pair | None = None
     pixel_intervals: dict[str, Pair | None] = {}
     by_keypoint: dict[str, Numbers] = {}
     gain: float | None = None
@@ -59,14 +59,19 @@ class _Evaluation(_Machine):
 
 
 class Metrics(_Measured):
-    """What `evaluate` measured of a row."""
+    """What `evaluate` measured of a row; records without provenance may be of an early version."""
 
-    row: str
-    images: int
+    images: int | None = None
     families: int | None = None
-    instances: int
+    instances: int | None = None
     with_views: _Measured | None = None
-    provenance: _Evaluation
+    provenance: _Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Metrics":
+        if self.provenance and None in (self.interval, self.images, self.instances):
+            raise ValueError("it lacks interval, images or instances")
+        return self
 
 
 class _Annotation(_Machine):
@@ -131,7 +136,7 @@ class LockFile(_Record):
 
 _KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder: model, name, who writes it
     "metrics": (Metrics, "the metrics of a row", "run `datastill evaluate {row}` again"),
-    "annotations": (AnnotationCard, "the card of annotations", "run `datastill annotate {row}`"),
+    "annotations": (AnnotationCard, "the card of annotations", "run `datastill annotate {row}` again"),
 }
 
 
@@ -140,9 +145,11 @@ def read_facts(path: Path) -> dict[str, Any]:
 
     {} if there is no such file; raises DataError if it is damaged.
     """
-    training = (TrainingCard, "the card of a model", "train row {row} again")
+    training = (TrainingCard, "the card of a model", "run `datastill train {row}` again")
     model, expected, advice = _KINDS.get(path.parent.name, training)
     row = path.parent.name if model is TrainingCard else path.stem
+    profile = ("", *path.parts[1:2])[-1]  # of results/<profile>/ or work/<profile>/
+    row += "" if profile in ("", "miniature") or path.is_absolute() else f" --profile {profile}"
     return _read(path, model, expected, advice.format(row=row)) if path.is_file() else {}
 
 
