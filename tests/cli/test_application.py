@@ -13,7 +13,7 @@ PROGRAM = Path(sys.executable).parent / "datastill"
 COMMANDS = (
     "new", "merge", "plan", "fetch", "data", "pretrain", "train", "annotate", "why", "evaluate",
     "tables", "check", "show", "predict", "export", "track", "trace", "accept", "run", "ensemble",
-    "readme", "teacher", "init", "rm",
+    "readme", "teacher", "init", "rm", "curves",
 )  # fmt: skip
 
 

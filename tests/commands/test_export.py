@@ -53,9 +53,9 @@ def test_the_folder_of_the_training_keeps_its_own_card(profile):
 def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(profile):
     kept = profile.metrics("teacher").read_text()
     metrics, logged = json.loads(kept), read_record(profile, "teacher").metrics
-    ends = [logged["val/keypoints/ap low"], logged["val/keypoints/ap high"]]
+    ends = [logged["val/keypoints/ap_low"], logged["val/keypoints/ap_high"]]
     assert ends == metrics["interval"]
-    assert logged["val/keypoints/ap with views"] == metrics["with_views"]["ap"]
+    assert logged["val/keypoints/ap_with_views"] == metrics["with_views"]["ap"]
     profile.metrics("teacher").write_text(
         json.dumps(metrics | {"provenance": {"weights": "other"}})
     )

@@ -77,7 +77,7 @@ def test_mlflow_holds_one_finished_run_per_row_each_with_ap_and_its_inputs(repro
     assert contexts == {"labelled", "unlabelled", "generated", "val"}
     assert student["tags"]["role"] == "distilled"
     assert student["tags"]["teacher"] == "co-35"
-    assert "annotations/instance threshold" in student["metrics"]
+    assert "annotations/instance_threshold" in student["metrics"]
 
 
 def test_mlflow_shows_pictures_of_the_sets_and_of_what_was_annotated(reproduced):

@@ -77,6 +77,6 @@ def test_mlflow_is_sent_them_with_their_intervals(profile):
     metrics, sent = measured(profile, "teacher"), read_record(profile, "teacher").metrics
     for name in NAMES:
         assert sent[f"val/keypoints/{name}"] == metrics[name]
-        ends = [sent[f"val/keypoints/{name} {end}"] for end in ("low", "high")]
+        ends = [sent[f"val/keypoints/{name}_{end}"] for end in ("low", "high")]
         assert ends == metrics["pixel_intervals"][name]
-    assert sent["val/keypoints/rmse with views"] == metrics["with_views"]["rmse"]
+    assert sent["val/keypoints/rmse_with_views"] == metrics["with_views"]["rmse"]

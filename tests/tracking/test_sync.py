@@ -1,14 +1,18 @@
 """What a record becomes in MLflow, whatever MLflow holds already."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from mlflow_runs import RECORD, losses, only, runs
 
 from datastill.errors import DatastillError
 from datastill.tracking.live import mirror_patiently
-from datastill.tracking.sync import mirror
+from datastill.tracking.store import Store, experiment_id, opened
+from datastill.tracking.sync import NOTE, STATE, mirror
 
 
 def test_a_row_mirrored_twice_is_one_finished_run(store, client):
@@ -34,6 +38,37 @@ def test_another_attempt_or_fingerprint_supersedes_the_run(store, client):
     assert {run["row"] for run in runs(store)} == {"co-35", "other"}
 
 
+def test_a_run_of_an_earlier_version_is_superseded_and_leaves_no_name_of_a_metric(store, client):
+    """Earlier versions kept their state in visible tags and had spaces in names of metrics."""
+    identity = {"row": "co-35", **RECORD.identity(), "datastill.mirrored": '{"loss": 20}'}
+    with opened(store) as opened_client:
+        number = experiment_id(opened_client, store)
+    old = client.create_run(number, tags=identity, run_name="co-35").info.run_id
+    client.log_metric(old, "val/keypoints/ap low", 27.0)
+    mirror(store, RECORD)
+    run = only(store)
+    assert run["run_id"] != old
+    assert client.get_run(old).info.lifecycle_stage == "deleted"
+    assert not [name for name in run["metrics"] if " " in name]
+    assert losses(client, run["run_id"]) == [(10, 3.0), (20, 2.0)]
+
+
+def test_of_its_own_state_a_run_shows_nothing(store, client):
+    """MLflow's page hides tags that begin with mlflow."""
+    mirror(store, RECORD)
+    shown = {tag for tag in only(store)["tags"] if not tag.startswith("mlflow.")}
+    assert shown == {"row", "role", "seed"}
+
+
+def test_a_description_follows_the_row_until_someone_edits_it(store, client):
+    for text in ("trained.", "trained. AP 29.60."):
+        run_id = mirror(store, replace(RECORD, description=text))
+        assert only(store)["tags"][NOTE] == text
+    client.set_tag(run_id, NOTE, "the one to use")
+    mirror(store, replace(RECORD, description="other"))
+    assert only(store)["tags"][NOTE] == "the one to use"
+
+
 def test_a_resume_continues_the_run_that_a_crash_left_running(store, client):
     crashed = mirror(store, replace(RECORD, status="RUNNING", metrics={}))
     again = [{"step": 20, "loss": 2.1, "rate": 0.1}, {"step": 30, "loss": 1.0, "rate": 0.01}]
@@ -53,7 +88,8 @@ def test_a_metric_that_comes_later_to_a_step_is_not_lost(store, client):
 
 def test_points_sent_but_not_marked_before_a_crash_are_not_doubled(store, client):
     run_id = mirror(store, RECORD)
-    client.delete_tag(run_id, "datastill.mirrored")
+    state = json.loads(client.get_run(run_id).data.tags[STATE])
+    client.set_tag(run_id, STATE, json.dumps({key: state[key] for key in RECORD.identity()}))
     mirror(store, RECORD)
     assert losses(client, run_id) == [(10, 3.0), (20, 2.0)]
 
@@ -112,6 +148,34 @@ def test_artifacts_come_back_as_they_are_now(store, client, database, tmp_path):
         downloaded = Path(client.download_artifacts(run_id, "card.json", str(tmp_path)))
         assert downloaded.read_text() == text
     assert (database.parent / "mlruns" / store.experiment / run_id).is_dir()
+
+
+def test_a_moved_project_tracks_into_itself(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "card.json").write_text("{}")
+    record = replace(RECORD, artifacts={"card.json": tmp_path / "card.json"})
+    run_id = mirror(Store(f"sqlite:///{tmp_path}/old/mlflow.db", "datastill/a", 30), record)
+    (tmp_path / "old").rename(tmp_path / "new")
+    (tmp_path / "card.json").write_text("[]")
+    _artifact_repos_cache.clear()  # another process, as a rule, goes on
+    moved = Store(f"sqlite:///{tmp_path}/new/mlflow.db", "datastill/a", 30)
+    assert mirror(moved, record) == run_id
+    assert not (tmp_path / "old").exists()
+    with opened(moved) as client:
+        assert client.get_run(run_id).info.artifact_uri.startswith(moved.artifacts.as_uri())
+        downloaded = Path(client.download_artifacts(run_id, "card.json", str(tmp_path)))
+    assert downloaded.read_text() == "[]"
+
+
+def test_a_database_that_is_none_or_stays_locked_is_one_message(tmp_path, monkeypatch):
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(b"no database at all" * 100)
+    garbage = Store(f"sqlite:///{database}", "datastill/a", 30)
+    with pytest.raises(DatastillError, match=r"mlflow\.db: no usable SQLite file: file is not"):
+        mirror(garbage, RECORD)
+    monkeypatch.setattr("datastill.tracking.store._PATIENCE_SECONDS", 0.1)
+    with FileLock(f"{database}.lock"), pytest.raises(DatastillError, match=r"locked for 0\.1 s"):
+        mirror(garbage, RECORD)
 
 
 def test_an_experiment_deleted_by_hand_comes_back(store, client):

@@ -1,5 +1,7 @@
 """Commands that produce results: one per stage, `run` for all stages of a profile, and more."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,7 @@ RawServer = Annotated[
     str | None, Option(help="A mirror of raw.githubusercontent.com; also verified.")
 ]
 ProfileArgument = Annotated[str, Argument(help="miniature, or the name of a folder in pipelines/.")]
-track = typer.Typer(help="Mirror the results on disk to MLflow.", no_args_is_help=True)
+track = typer.Typer(help="Mirror the results on disk to MLflow; open it.", no_args_is_help=True)
 app.add_typer(track, name="track")
 fetch = typer.Typer(help="Download public image sets from their servers.", no_args_is_help=True)
 app.add_typer(fetch, name="fetch")
@@ -144,6 +146,12 @@ def evaluate(row: Row, profile: Profile = "miniature") -> None:
 
 
 @app.command()
+def curves(profile: Profile = "miniature") -> None:
+    """Write what DVC draws and compares: losses, precision over recall, summaries of rows."""
+    call("stages.curves", profile)
+
+
+@app.command()
 def tables(
     name: Annotated[str | None, Argument(help="A table, such as table1; else all.")] = None,
     profile: Profile = "miniature",
@@ -169,3 +177,22 @@ def run(
 def sync(profile: Profile = "miniature") -> None:
     """Rebuild the MLflow runs of every row from the files."""
     echo(call("commands.track", profile))
+
+
+@track.command("open")
+def open_page(
+    profile: ProfileArgument = "miniature",
+    browser: Annotated[bool, Option(help="Open the page, if there is a display.")] = True,
+    port: Annotated[int, Option(min=1, max=65535, help="Where to serve a SQLite store.")] = 5000,
+) -> None:
+    """Mirror every row, then open MLflow on the AP of all rows; Ctrl-C ends its server."""
+    address, server = call("commands.track_open", profile, port)
+    echo(address)
+    if browser and _has_display():
+        typer.launch(address)
+    server.wait()
+
+
+def _has_display() -> bool:
+    """Return whether a browser would have a window; else it may take over the terminal."""
+    return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

@@ -91,6 +91,13 @@ class Profile:
     def metrics(self, row: str) -> Path:
         return self.results / "metrics" / f"{row}.json"
 
+    def curve(self, name: str, row: str) -> Path:
+        return self.work / "curves" / name / f"{row}.json"
+
+    def summary(self, row: str) -> Path:
+        """Return the few numbers of a row that DVC compares."""
+        return self.results / "summary" / f"{row}.json"
+
     def export(self, row: str) -> Path:
         return self.work / "export" / row
 

@@ -134,9 +134,13 @@ class LockFile(_Record):
     stages: dict[str, _Stage]
 
 
-_KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder: model, name, who writes it
+_KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder of a file
     "metrics": (Metrics, "the metrics of a row", "run `datastill evaluate {row}` again"),
-    "annotations": (AnnotationCard, "the card of annotations", "run `datastill annotate {row}` again"),
+    "annotations": (
+        AnnotationCard,
+        "the card of annotations",
+        "run `datastill annotate {row}` again",
+    ),
 }
 
 

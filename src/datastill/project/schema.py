@@ -9,7 +9,7 @@ from datastill.errors import ParamsError
 from datastill.evaluation.regression import Expectation
 from datastill.model.backbones import PUBLISHED
 from datastill.project.data_schema import Data, original_set
-from datastill.project.rows import DistilledRow, Ensemble, SupervisedRow
+from datastill.project.rows import Ablation, DistilledRow, Ensemble, SupervisedRow
 from datastill.project.section import Name, Natural, Positive, PositiveFloat, Section, Share
 
 if TYPE_CHECKING:
@@ -236,6 +236,21 @@ class Params(Section):
         if row := (rows := self.rows()).get(name):
             return row
         raise ParamsError(f"{self.params_file}: no row {name!r}; there are {', '.join(rows)}")
+
+    def baseline(self, row: str) -> str | None:
+        """Return the supervised row over which `row` gains, None if it is supervised or has none.
+
+        Of those with its labels and backbone: the one with its seed, its teacher, the shortest.
+        """
+        spec, rows = self.row(row), self.supervised.items()
+        alike = [
+            (other.seed != spec.seed, name != spec.teacher, other.iterations, name)
+            for name, other in rows
+            if isinstance(spec, DistilledRow)
+            and (other.labelled, other.backbone) == (spec.labelled, spec.backbone)
+            and other.ablation == Ablation()
+        ]
+        return min(alike)[-1] if alike else None
 
     def models(self, teacher: str) -> list[SupervisedRow]:
         """Return the rows of a teacher: itself, an ensemble's members, none if not trained here."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datastill.io import digest
 from datastill.tracking.run_record import RunRecord, check
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
-MIRRORED = "datastill.mirrored"  # tag: {metric: last step that the store holds}
-ARTIFACTS = "datastill.artifacts"  # tag: {artifact: digest}
+# The one internal tag, as JSON; MLflow's page hides tags with its prefix. Of a run: `fingerprint`
+# and `attempt`, `steps` {metric: last step held}, `artifacts` {name: digest} and `note` as sent.
+# Runs of earlier versions lack it: they are superseded.
+STATE = "mlflow.datastill"
+NOTE = "mlflow.note.content"  # the description on the run's page, which people may edit
 PARAM_LENGTH = 6000  # characters of a param that MLflow stores
 DIGEST_LENGTH = 36  # characters of a dataset's digest
 _logger = logging.getLogger(__name__)
@@ -34,24 +37,25 @@ def mirror(store: Store, record: RunRecord) -> str:
     check(record)
     with opened(store) as client:
         run = _claim(client, experiment_id(client, store), record)
-        run_id, marks = str(run.info.run_id), json.loads(run.data.tags.get(MIRRORED, "{}"))
-        points = _new_points(run, record, marks)
+        run_id, state = str(run.info.run_id), _state(run)
+        points = _new_points(run, record, state.get("steps", {}))
         metrics = points + _new_metrics(run, record)
         client.log_batch(run_id, metrics=metrics, params=_new_params(run, record))
         if inputs := _new_inputs(run, record):
             client.log_inputs(run_id, inputs)
-        tags = {**record.tags, **record.identity()}
-        if points:
-            # Marked last: after a crash in between, the same points are sent again, and as their
-            # times are the same too, the store drops them as duplicates.
-            steps = {point.key: point.step for point in sorted(points, key=lambda p: p.step)}
-            tags[MIRRORED] = json.dumps(marks | steps)
-        _send_tags(client, run, tags)
+        # Marked last: after a crash in between, the same points are sent again, and as their
+        # times are the same too, the store drops them as duplicates.
+        steps = {point.key: point.step for point in sorted(points, key=lambda p: p.step)}
+        state["steps"] = state.get("steps", {}) | steps
+        tags = {**record.tags, "row": record.row}
+        if run.data.tags.get(NOTE) in (None, state.get("note")):
+            tags[NOTE] = state["note"] = record.description
+        _send_tags(client, run, tags | {STATE: json.dumps(state)})
         if run.info.status != record.status == "RUNNING":
             client.update_run(run_id, status="RUNNING")
         elif run.info.status != record.status:
             client.set_terminated(run_id, record.status, _time(record, -1))
-        _send_artifacts(client, run, record)
+        _send_artifacts(client, run, record, state)
         return run_id
 
 
@@ -59,12 +63,16 @@ def _claim(client: "MlflowClient", experiment: str, record: RunRecord) -> "Run":
     """Return the row's one live run, created if there is none; delete those it supersedes."""
     order = ["attributes.start_time ASC"]
     held = client.search_runs([experiment], f"tags.row = '{record.row}'", order_by=order)
-    own = [run for run in held if record.identity().items() <= run.data.tags.items()][:1]
+    own = [run for run in held if record.identity().items() <= _state(run).items()][:1]
     for run in held:
         if run not in own:
             client.delete_run(run.info.run_id)
-    start = _time(record, 0)
-    return own[0] if own else client.create_run(experiment, start, record.identity(), record.row)
+    tags = {"row": record.row, STATE: json.dumps(record.identity())}
+    return own[0] if own else client.create_run(experiment, _time(record, 0), tags, record.row)
+
+
+def _state(run: "Run") -> dict[str, Any]:
+    return dict(json.loads(run.data.tags.get(STATE, "{}")))
 
 
 def _time(record: RunRecord, index: int) -> int | None:
@@ -124,10 +132,12 @@ def _new_inputs(run: "Run", record: RunRecord) -> list["DatasetInput"]:
     return new
 
 
-def _send_artifacts(client: "MlflowClient", run: "Run", record: RunRecord) -> None:
+def _send_artifacts(
+    client: "MlflowClient", run: "Run", record: RunRecord, state: Mapping[str, Any]
+) -> None:
     files = {name: file for name, file in record.artifacts.items() if file.is_file()}
     digests = {name: digest(file)[:16] for name, file in files.items()}
-    held = json.loads(run.data.tags.get(ARTIFACTS, "{}"))
+    held = state.get("artifacts", {})
     if not digests.items() - held.items():
         return
     with TemporaryDirectory() as folder:  # MLflow keeps the names of the given files
@@ -136,7 +146,7 @@ def _send_artifacts(client: "MlflowClient", run: "Run", record: RunRecord) -> No
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(files[name], target)
         client.log_artifacts(run.info.run_id, folder)
-    _send_tags(client, run, {ARTIFACTS: json.dumps(held | digests)})
+    _send_tags(client, run, {STATE: json.dumps({**state, "artifacts": held | digests})})
 
 
 def _send_tags(client: "MlflowClient", run: "Run", tags: Mapping[str, str]) -> None:
