@@ -28,6 +28,7 @@ OURS = {  # written by this process, this package or the program that is asked
     "training/metrics_log.py": "the log of a training run, line by line",
     "inference/predictor.py": "the card that `read_model_card` has read",
     "stages/annotate.py": "a table of stage data",
+    "stages/curves.py": "detections of stage evaluate; `read_results` should read them",
 }
 BARE = {"loads", "load", "safe_load", "read_parquet", "read_table", "ParquetFile", "read_csv"}
 BARE |= {"DictReader", "reader"}

@@ -192,3 +192,11 @@ def test_a_name_that_mlflow_refuses_is_told_before_anything_is_sent(store, name)
     with pytest.raises(DatastillError, match="MLflow refuses the name"):
         mirror(store, replace(RECORD, history=[{"step": 1, name: 1.0}]))
     assert not mirror_patiently(store, lambda: replace(RECORD, metrics={name: 1.0}))
+
+
+def test_a_password_in_an_address_is_not_printed(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = Store("http://me:secret@127.0.0.1:9/", "datastill/a", 30)
+    with pytest.raises(DatastillError, match="MLflow: ") as refusal:
+        mirror(server, RECORD)
+    assert "secret" not in str(refusal.value)

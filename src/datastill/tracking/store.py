@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }  # user-set variables take precedence
 SQLITE = "sqlite:///"
+_SECRET = re.compile(r"//[^/@\s]+@")  # name and password in an address
 _PATIENCE_SECONDS = 60  # for another process that writes to the SQLite file
 _LOCATIONS = {  # the columns in which MLflow's tables have absolute artifact locations
     "experiments": "artifact_location",
@@ -109,7 +111,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
         advice = "move it away, then `datastill track sync` makes another"
         raise DatastillError(f"{database}: no usable SQLite file: {error}; {advice}") from None
     except MlflowException as error:
-        raise DatastillError(f"MLflow: {error}") from error
+        raise DatastillError(f"MLflow: {_SECRET.sub('//', str(error))}") from error
 
 
 def _create(database: Path) -> None:
