@@ -84,23 +84,23 @@ def test_trace_of_damaged_records(traced):
     stages |= {name: s for name, s in whole["stages"].items() if name.startswith("tables")}
     small = {**whole, "stages": stages}
     text = yaml.safe_dump(small).encode()
-    survive(traced, lock, json.loads(json.dumps(small)), COUNT // 4)
-    survive(traced, lock, text, COUNT // 20)
+    survive(traced, lock, json.loads(json.dumps(small)), COUNT // 12)
+    survive(traced, lock, text, COUNT // 50)
     lock.write_bytes(text)
     for path in (f"metrics/{ROW}.json", f"annotations/{ROW}.json"):
         record = Path("results/miniature", path)
         kept = record.read_bytes()
-        survive(traced, record, json.loads(kept), COUNT // 4)
+        survive(traced, record, json.loads(kept), COUNT // 12)
         record.write_bytes(kept)
     table = Path("results/miniature/table1.csv")
-    survive(traced, table, table.read_bytes(), COUNT // 4)
+    survive(traced, table, table.read_bytes(), COUNT // 12)
 
 
 @pytest.mark.slow
 def test_params(tmp_path):
     content = (ROOT / "params.yaml").read_bytes()
     survive(load_params, tmp_path / "params.yaml", yaml.safe_load(content), COUNT // 2)
-    survive(load_params, tmp_path / "params.yaml", content, COUNT // 4)
+    survive(load_params, tmp_path / "params.yaml", content, COUNT // 12)
 
 
 def test_metrics_and_cards(tmp_path):
