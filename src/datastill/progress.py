@@ -11,6 +11,14 @@ from rich.console import Console
 _log = logging.getLogger(__name__)
 
 
+def escaped(text: str) -> str:
+    """Return `text` for a terminal: control characters and half characters as Python writes them.
+
+    Names of files and categories may have some, that would move the cursor or recolour the rest.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 class Steps:
     """A context in which `advance` counts towards `total`."""
 
@@ -19,9 +27,10 @@ class Steps:
         self._before = 0  # done by an earlier run
         self._console = Console(stderr=True)
         self._began = self._reported = time.monotonic()
-        bar = (progress.TextColumn("{task.description}"), progress.BarColumn())
+        bar = (progress.TextColumn("{task.description}", markup=False), progress.BarColumn())
         counts = (progress.MofNCompleteColumn(), progress.TimeElapsedColumn())
-        rest = (progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[note]}"))
+        notes = progress.TextColumn("{task.fields[note]}", markup=False)
+        rest = (progress.TimeRemainingColumn(), notes)
         self._bar = progress.Progress(*bar, *counts, *rest, console=self._console)
         self._task = self._bar.add_task(label, total=total, note="")
 
@@ -53,7 +62,7 @@ class Steps:
 
     def _report(self, text: str) -> None:
         line = f"{self._label}: {self._done} of {self._total}, {text} {self._note}"
-        self._console.print(line.rstrip(), highlight=False, soft_wrap=True)
+        self._console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
 
 @cache

@@ -102,7 +102,7 @@ def test_results_that_are_no_json_are_named_and_what_to_do_is_said_for_the_profi
     metrics.write_text("<<<<<<< HEAD")
     answer = datastill("export", "best", "-p", "boxes", cwd=tmp_path)
     assert answer.returncode == 1
-    assert "results/boxes/metrics/co-35_seed-0.json: expected JSON" in answer.stderr
+    assert "results/boxes/metrics/co-35_seed-0.json: expected the metrics of a row" in answer.stderr
     metrics.unlink()
     answer = datastill("accept", "-p", "boxes", cwd=tmp_path)
     assert "run `datastill evaluate co-35_seed-0 --profile boxes` first" in answer.stderr
@@ -151,3 +151,10 @@ def test_a_command_that_is_told_to_stop_says_so_and_how_to_go_on(tmp_path):
     assert len([*tmp_path.rglob("*.jpg")]) < 5000  # of 17,752 that waited to be drawn
     assert "stopped by SIGTERM; run the same command again" in told
     assert "Traceback" not in told
+
+
+def test_control_characters_in_a_message_do_not_reach_the_terminal(datastill, tmp_path):
+    answer = datastill("data", "--profile", "x\x1b[31m", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "x\\x1b[31m" in answer.stderr
+    assert "\x1b" not in answer.stderr

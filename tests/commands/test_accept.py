@@ -58,7 +58,7 @@ def test_a_contradicted_claim_is_refused_by_name_and_nothing_is_written(clone):
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"ap": None}, "row co-35: expected a number for ap"), ({"ap": math.nan}, "found nan")],
+    [({"ap": None}, "ap: input should be a valid number"), ({"ap": math.nan}, "found nan")],
 )
 def test_a_result_that_is_no_number_is_not_accepted(clone, values, message):
     change("co-35", **values)

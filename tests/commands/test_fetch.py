@@ -241,3 +241,10 @@ def test_help_names_the_options_and_imports_nothing_heavy():
     assert answer.returncode == 0
     for option in ("--to", "--only", "--keep", "--base-url"):
         assert option in answer.stdout
+
+
+def test_an_empty_address_is_not_taken_for_the_official_one(datastill, tmp_path):
+    for name in ("coco", "cells"):
+        answer = datastill("fetch", name, "--base-url", "", "--to", tmp_path / name, cwd=tmp_path)
+        assert answer.returncode == 1
+        assert "--base-url: expected an address, found none" in answer.stderr

@@ -123,3 +123,11 @@ def test_a_line_tested_through_all_views_has_the_seeds_of_all_views(pages, datas
     answer = datastill("readme")
     assert answer.returncode == 0, answer.stderr
     assert "seed 0: 29.50 33.00; seed 1: 30.50 35.00" in Path("results/README.md").read_text()
+
+
+def test_a_page_in_another_encoding_is_one_message(pages, datastill):
+    Path("README.md").write_bytes(Path("README.md").read_bytes() + b"\xe9\n")
+    for command in ("readme", "check"):
+        answer = datastill(command)
+        assert answer.returncode == 1
+        assert "README.md: expected UTF-8" in answer.stderr

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from mlflow_runs import RECORD, losses, only, runs
 
 from datastill.errors import DatastillError
 from datastill.tracking.live import mirror_patiently
-from datastill.tracking.store import experiment_id, opened
+from datastill.tracking.store import Store, experiment_id, opened
 from datastill.tracking.sync import NOTE, STATE, mirror
 
 
@@ -148,6 +150,34 @@ def test_artifacts_come_back_as_they_are_now(store, client, database, tmp_path):
     assert (database.parent / "mlruns" / store.experiment / run_id).is_dir()
 
 
+def test_a_moved_project_tracks_into_itself(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "card.json").write_text("{}")
+    record = replace(RECORD, artifacts={"card.json": tmp_path / "card.json"})
+    run_id = mirror(Store(f"sqlite:///{tmp_path}/old/mlflow.db", "datastill/a", 30), record)
+    (tmp_path / "old").rename(tmp_path / "new")
+    (tmp_path / "card.json").write_text("[]")
+    _artifact_repos_cache.clear()  # another process, as a rule, goes on
+    moved = Store(f"sqlite:///{tmp_path}/new/mlflow.db", "datastill/a", 30)
+    assert mirror(moved, record) == run_id
+    assert not (tmp_path / "old").exists()
+    with opened(moved) as client:
+        assert client.get_run(run_id).info.artifact_uri.startswith(moved.artifacts.as_uri())
+        downloaded = Path(client.download_artifacts(run_id, "card.json", str(tmp_path)))
+    assert downloaded.read_text() == "[]"
+
+
+def test_a_database_that_is_none_or_stays_locked_is_one_message(tmp_path, monkeypatch):
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(b"no database at all" * 100)
+    garbage = Store(f"sqlite:///{database}", "datastill/a", 30)
+    with pytest.raises(DatastillError, match=r"mlflow\.db: no usable SQLite file: file is not"):
+        mirror(garbage, RECORD)
+    monkeypatch.setattr("datastill.tracking.store._PATIENCE_SECONDS", 0.1)
+    with FileLock(f"{database}.lock"), pytest.raises(DatastillError, match=r"locked for 0\.1 s"):
+        mirror(garbage, RECORD)
+
+
 def test_an_experiment_deleted_by_hand_comes_back(store, client):
     mirror(store, RECORD)
     client.delete_experiment(client.get_experiment_by_name(store.experiment).experiment_id)
@@ -162,3 +192,11 @@ def test_a_name_that_mlflow_refuses_is_told_before_anything_is_sent(store, name)
     with pytest.raises(DatastillError, match="MLflow refuses the name"):
         mirror(store, replace(RECORD, history=[{"step": 1, name: 1.0}]))
     assert not mirror_patiently(store, lambda: replace(RECORD, metrics={name: 1.0}))
+
+
+def test_a_password_in_an_address_is_not_printed(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = Store("http://me:secret@127.0.0.1:9/", "datastill/a", 30)
+    with pytest.raises(DatastillError, match="MLflow: ") as refusal:
+        mirror(server, RECORD)
+    assert "secret" not in str(refusal.value)

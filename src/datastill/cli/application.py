@@ -13,6 +13,7 @@ import typer
 from typer import Argument, Option
 
 from datastill.errors import DatastillError
+from datastill.progress import escaped
 
 app = typer.Typer(
     help="Data distillation: better detectors from labelled and unlabelled images.",
@@ -72,14 +73,29 @@ def lazy_import(name: str) -> Any:
 
 def report(text: str, passed: bool) -> None:
     """Print `text`; exit 1 if the check that it reports on failed."""
-    typer.echo(text)
+    typer.echo(text.encode("utf-8", "backslashreplace").decode())
     if not passed:
         raise typer.Exit(1)
+
+
+def echo(text: str) -> None:
+    """Print `text` with its control characters escaped."""
+    typer.echo(escaped(text))
+
+
+class _Escaped(logging.Formatter):
+    """Log lines whose control characters are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format(record))
 
 
 def main() -> None:
     """Run the command line; a user error prints one message, without a traceback, and exits 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setFormatter(_Escaped("%(levelname)s: %(message)s"))
     logging.getLogger("datastill").setLevel(logging.INFO)
     stopped = "stopped by SIGTERM; run the same command again to resume"
     signal.signal(signal.SIGTERM, lambda *_: _fail(stopped))
@@ -97,5 +113,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    typer.echo(f"datastill: {message}", err=True)
+    typer.echo(escaped(f"datastill: {message}"), err=True)
     sys.exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from datastill.cli.application import Profile, app, call, lazy_import
+from datastill.cli.application import Profile, app, call, echo, lazy_import
 from datastill.errors import ParamsError
 
 Labels = Annotated[
@@ -68,7 +68,7 @@ def init(
     folder: Annotated[Path, Argument(file_okay=False, help="A new or an empty folder.")],
 ) -> None:
     """Make a project for your own data: a git repository with DVC, for `new` to add to."""
-    typer.echo(lazy_import("commands.init").run(folder))
+    echo(lazy_import("commands.init").run(folder))
 
 
 @app.command()
@@ -111,7 +111,7 @@ def new(  # noqa: PLR0913  # an option per input
     inputs = own.Inputs(labelled, images, unlabelled, val, val_images, division, task)
     command = lazy_import("commands.own_data.new")
     wishes = command.Wishes(backbone, iterations, per_video, rounds, not no_flip, quarter_turns)
-    typer.echo(command.run(name, inputs, wishes))
+    echo(command.run(name, inputs, wishes))
 
 
 @app.command()
@@ -122,10 +122,10 @@ def rm(
 ) -> None:
     """Remove a profile with its work, results and MLflow runs; your data stay."""
     trial = lazy_import("commands.rm").find_trial(name, force)
-    typer.echo(trial.describe())
+    echo(trial.describe())
     if not yes:
         typer.confirm("Remove all of this?", abort=True)
-    typer.echo(trial.remove())
+    echo(trial.remove())
 
 
 @app.command()
@@ -141,7 +141,7 @@ def merge(
     ] = False,
 ) -> None:
     """Merge generated annotations, corrected in a labelling tool, into existing labels."""
-    typer.echo(lazy_import("commands.merge").run(base, corrected, to, images or [], scored))
+    echo(lazy_import("commands.merge").run(base, corrected, to, images or [], scored))
 
 
 @app.command()
@@ -176,7 +176,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
         predictor = lazy_import("commands.predictors").find_predictor(
             model, profile, count, min_score
         )
-        typer.echo(command.run(predictor, images, to, draw))
+        typer.echo(command.run(predictor, images, to, draw))  # JSON
     finally:
         gc.unfreeze()
 
@@ -211,6 +211,6 @@ def export(  # noqa: PLR0913  # an option per form of the output
             raise ParamsError(
                 f"{row}: is exported already; --to, --champion and --yolo are for rows"
             )
-        typer.echo(lazy_import("commands.export_onnx").run(Path(row)))
+        echo(lazy_import("commands.export_onnx").run(Path(row)))
     else:
-        typer.echo(call("commands.export", profile, row, to, champion, yolo, onnx))
+        echo(call("commands.export", profile, row, to, champion, yolo, onnx))

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from datastill.cli.application import Profile, Row, app, call, call_on_row, lazy_import, report
+from datastill.cli.application import (
+    Profile,
+    Row,
+    app,
+    call,
+    call_on_row,
+    echo,
+    lazy_import,
+    report,
+)
 
 From = Annotated[
     list[Path] | None,
@@ -48,7 +57,7 @@ def coco(
     ] = None,
 ) -> None:
     """Download, verify and unpack COCO (41 GB), resuming where a killed run stopped."""
-    typer.echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
+    echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
 
 
 @fetch.command()
@@ -61,7 +70,7 @@ def people(
 ) -> None:
     """Download COCO's val2017 and its annotations (1.1 GB), resuming a killed run."""
     archives = ["val2017", "annotations_trainval2017"]
-    typer.echo(lazy_import("commands.fetch").run(to, archives, False, base_url, source or []))
+    echo(lazy_import("commands.fetch").run(to, archives, False, base_url, source or []))
 
 
 @fetch.command()
@@ -71,7 +80,7 @@ def mouse(
     base_url: RawServer = None,
 ) -> None:
     """Download DeepLabCut's open-field mouse (29 MB), resuming a killed run."""
-    typer.echo(lazy_import("commands.fetch").run_published("mouse", to, source or [], base_url))
+    echo(lazy_import("commands.fetch").run_published("mouse", to, source or [], base_url))
 
 
 @fetch.command()
@@ -81,7 +90,7 @@ def cells(
     base_url: RawServer = None,
 ) -> None:
     """Download BCCD's blood cells (9 MB), resuming a killed run."""
-    typer.echo(lazy_import("commands.fetch").run_published("cells", to, source or [], base_url))
+    echo(lazy_import("commands.fetch").run_published("cells", to, source or [], base_url))
 
 
 @app.command()
@@ -97,7 +106,7 @@ def pretrain(
     profile: Profile = "miniature",
 ) -> None:
     """Pretrain initial weights on drawn objects, as those in the package were made."""
-    typer.echo(call("commands.pretrain", profile, backbone, to))
+    echo(call("commands.pretrain", profile, backbone, to))
 
 
 @app.command()
@@ -127,7 +136,7 @@ def teacher(
 @app.command()
 def annotate(row: Row, profile: Profile = "miniature") -> None:
     """Annotate the unlabelled set of a row with its teacher, and print the expected quality."""
-    typer.echo(call_on_row("stages.annotate", profile, row))
+    echo(call_on_row("stages.annotate", profile, row))
 
 
 @app.command()
@@ -148,7 +157,7 @@ def tables(
     profile: Profile = "miniature",
 ) -> None:
     """Write and print tables of all results beside the paper's."""
-    typer.echo(call("stages.tables", profile, name))
+    echo(call("stages.tables", profile, name))
 
 
 @app.command()
@@ -161,13 +170,13 @@ def run(
     ] = "",
 ) -> None:
     """Run the stages that are out of date, several at a time; dvc repro runs one by one."""
-    typer.echo(call("commands.run", profile, jobs, dry, seeds))
+    echo(call("commands.run", profile, jobs, dry, seeds))
 
 
 @track.command()
 def sync(profile: Profile = "miniature") -> None:
     """Rebuild the MLflow runs of every row from the files."""
-    typer.echo(call("commands.track", profile))
+    echo(call("commands.track", profile))
 
 
 @track.command("open")
@@ -178,7 +187,7 @@ def open_page(
 ) -> None:
     """Mirror every row, then open MLflow on the AP of all rows; Ctrl-C ends its server."""
     address, server = call("commands.track_open", profile, port)
-    typer.echo(address)
+    echo(address)
     if browser and _has_display():
         typer.launch(address)
     server.wait()

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument, Option
 
 from datastill.cli.application import (
@@ -13,6 +12,7 @@ from datastill.cli.application import (
     app,
     call,
     call_on_row,
+    echo,
     lazy_import,
     report,
 )
@@ -40,13 +40,13 @@ def check(
 @app.command()
 def accept(profile: Profile = "miniature", seeds: SeedProfile = None) -> None:
     """Write the current results to expected.yaml, with tolerances from the seed variance."""
-    typer.echo(call("commands.accept", profile, seeds))
+    echo(call("commands.accept", profile, seeds))
 
 
 @app.command()
 def readme() -> None:
     """Renew the generated blocks of README.md and results/README.md from tables and claims."""
-    typer.echo(lazy_import("commands.readme").run())
+    echo(lazy_import("commands.readme").run())
 
 
 @app.command()
@@ -73,7 +73,7 @@ def why(
     profile: Profile = "miniature",
 ) -> None:
     """Explain why each candidate in an image was kept or rejected, and draw all on the image."""
-    typer.echo(call_on_row("commands.explain", profile, row, image_id))
+    echo(call_on_row("commands.explain", profile, row, image_id))
 
 
 @app.command()
@@ -82,7 +82,7 @@ def show(
     profile: Profile = "miniature",
 ) -> None:
     """Draw the first images of a set, or of a row's generated annotations; print the path."""
-    typer.echo(call("commands.show", profile, name))
+    echo(call("commands.show", profile, name))
 
 
 @app.command("report")
@@ -92,4 +92,4 @@ def report_page(
     ] = "miniature",
 ) -> None:
     """Write one HTML page on what a finished run shows; print its path."""
-    typer.echo(call("commands.report", profile))
+    echo(call("commands.report", profile))

@@ -1,6 +1,5 @@
 """Command `check --against`: the values that moved since a commit's results."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from datastill.evaluation.regression import ROUNDING
 from datastill.project.git import git
 from datastill.project.loading import load_expected
 from datastill.project.profile import Profile
+from datastill.project.records import parse_metrics
 from datastill.stages.tables import read_metrics
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
@@ -66,7 +66,8 @@ def _results_at(profile: Profile, revision: str) -> Metrics:
     paths = [PurePosixPath(p) for p in listed.decode().split("\0") if p.endswith(".json")]
     if not paths:
         raise DataError(f"{revision} has no results in {folder}")
-    return {p.stem: json.loads(git("show", f"{revision}:./{p}", strict=True)) for p in paths}
+    texts = {p: git("show", f"{revision}:./{p}", strict=True) for p in paths}
+    return {p.stem: parse_metrics(text, f"{revision}:{p}") for p, text in texts.items()}
 
 
 def _tolerances(

@@ -1,10 +1,10 @@
 """Facts about a row from its evaluation on val."""
 
-import json
 from collections import Counter, defaultdict
 from typing import Any
 
 from datastill.coco.format import read_coco
+from datastill.coco.results import read_results
 from datastill.io import digest
 from datastill.project.profile import Profile
 from datastill.project.records import read_facts
@@ -25,7 +25,7 @@ def match_thresholds(profile: Profile, row: str) -> dict[str, float]:
     if not (current_metrics(profile, row) and results.is_file() and truth.is_file()):
         return {}
     val, scores = read_coco(truth), defaultdict[int, list[float]](list)
-    for detection in json.loads(results.read_text()):
+    for detection in read_results(results, f"run `datastill evaluate {row}{profile.option}` again"):
         scores[detection["category_id"]].append(detection["score"])
     objects = [a for a in val.annotations if not a["iscrowd"]]
     if profile.params.task == "keypoints":

@@ -15,6 +15,7 @@ from datastill.images.contact_sheet import Image, write_png
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import mean_heatmaps, view_boxes
 from datastill.project.profile import Profile
+from datastill.project.records import read_evidence
 from datastill.project.row_models import (
     distilled,
     load_model,
@@ -36,8 +37,8 @@ def run(profile: Profile, row: str, image_id: int) -> str:
     spec = distilled(profile, row)
     image = _image(profile, row, image_id)
     profile.require(profile.annotations(row), "annotate", row)
-    table = pd.read_parquet(profile.evidence(row), filters=[("image_id", "=", image_id)])
-    candidates = table.to_dict("records")
+    advice = f"run `datastill annotate {row}{profile.option}` again"
+    candidates = read_evidence(profile.evidence(row), image_id, advice)
     metadata = row_metadata(profile, row)
     lines = [f"{image['file_name']}: {len(candidates)} candidates of teacher {spec.teacher}"]
     for number, candidate in enumerate(candidates, start=1):

@@ -61,7 +61,7 @@ def run(
     known = {archive.name.removesuffix(".zip"): archive for archive in COCO}
     if unknown := sorted(set(only) - set(known)):
         raise DataError(f"no archive {unknown[0]!r}; there are {', '.join(known)}")
-    root = (server or SERVER).rstrip("/")
+    root = _address(server, SERVER).rstrip("/")
     chosen = [archive for name, archive in known.items() if name in only or not only]
     archives = [replace(archive, url=f"{root}/{archive.url}") for archive in chosen]
     with _writing(to):
@@ -87,7 +87,7 @@ def run_published(name: str, to: Path, sources: Sequence[Path], server: str | No
             if sources:
                 copy_files(missing, sources, to, steps.advance)
             else:
-                download_files(published, missing, to, server or RAW_SERVER, steps.advance)
+                download_files(published, missing, to, _address(server, RAW_SERVER), steps.advance)
         write_source(to, published.source())
     there = len(published.files) - len(missing)
     counts = f"{to}: {len(missing)} files fetched, {there} already there, all as published"
@@ -169,6 +169,13 @@ def _require_space(folder: Path, needed: int) -> None:
         sizes = f"{needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free"
         advice = "free disk space, fetch less or name another folder with --to"
         raise DataError(f"{folder}: {sizes}; {advice}")
+
+
+def _address(given: str | None, official: str) -> str:
+    """Return the address to fetch from; raises DataError for an empty one, as of an unset name."""
+    if given is not None and not given.strip():
+        raise DataError("--base-url: expected an address, found none; omit it for the official one")
+    return given or official
 
 
 def _marker(archive: Archive, folder: Path) -> Path:

@@ -17,12 +17,12 @@ from datastill.coco.results import COCO_DETECTIONS, max_detections
 from datastill.coco.skeleton import build_skeleton
 from datastill.coco.subsets import trainable, union
 from datastill.commands.estimate import Costs, describe_batch, time_backbones
+from datastill.commands.predictors import folder_predictor
 from datastill.commands.restore import load_restored
 from datastill.errors import DatastillError
 from datastill.images.leaks import Leak
 from datastill.images.load import Refusal
 from datastill.images.manifest import examine
-from datastill.inference.predictor import load_folder
 from datastill.model.backbones import PUBLISHED, published_detector
 from datastill.model.precision import gpu_name
 from datastill.model.pretrained import find_initial, initial_weights
@@ -86,7 +86,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
     for name in profile.params.ensembles:
         findings.attempt(member_rows, profile, name)
     for folder in profile.params.teachers.exported.values():
-        findings.attempt(load_folder, Path(folder))
+        findings.attempt(folder_predictor, Path(folder), 1)
     objects = _objects(profile, findings)
     speeds = time_backbones(profile, objects, probe_seconds, findings.faults.append)
     task, sets = profile.params.task, findings.sets.values()

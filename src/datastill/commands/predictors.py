@@ -1,6 +1,5 @@
 """Predictors: trained models with their views, and the scores from which objects are drawn."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from datastill.coco.format import Record
 from datastill.errors import ParamsError
 from datastill.images.load import read_image
 from datastill.inference.predictor import CARD, ReadyModel, load_folder, load_weights
+from datastill.project.records import read_model_card
 
 UNKNOWN_THRESHOLD = 0.5  # of a category, if val does not tell
 
@@ -67,8 +67,8 @@ def folder_predictor(folder: Path, views: int | None, min_score: float | None = 
     as there are, or UNKNOWN_THRESHOLD if it is not evaluated. Raises DatastillError if `folder` is
     no such folder, or its model has fewer views.
     """
+    card = read_model_card(folder / CARD)
     model = load_folder(folder)
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     return _predictor(model, views, min_score, card.get("thresholds", {}))
 
 

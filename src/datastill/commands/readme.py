@@ -28,7 +28,11 @@ def run() -> str:
 def blocks() -> Iterator[tuple[Path, str, str]]:
     """Yield the page, the name and the present text of every generated block."""
     for page in (README, RESULTS):
-        for name, text in read_blocks(page):
+        try:
+            listed = read_blocks(page)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{page}: expected UTF-8, found {error}; save it as UTF-8") from None
+        for name, text in listed:
             yield page, name, text
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from datastill.lineage.trace_text import to_text
 from datastill.lineage.verify import Verdict, image_files, verify
 from datastill.project.profile import Profile, params_path
 
+_WRONG_VALUES = (
+    ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError,
+)  # fmt: skip
+
 
 def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str, bool]:
     """Return the chain of `target`, and whether it holds: no contradiction, no difference.
@@ -22,6 +27,27 @@ def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str,
     `target` is a row, a table of the profile or a line of one: results/seeds/table1.csv:co-35.
     """
     lock = Lock(params_path(profile.params.profile).with_name("dvc.lock"))
+    with _recorded(lock.path, target.partition(":")[0]):
+        return _traced(profile, lock, target, check, as_json)
+
+
+@contextmanager
+def _recorded(lock: Path, table: str) -> Iterator[None]:
+    """Raise DataError if dvc.lock or the table holds values that no stage writes."""
+    try:
+        yield
+    except _WRONG_VALUES as e:
+        place = f"{lock} or {table}" if table.endswith(".csv") else str(lock)
+        reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+        raise DataError(
+            f"{place}: expected the records of stages, found others ({reason}); `git checkout` "
+            "restores them, `dvc repro` writes them again"
+        ) from e
+
+
+def _traced(
+    profile: Profile, lock: Lock, target: str, check: bool, as_json: bool
+) -> tuple[str, bool]:
     chain = Chain(profile, lock)
     table, _, name = target.partition(":")
     if table.endswith(".csv"):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
-from datastill.project.loading import RENAMED, read_yaml
+from datastill.project.loading import RENAMED
+from datastill.project.records import read_lock
 
 FOLDER = ".dir"  # suffix of a folder's digest
 
@@ -53,12 +54,8 @@ class Lock:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise DataError(f"{path}: no such file; `dvc repro` writes it")
-        content = read_yaml(path)
-        stages = content.get("stages") if isinstance(content, Mapping) else None
-        if not isinstance(stages, Mapping):
-            raise DataError(f"{path}: expected DVC's lock file, found no stages in it")
         self.path = path
-        self.stages = {name: _stage(name, raw) for name, raw in stages.items()}
+        self.stages = {name: _stage(name, raw) for name, raw in read_lock(path)["stages"].items()}
 
     def stage(self, name: str) -> Stage:
         if name not in self.stages:

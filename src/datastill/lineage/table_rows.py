@@ -50,8 +50,11 @@ def traced(chain: Chain, tables: Stage, path: Path, name: str) -> list[Node]:
 
 
 def _read(path: Path) -> list[Record]:
-    with path.open(newline="") as file:
-        lines: list[Record] = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines: list[Record] = list(csv.DictReader(file))
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path}: expected a table of results, found other text: {error}") from None
     needed, present = (*KEYS, "role", "table", "ap"), lines[0] if lines else {}
     if missing := ", ".join(column for column in needed if column not in present):
         raise DataError(f"{path}: expected a table of results, found no column {missing}")

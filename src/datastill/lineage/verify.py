@@ -1,14 +1,13 @@
 """Every digest of a chain, recomputed from the available files."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from datastill.io import digest
+from datastill.io import digest, read_json
 from datastill.lineage.dvc_lock import FOLDER, File
 from datastill.lineage.git_history import folder_digest
 
@@ -71,7 +70,7 @@ def _in_cache(file: File, cache: Path) -> Iterator[Verdict]:
     verdict = _compared(file, str(path), _md5(path), file.md5.removesuffix(FOLDER))
     yield verdict
     if file.is_folder and verdict.state == "same":
-        for member in json.loads(path.read_text()):
+        for member in read_json(path, "DVC's list of a folder"):
             yield from _in_cache(File(f"{file.path}/{member['relpath']}", member["md5"]), cache)
     elif file.sha256 and verdict.state == "same":
         yield _compared(file, str(path), digest(path), file.sha256)

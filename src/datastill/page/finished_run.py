@@ -1,7 +1,6 @@
 """A finished run as the page sees it: its rows, files, and the trainings that it compares."""
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +11,11 @@ import pandas as pd
 
 from datastill.coco.format import Coco, Record, Task, read_coco
 from datastill.coco.metadata import Metadata, build_metadata
+from datastill.coco.results import read_results
 from datastill.coco.streaming import read_section, sample_images
 from datastill.errors import DataError
 from datastill.evaluation.image_pairs import ImagePairs, image_pairs
+from datastill.io import read_json
 from datastill.report.tables import TABLES
 
 SAMPLED = 2000  # unlabelled images that the page looks at, at most, of each set
@@ -102,8 +103,7 @@ class FinishedRun:
     def detections(self, row: str) -> list[Record]:
         """Return the detections of `row` on val through one view, [] if it was not evaluated."""
         path = self.files.detections(row)
-        detections: list[Record] = json.loads(path.read_text()) if path.is_file() else []
-        return detections
+        return read_results(path, "evaluate the row again") if path.is_file() else []
 
     def pairs(self, row: str) -> list[ImagePairs]:
         """Return the detections of `row` on val beside the truth, image by image."""
@@ -133,7 +133,7 @@ class FinishedRun:
 
     def facts(self, path: Path) -> dict[str, Any]:
         """Return the content of a JSON file, {} if there is none."""
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
+        return dict(read_json(path, "what a stage writes")) if path.is_file() else {}
 
     def metrics(self, row: str) -> dict[str, Any]:
         return self.facts(self.files.metrics(row))

@@ -1,16 +1,20 @@
-"""Records that stages write and other commands read: metrics, annotation cards, model cards."""
+"""Records that stages write and others read: metrics, cards, dvc.lock, a table of candidates."""
 
 from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datastill.errors import DataError
-from datastill.io import read_json
+from datastill.io import parse_json, read_json
 
 Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 Numbers = dict[str, float | None]
+_EVIDENCE = (
+    "category_id", "score", "threshold", "rule", "accepted", "box", "keypoints", "spread",
+    "agreeing", "kept", "views", "box_spread",
+)  # fmt: skip
 _excerpt = Repr()
 _excerpt.maxstring = _excerpt.maxother = _excerpt.maxlong = 80
 
@@ -33,7 +37,7 @@ class _Measured(_Record):
     pck05: float | None = None
     pck10: float | None = None
     detected: float | None = None
-    interval: Pair
+    interval: Pair | None = None
     pixel_intervals: dict[str, Pair | None] = {}
     by_keypoint: dict[str, Numbers] = {}
     gain: float | None = None
@@ -55,14 +59,19 @@ class _Evaluation(_Machine):
 
 
 class Metrics(_Measured):
-    """What `evaluate` measured of a row."""
+    """What `evaluate` measured of a row; records without provenance may be of an early version."""
 
-    row: str
-    images: int
+    images: int | None = None
     families: int | None = None
-    instances: int
+    instances: int | None = None
     with_views: _Measured | None = None
-    provenance: _Evaluation
+    provenance: _Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Metrics":
+        if self.provenance and None in (self.interval, self.images, self.instances):
+            raise ValueError("it lacks interval, images or instances")
+        return self
 
 
 class _Annotation(_Machine):
@@ -108,9 +117,30 @@ class ModelCard(_Record):
     lineage: _Lineage
 
 
-_KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder: model, name, who writes it
+class _Entry(_Record):
+    path: str
+    md5: str = ""
+
+
+class _Stage(_Record):
+    deps: list[_Entry] = []
+    outs: list[_Entry] = []
+    params: dict[str, dict[str, Any]] = {}
+
+
+class LockFile(_Record):
+    """A dvc.lock."""
+
+    stages: dict[str, _Stage]
+
+
+_KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder of a file
     "metrics": (Metrics, "the metrics of a row", "run `datastill evaluate {row}` again"),
-    "annotations": (AnnotationCard, "the card of annotations", "run `datastill annotate {row}`"),
+    "annotations": (
+        AnnotationCard,
+        "the card of annotations",
+        "run `datastill annotate {row}` again",
+    ),
 }
 
 
@@ -119,9 +149,11 @@ def read_facts(path: Path) -> dict[str, Any]:
 
     {} if there is no such file; raises DataError if it is damaged.
     """
-    training = (TrainingCard, "the card of a model", "train row {row} again")
+    training = (TrainingCard, "the card of a model", "run `datastill train {row}` again")
     model, expected, advice = _KINDS.get(path.parent.name, training)
     row = path.parent.name if model is TrainingCard else path.stem
+    profile = ("", *path.parts[1:2])[-1]  # of results/<profile>/ or work/<profile>/
+    row += "" if profile in ("", "miniature") or path.is_absolute() else f" --profile {profile}"
     return _read(path, model, expected, advice.format(row=row)) if path.is_file() else {}
 
 
@@ -130,8 +162,51 @@ def read_model_card(path: Path) -> dict[str, Any]:
     return _read(path, ModelCard, "the card of an exported model", "export the model again")
 
 
+def read_lock(path: Path) -> dict[str, Any]:
+    """Return the content of a dvc.lock; raises DatastillError if it is absent or damaged."""
+    from datastill.project.loading import read_yaml  # not for the served model
+
+    advice = f"`git checkout {path}` restores it, `dvc repro` writes it"
+    return _checked(str(path), read_yaml(path), LockFile, "DVC's lock file", advice)
+
+
+def parse_metrics(text: bytes, source: str) -> dict[str, Any]:
+    """Return the metrics of a row from the `text` of their file; raises DataError."""
+    advice = "choose another revision"
+    try:
+        content = parse_json(text.decode())
+    except ValueError as error:
+        raise DataError(f"{source}: expected metrics, found other text: {error}") from None
+    return _checked(source, content, Metrics, "the metrics of a row", advice)
+
+
+def read_evidence(path: Path, image_id: int, advice: str) -> list[dict[Any, Any]]:
+    """Return the candidates in an image, from the Parquet table that stage `annotate` wrote.
+
+    Raises DataError, with `advice`, if it is damaged.
+    """
+    import pandas as pd
+    from pyarrow import ArrowException
+
+    try:
+        table = pd.read_parquet(path, filters=[("image_id", "=", image_id)])
+    except (ArrowException, OSError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path}: expected candidates, found no table: {reason}; {advice}"
+        ) from None
+    if missing := ", ".join(name for name in _EVIDENCE if name not in table):
+        raise DataError(f"{path}: expected candidates, found no column {missing}; {advice}")
+    return table.to_dict("records")
+
+
 def _read(path: Path, model: type[_Record], expected: str, advice: str) -> dict[str, Any]:
-    content = read_json(path, expected, advice)
+    return _checked(str(path), read_json(path, expected, advice), model, expected, advice)
+
+
+def _checked(
+    source: str, content: Any, model: type[_Record], expected: str, advice: str
+) -> dict[str, Any]:
     try:
         model.model_validate(content)
     except ValidationError as error:
@@ -139,5 +214,5 @@ def _read(path: Path, model: type[_Record], expected: str, advice: str) -> dict[
         place = ".".join(map(str, first["loc"])) or "the file"
         actual = "" if first["type"] == "missing" else f", found {_excerpt.repr(first['input'])}"
         reason = f"{place}: {first['msg'].lower()}{actual}"
-        raise DataError(f"{path}: expected {expected}; {reason}; {advice}") from None
+        raise DataError(f"{source}: expected {expected}; {reason}; {advice}") from None
     return dict(content)

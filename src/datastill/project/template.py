@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from datastill.progress import escaped
 from datastill.project.release import RELEASE
 
 _MATCH = "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement"
@@ -54,7 +55,7 @@ def own_params(
     blocks = {
         "data": _block(data),
         "views": indent(_block([*views]), "  "),
-        "comments": "\n".join("# " + " ".join(comment.split()) for comment in comments),
+        "comments": "\n".join("# " + escaped(" ".join(comment.split())) for comment in comments),
         "upper": _UPPER.format(**values) if "all" in data["sets"] else "",
         "rounds": "".join(_ROUND.format(name=n, teacher=t, **values) for t, n in pairwise(names)),
     }

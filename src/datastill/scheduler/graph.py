@@ -50,5 +50,8 @@ def run_dvc(*arguments: str, folder: Path | None = None) -> str:
     """Return what DVC prints in `folder`, by default here; raises DatastillError if it fails."""
     answer = subprocess.run([*DVC, *arguments], cwd=folder, capture_output=True, text=True)
     if answer.returncode:
-        raise DatastillError(f"dvc {' '.join(arguments)} failed: {answer.stderr.strip()}")
+        reason, advice = answer.stderr.strip(), ""
+        if "git repository" in reason.lower():
+            advice = "; DVC works in a git repository: `git init` makes one of a downloaded ZIP"
+        raise DatastillError(f"dvc {' '.join(arguments)} failed: {reason}{advice}")
     return answer.stdout

@@ -6,6 +6,7 @@ from typing import Any
 
 from datastill.coco.format import Coco, read_coco
 from datastill.coco.metadata import build_metadata
+from datastill.coco.results import read_results
 from datastill.evaluation.detection_curves import precision_by_recall
 from datastill.io import write_text
 from datastill.project.profile import Profile
@@ -44,7 +45,8 @@ def _losses(profile: Profile, row: str) -> Points:
 def _detected(profile: Profile, row: str, val: Coco) -> Points:
     task, path = profile.params.task, profile.require(profile.detections(row), "evaluate", row)
     sigmas = build_metadata(val, task).sigmas
-    return precision_by_recall(val, json.loads(path.read_text()), task, sigmas=sigmas)
+    advice = f"run `datastill evaluate {row}{profile.option}` again"
+    return precision_by_recall(val, read_results(path, advice), task, sigmas=sigmas)
 
 
 def _by_level(sensitivity: Points) -> Points:

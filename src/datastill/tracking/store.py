@@ -2,14 +2,16 @@
 
 import logging
 import os
+import re
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from datastill.errors import DatastillError
 from datastill.io import atomic
@@ -28,6 +30,14 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }  # user-set variables take precedence
 SQLITE = "sqlite:///"
+_SECRET = re.compile(r"//[^/@\s]+@")  # name and password in an address
+_PATIENCE_SECONDS = 60  # for another process that writes to the SQLite file
+_LOCATIONS = {  # the columns in which MLflow's tables have absolute artifact locations
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
 _turn = threading.Lock()
 
 
@@ -76,7 +86,8 @@ def client_class() -> type["MlflowClient"]:
 def opened(store: Store) -> Iterator["MlflowClient"]:
     """Yield a client, locked against other threads and, on SQLite, other processes.
 
-    Raises DatastillError if MLflow fails inside the block.
+    Artifacts of a project that was moved or copied are where it is now. Raises DatastillError if
+    MLflow fails inside the block, or the SQLite file is damaged or locked for a minute.
     """
     client, database = client_class(), store.database
     from mlflow.exceptions import MlflowException
@@ -84,12 +95,23 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     if database:
         database.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _turn, FileLock(f"{database}.lock") if database else nullcontext():
+        lock = (
+            FileLock(f"{database}.lock", timeout=_PATIENCE_SECONDS) if database else nullcontext()
+        )
+        with _turn, lock:
             if database and not database.exists():
                 _create(database)
+            elif database and store.artifacts:
+                _relocate(database, store.experiment, store.artifacts.as_uri())
             yield client(store.address)
+    except Timeout:
+        advice = "another process writes to it; end that one and run the same command again"
+        raise DatastillError(f"{database}: locked for {_PATIENCE_SECONDS} s; {advice}") from None
+    except sqlite3.Error as error:
+        advice = "move it away, then `datastill track sync` makes another"
+        raise DatastillError(f"{database}: no usable SQLite file: {error}; {advice}") from None
     except MlflowException as error:
-        raise DatastillError(f"MLflow: {error}") from error
+        raise DatastillError(f"MLflow: {_SECRET.sub('//', str(error))}") from error
 
 
 def _create(database: Path) -> None:
@@ -98,6 +120,25 @@ def _create(database: Path) -> None:
         for remnant in database.parent.glob(f"{partial.name}*"):
             remnant.unlink()
         client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
+
+
+def _relocate(database: Path, experiment: str, artifacts: str) -> None:
+    """Let the experiment's artifacts be at the URI `artifacts`: MLflow stored an absolute one."""
+    with closing(sqlite3.connect(database, timeout=_PATIENCE_SECONDS)) as connection, connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        row = (
+            connection.execute(query, [experiment]).fetchone() if "experiments" in tables else None
+        )
+        if not row or not row[0] or row[0] == artifacts or not row[0].startswith("file:"):
+            return
+        for table, column in _LOCATIONS.items():
+            if table in tables:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # ours
+                    f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                    [artifacts, len(row[0]) + 1, row[0], len(row[0]) + 1, f"{row[0]}/"],
+                )
 
 
 def experiment_id(client: "MlflowClient", store: Store) -> str:

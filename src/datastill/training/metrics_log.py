@@ -4,7 +4,8 @@ import json
 import time
 from pathlib import Path
 
-from datastill.io import write_text
+from datastill.errors import DataError
+from datastill.io import parse_json, write_text
 
 
 class MetricsLog:
@@ -22,6 +23,12 @@ class MetricsLog:
 
 
 def read_metrics_log(path: Path) -> list[dict[str, float]]:
-    """Return all whole lines of the log at `path`, [] if there is none."""
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """Return all whole lines of the log at `path`, [] if there is none.
+
+    Raises DataError if one is damaged.
+    """
+    try:
+        lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+        return [parse_json(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON lines of a training run: {error}") from None

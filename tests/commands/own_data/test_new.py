@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 import yaml
-from own_files import LABELS, OTHERS, refused, whole
+from own_files import LABELS, OTHERS, refused, spoil, whole
 from places import ROOT
 
 
@@ -171,3 +171,10 @@ def test_a_write_that_fails_midway_leaves_nothing(project, run, monkeypatch):
 
     monkeypatch.setattr("datastill.commands.own_data.new.write_text", torn)
     assert "No space left on device; free disk space" in refused(project, run, *LABELS, *OTHERS)
+
+
+def test_control_characters_in_a_category_are_written_out(project, run):
+    spoil(project, lambda content: content["categories"][0].update(name="\x1b[31mred"))
+    said = whole(run, *OTHERS)
+    assert "\x1b" not in said
+    assert "\\x1b[31mred" in (project.root / "pipelines/own/params.yaml").read_text()
