@@ -57,7 +57,7 @@ def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(profile):
     assert ends == metrics["interval"]
     assert logged["val/keypoints/ap_with_views"] == metrics["with_views"]["ap"]
     profile.metrics("teacher").write_text(
-        json.dumps(metrics | {"provenance": {"weights": "other"}})
+        json.dumps(metrics | {"provenance": {**metrics["provenance"], "weights": "other"}})
     )
     try:
         assert not [name for name in read_record(profile, "teacher").metrics if name[:4] == "val/"]

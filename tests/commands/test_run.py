@@ -195,13 +195,13 @@ def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(cop
 
 
 def outputs(project):
-    """What dvc.lock has of outputs: all but the models' folders, whose cards tell the time."""
+    """What dvc.lock has of outputs: all but the models, whose cards tell the time."""
     lock = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
     return {
         out["path"]: out["md5"]
         for stage in lock.values()
         for out in [*stage["outs"], *stage["deps"]]
-        if not re.search(r"/models/[^/]+$", out["path"])
+        if not re.search(r"/models(/[^/]+)?$", out["path"])
     }
 
 

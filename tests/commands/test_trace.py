@@ -17,6 +17,7 @@ from datastill.commands import trace
 from datastill.errors import DataError
 from datastill.project.profile import open_profile
 from datastill.tracking.store import Store
+from datastill.tracking.sync import STATE
 
 LINE = "results/miniature/table1.csv:co-35_co-80"
 
@@ -411,7 +412,8 @@ def test_mlflow_tells_of_the_same_files(reproduced, datastill):
         assert run["tags"]["seed"] == str(node["facts"]["seed"])
         metrics = reproduced.root / f"results/miniature/metrics/{node['name']}.json"
         made = json.loads(metrics.read_text())["provenance"]
-        assert run["tags"]["fingerprint"] == made["fingerprint"] == node["facts"]["fingerprint"]
+        state = json.loads(run["tags"][STATE])
+        assert state["fingerprint"] == made["fingerprint"] == node["facts"]["fingerprint"]
     run = mirrored["co-35_co-80"]
     assert run["tags"]["teacher"] == nodes["teacher"]["name"]
     held = {entry["context"]: entry["digest"] for entry in run["inputs"]}

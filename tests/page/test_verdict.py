@@ -16,7 +16,7 @@ def line(gain, verdict, control=math.nan):
     ("given", "expected"),
     [
         (line(3.14, "gain"), "a + b: unlabelled images brought +3.1 AP [2.1, 4.1] over the same"),
-        (line(-3.14, "loss"), "a + b: unlabelled images did harm, -3.1 AP [-4.1, -2.1] over the"),
+        (line(-3.14, "loss"), "a + b: unlabelled images lowered AP, by -3.1 [-4.1, -2.1] against"),
         (
             line(0.5, "not distinguishable"),
             "a + b: no distinguishable gain; unlabelled images changed",
@@ -28,10 +28,17 @@ def test_the_verdict_is_written_from_the_numbers_over_the_control_if_there_is_on
     assert sentence(given).replace("\u00a0", " ").startswith(expected)
 
 
+def test_a_shorter_training_is_said_to_be_shorter():
+    assert sentence(line(3, "gain"), is_equal=False).endswith(
+        "over a shorter training without them."
+    )
+
+
 def test_several_settings_are_counted():
     gain, loss, unsure = line(3, "gain"), line(-3, "loss"), line(0, "not distinguishable")
     assert summary([gain, gain]) == "Unlabelled images improved AP in each of 2 settings."
     assert summary([unsure, unsure]).startswith("In none of 2 settings")
+    assert "images lowered AP in 1 and" in summary([loss, unsure])
     assert summary([gain, loss, unsure]) == (
         "Of 3 settings, unlabelled images improved AP in 1, lowered it in 1 and made no "
         "distinguishable difference in 1."

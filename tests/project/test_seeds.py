@@ -37,7 +37,7 @@ def test_every_row_comes_once_a_seed_with_teachers_of_its_seed(seeded):
     assert (student.seed, student.teacher) == (2, "co-35_seed-2")
     assert student.iterations == before["distilled"]["co-35_co-80"]["iterations"]
     assert after.evaluate.with_views == ["co-115_seed-0", "co-115_seed-2"]
-    assert after.train.model_dump() == before["train"]
+    assert after.train.model_dump() == {"flip": True} | before["train"]
     assert after.params_file == "pipelines/more/params.yaml"
     assert {row.seed for row in after.rows().values()} == {0, 2}
 

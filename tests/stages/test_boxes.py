@@ -239,7 +239,7 @@ def test_a_category_of_any_name_is_tracked(profile):
     told = read_record(profile, ROW)
     path.write_text(kept)
     check(told)
-    assert "annotations/threshold of vehicle_car_" in told.metrics
+    assert "annotations/threshold_of_vehicle_car_" in told.metrics
 
 
 def test_detections_are_in_the_image_and_of_its_categories(profile):

@@ -137,7 +137,7 @@ def test_served_by_mlflow_it_sees_what_the_command_sees(profile, served):
         assert [r["bbox"] for r in first] == [r["bbox"] for r in expected]
         assert [r["keypoints"] for r in first] == [r["keypoints"] for r in expected]
         assert first
-    broken = {"dataframe_records": [{"image": "no base64"}]}
+    broken = {"dataframe_records": [{"image": "not base64!"}]}
     answer = requests.post(f"{served}/invocations", json=broken, timeout=60)
     assert answer.status_code == 400
     assert "expected a file in base64" in answer.text

@@ -16,6 +16,7 @@ CARD = {
     "fingerprint": "f1", "attempt": "a1", "row": {}, "train": {}, "iterations": 500,
     "parameters": 7, "precision": "32-true", "device": "CPU", "code": "2bcaa66",
 }  # fmt: skip
+MACHINE = {"code": "2bcaa66", "device": "cpu", "threads": 1, "torch": "2.11.0"}
 THRESHOLDS = {
     "instance": {"value": 0.83153063},
     "keypoint": {"value": 0.07201282},
@@ -36,13 +37,18 @@ def profile(tmp_path, monkeypatch):
         measure(opened, row, ap)
     card = opened.annotation_card("co-35_co-80")
     card.parent.mkdir(parents=True)
-    card.write_text(json.dumps({"thresholds": THRESHOLDS, "quality": None}))
+    counts = {"images": 10, "instances": 11}
+    provenance = MACHINE | {"annotations": "a", "teacher_weights": "t", "views": 18}
+    record = {"thresholds": THRESHOLDS, "quality": None, **counts, "provenance": provenance}
+    card.write_text(json.dumps(record))
     return opened
 
 
 def measure(profile, row, ap):
-    metrics = {"task": "keypoints", "ap": ap, "interval": [ap - 2, ap + 2]}
-    metrics["provenance"] = {"weights": digest(profile.weights(row))}
+    metrics = {"task": "keypoints", "row": row, "ap": ap, "interval": [ap - 2, ap + 2]}
+    weights = digest(profile.weights(row))
+    metrics |= {"images": 9, "instances": 12}
+    metrics["provenance"] = MACHINE | {"weights": weights, "fingerprint": "f1", "val": "v"}
     profile.metrics(row).parent.mkdir(parents=True, exist_ok=True)
     profile.metrics(row).write_text(json.dumps(metrics))
 

@@ -89,6 +89,8 @@ def test_a_tracking_server_needs_no_other_server():
     remote = serve(Store("https://mlflow.example/", "datastill/own", 1), 5000, "")
     assert remote == Server("https://mlflow.example")
     remote.wait()
+    with pytest.raises(DatastillError, match="expected SQLite or a server's"):
+        serve(Store("postgresql://me:secret@example/runs", "datastill/own", 1), 5000, "")
 
 
 def hang_up(listener, calls=2):
@@ -132,5 +134,6 @@ def test_ctrl_c_ends_the_server_quietly(monkeypatch):
     process = subprocess.Popen(["sleep", "60"], start_new_session=True)
     interrupt = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
-    Server("http://127.0.0.1:5000", process).wait()
+    with Server("http://127.0.0.1:5000", process) as server:
+        server.wait()
     assert process.returncode == -signal.SIGTERM

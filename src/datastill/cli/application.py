@@ -78,9 +78,9 @@ def report(text: str, passed: bool) -> None:
         raise typer.Exit(1)
 
 
-def echo(text: str) -> None:
+def echo(text: object) -> None:
     """Print `text` with its control characters escaped."""
-    typer.echo(escaped(text))
+    typer.echo(escaped(str(text)))
 
 
 class _Escaped(logging.Formatter):
@@ -97,8 +97,9 @@ def main() -> None:
         if type(handler) is logging.StreamHandler:
             handler.setFormatter(_Escaped("%(levelname)s: %(message)s"))
     logging.getLogger("datastill").setLevel(logging.INFO)
-    stopped = "stopped by SIGTERM; run the same command again to resume"
-    signal.signal(signal.SIGTERM, lambda *_: _fail(stopped))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _stop)
     try:
         app()
     except DatastillError as error:
@@ -110,6 +111,10 @@ def main() -> None:
         advice = "move it away" if in_the_way else "free disk space or fix permissions"
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror}; {advice}, then run the same command again")
+
+
+def _stop(number: int, _: object) -> None:
+    _fail(f"stopped by {signal.Signals(number).name}; run the same command again to resume")
 
 
 def _fail(message: str) -> None:

@@ -187,10 +187,11 @@ def open_page(
 ) -> None:
     """Mirror every row, then open MLflow on the AP of all rows; Ctrl-C ends its server."""
     address, server = call("commands.track_open", profile, port)
-    echo(address)
-    if browser and _has_display():
-        typer.launch(address)
-    server.wait()
+    with server:
+        echo(lazy_import("tracking.store").without_password(address))
+        if browser and _has_display():
+            typer.launch(address)
+        server.wait()
 
 
 def _has_display() -> bool:

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from datastill.commands import trace
-from datastill.errors import DataError
+from datastill.errors import DatastillError
 from datastill.page.finished_run import FinishedRun
 from datastill.page.rendering import write_report
 from datastill.project.profile import Profile
@@ -37,5 +37,5 @@ def _trace(profile: Profile, row: str) -> str:
     """Return the origin of a row's numbers, or why it is not known."""
     try:
         return trace.run(profile, row, False, False)[0]
-    except DataError as error:
+    except DatastillError as error:
         return str(error)

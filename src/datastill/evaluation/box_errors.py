@@ -20,7 +20,7 @@ class _Judged:
     lines   of each detection: category, score, right, kind of error or "", the index of the object
             that it would find if corrected, or -1, and that object's category
     truths  objects by category
-    missed  of them, those that no detection is an error about
+    missed  of them, those without a detection of the wrong class or place
     """
 
     lines: list[tuple[int, float, bool, str, int, int]] = field(default_factory=list)

@@ -76,7 +76,11 @@ def pair(
         index
         for index, detection in enumerate(best_first)
         if measured[index].max(initial=0) >= RIGHT
-        or not any(_share_inside(detection, each) > RIGHT for each in ignored)
+        or not any(
+            each["category_id"] == detection["category_id"]
+            and _share_inside(detection, each) > RIGHT
+            for each in ignored
+        )
     ]
     detected = [best_first[index] for index in kept]
     categories = (
@@ -116,7 +120,7 @@ def keypoints(records: Sequence[Record]) -> Numbers:
 
 
 def matched_threshold(detections: Sequence[Record], objects: int) -> float:
-    """Return the score that leaves as many detections as there are `objects`, 0 if all are few."""
+    """Return the score that leaves as many detections as `objects`, 0 if there are fewer."""
     scores = sorted((detection["score"] for detection in detections), reverse=True)
     return float(scores[objects - 1]) if 0 < objects <= len(scores) else 0.0
 

@@ -22,9 +22,10 @@ from datastill.evaluation.image_pairs import (
     similarity,
 )
 
-MISSING, NOTHING, MOVED = "object without a label", "label without an object", "another place"
-CLASS, SWAPPED = "another category", "left and right swapped"
+MISSING, NOTHING, MOVED = "object without a label", "label without an object", "wrong place"
+CLASS, SWAPPED = "wrong category", "left and right swapped"
 COUNTED = 0.1  # score from which a detection counts
+_LEAST_AREA = 400.0  # square pixels of an object, for one whose keypoints lie in one place
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,9 @@ def _as_label(detection: Record) -> Record:
         return detection
     points = keypoints([detection])[0]
     marked = np.column_stack([points[:, :2], np.full(len(points), 2.0)])
-    return {"keypoints": marked.ravel(), "area": float(np.prod(np.ptp(points[:, :2], axis=0)))}
+    width, height = np.ptp(points[:, :2], axis=0)
+    area = max(width * height, max(width, height) ** 2 / 4, _LEAST_AREA)  # also of a line
+    return {"keypoints": marked.ravel(), "area": float(area)}
 
 
 def _compare(

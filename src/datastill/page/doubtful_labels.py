@@ -39,9 +39,9 @@ def labels_section(run: FinishedRun) -> Section:
     groups += worth_labelling(run)
     learned = ", ".join(sorted({run.original(s["labelled"]) for s in run.specs.values()}))
     intro = (
-        "Labels that models contradict, most suspicious first. Only images that the models did "
-        f"not learn from are judged: val, and sets that were treated as unlabelled. The labelled "
-        f"sets ({learned}) are not judged as such, because models repeat the labels they learned."
+        "Labels that models contradict, most suspicious first. Judged are val and sets that were "
+        "treated as unlabelled, by models that are not known to have learned their labels. The "
+        f"labelled sets ({learned}) are not judged: models repeat the labels that they learned."
     )
     if run.drawn:
         intro += " These labels are drawn, not a person's: what is listed are errors of the models."
@@ -63,11 +63,12 @@ def _of_unlabelled(run: FinishedRun, name: str) -> Group | None:
         return None
     ids = {image["id"] for image in sample.images}
     names = {image["file_name"] for image in sample.images}
-    rows = [
-        row
+    by_teacher = {
+        spec["teacher"]: row
         for row, spec in run.specs.items()
-        if spec.get("unlabelled") == name and not run.learned(spec["teacher"]) & names
-    ]
+        if spec.get("unlabelled") == name and not spec.get("ablation")
+    }
+    rows = [row for teacher, row in by_teacher.items() if not run.learned(teacher) & names]
     paths = [path for row in rows if (path := run.files.evidence(row)).is_file()]
     models = [[as_result(c) for c in read_candidates(path, ids)] for path in paths]
     listed = suspects(sample, models, run.metadata) if models else []
@@ -138,7 +139,8 @@ def _export(labels: Coco, doubtful: Sequence[Suspect], file_name: str) -> Downlo
         chosen.append(image)
         annotations += marked
     content = {"images": chosen, "annotations": annotations, "categories": labels.categories}
-    text = f"{len(chosen):,} images with their labels as COCO, to correct in a labelling tool"
+    number = f"the first {len(chosen):,} images"
+    text = f"{number} with their labels as COCO, to correct in a labelling tool"
     return coco_download(file_name, text, content)
 
 

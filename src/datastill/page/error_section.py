@@ -15,13 +15,13 @@ from datastill.page.svg_charts import bars, stacked
 _KEYPOINTS = (
     "Each marked keypoint of val by what became of it (Ronchi & Perona, 2017). Jitter: near, but "
     "not exact. Inversion: at another keypoint of the same object, as left for right. Swap: at a "
-    "keypoint of another object. Miss: at none. Undetected: the object was not found. A model "
-    "makes as many detections over all of val as annotators drew."
+    "keypoint of another object. Miss: at none. Undetected: the object was not found. Each "
+    "model is judged by its surest detections, as many as val has objects."
 )
 _BOXES = (
-    "What is wrong with false and missed detections (TIDE, 2020), and the AP50 that would be won "
-    "if all errors of one kind were mended: the higher, the more it matters. The kinds do not add "
-    "up, because mending one uncovers others."
+    "What is wrong with false and missed detections (TIDE, 2020), and the AP50 that would be "
+    "gained if all errors of one kind were corrected: the higher, the more it matters. The kinds "
+    "do not add up, because correcting one uncovers others."
 )
 
 
@@ -58,7 +58,7 @@ def _keypoints(run: FinishedRun, setting: Setting) -> Iterator[Any]:
         rows.append([role, *(f"{number:,}" for number in counted)])
     headings = ["", "objects", "found (OKS ≥ 0.1)", "missed", "false detections"]
     yield Table(headings, rows)
-    if len(counts) > 1:
+    if len(counts) > 1 and "student" in counts:
         (before, old), (after, new) = [*counts.items()][-2:]
         change = [
             [name, *(_change(old, new, kind, point) for kind in range(len(KINDS)))]

@@ -187,4 +187,5 @@ class FinishedRun:
         else:
             roles = {"teacher": teacher} | ({"control": control} if control else {})
         roles["student"] = row
-        return {role: name for role, name in roles.items() if self.files.metrics(name).is_file()}
+        files = {role: self.files.detections(name) for role, name in roles.items()}
+        return {role: name for role, name in roles.items() if files[role].is_file()}

@@ -74,7 +74,7 @@ def _quality(card: Mapping[str, Any]) -> Table:
 
 def _sensitivity(card: Mapping[str, Any]) -> Table:
     lines = card["sensitivity"]
-    key = "threshold" if lines and "threshold" in lines[0] else "share"
+    key = "threshold" if "threshold" in lines[0] else "share"
     rows = [
         [
             fraction(line[key], 4 if key == "threshold" else 2),
@@ -85,7 +85,7 @@ def _sensitivity(card: Mapping[str, Any]) -> Table:
         for line in lines
     ]
     used = card["thresholds"]["instance"]["value"] if key == "threshold" else 1
-    start = min(range(len(lines)), key=lambda i: abs(lines[i][key] - used), default=0)
+    start = min(range(len(lines)), key=lambda i: abs(lines[i][key] - used))
     names = {"threshold": "score threshold", "share": "share of the wanted boxes"}
     headings = [names[key], "objects per image", "true precision", "true recall"]
     caption = "Annotations at other thresholds; the marked row is the one in use."

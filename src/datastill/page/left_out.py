@@ -29,8 +29,9 @@ def left_out_section(run: FinishedRun) -> Section:
     allowed = _read(run.files.allowed)
     blocks: list[Any] = [
         Text(
-            f"{len(refused):,} images were left out of the sets, {len(unread):,} more could not be "
-            f"read when they were annotated; {len(allowed):,} look like an image of val and stay."
+            f"{refused['file_name'].nunique():,} images were left out of the sets, "
+            f"{len({name for _, name, _ in unread}):,} could not be read when they were annotated; "
+            f"{allowed['file_name'].nunique():,} look like an image of val and stay."
         )
     ]
     if unread:

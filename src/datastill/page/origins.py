@@ -1,5 +1,6 @@
 """Where each number comes from: code, weights, data and machine of every row."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,11 +27,17 @@ def _blocks(run: FinishedRun) -> Iterator[Any]:
         facts = run.metrics(row).get("provenance", {})
         if facts:
             cells = [str(facts.get(name, "-")) for name in _COLUMNS]
-            digests = [cell[:_SHORT] for cell in cells[:4]]
+            digests = [_shortened(cell) for cell in cells[:4]]
             rows.append([row, *digests, *cells[4:]])
-    caption = "Of each row's metrics; digests are SHA-256, cut to 12 digits."
+    caption = "Of each row's metrics; digests and commits are cut to 12 digits."
     yield Table(["row", *_COLUMNS], rows, caption, numbers=len(_COLUMNS) + 1)
     shown = {row: None for setting in run.settings[:SETTINGS] for row in setting.roles.values()}
     for row in shown:
         text = run.trace(row)
         yield Group(f"Trace of {row}", [Code(text)], open=False, id=f"origin-{row}")
+
+
+def _shortened(text: str) -> str:
+    """Return a digest or commit cut short, with what follows its `+`; other text as it is."""
+    digits, plus, more = text.partition("+")
+    return f"{digits[:_SHORT]}{plus}{more}" if re.fullmatch("[0-9a-f]+", digits) else text

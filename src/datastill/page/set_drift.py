@@ -106,5 +106,5 @@ def _ends(run: FinishedRun, distances: Numbers, images: Sequence[Record]) -> Ite
             )
             for i in chosen.tolist()
         ]
-        caption = "Distance from the mean labelled image in size, aspect and brightness, in sd."
+        caption = "Standard deviations from the mean labelled image in size, aspect and brightness."
         yield Gallery(f"{title} the labelled images", caption, entries)

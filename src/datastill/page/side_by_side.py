@@ -16,13 +16,13 @@ def side_by_side_section(run: FinishedRun) -> Section:
     groups = [
         Group(setting.title, _galleries(run, setting), open=number == 0, id=f"images-{setting.key}")
         for number, setting in enumerate(run.settings[:SETTINGS])
-        if len(setting.roles) > 1
+        if "student" in setting.roles and len(setting.roles) > 1
     ]
     intro = (
         "The val images on which the student gained and lost most. An image's score is the mean "
         f"{'OKS' if run.metadata.sigmas else 'IoU'} of its objects with their detections, 0 for "
-        "a missed one; a false detection takes off half an object. Each model shows its surest "
-        "detections, as many over all of val as annotators drew."
+        "a missed one; a false detection takes off half an object. Each model is shown with its "
+        "surest detections, as many as val has objects."
     )
     return Section("images", "The same images", intro, groups)
 

@@ -23,7 +23,7 @@ def trainings_section(run: FinishedRun) -> Section:
     headings = ["row", "iterations", "minutes", "parameters", "precision", "device", "threads"]
     note = "Times are of the run that finished; a resumed one counts from its resumption."
     table = Group("All rows", [Table(headings, rows, note)], open=len(rows) <= 12)
-    intro = "Losses, learning rates and times. Peak memory is not recorded by the training stage."
+    intro = "Losses, learning rates and times."
     return Section("trainings", "Trainings", intro, [*groups, table])
 
 
@@ -44,7 +44,7 @@ def _charts(run: FinishedRun, setting: Setting) -> Iterator[Chart]:
             top = max(max(values) for _, values in series.values())
             yield Chart(
                 curves(f"{caption}, {setting.title}", series, "iteration", name, top),
-                caption + (", means of neighbouring steps." if key == "loss" else "."),
+                f"{caption}, means of neighbouring steps.",
             )
 
 

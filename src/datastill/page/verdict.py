@@ -25,11 +25,14 @@ def verdict_section(run: FinishedRun) -> Section:
         blocks: list[Any] = [Text("This profile has no table of gains by setting.", tone="lead")]
         return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
     sections = [section for _, section in table.groupby("table", sort=False)]
-    lines = [_students(section) for section in sections]
-    sentences = [sentence(line) for line in lines if line is not None]
-    lead = sentences[0] if len(sentences) == 1 else summary([x for x in lines if x is not None])
+    students = [_student(section) for section in sections]
+    sentences = [
+        sentence(line, _is_equal(section, line))
+        for section, line in zip(sections, students, strict=True)
+    ]
+    lead = sentences[0] if len(sentences) == 1 else summary(students)
     blocks = [Text(lead, tone="lead")]
-    blocks += [Text(text) for text in sentences[:20]] if len(sentences) > 1 else []
+    blocks += [Text(text) for text in sentences] if len(sentences) > 1 else []
     blocks += [_forest(table)]
     links = {setting.title: f"#images-{setting.key}" for setting in run.settings}
     for section in sections:
@@ -41,10 +44,10 @@ def verdict_section(run: FinishedRun) -> Section:
     return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
 
 
-def _students(section: pd.DataFrame) -> Record | None:
-    """Return the longest student of a setting, None without one."""
+def _student(section: pd.DataFrame) -> Record:
+    """Return the longest student of a setting."""
     students = section[section["role"] == "distilled"].sort_values("iterations")
-    return students.to_dict("records")[-1] if len(students) else None
+    return students.to_dict("records")[-1]
 
 
 def effect(line: Record) -> tuple[str, str]:
@@ -58,19 +61,23 @@ def effect(line: Record) -> tuple[str, str]:
     return gain.replace(" ", _SPACE), line[f"{name}_verdict"]
 
 
-def sentence(line: Record) -> str:
-    """Return the verdict on one student."""
+def _is_equal(section: pd.DataFrame, line: Record) -> bool:
+    """Return whether a student's gain is over a training as long as its own."""
+    supervised: list[int] = section[section["role"] == "supervised"]["iterations"].tolist()
+    return bool(pd.notna(line["control_gain"])) or line["iterations"] in supervised
+
+
+def sentence(line: Record, is_equal: bool = True) -> str:
+    """Return the verdict on one student, whose gain is over a training as long if `is_equal`."""
     gain, verdict = effect(line)
-    sets = _sets(line)
+    training = f"{'the same' if is_equal else 'a shorter'} training without them"
+    sets, change = _sets(line), gain.replace(f"{_SPACE}AP", "")
     if verdict == "gain":
-        return f"{sets}: unlabelled images brought {gain} over the same training without them."
+        return f"{sets}: unlabelled images brought {gain} over {training}."
     if verdict == "loss":
-        return f"{sets}: unlabelled images did harm, {gain} over the same training without them."
-    change = gain.replace(f"{_SPACE}AP", "")
-    return (
-        f"{sets}: no distinguishable gain; unlabelled images changed AP by {change} over the same "
-        "training without them."
-    )
+        return f"{sets}: unlabelled images lowered AP, by {change} against {training}."
+    changed = f"unlabelled images changed AP by {change} over {training}"
+    return f"{sets}: no distinguishable gain; {changed}."
 
 
 def _sets(line: Record) -> str:
@@ -86,7 +93,7 @@ def summary(lines: list[Record]) -> str:
     if gained == len(lines):
         return f"Unlabelled images improved AP in each of {len(lines)} settings."
     parts = [f"improved AP in {gained}"] if gained else []
-    parts += [f"lowered it in {lost}"] if lost else []
+    parts += [f"lowered {'it' if gained else 'AP'} in {lost}"] if lost else []
     unsure = len(lines) - gained - lost
     parts += [f"made no distinguishable difference in {unsure}"] if unsure else []
     return f"Of {len(lines)} settings, unlabelled images {_joined(parts)}."
@@ -120,14 +127,14 @@ def _grid(section: pd.DataFrame, links: Mapping[str, str]) -> Table:
     columns = [column for column in shown(PAGE, section) if column.heading not in _ELSEWHERE]
     columns.sort(key=lambda column: not column.heading.startswith(_FIRST))  # seen on a phone
     lines = section.to_dict("records")
-    students = [line for line in lines if line["role"] == "distilled"]
-    href = links.get(_sets(students[0]), "") if students else ""
+    student = _student(section)
+    href = links.get(_sets(student), "")
     rows = [[_linked(column.heading, column.cell(x), href) for column in columns] for x in lines]
     for row, line in zip(rows, lines, strict=True):
         row[0] += f" ({line['labelled']})" if line["role"] == "upper bound" else ""
     headings = [column.heading.replace(" ± sd of seeds", " ± sd") for column in columns]
-    line = students[0] if students else lines[0]
-    caption = f"{line['labelled']} labelled, {line['unlabelled']} unlabelled. AP leads to images."
+    sets = f"{student['labelled']} labelled, {student['unlabelled']} unlabelled"
+    caption = f"{sets}. AP leads to images."
     return Table(headings, rows, caption)
 
 

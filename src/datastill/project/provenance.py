@@ -48,7 +48,7 @@ def environment() -> dict[str, Any]:
 
 def inference_code() -> str:
     """Return a digest of the code that decides what a model detects and how shards hold it."""
-    pixels = ("images/load.py", "images/geometry.py", "instances.py")
+    pixels = ("coco/image_header.py", "images/load.py", "images/geometry.py", "instances.py")
     shards = ("distill/candidates.py", "distill/shards.py")
     return _code(*pixels, "inference", "model", *shards)
 

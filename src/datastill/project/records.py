@@ -84,12 +84,19 @@ class _Threshold(_Record):
     value: float | None = None
 
 
+class _Thresholds(_Record):
+    instance: _Threshold | None = None
+    keypoint: _Threshold | None = None
+    by_category: dict[str, _Threshold] = {}
+    keypoint_by_type: dict[str, _Threshold] = {}
+
+
 class AnnotationCard(_Record):
     """What `annotate` made for a row."""
 
     images: int
     instances: int
-    thresholds: dict[str, _Threshold | None]
+    thresholds: _Thresholds
     quality: dict[str, Any] | None
     warnings: list[str] = []
     provenance: _Annotation
@@ -150,7 +157,8 @@ def read_facts(path: Path) -> dict[str, Any]:
     {} if there is no such file; raises DataError if it is damaged.
     """
     training = (TrainingCard, "the card of a model", "run `datastill train {row}` again")
-    model, expected, advice = _KINDS.get(path.parent.name, training)
+    kind = training if path.name == "card.json" else _KINDS.get(path.parent.name, training)
+    model, expected, advice = kind
     row = path.parent.name if model is TrainingCard else path.stem
     profile = ("", *path.parts[1:2])[-1]  # of results/<profile>/ or work/<profile>/
     row += "" if profile in ("", "miniature") or path.is_absolute() else f" --profile {profile}"
@@ -159,7 +167,9 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 def read_model_card(path: Path) -> dict[str, Any]:
     """Return the card of an exported model; raises DataError if it is absent or damaged."""
-    return _read(path, ModelCard, "the card of an exported model", "export the model again")
+    return _read(
+        path, ModelCard, "the card of an exported model", "`datastill export ROW` writes it"
+    )
 
 
 def read_lock(path: Path) -> dict[str, Any]:

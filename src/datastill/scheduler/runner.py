@@ -101,6 +101,8 @@ def _caught_signals() -> Iterator[list[int]]:
     caught: list[int] = []
     with ExitStack() as restore:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_IGN:  # as nohup has SIGHUP
+                continue
             before = signal.signal(number, lambda number, _: caught.append(number))
             restore.callback(signal.signal, number, before)
         yield caught

@@ -7,7 +7,7 @@ from typing import IO
 
 from datastill.errors import DataError
 
-_SIZES = re.compile(rb"stsz.{8}(.{4})", re.DOTALL)  # the box with the size of every frame
+_SIZES = re.compile(rb"stsz.{4}\0{4}(.{4})", re.DOTALL)  # the box with the size of every frame
 _MOST_HEADER = 2**30  # bytes; an hour of video has some hundred kilobytes
 _MOST_BOXES = 64  # at the top; `moov` is one of the first or the last of a few
 

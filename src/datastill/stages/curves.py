@@ -61,8 +61,8 @@ def _by_level(sensitivity: Points) -> Points:
 def _measured(profile: Profile, row: str) -> dict[str, Any]:
     """Return AP with its interval and, of a student, the gain over its baseline, in percent."""
     metrics = read_facts(profile.require(profile.metrics(row), "evaluate", row))
-    low, high = metrics["interval"]
-    summary = {"ap": metrics["ap"], "ap_low": low, "ap_high": high}
+    ends = metrics.get("interval") or ()  # early versions measured none
+    summary = {"ap": metrics["ap"]} | dict(zip(("ap_low", "ap_high"), ends, strict=False))
     if baseline := profile.params.baseline(row):
         before = read_facts(profile.require(profile.metrics(baseline), "evaluate", baseline))
         summary["gain"] = round(metrics["ap"] - before["ap"], 2)

@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Self
 
 import requests
 
@@ -28,14 +28,19 @@ class Server:
     base: str
     process: subprocess.Popen[bytes] | None = None
 
-    def wait(self) -> None:
-        """Keep a server that was started here until Ctrl-C, then end it."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End a server that was started here."""
         if self.process:
-            try:
-                with suppress(KeyboardInterrupt):
-                    self.process.wait()
-            finally:
-                end(self.process)
+            end(self.process)
+
+    def wait(self) -> None:
+        """Keep a server that was started here until Ctrl-C."""
+        if self.process:
+            with suppress(KeyboardInterrupt):
+                self.process.wait()
 
 
 def serve(store: Store, port: int, artifacts: str) -> Server:
@@ -45,6 +50,10 @@ def serve(store: Store, port: int, artifacts: str) -> Server:
     Raises DatastillError if something else has the port, or if MLflow does not start.
     """
     if not store.database:
+        if not store.uri.startswith(("http://", "https://")):
+            raise DatastillError(
+                "tracking.uri: expected SQLite or a server's http(s) address to open a page of"
+            )
         return Server(store.uri.rstrip("/"))
     base = f"http://{HOST}:{port}"
     if _is_taken(port):

@@ -41,6 +41,11 @@ _LOCATIONS = {  # the columns in which MLflow's tables have absolute artifact lo
 _turn = threading.Lock()
 
 
+def without_password(text: str) -> str:
+    """Return `text` with its addresses less their names and passwords."""
+    return _SECRET.sub("//", text)
+
+
 @dataclass(frozen=True)
 class Store:
     """A tracking store and an experiment in it."""
@@ -111,7 +116,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
         advice = "move it away, then `datastill track sync` makes another"
         raise DatastillError(f"{database}: no usable SQLite file: {error}; {advice}") from None
     except MlflowException as error:
-        raise DatastillError(f"MLflow: {_SECRET.sub('//', str(error))}") from error
+        raise DatastillError(f"MLflow: {without_password(str(error))}") from error
 
 
 def _create(database: Path) -> None:
