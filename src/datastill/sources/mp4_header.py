@@ -7,20 +7,21 @@ from typing import IO
 
 from datastill.errors import DataError
 
-_SIZES = re.compile(rb"stsz.{4}\0{4}(.{4})", re.DOTALL)  # the box with the size of every frame
+_SIZES = re.compile(rb"stsz.{8}(.{4})", re.DOTALL)  # the box with the size of every frame
+_MOST_PER_BYTE = 4  # frames or, as compressed audio counts two a byte, samples
 _MOST_HEADER = 2**30  # bytes; an hour of video has some hundred kilobytes
 _MOST_BOXES = 64  # at the top; `moov` is one of the first or the last of a few
 
 
 def check_claim(path: Path) -> None:
-    """Raise DataError if an MP4 or QuickTime file claims more frames than it has bytes.
+    """Raise DataError if an MP4 or QuickTime file claims far more frames than it has bytes.
 
     FFmpeg takes some forty bytes for every claimed frame. Other files pass.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         counts = [count for header in _movie_headers(file, size) for count in _counts(header)]
-    if (most := max(counts, default=0)) > size:
+    if (most := max(counts, default=0)) > _MOST_PER_BYTE * size:
         raise DataError(f"{path}: claims {most:,} frames in {size:,} bytes; download it again")
 
 
