@@ -1,6 +1,7 @@
 """Command `predict` on videos, as a user types it, on drawn hands."""
 
 import json
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,6 +78,14 @@ def test_the_drawn_video_shows_as_many_frames_and_marks_the_hands(predict, clip,
     assert changed == [True, True, False]
 
 
+def test_videos_that_differ_in_their_suffix_alone_keep_it(predict, clip):
+    shutil.copy(clip, clip.with_suffix(".mov"))
+    answer = predict(clip.parent, "--to", clip.parent / "tables")
+    assert answer.returncode == 0, answer.stderr
+    written = sorted(path.name for path in (clip.parent / "tables").iterdir())
+    assert written == ["clip.mkv.csv", "clip.mov.csv"]
+
+
 def test_rows_are_empty_below_the_score_asked_for(predict, clip):
     predict(clip, "--to", clip.parent, "--min-score", "1")
     table = pd.read_csv(clip.parent / "clip.csv", header=[0, 1, 2], index_col=0)
@@ -104,7 +113,7 @@ def decoded_until_damage(path):
     [
         (["clip.mkv"], "a folder --to for tables"),
         (["clip.mkv", "{hand}", "--to", "t"], "expected images alone, or videos alone"),
-        (["clip.mkv", "again/clip.mkv", "--to", "t"], "two videos are named clip"),
+        (["clip.mkv", "again/clip.mkv", "--to", "t"], "two videos are named clip.mkv"),
         (["text.mp4", "--to", "t"], "text.mp4: expected a video, found nothing that FFmpeg reads"),
         (["gone.mp4", "--to", "t"], "gone.mp4: no such video"),
     ],

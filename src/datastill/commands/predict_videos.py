@@ -2,10 +2,11 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,18 @@ Image = NDArray[np.uint8]
 def run(predictor: Predictor, videos: Sequence[Path], to: Path, draw: Path | None) -> str:
     """Write `to`/NAME.csv of every video, and `draw`/NAME.mp4 if there is such a folder.
 
-    Keypoints become DeepLabCut's table, a row per frame: the frame's best object, nan without a
-    visible one. Boxes become a row per visible box. Returns a line per video. Raises ParamsError if
-    two videos have one name, DataError for one without frames; the tables before it stay.
+    NAME has the video's suffix if another video differs from it in nothing else. Keypoints become
+    DeepLabCut's table, a row per frame: the frame's best object, nan without a visible one. Boxes
+    become a row per visible box. Returns a line per video. Raises ParamsError if two videos have
+    one name, DataError for one without frames; the tables before it stay.
     """
-    stems = sorted(video.stem for video in videos)
-    if twice := [a for a, b in pairwise(stems) if a == b]:
+    stems = Counter(video.stem for video in videos)
+    names = [video.stem if stems[video.stem] == 1 else video.name for video in videos]
+    if twice := [name for name, number in Counter(names).items() if number > 1]:
         raise ParamsError(f"two videos are named {twice[0]}: predict on one of them at a time")
     lines = []
-    for video in videos:
-        table, drawn = to / f"{video.stem}.csv", draw and draw / f"{video.stem}.mp4"
+    for video, name in zip(videos, names, strict=True):
+        table, drawn = to / f"{name}.csv", draw and draw / f"{name}.mp4"
         frames, seen = _write(predictor, video, table, drawn)
         lines.append(f"{table}: {frames} frames, {seen} with an object")
     return "\n".join(lines)
