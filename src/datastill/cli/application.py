@@ -36,6 +36,7 @@ SeedProfile = Annotated[
         "Default: this profile if it has several, else the one that `run --seeds` made from it.",
     ),
 ]
+ProfileArgument = Annotated[str, Argument(help="miniature, or the name of a folder in pipelines/.")]
 Row = Annotated[str, Argument(help="A row of params.yaml, such as co-35_co-80.")]
 
 

@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from datastill.cli.application import (
     Profile,
+    ProfileArgument,
     Row,
     app,
     call,
@@ -26,7 +27,6 @@ From = Annotated[
 RawServer = Annotated[
     str | None, Option(help="A mirror of raw.githubusercontent.com; also verified.")
 ]
-ProfileArgument = Annotated[str, Argument(help="miniature, or the name of a folder in pipelines/.")]
 track = typer.Typer(help="Mirror the results on disk to MLflow; open it.", no_args_is_help=True)
 app.add_typer(track, name="track")
 fetch = typer.Typer(help="Download public image sets from their servers.", no_args_is_help=True)

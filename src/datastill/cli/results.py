@@ -7,6 +7,7 @@ from typer import Argument, Option
 
 from datastill.cli.application import (
     Profile,
+    ProfileArgument,
     Row,
     SeedProfile,
     app,
@@ -87,9 +88,7 @@ def show(
 
 @app.command("report")
 def report_page(
-    profile: Annotated[
-        str, Argument(help="miniature, or the name of a folder in pipelines/.")
-    ] = "miniature",
+    profile: ProfileArgument = "miniature",
 ) -> None:
     """Write one HTML page on what a finished run shows; print its path."""
     echo(call("commands.report", profile))
