@@ -33,9 +33,13 @@ from datastill.model.fuse_bn import fuse
 from datastill.model.precision import resolve_precision
 from datastill.synthetic.keypoint_scenes import draw_people
 
-SCALES = {"small": (128, 64, 16), "resnet50": (800, 400, 100)}  # plain, smallest, step
+SCALES = {  # plain, smallest, step
+    "small": (128, 64, 16),
+    "mobilenet_v2": (192, 96, 24),
+    "resnet50": (800, 400, 100),
+}
 Placed = tuple[Tensor, Tensor]  # boxes (n, 4), keypoints (n, k, 3)
-SIZES = {"small": (320, 240), "resnet50": (640, 480)}
+SIZES = {"small": (320, 240), "mobilenet_v2": (640, 480), "resnet50": (640, 480)}
 
 
 def paper_views(backbone: str) -> Inference:
@@ -95,7 +99,7 @@ def main() -> None:
     detector, folded = detectors(arguments.backbone, arguments.weights)
     exact = paper_views(arguments.backbone)
     ours = replace(exact, precision=resolve_precision("auto"))
-    count, rounds = (8, 3) if arguments.backbone == "small" else (1, 1)
+    count, rounds = (1, 1) if arguments.backbone == "resnet50" else (8, 3)
     rounds = rounds if arguments.quick else 3 * rounds
     images = drawn(count, SIZES[arguments.backbone])
     seconds: dict[str, list[float]] = {"ours": [], "naive": []}
