@@ -46,7 +46,7 @@ from datastill.training.loop import Settings, train
 from datastill.training.schedule import Schedule
 
 BACKBONE, SHORT_SIDE, QUICK_SIDE = "resnet50", 800, 160
-BATCH, STEPS, WARMUP = 16, 12, 3
+BATCH, STEPS, WARMUP = 16 if torch.cuda.is_available() else 2, 6, 2
 LOSSES = 8  # steps of one and of two processes
 DEVICE = best_device()
 

@@ -80,7 +80,7 @@ def test_new_and_dvc_work_in_it(made, datastill):
     assert status.returncode == 0, status.stderr
     assert "pipelines/own/dvc.yaml:tables@table1" in status.stdout
     assert "src/" not in status.stdout
-    assert "the profiles are own; name one, such as --profile own" in datastill("plan").stderr
+    assert "no such file; the profiles are own" in datastill("plan").stderr
     assert datastill("data", "--profile", "own").returncode == 0
     assert code_version() == f"datastill {installed_release()}"
 

@@ -125,7 +125,7 @@ def open_profile(profile: str) -> Profile:
     if not path.is_file() and ((known := profile_names()) or RELEASE.is_file()):
         advice = "`datastill new` writes one"
         if known:
-            advice = f"the profiles are {', '.join(known)}; name one, such as --profile {known[0]}"
+            advice = f"the profiles are {', '.join(known)}"
         raise ParamsError(f"{path}: no such file; {advice}")
     params = load_params(path)
     for key, expected in (("profile", profile), ("params_file", path.as_posix())):
