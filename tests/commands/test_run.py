@@ -7,14 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from mlflow_runs import runs
 from places import ROOT
+from processes import left_in, started, wait_for
 
 from datastill.tracking.store import Store
 
@@ -125,32 +123,6 @@ def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):
     assert small.run("datastill", "run").returncode == 0
     assert names(small)[2:] == ["a", "c"]
     assert up_to_date(small)
-
-
-def started(project, *command):
-    return subprocess.Popen(
-        command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(path, process, seconds=150):
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline, f"no {path} after {seconds} s"
-        time.sleep(0.05)
-
-
-def left_in(root):
-    """Command lines of processes that are at work in `root`."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(process.cwd()).is_relative_to(root) and process.status() != "zombie":
-                found.append(process.cmdline())
-        except (psutil.Error, OSError):
-            continue
-    return [command for command in found if "daemon" not in command]
 
 
 @pytest.mark.slow
