@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,11 +9,8 @@ import sys
 
 import pytest
 import yaml
-from mlflow_runs import runs
 from places import ROOT
 from processes import left_in, started, wait_for
-
-from datastill.tracking.store import Store
 
 STEP = """
 import json, os, sys, time
@@ -164,32 +160,3 @@ def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(cop
     assert training.returncode == 1
     assert "stopped by SIGTERM" in told
     assert left_in(copy.root) == []
-
-
-def outputs(project):
-    """What dvc.lock has of outputs: all but the models, whose cards tell the time."""
-    lock = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
-    return {
-        out["path"]: out["md5"]
-        for stage in lock.values()
-        for out in [*stage["outs"], *stage["deps"]]
-        if not re.search(r"/models(/[^/]+)?$", out["path"])
-    }
-
-
-def test_stopped_in_training_and_run_again_two_at_a_time_it_is_what_repro_gives(
-    reproduced, project
-):
-    process = started(project, "datastill", "run", "--jobs", "2")
-    wait_for(project.root / "work/miniature/training/co-35/state.pt", process)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert left_in(project.root) == []
-    answer = project.run("datastill", "run", "--jobs", "2")
-    assert answer.returncode == 0, answer.stderr
-    assert outputs(project) == outputs(reproduced)
-    assert up_to_date(project)
-    store = Store(f"sqlite:///{project.root / 'mlflow.db'}", "datastill/miniature", 60)
-    mirrored = sorted((run["row"], run["status"]) for run in runs(store))
-    assert mirrored == [(row, "FINISHED") for row in ("co-115", "co-35", "co-35_co-80")]
