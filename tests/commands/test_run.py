@@ -106,6 +106,24 @@ def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
 
 
 @pytest.mark.slow
+def test_a_lock_file_cut_short_by_a_kill_is_what_it_was_before_the_last_stage(small):
+    assert small.run("dvc", "repro").returncode == 0
+    whole, copy = (
+        (small.root / "dvc.lock").read_text(),
+        small.root / "work/miniature/locks/dvc.lock",
+    )
+    copy.parent.mkdir(parents=True)
+    copy.write_text(whole)
+    put(small, dvc__lock=whole[: len(whole) // 2])
+    (small.root / ".dvc/tmp/rwlock").write_text('{"write": {')
+    answer = small.run("datastill", "run")
+    assert answer.returncode == 0, answer.stderr
+    assert "dvc.lock was cut short by a kill: restored" in answer.stderr
+    assert len(steps(small)) == 4
+    assert up_to_date(small)
+
+
+@pytest.mark.slow
 def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):
     put(small, seconds__txt="1", together__txt="a b", a__fails="")
     answer = small.run("datastill", "run", "--jobs", "2")

@@ -8,6 +8,7 @@ from filelock import FileLock, Timeout
 
 from datastill.errors import DatastillError
 from datastill.io import write_text
+from datastill.project.lock_backup import keep_lock
 from datastill.project.profile import Profile
 from datastill.project.schema import Params
 
@@ -16,7 +17,7 @@ PATIENCE_SECONDS = 10.0  # the data workers of a killed process end within five
 
 @contextmanager
 def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
-    """Hold the lock of `stage` of the row, ensemble, teacher or table `name`.
+    """Hold the lock of `stage` of the row, ensemble, teacher or table `name`; keep dvc.lock.
 
     Each process of a distributed training run has its own. Nothing is locked where the stage is
     about to fail: if params have no such name, or `data` has not run. Raises DatastillError, with
@@ -42,6 +43,7 @@ def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
         ) from None
     with held:
         write_text(owner, f"{os.getpid()}\n")
+        keep_lock(profile)
         yield
 
 
