@@ -131,6 +131,7 @@ def test_training_that_outlives_dvc_keeps_its_successor_out_and_killed_resumes_t
     assert f"process {pid} still runs `datastill train co-35`" in refused.stderr
     assert "Traceback" not in refused.stderr
     kill_all(reproduced.root)
+    process.communicate()
     answer = reproduced.run(*repro)
     assert "resuming" in answer.stderr
     assert weights.read_bytes() == before

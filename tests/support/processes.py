@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,4 +44,5 @@ def kill_all(root):
     """Kill what is at work in `root`, and what that starts meanwhile."""
     while processes := at_work(root):
         for process in processes:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
