@@ -100,10 +100,12 @@ def test_what_git_has_goes_only_by_force(trial, datastill):
 
 
 def test_a_profile_that_runs_is_refused(trial, datastill):
-    with FileLock("work/own/run.lock"):
-        answer = datastill("rm", "own", "--yes")
-    assert answer.returncode == 1
-    assert "`datastill run` of this profile is active" in answer.stderr
+    Path("work/own/locks").mkdir()
+    for name, user in (("run.lock", "`datastill run`"), ("locks/train-a.lock", "a stage")):
+        with FileLock(f"work/own/{name}"):
+            answer = datastill("rm", "own", "--yes")
+        assert answer.returncode == 1
+        assert f"{user} of this profile is active" in answer.stderr
     locks = trial / ".dvc/tmp/rwlock"
     locks.parent.mkdir(parents=True)
     user = {"pid": os.getpid(), "cmd": "dvc repro"}

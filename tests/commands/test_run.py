@@ -2,21 +2,15 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import psutil
 import pytest
 import yaml
-from mlflow_runs import runs
 from places import ROOT
-
-from datastill.tracking.store import Store
+from processes import left_in, started, wait_for
 
 STEP = """
 import json, os, sys, time
@@ -112,6 +106,24 @@ def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
 
 
 @pytest.mark.slow
+def test_a_lock_file_cut_short_by_a_kill_is_what_it_was_before_the_last_stage(small):
+    assert small.run("dvc", "repro").returncode == 0
+    whole, copy = (
+        (small.root / "dvc.lock").read_text(),
+        small.root / "work/miniature/locks/dvc.lock",
+    )
+    copy.parent.mkdir(parents=True)
+    copy.write_text(whole)
+    put(small, dvc__lock=whole[: len(whole) // 2])
+    (small.root / ".dvc/tmp/rwlock").write_text('{"write": {')
+    answer = small.run("datastill", "run")
+    assert answer.returncode == 0, answer.stderr
+    assert "dvc.lock was cut short by a kill: restored" in answer.stderr
+    assert len(steps(small)) == 4
+    assert up_to_date(small)
+
+
+@pytest.mark.slow
 def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):
     put(small, seconds__txt="1", together__txt="a b", a__fails="")
     answer = small.run("datastill", "run", "--jobs", "2")
@@ -125,32 +137,6 @@ def test_a_failure_is_told_with_its_log_and_what_runs_beside_it_is_kept(small):
     assert small.run("datastill", "run").returncode == 0
     assert names(small)[2:] == ["a", "c"]
     assert up_to_date(small)
-
-
-def started(project, *command):
-    return subprocess.Popen(
-        command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(path, process, seconds=150):
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline, f"no {path} after {seconds} s"
-        time.sleep(0.05)
-
-
-def left_in(root):
-    """Command lines of processes that are at work in `root`."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(process.cwd()).is_relative_to(root) and process.status() != "zombie":
-                found.append(process.cmdline())
-        except (psutil.Error, OSError):
-            continue
-    return [command for command in found if "daemon" not in command]
 
 
 @pytest.mark.slow
@@ -192,32 +178,3 @@ def test_a_training_of_two_processes_that_is_told_to_stop_leaves_none_behind(cop
     assert training.returncode == 1
     assert "stopped by SIGTERM" in told
     assert left_in(copy.root) == []
-
-
-def outputs(project):
-    """What dvc.lock has of outputs: all but the models, whose cards tell the time."""
-    lock = yaml.safe_load((project.root / "dvc.lock").read_text())["stages"]
-    return {
-        out["path"]: out["md5"]
-        for stage in lock.values()
-        for out in [*stage["outs"], *stage["deps"]]
-        if not re.search(r"/models(/[^/]+)?$", out["path"])
-    }
-
-
-def test_stopped_in_training_and_run_again_two_at_a_time_it_is_what_repro_gives(
-    reproduced, project
-):
-    process = started(project, "datastill", "run", "--jobs", "2")
-    wait_for(project.root / "work/miniature/training/co-35/state.pt", process)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert left_in(project.root) == []
-    answer = project.run("datastill", "run", "--jobs", "2")
-    assert answer.returncode == 0, answer.stderr
-    assert outputs(project) == outputs(reproduced)
-    assert up_to_date(project)
-    store = Store(f"sqlite:///{project.root / 'mlflow.db'}", "datastill/miniature", 60)
-    mirrored = sorted((run["row"], run["status"]) for run in runs(store))
-    assert mirrored == [(row, "FINISHED") for row in ("co-115", "co-35", "co-35_co-80")]

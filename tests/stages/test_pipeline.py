@@ -2,13 +2,13 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
-import subprocess
-import time
 
 import pytest
 from mlflow_runs import runs
+from processes import kill_all, started, wait_for
 from pycocotools.coco import COCO
 
 from datastill.tracking.store import Store
@@ -114,22 +114,25 @@ def test_a_forced_rerun_gives_the_same_weights_and_still_one_run(reproduced):
     assert "val/keypoints/ap" in found[0]["metrics"]
 
 
-def test_a_killed_training_resumes_to_the_same_bits_as_one_run(reproduced):
-    """The killed one is retrained through DVC, as the user would: the same command again."""
+def test_training_that_outlives_dvc_keeps_its_successor_out_and_killed_resumes_to_the_same_bits(
+    reproduced,
+):
+    """All are the same command, as the user would give it again."""
     weights = reproduced.root / "work/miniature/models/co-35/weights.safetensors"
     before = weights.read_bytes()
-    state = reproduced.root / "work/miniature/training/co-35/state.pt"
-    training = subprocess.Popen(
-        ["datastill", "train", "co-35"],
-        cwd=reproduced.root, env=reproduced.environment, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not state.is_file() and time.monotonic() < deadline and training.poll() is None:
-        time.sleep(0.02)
-    training.send_signal(signal.SIGKILL)
-    training.wait()
-    assert state.is_file(), "the training was to be killed after its first state"
-    answer = reproduced.run("dvc", "repro", "-f", "-s", "supervised@co-35")
+    repro = ("dvc", "repro", "-f", "-s", "supervised@co-35")
+    process = started(reproduced, *repro)
+    wait_for(reproduced.root / "work/miniature/training/co-35/state.pt", process)
+    pid = int((reproduced.root / "work/miniature/locks/train-co-35.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)  # before it is done
+    process.kill()
+    refused = reproduced.run(*repro)
+    assert refused.returncode != 0
+    assert f"process {pid} still runs `datastill train co-35`" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    kill_all(reproduced.root)
+    process.communicate()
+    answer = reproduced.run(*repro)
     assert "resuming" in answer.stderr
     assert weights.read_bytes() == before
     assert [run["row"] for run in mirrored(reproduced)].count("co-35") == 1

@@ -6,6 +6,7 @@ import importlib
 import logging
 import signal
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,18 +44,28 @@ Row = Annotated[str, Argument(help="A row of params.yaml, such as co-35_co-80.")
 def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage or command on a profile, importing its modules only now to keep --help fast."""
     opened = _open(name, profile)
-    return lazy_import(name).run(opened, *arguments)
+    with _locked(name, opened, *arguments[:1]):
+        return lazy_import(name).run(opened, *arguments)
 
 
 def call_on_row(name: str, profile: str, row: str, *arguments: Any) -> Any:
     """Run a stage or command on a row, after restoring any images it reads that are missing."""
     opened = _open(name, profile)
     restore = lazy_import("commands.restore")
-    if name in ("stages.annotate", "stages.evaluate"):
-        restore.restore(opened, ["val"])
-    if name != "stages.evaluate":
-        restore.for_row(opened, row)
-    return lazy_import(name).run(opened, row, *arguments)
+    with _locked(name, opened, row):
+        if name in ("stages.annotate", "stages.evaluate"):
+            restore.restore(opened, ["val"])
+        if name != "stages.evaluate":
+            restore.for_row(opened, row)
+        return lazy_import(name).run(opened, row, *arguments)
+
+
+def _locked(name: str, opened: Any, item: Any = None) -> AbstractContextManager[None]:
+    """Return the lock of a stage, of its row or other `item` if it has one; commands have none."""
+    package, _, stage = name.partition(".")
+    if package != "stages":
+        return nullcontext()
+    return lazy_import("project.stage_lock").lock_stage(opened, stage, item or "")
 
 
 def _open(name: str, profile: str) -> Any:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from datastill.errors import DatastillError, ParamsError
 from datastill.project.git import git
+from datastill.project.lock_backup import DVC_LOCKS
 from datastill.project.profile import (
     DEFAULT_PROFILE,
     Profile,
@@ -21,8 +22,6 @@ from datastill.project.profile import (
 )
 from datastill.tracking.removal import forget, tracked
 from datastill.tracking.store import Store
-
-_DVC_LOCKS = Path(".dvc/tmp/rwlock")
 
 
 @dataclass(frozen=True)
@@ -125,21 +124,22 @@ def _idle(work: Path) -> Iterator[None]:
         yield
         return
     try:
-        with FileLock(work / "run.lock", timeout=0):
+        with ExitStack() as held:
+            for lock in (work / "run.lock", *work.glob("locks/*.lock")):
+                held.enter_context(FileLock(lock, timeout=0))
             yield
-    except Timeout:
-        raise DatastillError(
-            f"{work / 'run.lock'}: `datastill run` of this profile is active"
-        ) from None
+    except Timeout as busy:
+        user = "`datastill run`" if busy.lock_file.endswith("run.lock") else "a stage"
+        raise DatastillError(f"{busy.lock_file}: {user} of this profile is active") from None
 
 
 def _dvc_processes(work: Path) -> Iterator[int]:
     """Yield the ids of DVC's processes that have locked something below `work`."""
     try:
-        locks = json.loads(_DVC_LOCKS.read_text() or "{}") if _DVC_LOCKS.is_file() else {}
+        locks = json.loads(DVC_LOCKS.read_text() or "{}") if DVC_LOCKS.is_file() else {}
     except ValueError:
         raise DatastillError(
-            f"{_DVC_LOCKS}: expected JSON, found a part of it: DVC is writing its lock; try again, "
+            f"{DVC_LOCKS}: expected JSON, found a part of it: DVC is writing its lock; try again, "
             "or remove the file if no DVC runs"
         ) from None
     writers = [*locks.get("write", {}).items()]

@@ -7,6 +7,7 @@ from filelock import FileLock, Timeout
 
 from datastill.errors import DatastillError, ParamsError
 from datastill.io import write_text
+from datastill.project.lock_backup import restore_lock
 from datastill.project.profile import Profile, open_profile, params_path
 from datastill.project.seeds import with_seeds
 from datastill.scheduler.graph import Graph, read_graph
@@ -26,6 +27,7 @@ def run(profile: Profile, jobs: int, dry: bool, seeds: str = "") -> str:
     lock = profile.work / "run.lock"
     try:
         with FileLock(lock, timeout=0):
+            restore_lock(profile)
             ran = Runner(read_graph(dvc_yaml), profile.work / "logs", jobs).run()
     except Timeout:
         raise DatastillError(f"{lock}: another `datastill run` of this profile is active") from None

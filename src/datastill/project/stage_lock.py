@@ -1,0 +1,51 @@
+"""A lock per stage and row, against a process that goes on after the DVC that started it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from datastill.errors import DatastillError
+from datastill.io import write_text
+from datastill.project.lock_backup import keep_lock
+from datastill.project.profile import Profile
+from datastill.project.schema import Params
+
+PATIENCE_SECONDS = 10.0  # the data workers of a killed process end within five
+
+
+@contextmanager
+def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
+    """Hold the lock of `stage` of the row, ensemble, teacher or table `name`; keep dvc.lock.
+
+    Each process of a distributed training run has its own. Nothing is locked where the stage is
+    about to fail: if params have no such name, or `data` has not run. Raises DatastillError, with
+    the id of the process that holds the lock.
+    """
+    if (name and name not in _names(profile.params)) or not (
+        stage == "data" or profile.work.is_dir()
+    ):
+        yield
+        return
+    parts = (stage, name, os.environ.get("RANK", ""))
+    path = profile.work / "locks" / f"{'-'.join(filter(None, parts))}.lock"
+    owner = path.with_suffix(".pid")  # not in the lock itself, which some systems let nobody read
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(path, timeout=PATIENCE_SECONDS).acquire()
+    except Timeout:
+        process = owner.read_text().strip() if owner.is_file() else "?"
+        command = f"datastill {stage} {name}".rstrip() + profile.option
+        raise DatastillError(
+            f"{path}: process {process} still runs `{command}`; end it with `kill {process}`, then "
+            "run the same command again to resume"
+        ) from None
+    with held:
+        write_text(owner, f"{os.getpid()}\n")
+        keep_lock(profile)
+        yield
+
+
+def _names(params: Params) -> set[str]:
+    return {*params.rows(), *params.ensembles, *params.teachers.names(), *params.tables}
