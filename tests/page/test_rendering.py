@@ -76,6 +76,7 @@ def test_names_from_data_are_text_wherever_they_stand(page, task, labelled):
     assert not [name for _, attributes in read.tags for name in attributes if name[:2] == "on"]
     assert '<script>alert("x|y")</script>' in read.text
     assert "$x_1$" in read.text  # matplotlib would set it as a formula
+    assert "looks like" in read.text  # the twin of a refused file, found by its name
     assert "math" not in read.text
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", (folder / "report.html").read_text())
 

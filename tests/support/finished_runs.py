@@ -20,7 +20,7 @@ from datastill.report.render import to_csv
 from datastill.report.tables import comparison_table
 
 HOSTILE = '<script>alert("x|y")</script>\n\x1b[31m$x_1$'
-FILE = 'a/<i onload="alert(1)">{}.png'
+FILE = 'a/<i onload="alert(1)">|\n\x1b[31m{}.png'
 MACHINE = {"code": "1" * 40, "device": "cpu", "threads": 1, "torch": "2.11.0"}
 SPEC = {"backbone": "small", "iterations": 130000, "seed": 0}
 SPECS = {

@@ -18,18 +18,21 @@ from datastill.stages import data, tables
 COUNTS = {"labelled": 10, "unlabelled": 10, "val": 20}
 
 
+def _hostile(name):
+    return FILE.format(Path(name).stem).replace(".png", ".jpg")
+
+
 def _rename(root, name):
     """Give the files of a set, its categories and keypoints names that would like to be markup."""
-    for path in sorted((root / name).iterdir()):
-        target = root / name / FILE.format(f"{path.stem}|\n\x1b[31m").replace(".png", ".jpg")
-        target.parent.mkdir(exist_ok=True)
-        path.rename(target)
+    files = sorted((root / name).iterdir())
+    (root / name / _hostile("")).parent.mkdir()
+    for path in files:
+        path.rename(root / name / _hostile(path.name))
     labels = root / f"{name}.json"
     if labels.is_file():
         content = json.loads(labels.read_text())
         for image in content["images"]:
-            stem = Path(image["file_name"]).stem
-            image["file_name"] = FILE.format(f"{stem}|\n\x1b[31m").replace(".png", ".jpg")
+            image["file_name"] = _hostile(image["file_name"])
         for number, category in enumerate(content["categories"]):
             category["name"] = f"{number} {HOSTILE}"
             points = [f"{each} {HOSTILE}" for each in category.get("keypoints", ())]

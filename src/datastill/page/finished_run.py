@@ -19,6 +19,7 @@ from datastill.report.tables import TABLES
 
 SAMPLED = 2000  # unlabelled images that the page looks at, at most, of each set
 SETTINGS = 4  # whose images are shown, at most
+_NAMED = 5  # rows in a message, at most
 
 
 class Files(Protocol):
@@ -97,10 +98,6 @@ class FinishedRun:
             raise DataError(f"{path}: has no annotations, so nothing was measured; {advice}")
         return val
 
-    @property
-    def not_evaluated(self) -> list[str]:
-        return [row for row in self.specs if not self.files.metrics(row).is_file()]
-
     @cached_property
     def metadata(self) -> Metadata:
         return build_metadata(self.val, self.task)
@@ -161,8 +158,9 @@ class FinishedRun:
         tables = [table for name in names if (table := self.table(name)) is not None]
         if self.settings and names and not tables:
             path = self.files.results / f"{names[0]}.csv"
-            rest = ", ".join(self.not_evaluated)
-            reason = f", rows not evaluated yet: {rest}" if rest else ""
+            rest = [row for row in self.specs if not self.files.metrics(row).is_file()]
+            more = f" and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
+            reason = f", rows not evaluated yet: {', '.join(rest[:_NAMED])}{more}" if rest else ""
             raise DataError(f"{path}: no such file{reason}; `datastill run {self.name}` writes it")
         return tables[0] if tables else pd.DataFrame()
 

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from datastill.coco.format import Record
 from datastill.coco.metadata import Metadata
@@ -43,8 +44,7 @@ class Example:
 
 def draw_method(example: Example, section: pd.DataFrame, path: Path) -> None:
     """Write the picture as PNG; `section` of a table has the student and what it gains over."""
-    figure = Figure(figsize=(13, 3), dpi=_DPI, layout="constrained")
-    figure.get_layout_engine().set(wspace=0.1)  # type: ignore[union-attr]
+    figure = Figure(figsize=(13, 3), dpi=_DPI, layout=ConstrainedLayoutEngine(wspace=0.1))
     *axes, last = figure.subplots(1, 4)
     panels = {
         "an image without labels": _resized(example.image),

@@ -138,7 +138,7 @@ def _grid(run: FinishedRun, section: pd.DataFrame) -> Table:
     rows = [[_linked(column.heading, column.cell(x), href) for column in columns] for x in lines]
     for row, line in zip(rows, lines, strict=True):
         row[0] += f" ({line['labelled']})" if line["role"] == "upper bound" else ""
-        texts = {key: "" if pd.isna(value) else str(value) for key, value in line.items()}
+        texts = {str(key): "" if pd.isna(value) else str(value) for key, value in line.items()}
         for name in averaged(texts, run.specs, run.original)[:1]:
             row[0] = (row[0], f"#origin-{name}")
     headings = [column.heading.replace(" ± sd of seeds", " ± sd") for column in columns]
