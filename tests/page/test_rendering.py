@@ -165,6 +165,8 @@ def test_a_browser_shows_it_without_a_complaint(page, tmp_path):
         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom",
     ]  # fmt: skip
     address = (folder / "report.html").as_uri() + "#images-s1"
-    shown = subprocess.run([browser, *options, address], capture_output=True, text=True, timeout=60)
+    shown = subprocess.run(
+        [browser, *options, address], capture_output=True, text=True, timeout=180
+    )
     assert "CONSOLE" not in shown.stderr
     assert '<input type="range"' in shown.stdout  # the script has run to its end
