@@ -19,6 +19,11 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
+def on_one_line(text: str) -> str:
+    """Return `escaped` text whose line breaks and tabs are escaped too, for a cell of a table."""
+    return escaped(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 class Steps:
     """A context in which `advance` counts towards `total`."""
 

@@ -74,7 +74,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(datastill, tmp_p
         (("check", "--against", "HEAD"), "not a git repository"),
         (("trace", "co-35"), "dvc.lock: no such file"),
         (("run",), "dvc.yaml: no such file"),
-        (("report",), "table1.csv: no such file; run `datastill tables` first"),
+        (("report",), "table1.csv: no such file, rows not evaluated yet: co-35, co-115, "),
     ],
 )
 def test_a_mistake_costs_one_message(datastill, tmp_path, arguments, message):

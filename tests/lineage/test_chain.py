@@ -6,7 +6,7 @@ import pytest
 import yaml
 from raw_params import accepted, read
 
-from datastill.lineage.chain import Chain
+from datastill.lineage.chain import Chain, Node
 from datastill.lineage.dvc_lock import Lock
 from datastill.lineage.trace_text import to_text
 from datastill.project.profile import Profile
@@ -91,3 +91,8 @@ def test_where_stages_record_a_release_it_takes_the_place_of_the_commit(chain):
     stages, data = chain._lock.stages, chain._lock.stage("data")
     stages["data"] = replace(data, params={**data.params, "version": "0.10.0"})
     assert "code as at datastill 0.10.0" in to_text([chain._set("val", None)], [], None)
+
+
+def test_a_name_neither_colours_the_terminal_nor_ends_its_line():
+    node = Node("model", "a\x1b[31m[bold]", {"ready": "\x07"})
+    assert to_text([node], [], None) == "model a\\x1b[31m[bold]: \\x07, not trained here"

@@ -5,9 +5,10 @@ import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 
 import pytest
+from finished_runs import SPECS
+from page_reader import Page
 
 from datastill.coco.format import Coco, read_coco
 from datastill.coco.merge import merge
@@ -17,29 +18,6 @@ from datastill.page.rendering import write_report
 
 SECTIONS = ["verdict", "images", "measures", "errors", "generated", "labels", "drift", "left-out",
             "trainings", "origins"]  # fmt: skip
-
-
-class Page(HTMLParser):
-    """The tags of a page, and the text between them."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.text, self.ids, self._open = [], "", {}, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.tags.append((tag, attributes))
-        if "id" in attributes:
-            assert attributes["id"] not in self.ids
-            self.ids[attributes["id"]] = len(self.tags)
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1][0] not in ("style", "script"):
-            self.text += data
-
-    def all(self, tag, **attributes):
-        return [a for t, a in self.tags if t == tag and attributes.items() <= a.items()]
 
 
 pytestmark = pytest.mark.slow
@@ -98,6 +76,7 @@ def test_names_from_data_are_text_wherever_they_stand(page, task, labelled):
     assert not [name for _, attributes in read.tags for name in attributes if name[:2] == "on"]
     assert '<script>alert("x|y")</script>' in read.text
     assert "$x_1$" in read.text  # matplotlib would set it as a formula
+    assert "looks like" in read.text  # the twin of a refused file, found by its name
     assert "math" not in read.text
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", (folder / "report.html").read_text())
 
@@ -107,6 +86,16 @@ def test_a_number_of_the_table_is_one_click_from_its_images(page):
     (target,) = {a["href"][1:] for a in read.all("a") if a["href"].startswith("#images-")}
     after = read.tags[read.ids[target] :]
     assert next(tag for tag, _ in after if tag in ("img", "details", "section")) == "img"
+
+
+def test_the_trace_of_every_row_is_one_click_from_its_numbers(page):
+    read, _ = page(*KINDS[0])
+    traces = {f"origin-{row}" for row in SPECS}
+    assert traces <= read.ids.keys()
+    for first, last in (("verdict", "images"), ("trainings", "origins")):
+        part = read.tags[read.ids[first] : read.ids[last]]
+        links = {a["href"][1:] for tag, a in part if tag == "a"}
+        assert traces <= links, first
 
 
 def test_the_table_of_thresholds_needs_no_script(page):
@@ -160,7 +149,7 @@ def test_labels_that_a_teacher_learned_from_are_not_judged_by_it(finished, tmp_p
 def test_a_run_without_its_table_is_an_error_that_says_what_to_run(finished, tmp_path):
     run = finished()
     (tmp_path / "table1.csv").unlink()
-    with pytest.raises(DataError, match=r"table1\.csv: no such file; run `datastill tables` first"):
+    with pytest.raises(DataError, match=r"table1\.csv: no such file; `datastill run tiny`"):
         write_report(run, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
@@ -176,6 +165,8 @@ def test_a_browser_shows_it_without_a_complaint(page, tmp_path):
         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom",
     ]  # fmt: skip
     address = (folder / "report.html").as_uri() + "#images-s1"
-    shown = subprocess.run([browser, *options, address], capture_output=True, text=True, timeout=60)
+    shown = subprocess.run(
+        [browser, *options, address], capture_output=True, text=True, timeout=180
+    )
     assert "CONSOLE" not in shown.stderr
     assert '<input type="range"' in shown.stdout  # the script has run to its end

@@ -13,13 +13,15 @@ from PIL import Image
 
 from datastill.coco.format import PERSON, Coco, write_coco
 from datastill.distill.annotations import EVIDENCE
-from datastill.io import write_text
+from datastill.io import digest, write_text
 from datastill.page.finished_run import FinishedRun
+from datastill.project.records import read_facts
 from datastill.report.render import to_csv
 from datastill.report.tables import comparison_table
 
 HOSTILE = '<script>alert("x|y")</script>\n\x1b[31m$x_1$'
-FILE = 'a/<i onload="alert(1)">{}.png'
+FILE = 'a/<i onload="alert(1)">|\n\x1b[31m{}.png'
+MACHINE = {"code": "1" * 40, "device": "cpu", "threads": 1, "torch": "2.11.0"}
 SPEC = {"backbone": "small", "iterations": 130000, "seed": 0}
 SPECS = {
     "teacher": {**SPEC, "labelled": "a"},
@@ -99,13 +101,14 @@ def _evidence(images, annotations):
         shift = 90.0 if index == 0 else 0.0
         x, y, width, height = a["bbox"]
         points = np.reshape(a["keypoints"], (-1, 3)) + np.array([shift, 0, 0])
+        k = len(points)
         yield {
-            "image_id": image["id"], "category_id": 1, "score": 0.95 - index / 50,
+            "image_id": image["id"], "category_id": a["category_id"], "score": 0.95 - index / 50,
             "box": [x + shift, y, x + shift + width, y + height],
             "keypoints": np.where([1, 1, 0], points, 0.5).ravel().tolist(),
-            "spread": [0.1 * index] * 17, "agreeing": [18] * 17, "views": 18, "box_spread": 0.1,
+            "spread": [0.1 * index] * k, "agreeing": [18] * k, "views": 18, "box_spread": 0.1,
             "rule": "match", "threshold": 0.6, "accepted": accepted, "ignored": False,
-            "kept": [accepted] * 17,
+            "kept": [accepted] * k,
         }  # fmt: skip
 
 
@@ -122,10 +125,11 @@ def _card(boxes):
         "drift": {"labelled": side, "unlabelled": side, "warnings": [],
                   "shift": {"size": 0.0, "aspect": 0.0, "brightness": 0.6}},
         "warnings": [f"student: {HOSTILE}"],
+        "provenance": {**MACHINE, "annotations": "a", "teacher_weights": "t", "views": 18},
     }  # fmt: skip
 
 
-def _write_files(files, sets, task, columns):
+def _write_sets(files, sets):
     for name, coco in sets.items():
         write_coco(files.image_set(name), coco)
         for image in coco.images:
@@ -140,19 +144,41 @@ def _write_files(files, sets, task, columns):
     twin = f"shows the same as {images[0]['file_name']} (3 bits of its hash differ)"
     refused = pd.DataFrame([{"set": "b", "file_name": images[-1]["file_name"], "reason": twin}])
     write_text(files.manifest.with_name("refused.csv"), refused.to_csv(index=False))
+
+
+def write_rows(files, val, task):
+    """Write what two rows leave when they are trained and evaluated on `val`."""
     for row, found in (("teacher", range(8)), ("student", range(4, 20))):
-        detections = [*_detections(sets["val"], task, found)]
+        detections = [*_detections(val, task, found)]
         write_text(files.detections(row), json.dumps(detections))
-        points = {n: {"median": 2.0} for n in sets["val"].categories[0]["keypoints"]}
+        points = {n: {"median": 2.0} for n in val.keypoint_names()}
         by_keypoint = {"by_keypoint": points} if task == "keypoints" else {}
-        metrics = {"ap_large": 50.0, "ap_medium": None, "provenance": {"code": "1" * 40}}
+        weights = files.model(row) / "weights.safetensors"
+        write_text(weights, row)
+        metrics = {
+            "row": row, "task": task, "ap": 40.0, "interval": [30.0, 50.0], "images": 20,
+            "ap50": 60.0, "ap75": 40.0, "ap_large": 50.0, "ap_medium": None, "instances": 20,
+            "provenance": {**MACHINE, "weights": digest(weights), "fingerprint": "f", "val": "v"},
+        }  # fmt: skip
         write_text(files.metrics(row), json.dumps(metrics | by_keypoint))
         model = {"iterations": 3, "seconds": 60, "parameters": 9, "precision": "32-true",
-                 "device": HOSTILE, "threads": 1}  # fmt: skip
+                 "device": HOSTILE, "threads": 1, "fingerprint": "f", "attempt": "a",
+                 "code": "1" * 40, "row": {}, "train": {}}  # fmt: skip
         write_text(files.model(row) / "card.json", json.dumps(model))
         log = [{"step": n, "loss": 2.0 - n / 9, "learning_rate": 0.1} for n in range(9)]
         text = "".join(json.dumps(line) + "\n" for line in log)
         write_text(files.model(row) / "journal.jsonl", text)
+
+
+def write_annotations(files, truth, task):
+    """Write what the teacher annotates for the student, near the `truth`, and its card."""
+    write_text(files.annotation_card("student"), json.dumps(_card(task == "boxes")))
+    evidence = [*_evidence(truth.images, truth.annotations)]
+    if task == "boxes":
+        evidence = [{**e, "keypoints": [], "spread": [], "agreeing": [], "kept": []}
+                    for e in evidence]  # fmt: skip
+    files.evidence("student").parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(evidence, EVIDENCE), files.evidence("student"))
 
 
 @pytest.fixture
@@ -164,19 +190,15 @@ def finished(tmp_path, truth_of_20, result):
         unlabelled = _coco(truth, 300, task)
         sets = {"val": _coco(truth, 100, task), "a": _coco(truth, 200, task),
                 "b": _coco(truth, 300, task, labelled=labelled)}  # fmt: skip
-        _write_files(files, sets, task, 0)
-        write_text(files.annotation_card("student"), json.dumps(_card(task == "boxes")))
-        evidence = [*_evidence(unlabelled.images, unlabelled.annotations)]
-        if task == "boxes":
-            evidence = [{**e, "keypoints": [], "spread": [], "agreeing": [], "kept": []}
-                        for e in evidence]  # fmt: skip
-        pq.write_table(pa.Table.from_pylist(evidence, EVIDENCE), files.evidence("student"))
+        _write_sets(files, sets)
+        write_rows(files, sets["val"], task)
+        write_annotations(files, unlabelled, task)
         table = comparison_table("table1", [result("a"), result("a+b", range(1, 19))], {})
         name = "table1" if task == "keypoints" else "table4"
         write_text(files.results / f"{name}.csv", to_csv(table))
         return FinishedRun(
             name="tiny", task=task, files=files, specs=SPECS, original=lambda each: each,
-            members={}, tables=[name], trace=lambda row: f"{row} {HOSTILE}",
+            members={}, tables=[name], read=read_facts, trace=lambda row: f"{row} {HOSTILE}",
         )  # fmt: skip
 
     return build

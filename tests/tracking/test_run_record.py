@@ -10,7 +10,7 @@ from places import ROOT
 
 from datastill.io import digest
 from datastill.project.profile import open_profile
-from datastill.tracking.run_record import read_record
+from datastill.tracking.run_record import check, read_record, report_record
 
 CARD = {
     "fingerprint": "f1", "attempt": "a1", "row": {}, "train": {}, "iterations": 500,
@@ -105,6 +105,24 @@ def test_no_metric_has_a_space_in_its_name_and_thresholds_are_short(profile):
         "annotations/keypoint_threshold": 0.072,
         "annotations/threshold_of__b__cell": 0.5,
     }
+
+
+def test_names_of_categories_that_mlflow_would_confuse_stay_apart_and_long_ones_are_cut(profile):
+    path = profile.annotation_card("co-35_co-80")
+    card = json.loads(path.read_text())
+    names = {"a b": 0.1, "a|b": 0.2, 300 * "c": 0.3, "猫\n\x1b[31m": 0.4}
+    card["thresholds"]["by_category"] = {n: {"value": value} for n, value in names.items()}
+    path.write_text(json.dumps(card))
+    record = read_record(profile, "co-35_co-80")
+    check(record)
+    values = [v for name, v in record.metrics.items() if "threshold_of" in name]
+    assert values == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_the_page_is_a_run_of_its_own(profile):
+    assert report_record(profile).artifacts == {"report.html": profile.report}
+    check(report_record(profile))
+    assert report_record(profile).row not in profile.params.rows()
 
 
 def test_tags_are_for_people_and_the_source_is_where_mlflow_shows_it(profile):

@@ -83,9 +83,12 @@ def lazy_import(name: str) -> Any:
         gc.enable()
 
 
-def report(text: str, passed: bool) -> None:
-    """Print `text`; exit 1 if the check that it reports on failed."""
-    typer.echo(text.encode("utf-8", "backslashreplace").decode())
+def report(text: str, passed: bool, coloured: bool = False) -> None:
+    """Print `text`; exit 1 if the check that it reports on failed.
+
+    Its control characters are escaped, unless it is `coloured`: they are its colours.
+    """
+    typer.echo(text.encode("utf-8", "backslashreplace").decode() if coloured else escaped(text))
     if not passed:
         raise typer.Exit(1)
 

@@ -45,8 +45,14 @@ def accept(profile: Profile = "miniature", seeds: SeedProfile = None) -> None:
 
 
 @app.command()
-def readme() -> None:
+def readme(
+    picture: Annotated[
+        bool, Option("--picture", help="Also draw the method, from the miniature's work folder.")
+    ] = False,
+) -> None:
     """Renew the generated blocks of README.md and results/README.md from tables and claims."""
+    if picture:
+        echo(call("commands.picture", "miniature"))
     echo(lazy_import("commands.readme").run())
 
 
@@ -64,7 +70,8 @@ def trace(
     """Trace a number to its model, annotations, teacher, image sets and their source."""
     table = Path(result.partition(":")[0])
     source = table.parent.name if table.suffix == ".csv" else profile
-    report(*call("commands.trace", source, result, verify, as_json))
+    text, holds = call("commands.trace", source, result, verify, as_json)
+    report(text, holds, coloured=True)
 
 
 @app.command()

@@ -28,7 +28,7 @@ from datastill.model.precision import gpu_name
 from datastill.model.pretrained import find_initial, initial_weights
 from datastill.model.resnets import IMAGENET
 from datastill.model.torchvision_detectors import find_published
-from datastill.progress import Steps
+from datastill.progress import Steps, on_one_line
 from datastill.project.data_schema import FileData, Union
 from datastill.project.image_sets import VAL
 from datastill.project.profile import Profile
@@ -225,13 +225,15 @@ def _contents(coco: Coco, task: Task) -> dict[str, str]:
     }
     if task == "keypoints":
         cells["keypoints"] = f"{sum(a['num_keypoints'] for a in instances):,}"
-        return cells | {"category": ", ".join(f"{c['id']} {c['name']}" for c in coco.categories)}
-    names = {category["id"]: category["name"] for category in coco.categories}
-    counts = Counter(names[a["category_id"]] for a in instances)
+        return cells | {
+            "category": ", ".join(f"{c['id']} {on_one_line(c['name'])}" for c in coco.categories)
+        }
+    by_id = {category["id"]: on_one_line(category["name"]) for category in coco.categories}
+    counts = Counter(by_id[a["category_id"]] for a in instances)
     ranked = [f"{name} {count:,}" for name, count in counts.most_common()]
     if len(ranked) > 2 * _MAX_NAMES:
         ranked[_MAX_NAMES:-_MAX_NAMES] = ["..."]
-    return cells | {"categories": f"{len(counts)} of {len(names)}: {', '.join(ranked)}"}
+    return cells | {"categories": f"{len(counts)} of {len(by_id)}: {', '.join(ranked)}"}
 
 
 def _rows_table(profile: Profile, costs: Costs) -> str:

@@ -1,17 +1,17 @@
 """Command `report`: a finished run as one HTML page."""
 
-from functools import partial
 from pathlib import Path
 
-from datastill.commands import trace
-from datastill.errors import DatastillError
+from datastill.lineage.row_traces import RowTraces
 from datastill.page.finished_run import FinishedRun
 from datastill.page.rendering import write_report
 from datastill.project.profile import Profile
+from datastill.project.records import read_facts
+from datastill.tracking.live import mirror_report
 
 
 def run(profile: Profile) -> Path:
-    """Write the page of the profile's results; return its path.
+    """Write the page of the profile's results and mirror it to MLflow; return its path.
 
     Raises DataError if the run has not written its tables.
     """
@@ -25,17 +25,10 @@ def run(profile: Profile) -> Path:
         original=params.original_set,
         members=params.members(),
         tables=params.tables,
+        read=read_facts,
         drawn=params.data.source == "drawn",
-        trace=partial(_trace, profile),
+        trace=RowTraces(profile).text,
     )
-    path = profile.work / "report.html"
-    write_report(finished, path)
-    return path
-
-
-def _trace(profile: Profile, row: str) -> str:
-    """Return the origin of a row's numbers, or why it is not known."""
-    try:
-        return trace.run(profile, row, False, False)[0]
-    except DatastillError as error:
-        return str(error)
+    write_report(finished, profile.report)
+    mirror_report(profile)
+    return profile.report

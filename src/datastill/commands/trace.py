@@ -4,21 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from datastill.errors import DataError
 from datastill.lineage.chain import Chain, Node
-from datastill.lineage.dvc_lock import File, Lock
+from datastill.lineage.dvc_lock import File, Lock, recorded
 from datastill.lineage.table_rows import traced
 from datastill.lineage.trace_text import to_text
 from datastill.lineage.verify import Verdict, image_files, verify
 from datastill.project.profile import Profile, params_path
-
-_WRONG_VALUES = (
-    ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError,
-)  # fmt: skip
 
 
 def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str, bool]:
@@ -27,22 +22,9 @@ def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str,
     `target` is a row, a table of the profile or a line of one: results/seeds/table1.csv:co-35.
     """
     lock = Lock(params_path(profile.params.profile).with_name("dvc.lock"))
-    with _recorded(lock.path, target.partition(":")[0]):
+    table = target.partition(":")[0]
+    with recorded(lock.path, table if table.endswith(".csv") else ""):
         return _traced(profile, lock, target, check, as_json)
-
-
-@contextmanager
-def _recorded(lock: Path, table: str) -> Iterator[None]:
-    """Raise DataError if dvc.lock or the table holds values that no stage writes."""
-    try:
-        yield
-    except _WRONG_VALUES as e:
-        place = f"{lock} or {table}" if table.endswith(".csv") else str(lock)
-        reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
-        raise DataError(
-            f"{place}: expected the records of stages, found others ({reason}); `git checkout` "
-            "restores them, `dvc repro` writes them again"
-        ) from e
 
 
 def _traced(
@@ -59,7 +41,7 @@ def _traced(
     verdicts = _verified(profile, nodes) if check else None
     holds = not breaks and all(verdict.state != "differs" for verdict in verdicts or [])
     if not as_json:
-        return to_text(nodes, breaks, verdicts), holds
+        return to_text(nodes, breaks, verdicts, sys.stdout.isatty()), holds
     verified = [
         {"path": v.file.path, "where": v.where, "state": v.state, "found": v.difference}
         for v in verdicts or []

@@ -1,11 +1,12 @@
 """dvc.lock: the parameters, inputs and outputs of every stage that ran."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datastill.errors import DataError
+from datastill.errors import WRONG_VALUES, DataError
 from datastill.project.loading import RENAMED
 from datastill.project.records import read_lock
 
@@ -72,6 +73,20 @@ class Lock:
         """Return the digests under which stages read or wrote `path`: one if all agree."""
         groups = [files for stage in self.stages.values() for files in (stage.reads, stage.writes)]
         return sorted({files[path].md5 for files in groups if path in files})
+
+
+@contextmanager
+def recorded(lock: Path, table: str = "") -> Iterator[None]:
+    """Raise DataError if dvc.lock or, if it is read too, a table holds values no stage writes."""
+    try:
+        yield
+    except WRONG_VALUES as e:
+        place = f"{lock} or {table}" if table else str(lock)
+        reason = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
+        raise DataError(
+            f"{place}: expected the records of stages, found others ({reason}); `git checkout` "
+            "restores them, `dvc repro` writes them again"
+        ) from e
 
 
 def _stage(name: str, raw: Mapping[str, Any]) -> Stage:

@@ -2,18 +2,18 @@
 
 import io
 import shutil
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as markup_escape
 from rich.tree import Tree
 
 from datastill.lineage.chain import Node
 from datastill.lineage.dvc_lock import File
 from datastill.lineage.verify import Verdict
+from datastill.progress import escaped
 
 ONCE = ("model", "set")  # kinds whose names are unique in a profile
 WIDTH = 1000  # columns if there is no terminal: nothing is truncated
@@ -24,10 +24,15 @@ Verdicts = Mapping[File, Sequence[Verdict]]
 
 
 def to_text(
-    nodes: Sequence[Node], breaks: Sequence[str], verdicts: Sequence[Verdict] | None
+    nodes: Sequence[Node],
+    breaks: Sequence[str],
+    verdicts: Sequence[Verdict] | None,
+    terminal: bool = False,
 ) -> str:
-    """Return the chains as trees, then the contradictions and, if any, the verdicts."""
-    terminal = sys.stdout.isatty()
+    """Return the chains as trees, then the contradictions and, if any, the verdicts.
+
+    Coloured, and as wide as it, for a terminal; names are without control characters.
+    """
     width = shutil.get_terminal_size().columns if terminal else WIDTH
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=width, highlight=False)
@@ -43,6 +48,11 @@ def to_text(
     for line in broken + ([] if verdicts is None else _summary(verdicts)):
         console.print(line, soft_wrap=True)
     return "\n".join(line.rstrip() for line in output.getvalue().splitlines())
+
+
+def escape(text: str) -> str:
+    """Return a name for the console: its brackets are no markup, its control characters text."""
+    return markup_escape(escaped(text))
 
 
 def _grow(tree: Tree, node: Node, verdicts: Verdicts, shown: set[tuple[str, str]]) -> None:

@@ -1,6 +1,5 @@
 """A finished run as the page sees it: its rows, files, and the trainings that it compares."""
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +14,12 @@ from datastill.coco.results import read_results
 from datastill.coco.streaming import read_section, sample_images
 from datastill.errors import DataError
 from datastill.evaluation.image_pairs import ImagePairs, image_pairs
-from datastill.io import read_json
+from datastill.images.manifest import read_column
 from datastill.report.tables import TABLES
 
 SAMPLED = 2000  # unlabelled images that the page looks at, at most, of each set
 SETTINGS = 4  # whose images are shown, at most
+_NAMED = 5  # rows in a message, at most
 
 
 class Files(Protocol):
@@ -71,6 +71,7 @@ class FinishedRun:
     members   rows of each ensemble
     tables    names
     drawn     whether labels are drawn, so none is a person's mistake
+    read      the content of a record that a stage wrote, {} if there is none
     trace     the origin of a row's numbers, as text
     """
 
@@ -81,12 +82,21 @@ class FinishedRun:
     original: Callable[[str], str]
     members: Mapping[str, Sequence[str]]
     tables: Sequence[str]
+    read: Callable[[Path], dict[str, Any]]
     drawn: bool = False
     trace: Callable[[str], str] = lambda _: ""
 
     @cached_property
     def val(self) -> Coco:
-        return read_coco(self.files.image_set("val"))
+        """Val with its truth; raises DataError without either."""
+        path = self.files.image_set("val")
+        advice = f"`datastill run {self.name}` makes it, `dvc pull` fetches it from a remote"
+        if not path.is_file():
+            raise DataError(f"{path}: no such file, and a report shows its images; {advice}")
+        val = read_coco(path)
+        if not val.annotations:
+            raise DataError(f"{path}: has no annotations, so nothing was measured; {advice}")
+        return val
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -126,20 +136,15 @@ class FinishedRun:
 
     def manifest_column(self, column: str, images: Iterable[Record]) -> dict[str, str]:
         """Return a column of the manifest for these images, by file name."""
-        names = {image["file_name"] for image in images}
-        with self.files.manifest.open(newline="", encoding="utf-8") as file:
-            lines = csv.DictReader(file)
-            return {x["file_name"]: x[column] for x in lines if x["file_name"] in names}
-
-    def facts(self, path: Path) -> dict[str, Any]:
-        """Return the content of a JSON file, {} if there is none."""
-        return dict(read_json(path, "what a stage writes")) if path.is_file() else {}
+        values = read_column(self.files.manifest, column)
+        names = (image["file_name"] for image in images)
+        return {name: values[name] for name in names if name in values}
 
     def metrics(self, row: str) -> dict[str, Any]:
-        return self.facts(self.files.metrics(row))
+        return self.read(self.files.metrics(row))
 
     def annotation_card(self, row: str) -> dict[str, Any]:
-        return self.facts(self.files.annotation_card(row))
+        return self.read(self.files.annotation_card(row))
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Return a table of the results as it was written, None if it was not."""
@@ -151,9 +156,12 @@ class FinishedRun:
         """Table 1 or 4, empty if the profile has neither."""
         names = [name for name in self.tables if name in TABLES]
         tables = [table for name in names if (table := self.table(name)) is not None]
-        if names and not tables:
+        if self.settings and names and not tables:
             path = self.files.results / f"{names[0]}.csv"
-            raise DataError(f"{path}: no such file; run `datastill tables` first")
+            rest = [row for row in self.specs if not self.files.metrics(row).is_file()]
+            more = f" and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
+            reason = f", rows not evaluated yet: {', '.join(rest[:_NAMED])}{more}" if rest else ""
+            raise DataError(f"{path}: no such file{reason}; `datastill run {self.name}` writes it")
         return tables[0] if tables else pd.DataFrame()
 
     @cached_property

@@ -15,7 +15,7 @@ from datastill.page.finished_run import FinishedRun
 from datastill.page.pictures import thumbnail
 
 _SHOWN, _LISTED = 6, 50  # pictures, lines of a table
-_TWIN = re.compile(r"shows the same as (.+) \(\d+ bits of its hash differ\)")
+_TWIN = re.compile(r"shows the same as (.+) \(\d+ bits of its hash differ\)", re.DOTALL)
 
 
 def left_out_section(run: FinishedRun) -> Section:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from datastill.page.blocks import Code, Group, Section, Table
-from datastill.page.finished_run import SETTINGS, FinishedRun
+from datastill.page.finished_run import FinishedRun
 
 _SHORT = 12  # digits of a digest
 _COLUMNS = ("code", "weights", "val", "fingerprint", "device", "python", "torch", "torchvision")
@@ -28,11 +28,10 @@ def _blocks(run: FinishedRun) -> Iterator[Any]:
         if facts:
             cells = [str(facts.get(name, "-")) for name in _COLUMNS]
             digests = [_shortened(cell) for cell in cells[:4]]
-            rows.append([row, *digests, *cells[4:]])
+            rows.append([(row, f"#origin-{row}"), *digests, *cells[4:]])
     caption = "Of each row's metrics; digests and commits are cut to 12 digits."
     yield Table(["row", *_COLUMNS], rows, caption, numbers=len(_COLUMNS) + 1)
-    shown = {row: None for setting in run.settings[:SETTINGS] for row in setting.roles.values()}
-    for row in shown:
+    for row in run.specs:
         text = run.trace(row)
         yield Group(f"Trace of {row}", [Code(text)], open=False, id=f"origin-{row}")
 

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from datastill.errors import WRONG_VALUES, DataError
 from datastill.io import write_text
 from datastill.page.blocks import Chart, Section, printable
 from datastill.page.doubtful_labels import labels_section
@@ -33,7 +34,17 @@ def write_report(run: FinishedRun, path: Path) -> None:
 
 
 def _sections(run: FinishedRun) -> Iterator[Section]:
-    return (section for build in SECTIONS if (section := build(run)).blocks)
+    for build in SECTIONS:
+        try:
+            section = build(run)
+        except WRONG_VALUES as error:
+            reason = f"{type(error).__name__}: {printable(str(error))[:200]}"
+            raise DataError(
+                f"{build.__name__.replace('_', ' ')} of the report: expected the records of "
+                f"stages, found others ({reason}); `datastill run {run.name}` writes them again"
+            ) from error
+        if section.blocks:
+            yield section
 
 
 def render(profile: str, sections: Iterator[Section]) -> str:

@@ -1,6 +1,7 @@
 """Losses, learning rates, and the time that each training took."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -56,13 +57,13 @@ def _averaged(steps: list[float], values: list[float]) -> tuple[list[float], lis
     )
 
 
-def _line(run: FinishedRun, row: str) -> list[str] | None:
-    card = run.facts(run.files.model(row) / "card.json")
+def _line(run: FinishedRun, row: str) -> list[Any] | None:
+    card = run.read(run.files.model(row) / "card.json")
     if not card:
         return None
     seconds = card.get("seconds")
     return [
-        row,
+        (row, f"#origin-{row}"),
         f"{card['iterations']:,}",
         "-" if seconds is None else f"{seconds / 60:.1f}",
         f"{card['parameters']:,}",

@@ -1,6 +1,6 @@
 """The verdict of a run: one sentence, the table behind it and its gains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from datastill.page.blocks import Chart, Group, Section, Table, Text
 from datastill.page.finished_run import SETTINGS, FinishedRun
 from datastill.page.svg_charts import forest
+from datastill.report.grouping import averaged
 from datastill.report.multiple_testing import UNSURE
 from datastill.report.pages import ABLATION_PAGE, PAGE, TITLES, describe_ap, gaps, note
 from datastill.report.render import Record, shown
@@ -23,7 +24,7 @@ def verdict_section(run: FinishedRun) -> Section:
     table = run.comparison
     if table.empty:
         blocks: list[Any] = [Text("This profile has no table of gains by setting.", tone="lead")]
-        return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
+        return Section("verdict", "Verdict", "", [*blocks, _of_rows(run), *_other_tables(run)])
     sections = [section for _, section in table.groupby("table", sort=False)]
     students = [_student(section) for section in sections]
     sentences = [
@@ -34,14 +35,19 @@ def verdict_section(run: FinishedRun) -> Section:
     blocks = [Text(lead, tone="lead")]
     blocks += [Text(text) for text in sentences] if len(sentences) > 1 else []
     blocks += [_forest(table)]
-    links = {setting.title: f"#images-{setting.key}" for setting in run.settings}
     for section in sections:
-        blocks += [_grid(section, links), *(Text(gap) for gap in gaps(section))]
+        blocks += [_grid(run, section), *(Text(gap) for gap in gaps(section))]
     reading = [note(table), *describe_ap(run.val, run.task)]
     if len(run.settings) > SETTINGS:
         reading.append(f"What follows shows the first {SETTINGS} of {len(run.settings)} settings.")
     blocks += [Text(text, tone="note") for text in reading]
     return Section("verdict", "Verdict", "", [*blocks, *_other_tables(run)])
+
+
+def _of_rows(run: FinishedRun) -> Table:
+    measured = {row: metrics for row in run.specs if (metrics := run.metrics(row))}
+    rows = [[_traced(run, row), f"{each['ap']:.1f}"] for row, each in measured.items()]
+    return Table(["row", "AP"], rows, "Each row by itself.")
 
 
 def _student(section: pd.DataFrame) -> Record:
@@ -123,24 +129,30 @@ def _forest(table: pd.DataFrame) -> Chart:
     return Chart(forest("Gains in AP", lines), caption, wide=True)
 
 
-def _grid(section: pd.DataFrame, links: Mapping[str, str]) -> Table:
+def _grid(run: FinishedRun, section: pd.DataFrame) -> Table:
     columns = [column for column in shown(PAGE, section) if column.heading not in _ELSEWHERE]
     columns.sort(key=lambda column: not column.heading.startswith(_FIRST))  # seen on a phone
     lines = section.to_dict("records")
-    student = _student(section)
-    href = links.get(_sets(student), "")
+    title = _sets(_student(section))
+    href = next((f"#images-{each.key}" for each in run.settings if each.title == title), "")
     rows = [[_linked(column.heading, column.cell(x), href) for column in columns] for x in lines]
     for row, line in zip(rows, lines, strict=True):
         row[0] += f" ({line['labelled']})" if line["role"] == "upper bound" else ""
+        texts = {str(key): "" if pd.isna(value) else str(value) for key, value in line.items()}
+        for name in averaged(texts, run.specs, run.original)[:1]:
+            row[0] = (row[0], f"#origin-{name}")
     headings = [column.heading.replace(" ± sd of seeds", " ± sd") for column in columns]
-    sets = f"{student['labelled']} labelled, {student['unlabelled']} unlabelled"
-    caption = f"{sets}. AP leads to images."
-    return Table(headings, rows, caption)
+    return Table(headings, rows, f"{title}. AP leads to images, the training to its trace.")
 
 
 def _linked(heading: str, cell: str, href: str) -> Any:
     cell = cell.replace(UNSURE, "@").replace(" ", _SPACE).replace(f"{_SPACE}@", f" {_UNSURE}")
     return (cell, href) if href and cell and heading.startswith(("AP [", "gain")) else cell
+
+
+def _traced(run: FinishedRun, row: str) -> Any:
+    """Return a row's name with the address of its trace; a table may name rows that are gone."""
+    return (row, f"#origin-{row}") if row in run.specs else row
 
 
 def _other_tables(run: FinishedRun) -> Iterator[Group]:
@@ -151,5 +163,6 @@ def _other_tables(run: FinishedRun) -> Iterator[Group]:
         ours = table[table["role"] != "paper"]
         columns = shown(ABLATION_PAGE, ours)
         rows = [[column.cell(line) for column in columns] for line in ours.to_dict("records")]
-        grid = Table([column.heading for column in columns], rows, TITLES[name], numbers=2)
+        linked = [[_traced(run, row[0]), *row[1:]] for row in rows]
+        grid = Table([column.heading for column in columns], linked, TITLES[name], numbers=2)
         yield Group(TITLES[name], [grid, Text(note(ours), tone="note")], open=False)

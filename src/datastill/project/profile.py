@@ -42,6 +42,11 @@ class Profile:
         return Path("work") / self.params.profile
 
     @property
+    def report(self) -> Path:
+        """Return the page of all rows."""
+        return self.work / "report.html"
+
+    @property
     def results(self) -> Path:
         """The folder of numbers and tables: small, for people, in git."""
         return Path("results") / self.params.profile

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from datastill.project.profile import Profile
-from datastill.tracking.run_record import RunRecord, read_record
+from datastill.tracking.run_record import RunRecord, read_record, report_record
 from datastill.tracking.store import Store, client_class
 from datastill.tracking.sync import mirror
 
@@ -18,6 +18,12 @@ _logger = logging.getLogger(__name__)
 def mirror_row(profile: Profile, row: str) -> bool:
     """Mirror `row`; return False, with a warning, if MLflow does not respond in time."""
     return mirror_patiently(Store.of(profile), lambda: read_record(profile, row))
+
+
+def mirror_report(profile: Profile) -> bool:
+    """Mirror the profile's page, if there is one, as `mirror_row` does."""
+    record = report_record(profile)
+    return not profile.report.is_file() or mirror_patiently(Store.of(profile), lambda: record)
 
 
 def follow_row(profile: Profile, row: str) -> AbstractContextManager[None]:

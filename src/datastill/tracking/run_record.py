@@ -20,7 +20,9 @@ from datastill.project.records import read_facts
 from datastill.project.rows import Ablation, DistilledRow
 from datastill.training.metrics_log import read_metrics_log
 
+REPORT = "report of all rows"  # the run with the page: no row has a space in its name
 NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
+_LONGEST = 100  # characters of a category in the name of a metric
 SOURCE = tuple(f"mlflow.source.{key}" for key in ("type", "name", "git.commit"))
 
 
@@ -105,6 +107,18 @@ def read_record(profile: Profile, row: str) -> RunRecord:
     )
 
 
+def report_record(profile: Profile) -> RunRecord:
+    """Return the record of the profile's page: a run of its own, which holds that file."""
+    return RunRecord(
+        row=REPORT,
+        fingerprint=REPORT,
+        description=f"The page that compares all rows is {profile.report.name}, an artifact.",
+        tags={"role": "report"},
+        artifacts={profile.report.name: profile.report},
+        status="FINISHED",
+    )
+
+
 def _tags(profile: Profile, row: str, card: Mapping[str, Any]) -> dict[str, str]:
     spec = profile.params.row(row)
     tags = {"role": "supervised", "setting": spec.labelled, "task": profile.params.task}
@@ -166,7 +180,8 @@ def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
     if keypoint := thresholds.get("keypoint"):
         chosen["keypoint_threshold"] = keypoint
     for name, threshold in thresholds.get("by_category", {}).items():
-        chosen["threshold_of_" + re.sub(r"[^\w.-]", "_", name)] = threshold
+        key = "threshold_of_" + re.sub(r"[^\w.-]", "_", name)[:_LONGEST]
+        chosen[f"{key}_{len(chosen)}" if key in chosen else key] = threshold
     values = {name: round(threshold["value"], 4) for name, threshold in chosen.items()}
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
     values |= {name: card[name] for name in counts if name in card}
