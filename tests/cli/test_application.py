@@ -97,15 +97,15 @@ def test_results_that_are_no_json_are_named_and_what_to_do_is_said_for_the_profi
     datastill, tmp_path
 ):
     shutil.copytree(ROOT / "pipelines/boxes", tmp_path / "pipelines/boxes")
-    metrics = tmp_path / "results/boxes/metrics/co-35_seed-0.json"
+    metrics = tmp_path / "results/boxes/metrics/co-35_seed-3.json"
     metrics.parent.mkdir(parents=True)
     metrics.write_text("<<<<<<< HEAD")
     answer = datastill("export", "best", "-p", "boxes", cwd=tmp_path)
     assert answer.returncode == 1
-    assert "results/boxes/metrics/co-35_seed-0.json: expected the metrics of a row" in answer.stderr
+    assert "results/boxes/metrics/co-35_seed-3.json: expected the metrics of a row" in answer.stderr
     metrics.unlink()
     answer = datastill("accept", "-p", "boxes", cwd=tmp_path)
-    assert "run `datastill evaluate co-35_seed-0 --profile boxes` first" in answer.stderr
+    assert "run `datastill evaluate co-35_seed-3 --profile boxes` first" in answer.stderr
 
 
 def test_a_full_disk_is_one_message_that_says_how_to_go_on(datastill, tmp_path):
