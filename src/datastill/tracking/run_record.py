@@ -5,9 +5,11 @@ Names of metrics have no spaces: a column, a filter and a chart of MLflow take t
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from datastill.project.rows import Ablation, DistilledRow
 from datastill.training.metrics_log import read_metrics_log
 
 NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
+_LONGEST = 200  # characters of a category in the name of a metric
 SOURCE = tuple(f"mlflow.source.{key}" for key in ("type", "name", "git.commit"))
 
 
@@ -165,14 +168,25 @@ def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
     chosen = {"instance_threshold": thresholds["instance"]}
     if keypoint := thresholds.get("keypoint"):
         chosen["keypoint_threshold"] = keypoint
-    for name, threshold in thresholds.get("by_category", {}).items():
-        chosen["threshold_of_" + re.sub(r"[^\w.-]", "_", name)] = threshold
+    by_category = thresholds.get("by_category", {})
+    for name, short in _short_names(by_category).items():
+        chosen[f"threshold_of_{short}"] = by_category[name]
     values = {name: round(threshold["value"], 4) for name, threshold in chosen.items()}
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
     values |= {name: card[name] for name in counts if name in card}
     expected = card.get("expected") or {}  # older cards have none
     values |= {f"expected_{name}": expected[name] for name in ("precision", "recall") if expected}
     return _numbers("annotations", values | (card["quality"] or {}))
+
+
+def _short_names(categories: Iterable[str]) -> dict[str, str]:
+    """Return a name for each category that MLflow takes; equal ones get a digest at the end."""
+    short = {name: re.sub(r"[^\w.-]", "_", name)[:_LONGEST] for name in categories}
+    counts = Counter(short.values())
+    return {
+        name: each if counts[each] == 1 else f"{each}-{sha256(name.encode()).hexdigest()[:8]}"
+        for name, each in short.items()
+    }
 
 
 def _numbers(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
