@@ -296,8 +296,8 @@ def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
     picture = root / "coco/val2017/000000000012.jpg"
     monkeypatch.chdir(root)
     message = (
-        r"val: 1 images are missing or differ .* val2017/000000000012.*data\.root \(coco\) lacks them"
-        r" or has others.* by `dvc pull` .*--profile coco` again"
+        r"val: 1 images are missing or differ .* val2017/000000000012.*data\.root \(coco\) lacks"
+        r" them or has others.* by `dvc pull` .*--profile coco` again"
     )
     shutil.rmtree(root / "work/coco/images")  # links to the first project
     picture.write_bytes(picture.read_bytes() + b"\0")
