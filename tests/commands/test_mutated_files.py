@@ -36,12 +36,8 @@ def test_weights_alone_and_in_an_exported_folder(tmp_path):
     card = {"backbone": "small", "start": "initial", "keypoints": names, "categories": [category]}
     weights = tmp_path / WEIGHTS
     save_weights(weights, build_detector("small", 2), card)
-    exported = {
-        "format": 1,
-        "views": VIEWS,
-        "thresholds": {},
-        "lineage": {"weights": digest(weights)},
-    }
+    views = asdict(load_params(ROOT / "params.yaml").views.settings())
+    exported = {"format": 1, "views": views, "lineage": {"weights": digest(weights)}}
     (tmp_path / CARD).write_text(json.dumps(exported))
     whole = weights.read_bytes()
     survive(lambda path: load_detector(path)[1], weights, whole, COUNT // 4, damage=damaged_head)

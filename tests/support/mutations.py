@@ -1,6 +1,6 @@
 """Damage at random, by a seed: of the values in JSON or YAML, and of a file's bytes.
 
-DATASTILL_MUTATIONS=400 makes more than 5,000 in all; `pytest -rP` lists what came of them.
+DATASTILL_MUTATIONS=300 makes more than 5,000 in all; `pytest -rP` lists what came of them.
 """
 
 import json
