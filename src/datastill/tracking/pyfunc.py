@@ -16,6 +16,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 _MOST_PIXELS = 100_000_000  # of all images of a request; one may have as many
 _MOST_TEXT = 200_000_000  # characters of an image in base64
 _HEADER = re.compile(r"data:[\w/+.-]*;base64,")  # of a data URL
+_Answer = list[dict[str, Any]] | dict[str, str]  # objects in an image, or an error
 
 
 class Served(PythonModel):
@@ -31,7 +32,7 @@ class Served(PythonModel):
 
     def predict(  # type: ignore[no-untyped-def]  # MLflow reads a type hint as a schema
         self, context, model_input, params: dict[str, Any] | None = None
-    ) -> list[list[dict[str, Any]] | dict[str, str]]:
+    ) -> list[_Answer]:
         """Return a list of objects per image: category_id, bbox, score, keypoints.
 
         The param `views` is the number of views: 1 is the single-scale one, 0 all. An image that
@@ -50,7 +51,7 @@ class Served(PythonModel):
         with _answered():
             views = (params or {}).get("views", 1) or None
             objects = self._model.predict([*images.values()], views)
-        answers = dict(zip(images, objects, strict=True))
+        answers: dict[int, _Answer] = dict(zip(images, objects, strict=True))
         answers |= {number: {"error": sentence} for number, sentence in faults.items()}
         return [answers[number] for number in sorted(answers)]
 
