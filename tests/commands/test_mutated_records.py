@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from mutations import COUNT, survive
+from mutations import COUNT, damaged, mutated, survive
 from places import ROOT
 
 from datastill.coco.format import read_coco
@@ -58,6 +58,10 @@ def traced(tmp_path, monkeypatch):
     return run
 
 
+def other_values(rng, content):
+    return json.dumps(mutated(rng, json.loads(content))).encode()
+
+
 @pytest.mark.slow
 def test_trace_of_damaged_records(traced):
     lock = Path("dvc.lock")
@@ -70,8 +74,8 @@ def test_trace_of_damaged_records(traced):
     survive(traced, lock, yaml.safe_dump(small).encode(), COUNT // 12)
     for path in (f"metrics/{ROW}.json", f"annotations/{ROW}.json"):
         record = Path("results/miniature", path)
-        survive(traced, record, json.loads(record.read_bytes()), COUNT // 4)
-        assert not survive(traced, record, record.read_bytes(), COUNT // 4)
+        for damage in (damaged, other_values):
+            assert not survive(traced, record, record.read_bytes(), COUNT // 4, damage)
     table = Path("results/miniature/table1.csv")
     assert not survive(traced, table, table.read_bytes(), COUNT // 4)
 
