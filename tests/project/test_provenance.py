@@ -21,7 +21,7 @@ def package(tmp_path, monkeypatch):
     return target
 
 
-def test_a_folder_of_another_repository_has_no_commit_of_its_own(tmp_path, monkeypatch):
+def test_a_folder_of_another_repository_has_no_commit_of_its_own(tmp_path, monkeypatch, caplog):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "of another project"], check=True)
@@ -29,6 +29,14 @@ def test_a_folder_of_another_repository_has_no_commit_of_its_own(tmp_path, monke
     for folder, known in ((tmp_path, True), (tmp_path / "unpacked", False)):
         monkeypatch.chdir(folder)
         assert (provenance.code_version() != "unknown") == known
+        assert ("the repository here is another" in caplog.text) != known
+
+
+def test_without_a_repository_the_commit_is_unknown_and_that_is_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert provenance.code_version() == "unknown"
+    assert "the commit of the code is recorded as unknown: git rev-parse" in caplog.text
+    assert "not a git repository" in caplog.text
 
 
 def test_results_of_uncommitted_code_say_so_and_a_lock_is_not_code(tmp_path, monkeypatch):

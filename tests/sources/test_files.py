@@ -295,13 +295,19 @@ def test_an_image_that_does_not_come_back_or_is_another_one_is_named(
     shutil.copytree(prepared.root, root, symlinks=True)
     picture = root / "coco/val2017/000000000012.jpg"
     monkeypatch.chdir(root)
-    message = r"val: 1 images are missing or differ .* val2017/000000000012.*--profile coco` again"
+    message = (
+        r"val: 1 images are missing or differ .* val2017/000000000012.*data\.root \(coco\) lacks"
+        r" them or has others.* by `dvc pull` .*--profile coco` again"
+    )
     shutil.rmtree(root / "work/coco/images")  # links to the first project
     picture.write_bytes(picture.read_bytes() + b"\0")
     with pytest.raises(data.DataError, match=message):
         load_restored(open_profile("coco"), "val")
     picture.unlink()
     with pytest.raises(data.DataError, match=message):
+        load_restored(open_profile("coco"), "val")
+    (root / "coco").rename(root / "moved")
+    with pytest.raises(data.DataError, match=r"data\.root \(coco\) is not a folder here: bring"):
         load_restored(open_profile("coco"), "val")
 
 

@@ -126,6 +126,7 @@ def test_training_that_outlives_dvc_keeps_its_successor_out_and_killed_resumes_t
     pid = int((reproduced.root / "work/miniature/locks/train-co-35.pid").read_text())
     os.kill(pid, signal.SIGSTOP)  # before it is done
     process.kill()
+    process.wait()  # a zombie would still hold DVC's own lock
     refused = reproduced.run(*repro)
     assert refused.returncode != 0
     assert f"process {pid} still runs `datastill train co-35`" in refused.stderr

@@ -1,9 +1,16 @@
-"""Damage at random, by a seed: of the values in JSON or YAML, and of a file's bytes."""
+"""Damage at random, by a seed: of the values in JSON or YAML, and of a file's bytes.
 
+DATASTILL_MUTATIONS=300 makes more than 5,000 in all; `pytest -rP` lists what came of them.
+"""
+
+import json
 import os
+import random
 from copy import deepcopy
 
-COUNT = int(os.environ.get("DATASTILL_MUTATIONS", "200"))  # of each kind of file
+from datastill.errors import DatastillError
+
+COUNT = int(os.environ.get("DATASTILL_MUTATIONS", "60"))  # of most kinds of file
 VALUES = [
     *(None, True, 0, 1, -1, 7, 2**63, 1.5, 1e30, float("nan"), float("inf"), [], {}),
     *("", "7", "a", "\0", "../x", [1], [[1, 2, 3, 4, 5, 6]], {"size": [48, 64], "counts": "PPYo"}),
@@ -82,3 +89,32 @@ def damaged(rng, content):
     return (
         content[:start] + (rng.randbytes(end - start) if kind == "change" else b"") + content[end:]
     )
+
+
+def survive(read, path, content, count=COUNT, damage=damaged):
+    """Call `read` for a whole file at `path`, of bytes or JSON, and for damaged versions of it.
+
+    It returns what it makes of the file, or raises one of our errors. Returns how often it made
+    something else of a damaged file than of the whole one.
+    """
+    whole = content if isinstance(content, bytes) else json.dumps(content).encode()
+    path.write_bytes(whole)
+    sound, outcomes = read(path), {"error": 0, "same": 0, "other": 0}
+    for seed in range(count):
+        rng = random.Random(seed)
+        as_bytes = isinstance(content, bytes) or seed % 4 == 0
+        changed = damage(rng, whole) if as_bytes else json.dumps(mutated(rng, content)).encode()
+        path.write_bytes(changed)
+        message = "no error"
+        try:
+            outcome = "same" if read(path) == sound else "other"
+        except DatastillError as error:
+            outcome, message = "error", str(error).strip()
+        except Exception as error:
+            raise AssertionError(f"seed {seed} of {path.name}: {changed[:2000]!r}") from error
+        assert 0 < len(message) < 3000, seed
+        outcomes[outcome] += 1
+    path.write_bytes(whole)
+    print(f"{path.name}: {count} mutations, {outcomes}")
+    assert outcomes["error"] or count < 20, "too little damage to be noticed"
+    return outcomes["other"]

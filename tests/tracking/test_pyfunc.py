@@ -43,17 +43,20 @@ def test_base64_may_be_wrapped_or_in_a_data_url(answer):
 @pytest.mark.parametrize(
     "wrong", ["no base64!", "/etc/passwd", "http://127.0.0.1/a.png", "é", None]
 )
-def test_what_is_no_image_is_named_by_its_number(answer, wrong):
-    with pytest.raises(MlflowException, match="image 1: expected a file in base64") as refusal:
-        answer(png(), wrong)
+def test_what_is_no_image_is_refused_by_a_sentence(answer, wrong):
+    with pytest.raises(MlflowException, match="image 0: expected a file in base64") as refusal:
+        answer(wrong)
     assert refusal.value.get_http_status_code() == 400
 
 
-def test_damage_is_told_without_a_path(answer):
+def test_images_beside_one_that_cannot_be_read_are_answered(answer):
+    seen = [{"height": 6, "views": 1}]
     torn = base64.b64encode(base64.b64decode(png())[:40]).decode()
-    with pytest.raises(MlflowException, match="image 1: no readable image") as refusal:
-        answer(png(), torn)
-    assert "/" not in str(refusal.value)
+    first, second, third, last = answer(png(), "/etc/passwd", torn, png())
+    assert (first, last) == (seen, seen)
+    assert second["error"].startswith("image 1: expected a file in base64")
+    assert third["error"].startswith("image 2: no readable image")
+    assert "/" not in third["error"]
 
 
 def test_pixels_are_counted_over_the_whole_request_before_any_are_decoded(answer, monkeypatch):

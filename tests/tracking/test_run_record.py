@@ -10,7 +10,11 @@ from places import ROOT
 
 from datastill.io import digest
 from datastill.project.profile import open_profile
+<<<<<<< HEAD
 from datastill.tracking.run_record import check, read_record, report_record
+=======
+from datastill.tracking.run_record import check, read_record
+>>>>>>> c1abc0018ded29093f43188d7618027c4c9111f9
 
 CARD = {
     "fingerprint": "f1", "attempt": "a1", "row": {}, "train": {}, "iterations": 500,
@@ -133,3 +137,16 @@ def test_tags_are_for_people_and_the_source_is_where_mlflow_shows_it(profile):
         "mlflow.source.type": "LOCAL", "mlflow.source.name": "datastill train co-35_co-80",
         "mlflow.source.git.commit": "2bcaa66",
     }  # fmt: skip
+
+
+def test_each_category_has_a_metric_of_its_own_and_none_is_too_long(profile):
+    names = ("x/y", "x_y", "cell", "l" * 300, "l" * 301)
+    path = profile.annotation_card("co-35_co-80")
+    card = json.loads(path.read_text())
+    card["thresholds"]["by_category"] = {n: {"value": i / 10} for i, n in enumerate(names)}
+    path.write_text(json.dumps(card))
+    record = read_record(profile, "co-35_co-80")
+    check(record)
+    held = {n: v for n, v in record.metrics.items() if n.startswith("annotations/threshold_of_")}
+    assert sorted(held.values()) == [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert held["annotations/threshold_of_cell"] == 0.2

@@ -167,6 +167,19 @@ def test_a_moved_project_tracks_into_itself(tmp_path):
     assert downloaded.read_text() == "[]"
 
 
+@pytest.mark.slow
+def test_a_project_whose_path_looks_like_an_address_is_tracked(tmp_path, monkeypatch):
+    folder = tmp_path / "ü a%20b?c#d"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    store = Store("sqlite:///mlflow.db", "datastill/test", 30)
+    (folder / "a.txt").write_text("a")
+    mirror(store, replace(RECORD, artifacts={"a.txt": Path("a.txt")}))
+    assert only(store)["status"] == "FINISHED"
+    assert [*tmp_path.iterdir()] == [folder]
+    assert [*folder.glob("mlruns/datastill/test/*/artifacts/a.txt")]
+
+
 def test_a_database_that_is_none_or_stays_locked_is_one_message(tmp_path, monkeypatch):
     database = tmp_path / "mlflow.db"
     database.write_bytes(b"no database at all" * 100)

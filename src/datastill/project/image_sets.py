@@ -6,6 +6,7 @@ from datastill.coco.format import Coco, read_coco
 from datastill.errors import DataError
 from datastill.images.folders import missing_images
 from datastill.images.manifest import read_column
+from datastill.project.data_schema import FileData
 from datastill.project.profile import Profile
 
 VAL = "val"
@@ -22,9 +23,21 @@ def load(profile: Profile, name: str) -> Coco:
     if absent := changed_images(profile, coco):
         raise DataError(
             f"{name}: {len(absent)} images are missing or differ from those in the manifest, "
-            f"such as {absent[0]}; restore them or run `datastill data{profile.option}` again"
+            f"such as {absent[0]}; {_advice(profile)}"
         )
     return coco
+
+
+def _advice(profile: Profile) -> str:
+    data, again = profile.params.data, f"run `datastill data{profile.option}` again"
+    if not isinstance(data, FileData):
+        return again
+    is_there = Path(data.root).expanduser().is_dir()
+    state = "lacks them or has others" if is_there else "is not a folder here"
+    return (
+        f"data.root ({data.root}) {state}: bring them back, by `dvc pull` if DVC has them; "
+        f"or change data.root and {again}"
+    )
 
 
 def changed_images(profile: Profile, coco: Coco) -> list[str]:

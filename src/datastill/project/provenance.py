@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 import datastill
+from datastill.errors import DataError
 from datastill.io import digest
 from datastill.model.precision import gpu_name
+from datastill.progress import note_once
 from datastill.project.git import git
 from datastill.project.release import RELEASE, installed_release
 
@@ -22,13 +24,19 @@ def code_version() -> str:
     """Return the git commit, marked `+changes` if the source differs from it.
 
     In a project of one's own, whose commits have no source, that is the release of datastill;
-    "unknown" outside a repository, or in a folder of another one.
+    "unknown", with a warning, without git, outside a repository, or in a folder of another one.
     """
     if RELEASE.is_file():
         return f"datastill {installed_release()}"
-    if git("rev-parse", "--show-prefix").strip():
+    try:
+        outer = git("rev-parse", "--show-prefix", strict=True).strip()
+        commit = git("rev-parse", "HEAD", strict=True).decode().strip()
+    except DataError as error:
+        note_once(f"the commit of the code is recorded as unknown: {error}")
         return "unknown"
-    commit = git("rev-parse", "HEAD").decode().strip() or "unknown"
+    if outer:
+        note_once("the commit of the code is recorded as unknown: the repository here is another")
+        return "unknown"
     # Every stage that runs changes dvc.lock, which affects no result.
     watched = ("src", "params.yaml", "pipelines", ":!*.lock")
     changed = git("status", "--porcelain", "--", *watched).strip()

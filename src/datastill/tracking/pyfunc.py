@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 _MOST_PIXELS = 100_000_000  # of all images of a request; one may have as many
 _MOST_TEXT = 200_000_000  # characters of an image in base64
 _HEADER = re.compile(r"data:[\w/+.-]*;base64,")  # of a data URL
+_Answer = list[dict[str, Any]] | dict[str, str]  # objects in an image, or an error
 
 
 class Served(PythonModel):
@@ -31,61 +32,83 @@ class Served(PythonModel):
 
     def predict(  # type: ignore[no-untyped-def]  # MLflow reads a type hint as a schema
         self, context, model_input, params: dict[str, Any] | None = None
-    ) -> list[list[dict[str, Any]]]:
+    ) -> list[_Answer]:
         """Return a list of objects per image: category_id, bbox, score, keypoints.
 
-        The param `views` is the number of views: 1 is the single-scale one, 0 all. The answer
-        to a request that cannot be met is a sentence on which image is wrong.
+        The param `views` is the number of views: 1 is the single-scale one, 0 all. An image that
+        cannot be read has {"error": sentence} in place of its list. If none can be, or all have too
+        many pixels together, a sentence is the answer to the whole request.
         """
         from datastill.images.load import decode_image
 
+        faults: dict[int, str] = {}
+        contents = _tried(_content, dict(enumerate(model_input["image"])), faults)
+        pixels = _tried(_pixels, contents, faults)
+        _check_total(sum(pixels.values()))
+        images = _tried(decode_image, {number: contents[number] for number in pixels}, faults)
+        if faults and not images:
+            raise MlflowException.invalid_parameter_value(faults[min(faults)])
         with _answered():
-            contents = [*map(_bytes, range(len(model_input)), model_input["image"])]
-            _check_pixels(contents)
-            images = []
-            for number, content in enumerate(contents):
-                with _answered(f"image {number}: "):
-                    images.append(decode_image(content))
-            return self._model.predict(images, (params or {}).get("views", 1) or None)
+            views = (params or {}).get("views", 1) or None
+            objects = self._model.predict([*images.values()], views)
+        answers: dict[int, _Answer] = dict(zip(images, objects, strict=True))
+        answers |= {number: {"error": sentence} for number, sentence in faults.items()}
+        return [answers[number] for number in sorted(answers)]
 
 
 @contextmanager
-def _answered(subject: str = "") -> Iterator[None]:
+def _answered() -> Iterator[None]:
     """Turn our errors into MLflow's, which its server answers with status 400 and their text."""
     from datastill.errors import DatastillError
 
     try:
         yield
     except DatastillError as error:
-        raise MlflowException.invalid_parameter_value(f"{subject}{error}") from None
+        raise MlflowException.invalid_parameter_value(str(error)) from None
 
 
-def _bytes(number: int, image: str) -> bytes:
+def _tried(
+    read: Callable[[Any], Any], images: Mapping[int, Any], faults: dict[int, str]
+) -> dict[int, Any]:
+    """Return what `read` makes of each image, by number; add a sentence to `faults` if it fails."""
     from datastill.errors import DataError
 
-    subject = f"image {number}: expected a file in base64"
+    results = {}
+    for number, image in images.items():
+        try:
+            results[number] = read(image)
+        except DataError as error:
+            faults[number] = f"image {number}: {error}"
+    return results
+
+
+def _content(image: str) -> bytes:
+    """Return the bytes of a file in base64, or of a data URL; raises DataError."""
+    from datastill.errors import DataError
+
+    expected = "expected a file in base64"
     if not isinstance(image, str) or len(image) > _MOST_TEXT:
-        raise DataError(f"{subject} of at most {_MOST_TEXT:,} characters")
+        raise DataError(f"{expected} of at most {_MOST_TEXT:,} characters")
     text = "".join(image[len(match[0]) if (match := _HEADER.match(image)) else 0 :].split())
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise DataError(f"{subject}, found other text: {error}") from None
+        raise DataError(f"{expected}, found other text: {error}") from None
 
 
-def _check_pixels(contents: Sequence[bytes]) -> None:
-    """Raise DataError before images that have too many pixels together are decoded."""
+def _pixels(content: bytes) -> int:
     from datastill.coco.image_header import opened
-    from datastill.errors import DataError
 
-    total = 0
-    for number, content in enumerate(contents):
-        with _answered(f"image {number}: "), opened(io.BytesIO(content)) as image:
-            total += image.width * image.height
-    if total > _MOST_PIXELS:
-        raise DataError(
-            f"the images have {total:,} pixels together, more than {_MOST_PIXELS:,}; send fewer or "
-            "smaller ones in each request"
+    with opened(io.BytesIO(content)) as image:
+        return image.width * image.height
+
+
+def _check_total(pixels: int) -> None:
+    """Refuse images that have too many pixels together, before they are decoded."""
+    if pixels > _MOST_PIXELS:
+        raise MlflowException.invalid_parameter_value(
+            f"the images have {pixels:,} pixels together, more than {_MOST_PIXELS:,}; send fewer "
+            "or smaller ones in each request"
         )
 
 

@@ -5,9 +5,11 @@ Names of metrics have no spaces: a column, a filter and a chart of MLflow take t
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,11 @@ from datastill.training.metrics_log import read_metrics_log
 
 REPORT = "report of all rows"  # the run with the page: no row has a space in its name
 NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
+<<<<<<< HEAD
 _LONGEST = 100  # characters of a category in the name of a metric
+=======
+_LONGEST = 200  # characters of a category in the name of a metric
+>>>>>>> c1abc0018ded29093f43188d7618027c4c9111f9
 SOURCE = tuple(f"mlflow.source.{key}" for key in ("type", "name", "git.commit"))
 
 
@@ -179,15 +185,31 @@ def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
     chosen = {"instance_threshold": thresholds["instance"]}
     if keypoint := thresholds.get("keypoint"):
         chosen["keypoint_threshold"] = keypoint
+<<<<<<< HEAD
     for name, threshold in thresholds.get("by_category", {}).items():
         key = "threshold_of_" + re.sub(r"[^\w.-]", "_", name)[:_LONGEST]
         chosen[f"{key}_{len(chosen)}" if key in chosen else key] = threshold
+=======
+    by_category = thresholds.get("by_category", {})
+    for name, short in _short_names(by_category).items():
+        chosen[f"threshold_of_{short}"] = by_category[name]
+>>>>>>> c1abc0018ded29093f43188d7618027c4c9111f9
     values = {name: round(threshold["value"], 4) for name, threshold in chosen.items()}
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
     values |= {name: card[name] for name in counts if name in card}
     expected = card.get("expected") or {}  # older cards have none
     values |= {f"expected_{name}": expected[name] for name in ("precision", "recall") if expected}
     return _numbers("annotations", values | (card["quality"] or {}))
+
+
+def _short_names(categories: Iterable[str]) -> dict[str, str]:
+    """Return a name for each category that MLflow takes; equal ones get a digest at the end."""
+    short = {name: re.sub(r"[^\w.-]", "_", name)[:_LONGEST] for name in categories}
+    counts = Counter(short.values())
+    return {
+        name: each if counts[each] == 1 else f"{each}-{sha256(name.encode()).hexdigest()[:8]}"
+        for name, each in short.items()
+    }
 
 
 def _numbers(prefix: str, values: Mapping[str, Any]) -> dict[str, float]:

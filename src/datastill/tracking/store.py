@@ -74,7 +74,12 @@ class Store:
     @property
     def address(self) -> str:
         """The absolute URI: MLflow caches stores by URI, regardless of the working directory."""
-        return f"{SQLITE}{self.database}" if self.database else self.uri
+        return sqlite_uri(self.database) if self.database else self.uri
+
+
+def sqlite_uri(database: Path) -> str:
+    """Return the URI of a SQLite file, whose folders may have `?` or `%` in their names."""
+    return SQLITE + str(database).replace("%", "%25").replace("?", "%3F")
 
 
 def client_class() -> type["MlflowClient"]:
@@ -124,7 +129,7 @@ def _create(database: Path) -> None:
     with atomic(database) as partial:
         for remnant in database.parent.glob(f"{partial.name}*"):
             remnant.unlink()
-        client_class()(f"{SQLITE}{partial}").search_experiments(max_results=1)
+        client_class()(sqlite_uri(partial)).search_experiments(max_results=1)
 
 
 def _relocate(database: Path, experiment: str, artifacts: str) -> None:

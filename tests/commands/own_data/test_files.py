@@ -91,6 +91,15 @@ def test_links_that_lead_out_of_a_folder_are_said_and_left_out(project, run):
     assert pictures(project.set("unlabelled")) == [101, 102, 103, 104]
 
 
+def test_a_labelled_image_that_is_a_link_out_of_its_folder_is_left_out(project, run):
+    outside = project.mine / "outside.jpg"
+    (project.mine / "photos/7.jpg").rename(outside)
+    (project.mine / "photos/7.jpg").symlink_to(outside)
+    said = made(project, run, *OTHERS).replace("\n", " ")
+    assert "1 links are left out, such as 7.jpg, which is a link to" in said
+    assert len(project.set("labelled").images) + len(project.set("val").images) == 19
+
+
 def test_a_folder_of_frames_that_is_named_like_a_video_is_a_folder(project, run):
     (project.mine / "others").rename(project.mine / "clip.mp4")
     (project.mine / "clips").mkdir()

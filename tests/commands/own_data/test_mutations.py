@@ -33,14 +33,15 @@ def test_damaged_labels_make_a_profile_or_cost_one_message(project):
             annotation |= {"keypoints": [12, 13, 2, 20, 30 + number, 1], "num_keypoints": 2}
     path = project.mine / "few.json"
     outcomes = {True: 0, False: 0}
-    for seed in range(10 * COUNT):
+    for seed in range(2 * COUNT):
         rng = random.Random(seed)
         text = json.dumps(mutated(rng, sound))
         write(path, text[: rng.randrange(len(text))] if seed % 50 == 0 else text)
         division = Division(None, 1, 2, 0)
         task = rng.choice((None, "boxes"))
         outcomes[succeeds(Inputs(path, folder, None, None, None, division, task), seed)] += 1
-    assert min(outcomes.values()) > 1.5 * COUNT, outcomes
+    print(f"labels: {2 * COUNT} mutations, {outcomes}")
+    assert min(outcomes.values()) > 0.3 * COUNT, outcomes
 
 
 def succeeds(inputs, seed):

@@ -147,7 +147,10 @@ def usable_labels(path: Path, coco: Coco, task: Task, images: Path | None = None
 
 
 def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet:
-    """Open the images listed in `labels`; raises DataError if some are not in `folder`."""
+    """Open the images listed in `labels`; raises DataError if some are not in `folder`.
+
+    Links that lead out of it are refused, with their images.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found none")
     resolved = folder.resolve()
@@ -155,14 +158,16 @@ def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> Inspecte
         located, missing = locate(coco, [opened := Folder(resolved, resolved.name)])
     except DataError as error:
         raise DataError(f"{labels}: {error}") from None
-    if missing:
-        absent = f"{len(missing):,} of {len(coco.images):,} images are not in {folder}"
-        first = f"{missing[0].file_name}: {missing[0].reason}"
+    contents = opened.contents()
+    if lost := [each for each in missing if not contents.reason(each.file_name)]:
+        absent = f"{len(lost):,} of {len(coco.images):,} images are not in {folder}"
+        first = f"{lost[0].file_name}: {lost[0].reason}"
         raise DataError(
             f"{labels}: {absent}, such as {first}; add them, or remove them from the labels\n  "
-            + absence(missing[0].file_name, opened)
+            + absence(lost[0].file_name, opened)
         )
-    return _open_images(name, located, resolved)
+    inspected = _open_images(name, located, resolved)
+    return replace(inspected, refused=missing + inspected.refused)
 
 
 def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
