@@ -10,11 +10,7 @@ from places import ROOT
 
 from datastill.io import digest
 from datastill.project.profile import open_profile
-<<<<<<< HEAD
 from datastill.tracking.run_record import check, read_record, report_record
-=======
-from datastill.tracking.run_record import check, read_record
->>>>>>> c1abc0018ded29093f43188d7618027c4c9111f9
 
 CARD = {
     "fingerprint": "f1", "attempt": "a1", "row": {}, "train": {}, "iterations": 500,

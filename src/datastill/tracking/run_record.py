@@ -24,11 +24,7 @@ from datastill.training.metrics_log import read_metrics_log
 
 REPORT = "report of all rows"  # the run with the page: no row has a space in its name
 NAME = re.compile(r"[/\w.\- ]{1,250}")  # the metric names that MLflow accepts on every system
-<<<<<<< HEAD
-_LONGEST = 100  # characters of a category in the name of a metric
-=======
 _LONGEST = 200  # characters of a category in the name of a metric
->>>>>>> c1abc0018ded29093f43188d7618027c4c9111f9
 SOURCE = tuple(f"mlflow.source.{key}" for key in ("type", "name", "git.commit"))
 
 
@@ -185,15 +181,9 @@ def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
     chosen = {"instance_threshold": thresholds["instance"]}
     if keypoint := thresholds.get("keypoint"):
         chosen["keypoint_threshold"] = keypoint
-<<<<<<< HEAD
-    for name, threshold in thresholds.get("by_category", {}).items():
-        key = "threshold_of_" + re.sub(r"[^\w.-]", "_", name)[:_LONGEST]
-        chosen[f"{key}_{len(chosen)}" if key in chosen else key] = threshold
-=======
     by_category = thresholds.get("by_category", {})
     for name, short in _short_names(by_category).items():
         chosen[f"threshold_of_{short}"] = by_category[name]
->>>>>>> c1abc0018ded29093f43188d7618027c4c9111f9
     values = {name: round(threshold["value"], 4) for name, threshold in chosen.items()}
     counts = ("instances", "instances_per_image", "keypoints_per_instance")
     values |= {name: card[name] for name in counts if name in card}
