@@ -23,6 +23,8 @@ OURS = {  # written by this process, this package or the program that is asked
     "distill/ray_engine.py": "a task of this process",
     "tracking/sync.py": "tags that it set itself",
     "scheduler/graph.py": "what DVC answers",
+    "commands/picture.py": "a table of this profile",
+    "project/lock_backup.py": "DVC's list of locks: damaged, it is dropped",
     "commands/rm.py": "DVC's list of locks, with an error of its own",
     "commands/fetch.py": "a note beside an archive: damaged, it counts as none",
     "inference/predictor.py": "the card that `read_model_card` has read",

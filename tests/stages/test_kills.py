@@ -52,16 +52,24 @@ def seconds_of(root):
     return ended.stat().st_mtime - began.stat().st_mtime
 
 
-def is_whole(lock):
-    return not lock.is_file() or lock.read_text().endswith("\n")
+def is_whole(root):
+    """Whether no kill left a part of what DVC writes in place."""
+    lock, held = root / "dvc.lock", root / ".dvc/tmp/rwlock"
+    if lock.is_file() and not lock.read_text().endswith("\n"):
+        return False
+    try:
+        json.loads(held.read_text() if held.is_file() else "{}")
+    except ValueError:
+        return False
+    return True
 
 
 def is_killed(project, command, seconds):
     """Run `command`, kill all its processes after `seconds`; return whether it was not done.
 
-    `dvc repro` may stop at a dvc.lock of which a kill left a part; `datastill run` restores it.
+    `dvc repro` may stop at a file of DVC's of which a kill left a part; `datastill run` mends it.
     """
-    may_fail = command[0] == "dvc" and not is_whole(project.root / "dvc.lock")
+    may_fail = command[0] == "dvc" and not is_whole(project.root)
     with (project.root.parent / f"{project.root.name}.log").open("a+") as log:
         process = subprocess.Popen(
             command, cwd=project.root, env=project.environment, stdout=log, stderr=log

@@ -32,7 +32,7 @@ def code_version() -> str:
         outer = git("rev-parse", "--show-prefix", strict=True).strip()
         commit = git("rev-parse", "HEAD", strict=True).decode().strip()
     except DataError as error:
-        note_once(f"the commit of the code is recorded as unknown: {error}")
+        note_once(f"the commit of the code is recorded as unknown: {str(error).splitlines()[0]}")
         return "unknown"
     if outer:
         note_once("the commit of the code is recorded as unknown: the repository here is another")
