@@ -2,7 +2,7 @@
 
     uv run python benchmarks/gpu.py > gpu.json
 
-takes some 5 minutes on one GPU and prints JSON: training against the measured peak of bf16 matrix
+prints JSON: training against the measured peak of bf16 matrix
 products, 18 views against the loop that one would write first (benchmarks/annotate.py), how right
 `datastill plan` was, agreement with fp32 on the CPU, and, with two GPUs, the losses of one and of
 two processes. Without a GPU everything runs on the CPU; --quick uses short sides of 160 pixels.
