@@ -8,8 +8,8 @@ import pytest
 import yaml
 from page_reader import Page
 
-from datastill.commands import report
 from datastill.io import write_text
+from datastill.stages import report
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,7 @@
 """The code behind a number, and what an edit of it makes anew."""
 
 import json
+import os
 import shutil
 import subprocess
 from contextlib import nullcontext
@@ -39,6 +40,22 @@ def test_without_a_repository_the_commit_is_unknown_and_that_is_said(tmp_path, m
     assert provenance.code_version() == "unknown"
     assert "the commit of the code is recorded as unknown: git rev-parse" in caplog.text
     assert "not a git repository" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a repository away")
+def test_in_a_repository_of_another_owner_the_commit_is_unknown_and_gits_reason_is_said(
+    tmp_path, monkeypatch, caplog
+):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "of a colleague"]):
+        subprocess.run([*git, *command], check=True)
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 4321, 4321)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SUDO_UID", raising=False)  # whose repositories git trusts too
+    note_once.cache_clear()
+    assert provenance.code_version() == "unknown"
+    assert "dubious ownership" in caplog.text
 
 
 def test_results_of_uncommitted_code_say_so_and_a_lock_is_not_code(tmp_path, monkeypatch):

@@ -1,8 +1,12 @@
 """Two processes are never at the same stage of a row: the second says which one is."""
 
+import json
 import os
+import time
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from raw_params import read
 
@@ -51,3 +55,24 @@ def test_a_stage_that_is_about_to_fail_leaves_no_lock(profile):
     profile.work.rmdir()
     with lock_stage(profile, "train", "co-35"):
         assert not profile.work.exists()
+
+
+def test_the_memory_and_time_of_a_stage_are_kept_once_it_has_ended_well(profile):
+    path = profile.usage("train", "co-35")
+    with pytest.raises(ZeroDivisionError), lock_stage(profile, "train", "co-35"):
+        1 / 0  # noqa: B018
+    assert not path.exists()
+    block = np.ones(2**27 // 8)  # 128 MiB
+    with lock_stage(profile, "train", "co-35"):
+        time.sleep(0.1)
+    usage = json.loads(path.read_text())
+    assert block.nbytes < usage["peak_bytes"] < 2**34
+    assert 0.1 <= usage["seconds"] < 60
+    assert "peak_gpu_bytes" not in usage or torch.cuda.is_available()
+
+
+def test_a_process_of_a_distributed_training_run_does_not_speak_for_all(profile, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    with lock_stage(profile, "train", "co-35"):
+        pass
+    assert not profile.usage("train", "co-35").exists()

@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 
 import pytest
 from mlflow_runs import runs
+from page_reader import Page
 from processes import kill_all, started, wait_for
 from pycocotools.coco import COCO
 
@@ -34,6 +36,12 @@ def test_the_table_has_a_line_per_row_of_the_section(reproduced):
     assert [line["paper_ap"] for line in lines] == ["54.90", "60.20", "65.10"]
 
 
+def test_the_same_line_writes_the_page_with_what_each_training_took(reproduced):
+    page = Page((reproduced.root / "work/miniature/report.html").read_text())
+    assert page.all("section", id="verdict")
+    assert len(re.findall(r"\d\.\d\d GiB", page.text)) == len(ROWS)
+
+
 def test_a_second_repro_runs_nothing(reproduced):
     answer = reproduced.run("dvc", "repro")
     assert answer.returncode == 0
@@ -51,8 +59,8 @@ def test_editing_a_report_or_an_expectation_retrains_nothing(reproduced, path):
     file.write_text(kept) if kept is not None else file.unlink()
     assert answer.returncode == 0
     assert ("tables@table1" in answer.stdout) == path.endswith(".py")
-    for stage in ("supervised@", "annotate@", "distilled@", "evaluate-"):
-        assert stage not in answer.stdout
+    for stage in ("supervised@", "annotate@", "distilled@", "evaluate-", "\nreport:"):
+        assert stage not in f"\n{answer.stdout}"
 
 
 def test_generated_annotations_are_as_dense_as_the_labelled_and_read_by_pycocotools(reproduced):

@@ -69,6 +69,9 @@ class Folder:
     def metrics(self, row):
         return self.work / f"{row}.metrics.json"
 
+    def usage(self, stage, name=""):
+        return self.work / f"{stage}-{name}.usage.json"
+
 
 def _coco(truth, first, task, labelled=True):
     """The images and people of `truth` with other ids, below other names."""

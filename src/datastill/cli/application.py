@@ -75,11 +75,12 @@ def _open(name: str, profile: str) -> Any:
 
 
 def lazy_import(name: str) -> Any:
-    """Import a module of the package without garbage collection, which would free nothing."""
-    gc.disable()  # collecting takes a fifth of the time of importing torch
+    """Import a module of the package; garbage collection leaves out what is there after it."""
+    gc.disable()  # collecting takes a fifth of the time of importing torch, and would free nothing
     try:
         return importlib.import_module(f"datastill.{name}")
     finally:
+        gc.freeze()
         gc.enable()
 
 
@@ -126,6 +127,8 @@ def main() -> None:
         advice = "move it away" if in_the_way else "free disk space or fix permissions"
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror}; {advice}, then run the same command again")
+    finally:
+        gc.freeze()  # else Python collects as it exits, for a second where MLflow was imported
 
 
 def _stop(number: int, _: object) -> None:

@@ -98,4 +98,4 @@ def report_page(
     profile: ProfileArgument = "miniature",
 ) -> None:
     """Write one HTML page on what a finished run shows; print its path."""
-    echo(call("commands.report", profile))
+    echo(call("stages.report", profile))

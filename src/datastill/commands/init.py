@@ -28,10 +28,16 @@ _RELEASE = """\
 # The release of datastill that runs here; after a change DVC runs all stages again.
 version: "{release}"
 """
+_IGNORED = """\
+# for `datastill new` to copy; DVC runs the copies in pipelines/
+/dvc.yaml
+# for `datastill check`; no stage reads it
+/results/*/expected.yaml
+"""
 _FILES = {
     "README.md": _README,
     ".gitignore": "/work/\n/mlflow.db*\n/mlruns/\n/mlartifacts/\n.venv/\n__pycache__/\n",
-    ".dvcignore": "# for `datastill new` to copy; DVC runs the copies in pipelines/\n/dvc.yaml\n",
+    ".dvcignore": _IGNORED,
     ".dvc/config": "[core]\n    analytics = false\n",
     RELEASE.name: _RELEASE,
 }

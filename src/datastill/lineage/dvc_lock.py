@@ -11,6 +11,7 @@ from datastill.project.loading import RENAMED
 from datastill.project.records import read_lock
 
 FOLDER = ".dir"  # suffix of a folder's digest
+PAGE = "report"  # a stage that makes no number, and may have read files of an earlier time
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ class Stage:
 
 
 class Lock:
-    """A dvc.lock; raises DataError for what it does not contain."""
+    """A dvc.lock without the page; raises DataError for what it does not contain."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise DataError(f"{path}: no such file; `dvc repro` writes it")
         self.path = path
-        self.stages = {name: _stage(name, raw) for name, raw in read_lock(path)["stages"].items()}
+        stages = read_lock(path)["stages"]
+        self.stages = {name: _stage(name, raw) for name, raw in stages.items() if name != PAGE}
 
     def stage(self, name: str) -> Stage:
         if name not in self.stages:

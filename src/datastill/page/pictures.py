@@ -1,11 +1,13 @@
 """Thumbnails of images with their annotations, as data URIs."""
 
 import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from datastill.coco.format import Record
 from datastill.coco.metadata import Metadata
@@ -14,7 +16,7 @@ from datastill.images.contact_sheet import draw_annotations
 from datastill.images.load import load_image
 
 WIDTH = 360  # pixels of a thumbnail, at most; the height is three quarters of it at most
-_QUALITY = 74
+_QUALITY, _METHOD = 74, 2  # of WebP: a third of the usual method's time for 6 % more bytes
 _ASPECT = np.array([4 / 3, 3 / 4])  # width over height of what is cut out, and its inverse
 _SMALL = 0.5  # share of an image below which its objects are cut out
 _MARGIN = 0.35  # around them, of their extent
@@ -42,9 +44,9 @@ def thumbnail(
     resized = np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
     moved = [_moved(drawable(each, metadata), left, top) for each in annotations]
     drawn = draw_annotations(resized, moved, metadata, scale)
-    options = [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]
-    _, code = cv2.imencode(".webp", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), options)
-    return "data:image/webp;base64," + base64.b64encode(code.tobytes()).decode()
+    code = io.BytesIO()
+    Image.fromarray(drawn).save(code, "WEBP", quality=_QUALITY, method=_METHOD)
+    return "data:image/webp;base64," + base64.b64encode(code.getvalue()).decode()
 
 
 def drawable(record: Record, metadata: Metadata) -> Record:

@@ -1,6 +1,6 @@
-"""Losses, learning rates, and the time that each training took."""
+"""Losses, learning rates, and the time and memory that each training took."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,14 @@ def trainings_section(run: FinishedRun) -> Section:
         if (charts := [*_charts(run, setting)])
     ]
     rows = [line for row in run.specs if (line := _line(run, row))]
-    headings = ["row", "iterations", "minutes", "parameters", "precision", "device", "threads"]
-    note = "Times are of the run that finished; a resumed one counts from its resumption."
+    headings = ["row", "iterations", "minutes", "peak memory", "parameters", "precision"]
+    headings += ["device", "threads"]
+    note = (
+        "Times are of the run that finished; a resumed one counts from its resumption. Memory is "
+        "the peak of the largest process, known only where the row was trained in this folder."
+    )
     table = Group("All rows", [Table(headings, rows, note)], open=len(rows) <= 12)
-    intro = "Losses, learning rates and times."
+    intro = "Losses, learning rates, times and memory."
     return Section("trainings", "Trainings", intro, [*groups, table])
 
 
@@ -66,6 +70,13 @@ def _line(run: FinishedRun, row: str) -> list[Any] | None:
         (row, f"#origin-{row}"),
         f"{card['iterations']:,}",
         "-" if seconds is None else f"{seconds / 60:.1f}",
+        _memory(run.read(run.files.usage("train", row))),
         f"{card['parameters']:,}",
         *(str(card[name]) for name in ("precision", "device", "threads")),
     ]
+
+
+def _memory(usage: Mapping[str, Any]) -> str:
+    """Return peak memory for a cell, a dash if it is not known."""
+    sizes = {"": usage.get("peak_bytes"), " on the GPU": usage.get("peak_gpu_bytes")}
+    return ", ".join(f"{n / 2**30:.2f} GiB{where}" for where, n in sizes.items() if n) or "-"

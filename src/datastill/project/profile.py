@@ -106,6 +106,10 @@ class Profile:
     def export(self, row: str) -> Path:
         return self.work / "export" / row
 
+    def usage(self, stage: str, name: str = "") -> Path:
+        """Return what `stage` of a row or other `name` took on this machine."""
+        return self.work / "usage" / f"{'-'.join(filter(None, (stage, name)))}.json"
+
     def sheet(self, name: str) -> Path:
         """Return the contact sheet of an image set or of a row's generated annotations."""
         return self.work / "sheets" / f"{name}.png"

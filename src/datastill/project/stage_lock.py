@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from filelock import FileLock, Timeout
 
@@ -11,6 +11,7 @@ from datastill.io import write_text
 from datastill.project.lock_backup import keep_lock
 from datastill.project.profile import Profile
 from datastill.project.schema import Params
+from datastill.project.usage import record_usage
 
 PATIENCE_SECONDS = 10.0  # the data workers of a killed process end within five
 
@@ -19,17 +20,17 @@ PATIENCE_SECONDS = 10.0  # the data workers of a killed process end within five
 def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
     """Hold the lock of `stage` of the row, ensemble, teacher or table `name`; keep dvc.lock.
 
-    Each process of a distributed training run has its own. Nothing is locked where the stage is
-    about to fail: if params have no such name, or `data` has not run. Raises DatastillError, with
-    the id of the process that holds the lock.
+    What the stage took is recorded at its end. Each process of a distributed training run has its
+    own lock. Nothing is locked where the stage is about to fail: if params have no such name, or
+    `data` has not run. Raises DatastillError, with the id of the process that holds the lock.
     """
     if (name and name not in _names(profile.params)) or not (
         stage == "data" or profile.work.is_dir()
     ):
         yield
         return
-    parts = (stage, name, os.environ.get("RANK", ""))
-    path = profile.work / "locks" / f"{'-'.join(filter(None, parts))}.lock"
+    rank = os.environ.get("RANK", "")
+    path = profile.work / "locks" / f"{'-'.join(filter(None, (stage, name, rank)))}.lock"
     owner = path.with_suffix(".pid")  # not in the lock itself, which some systems let nobody read
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -44,7 +45,8 @@ def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
     with held:
         write_text(owner, f"{os.getpid()}\n")
         keep_lock(profile)
-        yield
+        with nullcontext() if rank else record_usage(profile.usage(stage, name)):
+            yield
 
 
 def _names(params: Params) -> set[str]:

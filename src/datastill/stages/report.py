@@ -1,4 +1,4 @@
-"""Command `report`: a finished run as one HTML page."""
+"""Stage `report`: a finished run as one HTML page."""
 
 from pathlib import Path
 
