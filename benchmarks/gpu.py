@@ -2,10 +2,10 @@
 
     uv run python benchmarks/gpu.py > gpu.json
 
-prints JSON: training against the measured peak of bf16 matrix
-products, 18 views against the loop that one would write first (benchmarks/annotate.py), how right
-`datastill plan` was, agreement with fp32 on the CPU, and, with two GPUs, the losses of one and of
-two processes. Without a GPU everything runs on the CPU; --quick uses short sides of 160 pixels.
+prints JSON: training against the measured peak of bf16 matrix products, 18 views against the loop
+that one would write first (benchmarks/annotate.py), how right `datastill plan` was, agreement with
+fp32 on the CPU, and, with two GPUs, the losses of one and of two processes. Without a GPU
+everything runs on the CPU; --quick uses short sides of 160 pixels.
 """
 
 from __future__ import annotations
@@ -31,10 +31,8 @@ from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from datastill.coco.format import PERSON_KEYPOINTS
-from datastill.coco.skeleton import infer_flip_indices
 from datastill.commands.estimate import Costs
 from datastill.inference.multi_transform import predict
-from datastill.inference.views import Inference, View, all_views
 from datastill.model.detector import Batch, build_detector
 from datastill.model.precision import best_device, gpu_name, resolve_precision
 from datastill.project.profile import open_profile
@@ -165,20 +163,10 @@ def step_flops(data: Drawn) -> int:
     return int(counter.get_total_flops())
 
 
-def views(side: int) -> Inference:
-    """Return the paper's 18 views, from half to one and a half of `side`."""
-    sides = [side * step // 8 for step in range(4, 13)]
-    flips = infer_flip_indices(PERSON_KEYPOINTS)
-    pixels = BATCH * side * side * 4 // 3
-    return Inference(
-        View(side, 4 * side), all_views(sides, 4 * side, flip=True), flips, pixels=pixels
-    )
-
-
 def annotation(side: int, weights: Path | None, speed: Speed) -> dict[str, Any]:
     """Return images per second of all views, of the naive loop, and what `plan` expected."""
     plain, folded = (each.to(DEVICE) for each in annotate.detectors(BACKBONE, weights))
-    exact = views(side)
+    exact = replace(annotate.paper_views(side), pixels=BATCH * side * side * 4 // 3)
     ours = replace(exact, precision=resolve_precision("auto"))
     images = [each.to(DEVICE) for each in pictures(8 if DEVICE.type == "cuda" else 1, side)]
     seconds: dict[str, list[float]] = {"ours": [], "naive": []}
@@ -217,7 +205,7 @@ def agreement(side: int, weights: Path | None) -> dict[str, Any]:
     """Return how near this device's keypoints are to fp32 on the CPU, at the same boxes."""
     plain, folded = annotate.detectors(BACKBONE, weights)
     (image,) = pictures(1, side)
-    exact = views(side)
+    exact = annotate.paper_views(side)
     placed = annotate.naive(plain, [image], exact)[0]
     ours = replace(exact, precision=resolve_precision("auto"))
     off = annotate.apart(copy.deepcopy(folded).to(DEVICE), image, placed, ours)

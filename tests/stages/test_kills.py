@@ -12,6 +12,7 @@ import yaml
 from mlflow_runs import runs
 from processes import kill_all
 
+from datastill.tracking.run_record import REPORT
 from datastill.tracking.store import Store
 
 KILLS = int(os.environ.get("DATASTILL_KILLS", "3"))
@@ -105,5 +106,6 @@ def test_killed_at_any_moment_and_run_again_the_outputs_are_those_of_one_run(
         assert [name for name in expected if ended[name] != expected[name]] == []
         store = Store(f"sqlite:///{attempt.root / 'mlflow.db'}", "datastill/miniature", 60)
         mirrored = sorted((run["row"], run["status"]) for run in runs(store))
-        assert mirrored == [(row, "FINISHED") for row in ("co-115", "co-35", "co-35_co-80")]
+        rows = ("co-115", "co-35", "co-35_co-80", REPORT)
+        assert mirrored == [(row, "FINISHED") for row in rows]
         shutil.rmtree(attempt.root)
