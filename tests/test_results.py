@@ -16,7 +16,7 @@ from datastill.project.profile import open_profile
 from datastill.report.readme_blocks import read_blocks
 
 # profiles of this project, not of its users
-SUITE = ("miniature", "seeds", "boxes", "ablations", "mouse-seeds", "cells-seeds")
+SUITE = ("miniature", "seeds", "views", "boxes", "ablations", "mouse-seeds", "cells-seeds")
 FOUND = sorted(
     path.relative_to(ROOT).as_posix()
     for profile in SUITE

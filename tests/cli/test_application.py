@@ -158,3 +158,13 @@ def test_control_characters_in_a_message_do_not_reach_the_terminal(datastill, tm
     assert answer.returncode == 1
     assert "x\\x1b[31m" in answer.stderr
     assert "\x1b" not in answer.stderr
+
+
+def test_nothing_is_said_of_objects_that_are_left_at_the_end():
+    """Triton's bindings would, where torch has loaded it."""
+    code = "import sys, triton; sys.argv = ['datastill', '--help']; from datastill.cli import main"
+    command = [sys.executable, "-c", f"{code}; main()"]
+    pytest.importorskip("triton")
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "report" in answer.stdout
+    assert answer.stderr == ""

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from page_reader import Page
 
+from datastill.commands import restore
+from datastill.errors import DataError
 from datastill.io import write_text
 from datastill.stages import report
 
@@ -44,7 +46,8 @@ def _without_row(profile):
 
 def _without_truth(profile):
     path = profile.image_set("val")
-    write_text(path, json.dumps(json.loads(path.read_text()) | {"annotations": []}))
+    left = json.loads(path.read_text()) | {"annotations": []}
+    write_text(path, json.dumps(left, separators=(",", ":")))
 
 
 def _without_parameters(profile):
@@ -96,6 +99,14 @@ def test_a_single_row_has_a_page_without_comparisons(sections):
     assert left == ["verdict", "labels", "left-out", "trainings", "origins"]
 
 
-def test_images_that_are_gone_are_said_to_be(sections, untrained):
+@pytest.mark.parametrize("are_lost", [False, True])
+def test_images_that_are_gone_are_brought_back_or_said_to_be_gone(
+    sections, untrained, monkeypatch, are_lost
+):
+    def fail(*_):
+        raise DataError("no such folder")
+
+    if are_lost:
+        monkeypatch.setattr(restore, "_remake", fail)
     sections(lambda profile: shutil.rmtree(profile.images))
-    assert "This image cannot be read." in untrained.report.read_text()
+    assert ("This image cannot be read." in untrained.report.read_text()) == are_lost

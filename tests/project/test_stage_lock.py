@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import numpy as np
 import pytest
@@ -11,9 +10,10 @@ import yaml
 from raw_params import read
 
 from datastill.errors import DatastillError
+from datastill.io import digest, write_text
 from datastill.project import stage_lock
 from datastill.project.profile import open_profile
-from datastill.project.stage_lock import lock_stage
+from datastill.project.stage_lock import is_locked, lock_stage
 
 
 @pytest.fixture
@@ -57,22 +57,52 @@ def test_a_stage_that_is_about_to_fail_leaves_no_lock(profile):
         assert not profile.work.exists()
 
 
-def test_the_memory_and_time_of_a_stage_are_kept_once_it_has_ended_well(profile):
-    path = profile.usage("train", "co-35")
+@pytest.fixture
+def card(profile):
+    """The card of a model that is trained again and again."""
+    write_text(profile.model("co-35") / "card.json", "{}")
+    return profile.model("co-35") / "card.json"
+
+
+def test_the_peak_memory_of_a_training_run_is_kept_once_it_has_ended_well(profile, card):
+    path = profile.usage("co-35")
     with pytest.raises(ZeroDivisionError), lock_stage(profile, "train", "co-35"):
         1 / 0  # noqa: B018
+    with lock_stage(profile, "evaluate", "co-35"):
+        pass
     assert not path.exists()
     block = np.ones(2**27 // 8)  # 128 MiB
     with lock_stage(profile, "train", "co-35"):
-        time.sleep(0.1)
+        pass
     usage = json.loads(path.read_text())
     assert block.nbytes < usage["peak_bytes"] < 2**34
-    assert 0.1 <= usage["seconds"] < 60
+    assert usage["card"] == digest(card)
     assert "peak_gpu_bytes" not in usage or torch.cuda.is_available()
 
 
-def test_a_process_of_a_distributed_training_run_does_not_speak_for_all(profile, monkeypatch):
+def test_of_a_distributed_training_run_the_largest_peak_stays(profile, card, monkeypatch):
+    path = profile.usage("co-35")
     monkeypatch.setenv("RANK", "1")
     with lock_stage(profile, "train", "co-35"):
         pass
-    assert not profile.usage("train", "co-35").exists()
+    assert not path.exists()
+    write_text(path, json.dumps({"card": digest(card), "peak_bytes": 1, "peak_gpu_bytes": 5}))
+    monkeypatch.delenv("RANK")
+    with lock_stage(profile, "train", "co-35"):
+        pass
+    usage = json.loads(path.read_text())
+    assert usage["peak_bytes"] > 2**20
+    assert usage["peak_gpu_bytes"] >= 5
+    write_text(card, '{"of": "another"}')
+    with lock_stage(profile, "train", "co-35"):
+        pass
+    assert json.loads(path.read_text())["card"] == digest(card)
+    assert json.loads(path.read_text()).get("peak_gpu_bytes") != 5
+
+
+def test_a_lock_is_seen_as_long_as_its_process_has_it(profile):
+    assert not is_locked(profile, "train", "co-35")
+    with lock_stage(profile, "train", "co-35"):
+        assert is_locked(profile, "train", "co-35")
+        assert not is_locked(profile, "train", "co-115")
+    assert not is_locked(profile, "train", "co-35")

@@ -69,6 +69,14 @@ def test_every_question_is_answered_without_a_training_run(
     assert weights_of(clone.root) == before
 
 
+def test_the_page_of_a_clone_has_its_images(clone, datastill):
+    shutil.rmtree(clone.root / "work/miniature/images", ignore_errors=True)
+    assert datastill("report", cwd=clone.root).returncode == 0
+    page = (clone.root / "work/miniature/report.html").read_text()
+    assert "data:image/webp" in page
+    assert "cannot be read" not in page
+
+
 def test_a_second_user_may_read_every_file_and_enter_every_folder(clone, reproduced):
     mask = os.umask(0)
     os.umask(mask)

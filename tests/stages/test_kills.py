@@ -25,11 +25,11 @@ OF_THE_CLOCK = {"card.json": {"seconds", "attempt"}, "journal.jsonl": {"time"}}
 
 def undated(path):
     """The content of an output but for what no two runs share."""
-    if path.name == "dvc.lock":  # its digests of models hold the fields of their cards
+    if path.name == "dvc.lock":  # its digests of models and of the page hold their fields
         stages = yaml.safe_load(path.read_text())["stages"]
         entries = (e for s in stages.values() for e in (*s["deps"], *s["outs"]))
         for entry in entries:
-            if re.search(r"/models(/[^/]+)?$", entry["path"]):
+            if re.search(r"/(models(/[^/]+)?|report\.html)$", entry["path"]):
                 del entry["md5"], entry["size"]
         return sorted(stages.items())
     if path.name not in OF_THE_CLOCK or "models" not in path.parts:

@@ -142,8 +142,11 @@ def test_training_that_outlives_dvc_keeps_its_successor_out_and_killed_resumes_t
     assert refused.returncode != 0
     assert f"process {pid} still runs `datastill train co-35`" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert [run["status"] for run in mirrored(reproduced) if run["row"] == "co-35"] == ["RUNNING"]
     kill_all(reproduced.root)
     process.communicate()
+    assert reproduced.run("datastill", "track", "sync").returncode == 0
+    assert [run["status"] for run in mirrored(reproduced) if run["row"] == "co-35"] == ["KILLED"]
     answer = reproduced.run(*repro)
     assert "resuming" in answer.stderr
     assert weights.read_bytes() == before

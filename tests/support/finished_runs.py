@@ -69,8 +69,8 @@ class Folder:
     def metrics(self, row):
         return self.work / f"{row}.metrics.json"
 
-    def usage(self, stage, name=""):
-        return self.work / f"{stage}-{name}.usage.json"
+    def usage(self, row):
+        return self.work / "usage" / f"{row}.json"
 
 
 def _coco(truth, first, task, labelled=True):

@@ -113,6 +113,6 @@ def test_a_program_ends_though_its_server_never_answers():
         assert process.stdout.readline() == "False\n"
         start = time.monotonic()
         _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10  # MLflow's own patience is twice that
     assert errors.count("\n") == 1
     assert errors.startswith("tracking datastill/test: ")

@@ -8,8 +8,12 @@ import pytest
 from filelock import FileLock
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from mlflow_runs import RECORD, losses, only, runs
+from raw_params import read
 
+from datastill.commands import track
 from datastill.errors import DatastillError
+from datastill.project.profile import Profile
+from datastill.project.schema import Params
 from datastill.tracking.live import mirror_patiently
 from datastill.tracking.store import Store, experiment_id, opened
 from datastill.tracking.sync import NOTE, STATE, mirror
@@ -213,4 +217,9 @@ def test_a_password_in_an_address_is_not_printed(monkeypatch):
     server = Store("http://me:secret@127.0.0.1:9/", "datastill/a", 30)
     with pytest.raises(DatastillError, match="MLflow: ") as refusal:
         mirror(server, RECORD)
+    assert "secret" not in str(refusal.value)
+    raw = read() | {"tracking": {"uri": server.uri, "patience_seconds": 1}}
+    monkeypatch.setattr(track, "mirror_report", lambda _: False)
+    with pytest.raises(DatastillError, match=r"//127\.0\.0\.1:9/: not mirrored: ") as refusal:
+        track.run(Profile(Params.model_validate(raw)))
     assert "secret" not in str(refusal.value)

@@ -45,6 +45,8 @@ def call(name: str, profile: str, *arguments: str | Path | float | None) -> Any:
     """Run a stage or command on a profile, importing its modules only now to keep --help fast."""
     opened = _open(name, profile)
     with _locked(name, opened, *arguments[:1]):
+        if name == "stages.report":
+            lazy_import("commands.restore").for_page(opened)
         return lazy_import(name).run(opened, *arguments)
 
 
@@ -75,7 +77,7 @@ def _open(name: str, profile: str) -> Any:
 
 
 def lazy_import(name: str) -> Any:
-    """Import a module of the package; garbage collection leaves out what is there after it."""
+    """Import a module of the package; from then on garbage collection skips what is loaded."""
     gc.disable()  # collecting takes a fifth of the time of importing torch, and would free nothing
     try:
         return importlib.import_module(f"datastill.{name}")
@@ -128,7 +130,18 @@ def main() -> None:
         where = f"{error.filename2 or error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror}; {advice}, then run the same command again")
     finally:
-        gc.freeze()  # else Python collects as it exits, for a second where MLflow was imported
+        _prepare_exit()
+
+
+def _prepare_exit() -> None:
+    """Spare a process the garbage collection as it exits, a second where torch is loaded.
+
+    Not where triton is loaded, whose bindings would report every object that is left.
+    """
+    if "triton" in sys.modules:
+        gc.unfreeze()
+    else:
+        gc.freeze()
 
 
 def _stop(number: int, _: object) -> None:

@@ -1,6 +1,5 @@
 """Commands for your own data: new profiles, corrected labels, predictions and exports."""
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -170,15 +169,9 @@ def predict(  # noqa: PLR0913  # an option per input and output
         raise ParamsError(f"--views: expected a number or all, found {views!r}")
     command = lazy_import("commands.predict")
     command.find_files(images, to)  # rejects what cannot be done before the model is loaded
-    gc.freeze()  # nothing loaded so far is garbage: one pass over it is a tenth of the command
-    try:
-        count = None if views == "all" else int(views)
-        predictor = lazy_import("commands.predictors").find_predictor(
-            model, profile, count, min_score
-        )
-        typer.echo(command.run(predictor, images, to, draw))  # JSON
-    finally:
-        gc.unfreeze()
+    count = None if views == "all" else int(views)
+    predictor = lazy_import("commands.predictors").find_predictor(model, profile, count, min_score)
+    typer.echo(command.run(predictor, images, to, draw))  # JSON
 
 
 @app.command()

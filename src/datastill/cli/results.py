@@ -28,7 +28,7 @@ def check(
     ] = None,
     seeds: SeedProfile = None,
 ) -> None:
-    """Check results against expected.yaml, claims and pages, or a revision; exit 1 if any fail."""
+    """Check results against expected.yaml, claims and READMEs, or a revision; exit 1 if not."""
     if seeds and not against:
         raise ParamsError(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "

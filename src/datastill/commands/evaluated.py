@@ -1,20 +1,11 @@
 """Facts about a row from its evaluation on val."""
 
 from collections import Counter, defaultdict
-from typing import Any
 
 from datastill.coco.format import read_coco
 from datastill.coco.results import read_results
-from datastill.io import digest
 from datastill.project.profile import Profile
-from datastill.project.records import read_facts
-
-
-def current_metrics(profile: Profile, row: str) -> dict[str, Any]:
-    """Return the metrics of exactly these weights, {} if they are not evaluated."""
-    metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
-    evaluated = metrics.get("provenance", {}).get("weights")
-    return metrics if weights.is_file() and evaluated == digest(weights) else {}
+from datastill.tracking.run_record import current_metrics
 
 
 def match_thresholds(profile: Profile, row: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from datastill.coco.format import read_coco
 from datastill.coco.metadata import card_metadata
 from datastill.coco.yolo_writer import check_writable, write_yolo
 from datastill.commands import export_onnx
-from datastill.commands.evaluated import current_metrics, match_thresholds
+from datastill.commands.evaluated import match_thresholds
 from datastill.commands.restore import restore
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
@@ -23,6 +23,8 @@ from datastill.project.profile import Profile
 from datastill.project.records import read_facts
 from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
+from datastill.tracking.run_record import current_metrics
+from datastill.tracking.store import without_password
 
 # in a model's card, besides AP
 _MEASURED = ("interval", *NAMES, "pixel_intervals", "images", "families", "instances", "with_views")
@@ -180,6 +182,6 @@ def _promote(profile: Profile, row: str) -> str:
     advice = f"; {better} has a higher AP" if higher else ""
     return (
         f"models:/{name}@champion is version {number}: {row}, AP {metrics['ap']}{advice}\n"
-        f"MLFLOW_TRACKING_URI={profile.params.tracking.uri} mlflow models serve "
+        f"MLFLOW_TRACKING_URI={without_password(profile.params.tracking.uri)} mlflow models serve "
         f"-m models:/{name}@champion --env-manager local -h 127.0.0.1 -p 5001"
     )

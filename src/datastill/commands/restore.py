@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from filelock import FileLock
 
 from datastill.coco.format import Coco, read_coco
+from datastill.coco.streaming import sample_images
+from datastill.errors import DatastillError
+from datastill.images.folders import missing_images
+from datastill.page.finished_run import SAMPLED
 from datastill.project.data_schema import FileData
-from datastill.project.image_sets import changed_images, load
+from datastill.project.image_sets import VAL, changed_images, load
 from datastill.project.profile import Profile
 from datastill.project.rows import DistilledRow
 from datastill.stages.data import draw, drawn_sets, file_sets
@@ -20,6 +24,19 @@ def for_row(profile: Profile, row: str) -> None:
     spec = profile.params.row(row)
     unlabelled = [spec.unlabelled] if isinstance(spec, DistilledRow) else []
     restore(profile, [spec.labelled, *unlabelled])
+
+
+def for_page(profile: Profile) -> None:
+    """Restore each set of which the page would show an image that is missing, or say why not."""
+    rows = profile.params.rows().values()
+    unlabelled = {row.unlabelled for row in rows if isinstance(row, DistilledRow)}
+    for name in sorted({VAL, *unlabelled, *(row.labelled for row in rows)}):
+        path = profile.image_set(name)
+        if path.is_file() and missing_images(profile.images, sample_images(path, SAMPLED)[0]):
+            try:
+                restore(profile, [name])
+            except DatastillError as error:
+                _log.warning("images of %s stay missing: %s", name, error)
 
 
 def load_restored(profile: Profile, name: str) -> Coco:

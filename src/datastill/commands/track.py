@@ -3,6 +3,7 @@
 from datastill.errors import DatastillError
 from datastill.project.profile import Profile
 from datastill.tracking.live import mirror_report, mirror_row
+from datastill.tracking.store import without_password
 
 
 def run(profile: Profile) -> str:
@@ -15,5 +16,7 @@ def run(profile: Profile) -> str:
     if not mirror_report(profile):
         failed.append("the report")
     if failed:
-        raise DatastillError(f"{profile.params.tracking.uri}: not mirrored: {', '.join(failed)}")
+        raise DatastillError(
+            f"{without_password(profile.params.tracking.uri)}: not mirrored: {', '.join(failed)}"
+        )
     return f"{len(trained)} of {len(profile.params.rows())} rows are trained and mirrored"

@@ -95,7 +95,7 @@ def forest(title: str, lines: Sequence[tuple[str, float, float, float, bool, str
             markerfacecolor=colour if sure else "none",
         )  # fmt: skip
         axes.annotate(
-            f"{gain:+.1f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", color=INK
+            f"{gain:+z.1f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", color=INK
         )
     _name_rows(axes, range(len(lines)), [name for name, *_ in reversed(lines)])
     axes.set_ylim(-0.6, len(lines) - 0.4)

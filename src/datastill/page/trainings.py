@@ -1,10 +1,11 @@
 """Losses, learning rates, and the time and memory that each training took."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from datastill.io import digest
 from datastill.page.blocks import Chart, Group, Section, Table
 from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
 from datastill.page.svg_charts import curves
@@ -70,13 +71,16 @@ def _line(run: FinishedRun, row: str) -> list[Any] | None:
         (row, f"#origin-{row}"),
         f"{card['iterations']:,}",
         "-" if seconds is None else f"{seconds / 60:.1f}",
-        _memory(run.read(run.files.usage("train", row))),
+        _memory(run, row),
         f"{card['parameters']:,}",
         *(str(card[name]) for name in ("precision", "device", "threads")),
     ]
 
 
-def _memory(usage: Mapping[str, Any]) -> str:
-    """Return peak memory for a cell, a dash if it is not known."""
-    sizes = {"": usage.get("peak_bytes"), " on the GPU": usage.get("peak_gpu_bytes")}
-    return ", ".join(f"{n / 2**30:.2f} GiB{where}" for where, n in sizes.items() if n) or "-"
+def _memory(run: FinishedRun, row: str) -> str:
+    """Return the peak memory of the run that trained `row` here, a dash if it is not known."""
+    usage = run.read(run.files.usage(row))
+    if usage.get("card") != digest(run.files.model(row) / "card.json"):
+        return "-"
+    sizes = {"": usage["peak_bytes"], " on the GPU": usage.get("peak_gpu_bytes")}
+    return ", ".join(f"{n / 2**30:.2f} GiB{where}" for where, n in sizes.items() if n)

@@ -10,7 +10,16 @@ from datastill.page.finished_run import SETTINGS, FinishedRun
 from datastill.page.svg_charts import forest
 from datastill.report.grouping import averaged
 from datastill.report.multiple_testing import UNSURE
-from datastill.report.pages import ABLATION_PAGE, PAGE, TITLES, describe_ap, gaps, note
+from datastill.report.pages import (
+    ABLATION_PAGE,
+    EQUAL,
+    PAGE,
+    PIXELS,
+    TITLES,
+    describe_ap,
+    gaps,
+    note,
+)
 from datastill.report.render import Record, shown
 
 _SPACE = "\u00a0"  # at which no line breaks
@@ -37,7 +46,11 @@ def verdict_section(run: FinishedRun) -> Section:
     blocks += [_forest(table)]
     for section in sections:
         blocks += [_grid(run, section), *(Text(gap) for gap in gaps(section))]
-    reading = [note(table), *describe_ap(run.val, run.task)]
+    alike = (table.groupby("table")["iterations"].nunique() == 1).all()
+    reading = [note(table) + (EQUAL if alike else "")]
+    if "rmse" in table and table["rmse"].notna().any():
+        reading.append(PIXELS)
+    reading += describe_ap(run.val, run.task)
     if len(run.settings) > SETTINGS:
         reading.append(f"What follows shows the first {SETTINGS} of {len(run.settings)} settings.")
     blocks += [Text(text, tone="note") for text in reading]

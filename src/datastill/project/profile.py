@@ -106,9 +106,9 @@ class Profile:
     def export(self, row: str) -> Path:
         return self.work / "export" / row
 
-    def usage(self, stage: str, name: str = "") -> Path:
-        """Return what `stage` of a row or other `name` took on this machine."""
-        return self.work / "usage" / f"{'-'.join(filter(None, (stage, name)))}.json"
+    def usage(self, row: str) -> Path:
+        """Return the file with the peak memory of a training run on this machine."""
+        return self.work / "usage" / f"{row}.json"
 
     def sheet(self, name: str) -> Path:
         """Return the contact sheet of an image set or of a row's generated annotations."""

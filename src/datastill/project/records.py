@@ -141,6 +141,12 @@ class LockFile(_Record):
     stages: dict[str, _Stage]
 
 
+class _Usage(_Record):
+    card: str
+    peak_bytes: int
+    peak_gpu_bytes: int | None = None
+
+
 _KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder of a file
     "metrics": (Metrics, "the metrics of a row", "run `datastill evaluate {row}` again"),
     "annotations": (
@@ -148,11 +154,12 @@ _KINDS: dict[str, tuple[type[_Record], str, str]] = {  # by the folder of a file
         "the card of annotations",
         "run `datastill annotate {row}` again",
     ),
+    "usage": (_Usage, "the peak memory of a training run", "delete it"),
 }
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of metrics, or of the card of annotations or of a training run.
+    """Return the content of metrics, or of the card or peak memory of annotations or training.
 
     {} if there is no such file; raises DataError if it is damaged.
     """

@@ -20,9 +20,9 @@ PATIENCE_SECONDS = 10.0  # the data workers of a killed process end within five
 def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
     """Hold the lock of `stage` of the row, ensemble, teacher or table `name`; keep dvc.lock.
 
-    What the stage took is recorded at its end. Each process of a distributed training run has its
-    own lock. Nothing is locked where the stage is about to fail: if params have no such name, or
-    `data` has not run. Raises DatastillError, with the id of the process that holds the lock.
+    Record the peak memory of a training run. Each process of a distributed one has its own lock.
+    Nothing is locked where the stage is about to fail: if params have no such name, or `data` has
+    not run. Raises DatastillError, with the id of the process that holds the lock.
     """
     if (name and name not in _names(profile.params)) or not (
         stage == "data" or profile.work.is_dir()
@@ -37,7 +37,8 @@ def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
         held = FileLock(path, timeout=PATIENCE_SECONDS).acquire()
     except Timeout:
         process = owner.read_text().strip() if owner.is_file() else "?"
-        command = f"datastill {stage} {name}".rstrip() + profile.option
+        words = f"{name}{profile.option}" if stage != "report" else profile.params.profile
+        command = f"datastill {stage} {words}".replace("  ", " ").rstrip()
         raise DatastillError(
             f"{path}: process {process} still runs `{command}`; end it with `kill {process}`, then "
             "run the same command again to resume"
@@ -45,8 +46,21 @@ def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
     with held:
         write_text(owner, f"{os.getpid()}\n")
         keep_lock(profile)
-        with nullcontext() if rank else record_usage(profile.usage(stage, name)):
+        records = stage == "train" and rank in ("", "0")
+        with record_usage(profile, name) if records else nullcontext():
             yield
+
+
+def is_locked(profile: Profile, stage: str, name: str) -> bool:
+    """Return whether a process runs `stage` of the row `name`."""
+    path = profile.work / "locks" / f"{stage}-{name}.lock"
+    if not path.is_file():
+        return False
+    try:
+        FileLock(path, timeout=0).acquire().lock.release()
+    except Timeout:
+        return True
+    return False
 
 
 def _names(params: Params) -> set[str]:

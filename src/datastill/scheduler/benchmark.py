@@ -1,6 +1,5 @@
 """Time and memory of a detector on this device: a few timed passes over random images."""
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from datastill.model.detector import Batch, build_detector, count_parameters
 from datastill.model.precision import Choice, best_device, inference_precision
+from datastill.project.usage import peak_bytes
 
 _OBJECTS = 4  # on every random image: about COCO's mean over images with people
 _PATIENCE = 5.0  # seconds: warming up hardly slows a longer pass
@@ -65,8 +65,7 @@ def probe(backbone: str, load: Load, train_precision: Choice, test_precision: Ch
     train_seconds = _seconds(train_pass, device)
     detector.eval()
     test_seconds = _seconds(detect, device)
-    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of the whole process
-    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else resident
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_bytes()
     return Speed(train_seconds, test_seconds, memory, count_parameters(detector))
 
 

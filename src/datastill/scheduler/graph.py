@@ -52,6 +52,6 @@ def run_dvc(*arguments: str, folder: Path | None = None) -> str:
     if answer.returncode:
         reason, advice = answer.stderr.strip(), ""
         if "git repository" in reason.lower():
-            advice = "; DVC works in a git repository: `git init` makes one of a downloaded ZIP"
+            advice = "; DVC works in a git repository: `git init` makes this folder one"
         raise DatastillError(f"dvc {' '.join(arguments)} failed: {reason}{advice}")
     return answer.stdout

@@ -20,6 +20,7 @@ from datastill.io import digest
 from datastill.project.profile import Profile
 from datastill.project.records import read_facts
 from datastill.project.rows import Ablation, DistilledRow
+from datastill.project.stage_lock import is_locked
 from datastill.training.metrics_log import read_metrics_log
 
 REPORT = "report of all rows"  # the run with the page: no row has a space in its name
@@ -105,8 +106,12 @@ def read_record(profile: Profile, row: str) -> RunRecord:
         metrics=measured | _annotation_metrics(profile, row),
         inputs=_inputs(profile, row),
         artifacts=_artifacts(profile, row),
-        status="RUNNING" if running else "FINISHED",
+        status=_status(profile, row) if running else "FINISHED",
     )
+
+
+def _status(profile: Profile, row: str) -> str:
+    return "RUNNING" if is_locked(profile, "train", row) else "KILLED"
 
 
 def report_record(profile: Profile) -> RunRecord:
@@ -154,7 +159,7 @@ def _description(profile: Profile, row: str, iterations: int, measured: Mapping[
 
 def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
     """Return AP, its gain and pixel errors, {} if the metrics are of other weights."""
-    if not (metrics := _current_metrics(profile, row)):
+    if not (metrics := current_metrics(profile, row)):
         return {}
     views, (low, high) = metrics.get("with_views") or {}, metrics["interval"]
     values = {name: v for name, v in metrics.items() if name.startswith("ap") or name in NAMES}
@@ -162,13 +167,13 @@ def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
         values |= dict(zip((f"{name}_low", f"{name}_high"), bounds or (), strict=False))
     values |= {f"{name}_with_views": value for name, value in views.items()}
     baseline = profile.params.baseline(row)
-    if baseline and (before := _current_metrics(profile, baseline)):
+    if baseline and (before := current_metrics(profile, baseline)):
         values["gain"] = round(metrics["ap"] - before["ap"], 2)
     return _numbers(f"val/{metrics['task']}", values | {"ap_low": low, "ap_high": high})
 
 
-def _current_metrics(profile: Profile, row: str) -> dict[str, Any]:
-    """Return the metrics of the current weights of `row`, {} if there are none."""
+def current_metrics(profile: Profile, row: str) -> dict[str, Any]:
+    """Return the metrics of exactly these weights of `row`, {} if they are not evaluated."""
     metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
     current = weights.is_file() and metrics.get("provenance", {}).get("weights") == digest(weights)
     return metrics if current else {}

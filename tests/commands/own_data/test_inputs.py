@@ -43,6 +43,7 @@ def test_a_folder_of_unlabelled_images_must_hold_some_and_others_than_the_labell
     [
         (("--val-fraction", "0.01"), "0.01 of 20 labelled images leaves none for val"),
         (("--val-fraction", "0.99"), "0.99 of 20 labelled images leaves none for training"),
+        (("--val-fraction", "nan"), "--val-fraction: expected a number between 0 and 1, found nan"),
         (("--val-fraction", "0"), "0 of 20 labelled images leaves none for val"),
         (("--val-count", "20"), "20 of 20 labelled images leaves none for training"),
         (("--val-count", "-1"), "-1 of 20 labelled images leaves none for val"),

@@ -1,5 +1,6 @@
 """The inputs of a profile: labels, folders of images and videos, each file opened once."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
@@ -71,6 +72,10 @@ class Division:
 
     def _held_out(self, count: int, gap: int) -> int:
         fraction = 0.1 if self.val_fraction is None else self.val_fraction
+        if not math.isfinite(fraction):
+            raise ParamsError(
+                f"--val-fraction: expected a number between 0 and 1, found {fraction}"
+            )
         held = round(fraction * count) if self.val_count is None else self.val_count
         if not 0 < held < count - gap:
             asked = f"{fraction:g}" if self.val_count is None else f"{held:,}"

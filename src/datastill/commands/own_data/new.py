@@ -23,7 +23,6 @@ from datastill.stages.data import file_sets
 PIPELINES = Path("pipelines")
 STAGES = Path("dvc.yaml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_BUILT_IN = (DEFAULT_PROFILE, "coco", "seeds", "boxes", "ablations")
 
 
 def run(name: str, inputs: Inputs, wishes: Wishes = NO_WISHES) -> str:
@@ -72,8 +71,8 @@ def _check_name(name: str) -> None:
         raise ParamsError(f"{STAGES}: no such file; run datastill in the project's root")
     if not _NAME.fullmatch(name):
         raise ParamsError(f"{name!r}: expected a new folder's name, of letters, digits, - and _")
-    if name in _BUILT_IN:
-        raise ParamsError(f"{name!r} is the name of a built-in profile; choose another")
+    if name == DEFAULT_PROFILE:
+        raise ParamsError(f"{name!r} is the profile of the root; choose another name")
     if (PIPELINES / name).exists():
         raise ParamsError(f"{PIPELINES / name} exists; choose another name or remove it")
 
