@@ -41,8 +41,14 @@ def left_in(root):
 
 
 def kill_all(root):
-    """Kill what is at work in `root`, and what that starts meanwhile."""
+    """Kill what is at work in `root`, and what that starts meanwhile; wait until nothing is left.
+
+    To DVC a process that init has not reaped yet still holds its locks.
+    """
+    killed = []
     while processes := at_work(root):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        killed += processes
+    psutil.wait_procs(killed, timeout=30)
