@@ -7,16 +7,21 @@ from datastill.tracking.store import without_password
 
 
 def run(profile: Profile) -> str:
-    """Mirror every trained row and the report, if there is one; return the number of rows.
+    """Mirror every row that is trained or in training, and the report if there is one.
 
-    Raises DatastillError if the tracking store refuses or does not respond in time.
+    Returns the number of trained rows. Raises DatastillError if the tracking store refuses or does
+    not respond in time.
     """
-    trained = [row for row in profile.params.rows() if (profile.model(row) / "card.json").is_file()]
-    failed = [row for row in trained if not mirror_row(profile, row)]
+    rows = profile.params.rows()
+    trained, begun = (
+        [row for row in rows if (folder(row) / "card.json").is_file()]
+        for folder in (profile.model, profile.training)
+    )
+    failed = [row for row in dict.fromkeys([*trained, *begun]) if not mirror_row(profile, row)]
     if not mirror_report(profile):
         failed.append("the report")
     if failed:
         raise DatastillError(
             f"{without_password(profile.params.tracking.uri)}: not mirrored: {', '.join(failed)}"
         )
-    return f"{len(trained)} of {len(profile.params.rows())} rows are trained and mirrored"
+    return f"{len(trained)} of {len(rows)} rows are trained and mirrored"
