@@ -123,8 +123,7 @@ def test_a_name_that_yaml_takes_for_something_else_is_a_name(project, run, name)
         ("..", "'..': expected a new folder's name"),
         ("", "'': expected a new folder's name"),
         (".hidden", "'.hidden': expected a new folder's name"),
-        ("coco", "'coco' is the name of a built-in profile"),
-        ("miniature", "'miniature' is the name of a built-in profile"),
+        ("miniature", "'miniature' is the profile of the root; choose another name"),
         ("taken", "pipelines/taken exists"),
     ],
 )
