@@ -79,7 +79,7 @@ def _rows_in(line: Record) -> list[str]:
 
 
 def _with_sets(chain: Chain, lines: list[Record], path: Path, name: str) -> list[Entry]:
-    """Return the entries of a table that names sets, [] if `name` is that of a row."""
+    """Return the entries of a table that names sets, [] if `name` is a row that a line averages."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for line in lines:
         groups.setdefault(tuple(line[key] for key in KEYS), []).append(line)
@@ -87,7 +87,8 @@ def _with_sets(chain: Chain, lines: list[Record], path: Path, name: str) -> list
     if name and len(wanted) > 1:
         names = ", ".join(f"{_sets(group[0])}/{group[0]['iterations']}" for group in wanted)
         raise DataError(f"{path}: {name} names {len(wanted)} training runs; say which of {names}")
-    if not wanted and name not in chain.rows:
+    ours = [line for line in lines if line["role"] != "paper"]
+    if not wanted and not any(name in _averaged(chain, line) for line in ours):
         known = ", ".join(dict.fromkeys(map(_sets, lines)))
         raise DataError(f"{path}: no line {name!r}; there are {known}")
     return [_of_group(chain, group, lines) for group in wanted]

@@ -117,7 +117,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     except Timeout:
         advice = "another process writes to it; end that one and run the same command again"
         raise DatastillError(f"{database}: locked for {_PATIENCE_SECONDS} s; {advice}") from None
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = "move it away, then `datastill track sync` makes another"
         raise DatastillError(f"{database}: no usable SQLite file: {error}; {advice}") from None
     except MlflowException as error:
