@@ -100,6 +100,13 @@ def test_of_a_distributed_training_run_the_largest_peak_stays(profile, card, mon
     assert json.loads(path.read_text()).get("peak_gpu_bytes") != 5
 
 
+def test_a_damaged_record_of_peak_memory_costs_no_training_run(profile, card):
+    write_text(profile.usage("co-35"), '{"card": ')
+    with lock_stage(profile, "train", "co-35"):
+        pass
+    assert json.loads(profile.usage("co-35").read_text())["card"] == digest(card)
+
+
 def test_a_lock_is_seen_as_long_as_its_process_has_it(profile):
     assert not is_locked(profile, "train", "co-35")
     with lock_stage(profile, "train", "co-35"):

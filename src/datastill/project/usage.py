@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from datastill.errors import DataError
 from datastill.io import digest, write_text
 from datastill.project.profile import Profile
 from datastill.project.records import read_facts
@@ -33,7 +34,10 @@ def record_usage(profile: Profile, row: str) -> Iterator[None]:
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
         usage["peak_gpu_bytes"] = torch.cuda.max_memory_allocated()
-    former = read_facts(path)
+    try:
+        former = read_facts(path)
+    except DataError:  # a damaged file costs no training run
+        former = {}
     if former.get("card") == usage["card"]:
         usage |= {k: max(v, usage.get(k, 0)) for k, v in former.items() if k != "card"}
     write_text(path, json.dumps(usage) + "\n")
