@@ -1,5 +1,6 @@
 import json
 import re
+from copy import deepcopy
 
 import pytest
 
@@ -8,7 +9,7 @@ from datastill.errors import DataError
 
 IMAGE = {"id": 1, "file_name": "1.jpg", "width": 4, "height": 3}
 IMAGES = f'"images": [{json.dumps(IMAGE)}]'
-CATEGORIES = '"categories": []'
+CATEGORIES = '"categories": [{"id": 1, "name": "leaf"}]'
 BOX = '"category_id": 1, "bbox": [1, 1, 2, 2], "area": 4, "iscrowd": 0'
 NO_BOX = BOX.replace("2, 2", "null, 2")
 
@@ -43,7 +44,7 @@ def test_a_file_written_in_batches_is_one_json_text(tmp_path, coco, person, coun
 def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
     path = tmp_path / "set.json"
     path.write_text(f'{{"info": {{}}, {IMAGES}, "annotations": [], {CATEGORIES}}}')
-    assert read_coco(path) == Coco([IMAGE], [], [])
+    assert read_coco(path) == Coco([IMAGE], [], [{"id": 1, "name": "leaf"}])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
         (
             f'{{{IMAGES}, "annotations": [{{"id": 5, "image_id": 1, {BOX}}}, {{"id": 6, '
             f'"image_id": 2, {BOX}}}], {CATEGORIES}}}'.encode(),
-            r"annotations \[6\] name images",
+            r"annotations: 6 names an image that the file does not list; the data stage writes it",
         ),
         (
             f'{{{IMAGES}, "annotations": [{{"id": 5, {BOX}}}], {CATEGORIES}}}'.encode(),
@@ -70,7 +71,7 @@ def test_sections_that_we_do_not_know_are_passed_over(tmp_path):
         (
             f'{{{IMAGES}, "annotations": [{{"id": 5, "image_id": 1, {NO_BOX}}}], '
             f"{CATEGORIES}}}".encode(),
-            "annotation 5 has no valid box or keypoints",
+            "annotations: 5 has no valid box or keypoints",
         ),
     ],
 )
@@ -80,6 +81,35 @@ def test_a_file_that_is_no_coco_is_named_with_the_place(tmp_path, content, place
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"{re.escape(str(path))}.*{place}"):
         read_coco(path)
+
+
+VALUES = (5, "a", True, [], [5], {}, [{}], None, float("nan"), 10**80)
+
+
+@pytest.mark.parametrize(
+    ("place", "fine"),
+    [
+        *(("images id", []), ("images width", [5]), ("images height", [5])),
+        *(("images file_name", ["a"]), ("images video", [5, "a", True, None, 10**80])),
+        *(("categories id", []), ("categories name", ["a"]), ("categories keypoints", [])),
+        *((f"annotations {key}", []) for key in ("image_id", "category_id", "bbox", "keypoints")),
+        *((f"annotations {key}", [5]) for key in ("id", "area", "iscrowd", "num_keypoints")),
+        ("annotations score", [5, None]),
+    ],
+)
+def test_a_value_that_datastill_does_not_write_costs_one_sentence(
+    tmp_path, coco, person, place, fine
+):
+    path, (section, key) = tmp_path / "annotations" / "set.json", place.split()
+    for value in VALUES:
+        content = deepcopy(vars(coco([1], [person()])))
+        content[section][0][key] = value
+        write_coco(path, Coco(**content))
+        if any(type(value) is type(each) and value == each for each in fine):
+            assert read_coco(path) == Coco(**content)
+            continue
+        with pytest.raises(DataError, match=r"set\.json: [a-z]+: .*; `datastill annotate` writes"):
+            read_coco(path)
 
 
 def test_annotations_are_grouped_by_image_with_none_for_an_empty_one(coco, person):

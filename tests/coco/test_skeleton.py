@@ -82,6 +82,7 @@ def test_several_categories_with_keypoints_are_refused_with_what_to_do():
         ({"skeleton": [[0, 1]]}, r"skeleton: expected pairs from 1 to 5, found \[0, 1\]"),
         ({"skeleton": [[1, 2, 3]]}, "skeleton: expected pairs from 1 to 5"),
         ({"skeleton": [7]}, "skeleton: expected pairs from 1 to 5"),
+        ({"skeleton": 7}, r"skeleton: expected pairs from 1 to 5, found \[7\]"),
     ],
 )
 def test_a_malformed_skeleton_is_named_with_its_category(change, message):

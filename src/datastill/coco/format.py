@@ -35,13 +35,19 @@ PERSON: Record = {
 _NUMBER: set[type] = {int, float}
 _WHOLE: set[type] = {int}
 _FIELDS: dict[str, dict[str, set[type]]] = {  # that datastill writes, with their types
-    "images": {"id": _WHOLE, "file_name": {str}, "width": _WHOLE, "height": _WHOLE},
+    "images": {
+        **{"id": _WHOLE, "file_name": {str}, "width": _WHOLE, "height": _WHOLE},
+        **{"video": {bool, int, str}, "family": _WHOLE},
+    },
+    "categories": {"id": _WHOLE, "name": {str}, "keypoints": {list}},
     "annotations": {
         **{"id": _WHOLE, "image_id": _WHOLE, "category_id": _WHOLE, "bbox": {list}},
-        **{"area": _NUMBER, "iscrowd": _WHOLE},
+        **{"area": _NUMBER, "iscrowd": _WHOLE, "score": _NUMBER},
+        **{"keypoints": {list}, "num_keypoints": _WHOLE},
     },
-    "categories": {"id": _WHOLE, "name": {str}},
 }
+_OPTIONAL = {"video", "family", "score", "keypoints", "num_keypoints"}
+_LIMIT = 2**63  # of all numbers: tensors and Parquet hold none beyond
 _WRITER = "the data stage writes it"
 
 
@@ -84,38 +90,64 @@ def read_coco(path: Path) -> Coco:
     Raises DataError, naming the file, if it is absent, malformed or annotates an unlisted image.
     """
     advice = "`datastill annotate` writes it" if path.parent.name == "annotations" else _WRITER
-    coco = parse_coco(path, read_json(path, "COCO JSON", advice))
+    coco = parse_coco(path, read_json(path, "COCO JSON", advice), f"{advice} again")
     for fault in _faults(coco):
         raise DataError(f"{path}: {fault}; {advice} again")
-    known = {image["id"] for image in coco.images}
-    if lost := [a["id"] for a in coco.annotations if a.get("image_id") not in known]:
-        raise DataError(f"{path}: annotations {lost[:5]} name images that the file does not list")
     return coco
 
 
 def _faults(coco: Coco) -> Iterator[str]:
-    """Yield each record that lacks what datastill writes."""
+    """Yield each record that lacks what datastill writes; a caller stops at the first."""
     for section, fields in _FIELDS.items():
         for record in getattr(coco, section):
-            wrong = [key for key, kinds in fields.items() if type(record.get(key)) not in kinds]
+            wrong = [key for key, kinds in fields.items() if not _fits(record, key, kinds)]
             yield from (f"{section}: {excerpt(record['id'])} has no valid {key}" for key in wrong)
-    lengths = {each["id"]: 3 * len(each.get("keypoints") or ()) for each in coco.categories}
+    images = {image["id"] for image in coco.images}
+    names = {each["id"]: each.get("keypoints") or [] for each in coco.categories}
+    odd = (number for number, listed in names.items() if {*map(type, listed)} - {str})
+    yield from (f"categories: {number} has keypoints other than names" for number in odd)
     for a in coco.annotations:
-        length = lengths.get(a["category_id"], 0) if "keypoints" in a else 0
-        numbers = (*a["bbox"], *((a["keypoints"] or ()) if length else ()))
-        if len(a["bbox"]) != 4 or len(numbers) != 4 + length or {*map(type, numbers)} - _NUMBER:
-            yield f"annotation {excerpt(a['id'])} has no valid box or keypoints"
+        if a["image_id"] not in images or a["category_id"] not in names:
+            kind = "a category" if a["image_id"] in images else "an image"
+            yield f"annotations: {a['id']} names {kind} that the file does not list"
+        elif not _is_shaped(a, len(names[a["category_id"]])):
+            yield f"annotations: {a['id']} has no valid box or keypoints"
 
 
-def parse_coco(path: Path, content: Any) -> Coco:
-    """Return the JSON `content` of `path`; raises DataError if a section or an id is missing."""
+def _fits(record: Record, key: str, kinds: set[type]) -> bool:
+    value, lowest = record.get(key), 1 if key in ("width", "height") else -_LIMIT
+    if value is None:
+        return key in _OPTIONAL
+    return type(value) in kinds and (not kinds <= _NUMBER or lowest <= value < _LIMIT)
+
+
+def _is_shaped(annotation: Record, keypoints: int) -> bool:
+    """Return whether it has a box, and so many keypoints with their number, of finite numbers."""
+    numbers = [*annotation["bbox"], *(annotation.get("keypoints") or ())]
+    counted = not keypoints or annotation.get("num_keypoints") is not None
+    return (
+        (len(annotation["bbox"]), len(numbers)) == (4, 4 + 3 * keypoints)
+        and {*map(type, numbers)} <= _NUMBER
+        and sum(map(abs, numbers)) < _LIMIT  # not of NaN either
+        and counted
+    )
+
+
+def parse_coco(path: Path, content: Any, advice: str) -> Coco:
+    """Return the JSON `content` of `path`.
+
+    Raises DataError, with `advice` on what to do, if a section or an id is missing.
+    """
     sections = content if isinstance(content, dict) else {}
     names = ("images", "annotations", "categories")
     if missing := [name for name in names if not isinstance(sections.get(name), list)]:
-        raise DataError(f"{path}: expected COCO JSON, found no list of {', '.join(missing)}")
+        lacking = f"expected COCO JSON, found no list of {', '.join(missing)}"
+        raise DataError(f"{path}: {lacking}; {advice}")
     for name in names:
-        if not all(isinstance(record, dict) and "id" in record for record in sections[name]):
-            raise DataError(f"{path}: expected an id in all {name}, found some without")
+        for number, record in enumerate(sections[name], start=1):
+            if not isinstance(record, dict) or "id" not in record:
+                found = f"expected an id in all {name}, found none in number {number:,}"
+                raise DataError(f"{path}: {found}; {advice}")
     return Coco(*(sections[name] for name in names))
 
 

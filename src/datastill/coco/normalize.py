@@ -53,7 +53,7 @@ def read_published(path: Path) -> Coco:
         return reader(path)
     content = read_json(path, "COCO JSON", _FETCH)
     content = {"annotations": [], **content} if isinstance(content, dict) else content
-    return repair(path, parse_coco(path, content))
+    return repair(path, parse_coco(path, content, _FETCH))
 
 
 def _other_reader(path: Path) -> Callable[[Path], Coco] | None:
@@ -95,7 +95,7 @@ def read_foreign(path: Path) -> Coco:
     content = None if other else read_json(path, "COCO JSON", _FETCH)
     other = other or other_json(content)
     expect(not other, path, "COCO JSON (images, annotations, categories)", f"{other}; {_ADVICE}")
-    coco = repair(path, parse_coco(path, content))
+    coco = repair(path, parse_coco(path, content, _FETCH))
     names, ids = ([category.get(key) for category in coco.categories] for key in ("name", "id"))
     for key, values in (("a name", names), ("an id", ids)):
         distinct = values and all(v not in (None, *values[:i]) for i, v in enumerate(values))

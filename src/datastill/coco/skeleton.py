@@ -153,7 +153,8 @@ def _sigmas(names: tuple[str, ...], given: Any) -> tuple[tuple[float, ...], str]
 
 
 def _edges(given: Any, keypoints: int) -> tuple[tuple[int, int], ...]:
-    edges = [tuple(edge) if isinstance(edge, list | tuple) else (edge,) for edge in given]
+    limbs = given if isinstance(given, list | tuple) else [given]
+    edges = [tuple(edge) if isinstance(edge, list | tuple) else (edge,) for edge in limbs]
     for edge in edges:
         if len(edge) != 2 or not all(end in range(1, keypoints + 1) for end in edge):
             raise DataError(f"skeleton: expected pairs from 1 to {keypoints}, found {[*edge]}")
