@@ -34,7 +34,10 @@ def test_a_digest_is_the_sha_256_of_the_bytes(tmp_path):
     [
         ('{"a": ' + "7" * 400 + "}", "a whole number of 400 digits"),
         ('{"a": ' + "7" * 9000 + "}", "a whole number of 9,000 digits"),
-        ('{"a": "\\udcff"}', "surrogates not allowed"),
+        ('{"a": "\\udcff"}', r"Half a character, \\udcff: line 1 column 8"),
+        ('["\\ud83d\\ude00", "\\ud83d \\ude00"]', r"Half a character, \\ud83d: line 1 column 19"),
+        ('["\\\\ud83d\\ude00"]', r"Half a character, \\ude00"),
+        ('["\\uD83D\\uD83D\\uDE00"]', r"Half a character, \\uD83D: line 1 column 3"),
         ("[" * 100_000, "lists in lists, thousands deep"),
         ('{"a": ', "Expecting value"),
     ],
@@ -46,8 +49,10 @@ def test_json_that_nothing_else_could_hold_is_refused_by_its_reader(tmp_path, te
 
 
 def test_whole_pairs_of_surrogates_and_long_fractions_are_read(tmp_path):
-    (tmp_path / "a.json").write_text('["\\ud83d\\ude00", 0.' + "1" * 400 + ', 12, "\\u00e9"]')
-    assert read_json(tmp_path / "a.json") == ["😀", 1 / 9, 12, "é"]
+    (tmp_path / "a.json").write_text(
+        '["\\ud83d\\ude00", 0.' + "1" * 400 + ', 12, "\\u00e9", "C:\\\\udata\\\\ud83d\\n"]'
+    )
+    assert read_json(tmp_path / "a.json") == ["😀", 1 / 9, 12, "é", "C:\\udata\\ud83d\n"]
 
 
 def test_a_pipe_is_no_file_to_wait_for(tmp_path):

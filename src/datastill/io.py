@@ -13,7 +13,9 @@ from datastill.errors import DataError
 
 _DEEPEST, _MOST_VALUES, _LARGEST = 50, 10_000_000, 1e300  # of YAML
 _LONG = re.compile(r"[0-9]{300}")  # digits: a float holds no such number
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half a character, alone none at all
+_ESCAPE = re.compile(  # in JSON: of both halves of a character; of one, in a group; any other
+    r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]|(u[dD][89a-fA-F]..)|.)"
+)
 
 
 @contextmanager
@@ -75,8 +77,8 @@ def parse_json(text: str) -> Any:
         content = json.loads(text, parse_int=_whole if _LONG.search(text) else None)
     except RecursionError:
         raise ValueError("lists in lists, thousands deep") from None
-    if _SURROGATE.search(text):  # also of pairs, which are fine
-        json.dumps(content, ensure_ascii=False).encode()
+    if half := next((each for each in _ESCAPE.finditer(text) if each[1]), None):
+        raise json.JSONDecodeError(f"Half a character, {half[0]}", text, half.start())
     return content
 
 
