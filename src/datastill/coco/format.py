@@ -104,8 +104,8 @@ def _faults(coco: Coco) -> Iterator[str]:
             yield from (f"{section}: {excerpt(record['id'])} has no valid {key}" for key in wrong)
     images = {image["id"] for image in coco.images}
     names = {each["id"]: each.get("keypoints") or [] for each in coco.categories}
-    odd = (number for number, listed in names.items() if {*map(type, listed)} - {str})
-    yield from (f"categories: {number} has keypoints other than names" for number in odd)
+    odd = (key for key, points in names.items() if {*map(type, points)} - {str})
+    yield from (f"categories: {key} has keypoints other than names" for key in odd)
     for a in coco.annotations:
         if a["image_id"] not in images or a["category_id"] not in names:
             kind = "a category" if a["image_id"] in images else "an image"
@@ -146,8 +146,8 @@ def parse_coco(path: Path, content: Any, advice: str) -> Coco:
     for name in names:
         for number, record in enumerate(sections[name], start=1):
             if not isinstance(record, dict) or "id" not in record:
-                found = f"expected an id in all {name}, found none in number {number:,}"
-                raise DataError(f"{path}: {found}; {advice}")
+                lacking = f"expected an id in all {name}, found none in number {number:,}"
+                raise DataError(f"{path}: {lacking}; {advice}")
     return Coco(*(sections[name] for name in names))
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -69,6 +69,27 @@ FileSet = AnnotatedFiles | FolderFiles | VideoFiles
 
 
 @dataclass(frozen=True)
+class _Published:
+    """Published labels, of which sets may be parts: the last file read, and the ids of all."""
+
+    _last: dict[Path, Coco] = field(default_factory=dict)
+    _ids: dict[Path, frozenset[int]] = field(default_factory=dict)
+
+    def read(self, path: Path) -> Coco:
+        if path not in self._last:
+            self._last.clear()  # before the next one is in memory
+            self._last[path] = content = read_published(path)
+            self._ids[path] = frozenset(image["id"] for image in content.images)
+        return self._last[path]
+
+    def ids(self, path: Path) -> frozenset[int]:
+        """Return the ids of the images of a file."""
+        if path not in self._ids:
+            self.read(path)
+        return self._ids[path]
+
+
+@dataclass(frozen=True)
 class FileSets:
     """A profile's image sets from files, except unions.
 
@@ -84,13 +105,15 @@ class FileSets:
     val: AnnotatedFiles
     sets: Sequence[FileSet]
     keypoint_margin: float
+    _published: _Published = field(default_factory=_Published)
+    _images: dict[str, list[Record]] = field(default_factory=dict)  # of the sets that were read
 
     @cached_property
     def categories(self) -> list[Record]:
         """The categories of all sets: those of val's annotations that `task` learns."""
         path = self.root / self.val.annotations
         try:
-            return learned_categories(read_published(path), self.task)
+            return learned_categories(self._published.read(path), self.task)
         except DataError as error:
             message = str(error)
             raise DataError(message if str(path) in message else f"{path}: {message}") from None
@@ -118,7 +141,9 @@ class FileSets:
         Raises DataError if a file is malformed, no image remains or their number is not `count`.
         """
         categories, path = self.categories, self.root / spec.annotations
-        published = read_published(path)
+        without = (self._published.ids(self.root / other) for other in spec.without)
+        left_out = frozenset[int]().union(*without)
+        published = self._published.read(path)
         try:
             sized = complete_sizes(path, published, [self.root / each for each in spec.images])
             listed, flat = normalize(
@@ -129,8 +154,6 @@ class FileSets:
         if flat:
             text = "%s: %d annotations have boxes without extent and are left out"
             _log.warning(text, path, flat)
-        others = [read_published(self.root / other) for other in spec.without]
-        left_out = {image["id"] for other in others for image in other.images}
         kept = subset(listed, [image for image in listed.images if image["id"] not in left_out])
         reason = f"{spec.annotations} lists {len(listed.images):,}"
         if spec.without:
@@ -139,6 +162,7 @@ class FileSets:
         _check_count(spec, len(kept.images), reason)
         if not kept.images:
             raise DataError(f"{_key(spec)}: expected images, found none: {reason}")
+        self._images[spec.name] = kept.images
         return kept
 
     def locate(self, spec: AnnotatedFiles, listed: Coco) -> tuple[Coco, list[Refusal]]:
@@ -194,8 +218,9 @@ class FileSets:
         images, refused = folder_images(self._link(spec.folder))
         labelled = set()
         for other in spec.without:
+            listed = Coco(self._images.get(other.name) or self.read(other).images, [], [])
             folders = [self._link(folder) for folder in other.images]
-            labelled |= set(map(self._real_path, locate(self.read(other), folders)[0].images))
+            labelled |= set(map(self._real_path, locate(listed, folders)[0].images))
         images = [image for image in images if self._real_path(image) not in labelled]
         _check_count(spec, len(images) + len(refused), f"{spec.folder} holds as many")
         return images, refused

@@ -31,12 +31,9 @@ def run(profile: Profile) -> None:
     """Draw or load all sets, examine every image and write the sets of the readable ones."""
     data = profile.params.data
     sets = {drawn.name: draw(profile, drawn) for drawn in drawn_sets(profile)}
-    refused: list[tuple[str, Refusal]] = []
-    if isinstance(data, schema.FileData):
-        files = file_sets(profile)
-        for file_set in files.sets:
-            sets[file_set.name], refusals = files.load(file_set)
-            refused += [(file_set.name, refusal) for refusal in refusals]
+    loaded = _load(profile) if isinstance(data, schema.FileData) else {}
+    sets |= {name: coco for name, (coco, _) in loaded.items()}
+    refused = [(name, refusal) for name, (_, lost) in loaded.items() for refusal in lost]
     images = {image["file_name"]: image for coco in sets.values() for image in coco.images}
     with Steps("examining images", len(images)) as steps:
         manifest, unreadable = examine(profile.images, list(images.values()), steps.advance)
@@ -55,6 +52,12 @@ def run(profile: Profile) -> None:
     _report_allowed(profile, allowed)
     _warn(profile, refused)
     _warn_of_families(sets[VAL])
+
+
+def _load(profile: Profile) -> dict[str, tuple[Coco, list[Refusal]]]:
+    """Return the sets from files, by name; what was parsed for them is not kept."""
+    files = file_sets(profile)
+    return {file_set.name: files.load(file_set) for file_set in files.sets}
 
 
 def _add_digests(sets: dict[str, Coco], manifest: pd.DataFrame) -> None:

@@ -4,8 +4,13 @@ import hashlib
 import shutil
 
 import pytest
-from own_files import LABELS, OTHERS, labels, pictures, whole, write
+from own_files import LABELS, OTHERS, labels, pictures, whole, write, write_images
 from PIL import Image
+
+from datastill.coco import normalize
+from datastill.io import read_json
+
+VAL = ("--val", "mine/test.json", "--val-images", "mine/test")
 
 
 def made(project, run, *arguments):
@@ -171,3 +176,26 @@ def test_a_folder_of_labelme_json_is_taken_as_it_is(project, run):
     annotations = project.set("labelled").annotations
     assert (len(annotations), annotations[0]["bbox"]) == (18, [9, 10, 16, 36])
     assert annotations[0]["keypoints"] == [12, 13, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--label-only", "6"), ["labels.json"]),
+        (OTHERS, ["labels.json"]),
+        ((*OTHERS, *VAL), ["labels.json", "test.json"]),
+    ],
+)
+def test_every_file_of_labels_is_parsed_once(project, run, monkeypatch, arguments, expected):
+    write_images(project.mine / "test", range(200, 206))
+    write(project.mine / "test.json", labels(range(200, 206)))
+    parsed = []
+    monkeypatch.setattr(
+        normalize, "read_json", lambda *asked: parsed.append(asked[0].name) or read_json(*asked)
+    )
+    whole(run, *arguments)
+    assert sorted(parsed) == expected
+    for command in (("plan", "own", "--probe-seconds", "0"), ("data", "--profile", "own")):
+        parsed.clear()
+        _, said = run(*command)
+        assert sorted(parsed) == expected, said
