@@ -1,6 +1,7 @@
 """Damage at random, by a seed: of the values in JSON or YAML, and of a file's bytes.
 
 DATASTILL_MUTATIONS=300 makes more than 5,000 in all; `pytest -rP` lists what came of them.
+DATASTILL_SEED=1 makes others.
 """
 
 import json
@@ -11,6 +12,7 @@ from copy import deepcopy
 from datastill.errors import DatastillError
 
 COUNT = int(os.environ.get("DATASTILL_MUTATIONS", "60"))  # of most kinds of file
+FIRST_SEED = 1_000_000 * int(os.environ.get("DATASTILL_SEED", "0"))
 VALUES = [
     *(None, True, 0, 1, -1, 7, 2**63, 1.5, 1e30, float("nan"), float("inf"), [], {}),
     *("", "7", "a", "\0", "../x", [1], [[1, 2, 3, 4, 5, 6]], {"size": [48, 64], "counts": "PPYo"}),
@@ -100,7 +102,7 @@ def survive(read, path, content, count=COUNT, damage=damaged):
     whole = content if isinstance(content, bytes) else json.dumps(content).encode()
     path.write_bytes(whole)
     sound, outcomes = read(path), {"error": 0, "same": 0, "other": 0}
-    for seed in range(count):
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
         rng = random.Random(seed)
         as_bytes = isinstance(content, bytes) or seed % 4 == 0
         changed = damage(rng, whole) if as_bytes else json.dumps(mutated(rng, content)).encode()
