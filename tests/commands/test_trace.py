@@ -379,6 +379,37 @@ def test_stages_that_met_different_files_under_one_name_break_the_chain(clone):
     assert "annotations/co-35_co-80.json: the stages recorded" in told["breaks"][0]
 
 
+def test_a_file_that_a_table_read_and_no_stage_wrote_breaks_the_chain(clone):
+    lock = (clone / "dvc.lock").read_text()
+    name = next(each for each in yaml.safe_load(lock)["stages"] if each.startswith("tables"))
+    before, stage, after = lock.partition(f"  {name}:")
+    renamed = after.replace("work/miniature/data/val.json", "work/miniature/dta/val.json", 1)
+    (clone / "dvc.lock").write_text(before + stage + renamed)
+    told, ok = chain("miniature", LINE)
+    assert not ok
+    assert told["breaks"] == [
+        f"work/miniature/dta/val.json: {name} read it, and no stage has written it"
+    ]
+
+
+@pytest.mark.parametrize("md5", ["", "0" * 31, float("nan"), "../" * 11])
+def test_a_digest_that_is_none_is_one_error(clone, md5):
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())
+    lock["stages"]["distilled@co-35_co-80"]["deps"][0]["md5"] = md5
+    (clone / "dvc.lock").write_text(yaml.safe_dump(lock))
+    with pytest.raises(DataError, match=r"dvc\.lock: expected DVC's lock file; .*md5: "):
+        chain("miniature", LINE)
+
+
+def test_an_error_beyond_the_records_is_not_said_to_be_theirs(clone, monkeypatch):
+    def fail(*_):
+        raise TypeError("a fault of the program")
+
+    monkeypatch.setattr(trace, "verify", fail)
+    with pytest.raises(TypeError, match="a fault of the program"):
+        chain("miniature", LINE, verify=True)
+
+
 def test_a_clone_without_its_files_says_that_they_are_not_verified(clone):
     told, ok = chain("miniature", LINE, verify=True)
     assert ok

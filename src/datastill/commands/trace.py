@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from datastill.errors import DataError
@@ -23,25 +24,30 @@ def run(profile: Profile, target: str, check: bool, as_json: bool) -> tuple[str,
     """
     lock = Lock(params_path(profile.params.profile).with_name("dvc.lock"))
     table = target.partition(":")[0]
-    with recorded(lock.path, table if table.endswith(".csv") else ""):
-        return _traced(profile, lock, target, check, as_json)
-
-
-def _traced(
-    profile: Profile, lock: Lock, target: str, check: bool, as_json: bool
-) -> tuple[str, bool]:
-    chain = Chain(profile, lock)
-    table, _, name = target.partition(":")
-    if table.endswith(".csv"):
-        path = _table(profile, table)
-        nodes = traced(chain, lock.writer(path.as_posix()), path, name)
-    else:
-        nodes = [chain.result(target)]
+    records = partial(recorded, lock.path, table if table.endswith(".csv") else "")
+    with records():
+        chain = Chain(profile, lock)
+        nodes = _chains(profile, chain, lock, target)
     breaks = list(dict.fromkeys(chain.breaks))
     verdicts = _verified(profile, nodes) if check else None
     holds = not breaks and all(verdict.state != "differs" for verdict in verdicts or [])
-    if not as_json:
+    with records():
+        if as_json:
+            return _as_json(target, nodes, breaks, verdicts), holds
         return to_text(nodes, breaks, verdicts, sys.stdout.isatty()), holds
+
+
+def _chains(profile: Profile, chain: Chain, lock: Lock, target: str) -> list[Node]:
+    table, _, name = target.partition(":")
+    if not table.endswith(".csv"):
+        return [chain.result(target)]
+    path = _table(profile, table)
+    return traced(chain, lock.writer(path.as_posix()), path, name)
+
+
+def _as_json(
+    target: str, nodes: Sequence[Node], breaks: Sequence[str], verdicts: Sequence[Verdict] | None
+) -> str:
     verified = [
         {"path": v.file.path, "where": v.where, "state": v.state, "found": v.difference}
         for v in verdicts or []
@@ -50,9 +56,9 @@ def _traced(
         "asked": target,
         "chains": [asdict(node) for node in nodes],
         "breaks": breaks,
-        "verified": verified if check else None,
+        "verified": None if verdicts is None else verified,
     }
-    return json.dumps(report, indent=2), holds
+    return json.dumps(report, indent=2)
 
 
 def _table(profile: Profile, table: str) -> Path:

@@ -148,6 +148,15 @@ class Chain:
         source = _source(data, {**original, **spec}, stage, self.code_of(stage))
         return Node("set", name, facts, files, None, {"source": source})
 
+    def read_by(self, stage: Stage) -> list[File]:
+        """Return what `stage` read besides source; add a break for each that no stage wrote."""
+        files = [file for path, file in stage.reads.items() if not path.startswith("src/")]
+        odd = [file.path for file in files if not self._lock.has_written(file.path)]
+        self.breaks += [
+            f"{path}: {stage.name} read it, and no stage has written it" for path in odd
+        ]
+        return files
+
     def code_of(self, stage: Stage) -> str:
         """Return the commit with the source that ran, "" if not in this clone; or the release."""
         return f"datastill {stage.release}" if stage.release else self._commit_of(stage.code)

@@ -71,6 +71,13 @@ class Lock:
                 return stage
         raise DataError(f"{self.path}: no stage has written {path}; `dvc repro` runs it")
 
+    def has_written(self, path: str) -> bool:
+        """Return whether a stage has written `path`, a folder that holds it, or files in it."""
+        written = (f"{other}/" for stage in self.stages.values() for other in stage.writes)
+        return any(
+            f"{path}/".startswith(other) or other.startswith(f"{path}/") for other in written
+        )
+
     def digests(self, path: str) -> list[str]:
         """Return the digests under which stages read or wrote `path`: one if all agree."""
         groups = [files for stage in self.stages.values() for files in (stage.reads, stage.writes)]

@@ -130,8 +130,7 @@ def _value(chain: Chain, tables: Stage, path: Path, entry: Entry) -> Node:
             facts |= {gain: float(line[gain]), f"{gain}_over": list(entry.over[gain])}
     if line.get("ablation"):
         facts["ablation"] = line["ablation"]
-    read = [file for p, file in tables.reads.items() if not p.startswith("src/")]
-    files = (tables.writes[path.as_posix()], *read)
+    files = (tables.writes[path.as_posix()], *chain.read_by(tables))
     return Node("value", entry.name, facts, files, chain.code_of(tables), results)
 
 

@@ -126,7 +126,7 @@ class ModelCard(_Record):
 
 class _Entry(_Record):
     path: str
-    md5: str = ""
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")] = ""
 
 
 class _Stage(_Record):
