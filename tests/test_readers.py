@@ -27,7 +27,6 @@ OURS = {  # written by this process, this package or the program that is asked
     "project/lock_backup.py": "DVC's list of locks: damaged, it is dropped",
     "commands/rm.py": "DVC's list of locks, with an error of its own",
     "commands/fetch.py": "a note beside an archive: damaged, it counts as none",
-    "inference/predictor.py": "the card that `read_model_card` has read",
     "stages/annotate.py": "a table of stage data",
     "page/evidence_reader.py": "candidates of stage annotate, a group at a time",
     "page/finished_run.py": "tables of this profile",

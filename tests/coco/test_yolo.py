@@ -3,7 +3,6 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-from datastill.coco import image_header
 from datastill.coco.normalize import learned_categories, normalize, read_labels, read_published
 from datastill.coco.skeleton import build_skeleton
 from datastill.errors import DataError
@@ -243,13 +242,6 @@ def test_a_malformed_configuration_is_named(yolo, text, expected):
 def test_an_absent_configuration_is_named(tmp_path):
     with pytest.raises(DataError, match=r"data.yaml: no such file"):
         read_labels(tmp_path / "data.yaml")
-
-
-def test_an_image_of_too_many_pixels_is_left_out_before_it_is_decoded(yolo, monkeypatch, caplog):
-    monkeypatch.setattr(image_header, "MOST_PIXELS", 10)
-    config = write_config(yolo(a="0 0.5 0.5 0.5 0.5"))
-    assert read_published(config).images == []
-    assert "1 images cannot be opened and are left out" in caplog.text
 
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -43,11 +43,15 @@ def test_the_folder_holds_plain_data_alone(exported):
             list(pickletools.genops(path.read_bytes()))
 
 
-def test_the_folder_of_the_training_keeps_its_own_card(profile):
-    card = (profile.model("student") / "card.json").read_bytes()
-    with pytest.raises(DataError, match="expected another folder than that of a training"):
-        export.run(profile, "student", profile.model("student"), champion=False)
-    assert (profile.model("student") / "card.json").read_bytes() == card
+def test_files_that_no_export_wrote_are_kept(profile, tmp_path):
+    """A training run's card, and the user's own annotations."""
+    (tmp_path / "annotations.json").write_text("mine")
+    for folder, name in ((profile.model("student"), "card.json"), (tmp_path, "annotations.json")):
+        kept = (folder / name).read_bytes()
+        with pytest.raises(DataError, match=f"{folder}: {name} is there, and no export wrote it"):
+            export.run(profile, "student", folder, champion=False)
+        assert (folder / name).read_bytes() == kept
+    assert [path.name for path in tmp_path.iterdir()] == ["annotations.json"]
 
 
 def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(profile):

@@ -183,10 +183,10 @@ def disk(monkeypatch, free):
 
 
 def test_a_full_disk_is_noticed_before_anything_is_asked_for(coco, datastill_fetch, monkeypatch):
-    monkeypatch.setattr(fetch, "COCO", [replace(a, size=2**33) for a in fetch.COCO])
-    disk(monkeypatch, 3 * 2**30)
-    refuse(datastill_fetch(coco.url), "coco: 24.0 GiB of disk needed, 3.0 GiB free")
-    refuse(datastill_fetch(coco.url, "--keep"), "coco: 32.0 GiB of disk needed")
+    monkeypatch.setattr(fetch, "COCO", [replace(a, size=8 * 10**9) for a in fetch.COCO])
+    disk(monkeypatch, 3 * 10**9)
+    refuse(datastill_fetch(coco.url), "coco: 24.0 GB of disk needed, 3.0 GB free")
+    refuse(datastill_fetch(coco.url, "--keep"), "coco: 32.0 GB of disk needed")
     assert coco.asked == []
 
 

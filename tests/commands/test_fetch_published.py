@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up_keeps_no_half_file(published, fetch_cells, monkeyp
 
 def test_a_full_disk_is_noticed_before_anything_is_asked_for(published, fetch_cells, monkeypatch):
     monkeypatch.setattr(fetch.shutil, "disk_usage", lambda folder: Usage(2**40, 0, 100))
-    refuse(fetch_cells("--base-url", published.url), "data/cells: 0.0 GiB of disk needed")
+    refuse(fetch_cells("--base-url", published.url), "data/cells: 0.0 GB of disk needed")
     assert published.asked == []
     assert contents() == {}
 

@@ -252,6 +252,16 @@ def test_without_pixels_no_image_is_opened(project, plan):
     assert plan(project)[0] == 1
 
 
+def test_images_above_the_limit_are_named_with_the_param_that_raises_it(project, plan):
+    limit = (WIDTH * HEIGHT - 1) / 1e6
+    change(project, lambda params: params["data"].update(max_megapixels=limit))
+    code, text = plan(project)
+    assert code == 1
+    assert "images that do not open: 16\n" in text
+    assert "it has 64 x 48 pixels, more than 3,071; " in text
+    assert "or raise data.max_megapixels\n" in text
+
+
 def test_a_val_image_in_training_is_found_by_id_without_pixels(project, plan):
     val = FILES["person_keypoints_val2017"][1][0]
     image = {"id": val, "file_name": f"{val:012d}.jpg", "width": WIDTH, "height": HEIGHT}

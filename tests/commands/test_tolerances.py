@@ -83,7 +83,7 @@ def test_rows_on_sets_drawn_anew_are_seeds_of_one_training(tmp_path):
     raw["data"]["sets"]["co-35-1"] = {"redraws": "co-35", "seed": 1}
     row = raw["supervised"]["co-35"]
     raw["supervised"]["again"] = {**row, "labelled": "co-35-1", "seed": 1}
-    raw["distilled"] = {}
+    raw |= {"distilled": {}, "tables": ["table2"]}
     profile = Profile(accepted_params(tmp_path, raw))
     for name, ap in (("co-35", 10.0), ("again", 14.0), ("co-115", 50.0)):
         path = tmp_path / profile.metrics(name)

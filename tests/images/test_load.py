@@ -1,7 +1,9 @@
 import io
 import os
 import re
+import struct
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ import torch
 from PIL import Image
 
 from datastill.coco.format import image_id
-from datastill.coco.image_header import image_size
+from datastill.coco.image_header import PixelLimit, image_size
 from datastill.errors import DataError
+from datastill.images import load
 from datastill.images.load import (
     Room,
+    decode_image,
     image_path,
     load_image,
     read_image,
@@ -256,13 +260,82 @@ def test_grey_of_fewer_bits_than_its_file_has_room_for_is_not_dark(root, most, d
     assert (f"below {2**depth:,} are read as {depth} bits" in caplog.text) == (depth < 16)
 
 
-@pytest.mark.parametrize("read", [read_image, image_size])
+def cut(kind):
+    """An image file that ends before its pixels do."""
+    content = encoded(picture(60, 90), kind)
+    return content[: len(content) // 2]
+
+
 @pytest.mark.parametrize("width", [10_001, 40_000])
-def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, read, width):
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(root, width):
     Image.new("1", (width, 10_000)).save(root / "a.png")
     assert (root / "a.png").stat().st_size < 100_000
-    with pytest.raises(DataError, match=f"{width:,} x 10,000 pixels, more than 100,000,000; make"):
-        read(root / "a.png")
+    said = f"{width:,} x 10,000 pixels, more than 100,000,000; make it smaller or cut it up$"
+    with pytest.raises(DataError, match=said):
+        read_image(root / "a.png")
+    assert image_size(root / "a.png") == (width, 10_000)
+
+
+def test_a_limit_is_named_with_what_raises_it():
+    content, size = encoded(picture(), "png"), (9, 6)
+    assert decode_image(content, size, PixelLimit(54e-6)).shape == (3, 6, 9)
+    said = "it has 9 x 6 pixels, more than 53; make it smaller or cut it up, or raise the.param"
+    with pytest.raises(DataError, match=said):
+        decode_image(content, size, PixelLimit(53e-6, "the.param"))
+
+
+def test_an_image_of_a_record_may_have_as_many_pixels_as_the_record_says(root, monkeypatch):
+    monkeypatch.setattr(load, "DEFAULT_LIMIT", PixelLimit(53e-6))
+    Image.fromarray(picture()).save(root / "a.png")
+    assert load_image(root, record("a.png", 9, 6)).shape == (3, 6, 9)
+    with pytest.raises(DataError, match="more than 53; make"):
+        read_image(root / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "bmp"])
+def test_an_image_of_another_size_than_its_record_is_refused_by_its_header(root, kind):
+    (root / "a").write_bytes(cut(kind))
+    with pytest.raises(DataError, match="the image is 90 x 60, its annotations are for 90 x 61"):
+        load_image(root, record("a", 90, 61))
+    with pytest.raises(DataError, match="no readable image"):
+        load_image(root, record("a", 90, 60))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff"])
+def test_the_size_of_an_image_is_read_from_its_header_alone(root, kind):
+    (root / "a").write_bytes(cut(kind))
+    assert image_size(root / "a") == (90, 60)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("turn", [3, 6])
+def test_the_size_of_a_turned_image_is_upright_before_it_is_decoded(root, turn, compression):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    stored = Image.fromarray(np.ascontiguousarray(TURNS[turn](picture())))
+    stored.save(root / "a.tif", tiffinfo={0x0112: turn}, compression=compression)
+    stored.save(root / "a.png", exif=exif)
+    stored.save(root / "a.jpg", exif=exif)
+    assert {image_size(root / f"a.{kind}") for kind in ("tif", "png", "jpg")} == {(9, 6)}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("animated", [False, True])
+def test_a_png_may_have_its_exif_before_and_after_its_pixels(root, place, animated):
+    stored, exif = Image.fromarray(np.rot90(picture()).copy()), Image.Exif()
+    exif[0x0112] = 6
+    other = {"save_all": True, "append_images": [Image.new("RGB", (6, 9))]} if animated else {}
+    stored.save(root / "a.png", **other)
+    body = exif.tobytes()[6:]
+    chunk = struct.pack(">I", len(body)) + (named := b"eXIf" + body)
+    chunk += struct.pack(">I", zlib.crc32(named))
+    content = (root / "a.png").read_bytes()
+    end = 33 if place == "before" else len(content) - 12
+    (root / "a.png").write_bytes(content[:end] + chunk + content[end:])
+    turned = place == "before" or not animated  # behind other frames it is theirs
+    assert image_size(root / "a.png") == ((9, 6) if turned else (6, 9))
+    pixels = read_image(root / "a.png").permute(1, 2, 0)
+    assert np.array_equal(pixels, picture() if turned else np.asarray(stored))
 
 
 def test_a_pipe_is_no_image_to_wait_for(root):
@@ -283,3 +356,16 @@ def test_large_images_of_several_threads_wait_for_each_other(root):
         assert order == ["small ones do not wait"]
     waiting.join(5)
     assert order == ["small ones do not wait", None]
+
+
+def test_an_image_larger_than_the_room_takes_all_of_it_and_gives_it_back(root):
+    room, order = Room(most=10, small=2), []
+    waiting = threading.Thread(target=lambda: order.append(room.taken(3).__enter__()))
+    with room.taken(11):
+        waiting.start()
+        waiting.join(0.05)
+        assert order == []
+    waiting.join(5)
+    assert order == [None]
+    with room.taken(7):
+        pass

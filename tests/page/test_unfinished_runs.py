@@ -59,7 +59,7 @@ def _without_parameters(profile):
 
 def _without_distilled(profile):
     path = Path(profile.params.params_file)
-    raw = yaml.safe_load(path.read_text()) | {"distilled": {}}
+    raw = yaml.safe_load(path.read_text()) | {"distilled": {}, "tables": ["table2"]}
     write_text(path, yaml.safe_dump(raw, sort_keys=False))
 
 

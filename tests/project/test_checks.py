@@ -136,6 +136,16 @@ def test_a_row_starts_from_coco_if_torchvision_has_a_detector_on_its_backbone(tm
     assert accepted(tmp_path, raw)
 
 
+@pytest.mark.parametrize(
+    ("params", "table"), [("params.yaml", "table1"), ("pipelines/boxes/params.yaml", "table4")]
+)
+def test_a_profile_without_students_is_refused_before_anything_is_trained(tmp_path, params, table):
+    raw = read(params)
+    raw["distilled"] = {}
+    reason = f"distilled: there is no row for {table} to compare with its teacher"
+    assert reason in refusal(tmp_path, raw)
+
+
 def test_what_does_not_fit_boxes_is_named_with_the_reason(tmp_path):
     raw = read("pipelines/boxes/params.yaml")
     raw["tables"] = ["table1"]

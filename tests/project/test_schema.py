@@ -55,6 +55,17 @@ def test_a_scale_has_two_numbers_above_0(tmp_path, scale, message):
     assert f"has 1 wrong key\n  {message}" in refusal(tmp_path, raw)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 10_001, float("inf"), float("nan"), "100", True, None])
+def test_a_limit_on_pixels_is_a_positive_number_of_megapixels(tmp_path, limit):
+    raw = read("pipelines/coco/params.yaml")
+    assert accepted(tmp_path, raw).data.max_megapixels == 100
+    raw["data"]["max_megapixels"] = limit
+    assert "has 1 wrong key\n  data.max_megapixels: " in refusal(tmp_path, raw)
+    for fine in (0.01, 250, 10_000):
+        raw["data"]["max_megapixels"] = fine
+        assert accepted(tmp_path, raw).data.max_megapixels == fine
+
+
 SETS = {
     "a": {"images": 10, "style": "sport"},
     "b": {"images": 20, "style": "sport"},

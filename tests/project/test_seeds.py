@@ -79,7 +79,7 @@ def test_of_files_only_what_chance_chose_is_chosen_again_for_every_seed(seeded):
     """A part of a file and frames of videos; a union with such a part; never images of val."""
     before = read("pipelines/coco/params.yaml")
     before["supervised"] = {"co-35": before["supervised"]["co-35"]}
-    before |= {"ensembles": {}, "distilled": {}}
+    before |= {"ensembles": {}, "distilled": {}, "tables": ["table2"]}
     before["evaluate"]["with_views"] = []
     sets = before["data"]["sets"]
     part = {"seed": 0, "skip": 0, "take": 3}

@@ -24,6 +24,7 @@ from tiny import HEIGHT, WIDTH, picture, write_video
 
 from datastill.coco.format import PERSON, read_coco
 from datastill.commands.restore import load_restored
+from datastill.errors import DataError
 from datastill.project.profile import open_profile
 from datastill.sources.files import FileSets
 from datastill.stages import data
@@ -362,6 +363,35 @@ def test_what_is_missing_is_counted_listed_and_done_without(project, run):
         ("val", "val2017/000000000012.jpg", f"{broken}the file is empty"),
         ("un-120", "unlabeled2017/000000000022.jpg", f"{broken}unknown format"),
     ]
+
+
+def test_images_above_the_limit_are_refused_with_the_param_that_raises_it(project, run):
+    large = Image.fromarray(picture(22)).resize((2 * WIDTH, HEIGHT))
+    (project.coco / "unlabeled2017/000000000022.jpg").unlink()
+    large.save(project.coco / "unlabeled2017/22.png")
+    folder = {"folder": "unlabeled2017", "without": [], "count": 5}
+    project.change(lambda section: section["sets"].update({"un-120": folder}))
+    project.change(lambda section: section.update(max_megapixels=(2 * WIDTH * HEIGHT - 1) / 1e6))
+    assert run(project, "data")[0] == 0
+    reason = "128 x 48 pixels, more than 6,143; make it smaller or cut it up, or raise data."
+    assert project.refused() == [
+        ("un-120", "unlabeled2017/22.png", f"it has {reason}max_megapixels")
+    ]
+    project.change(lambda section: section.update(max_megapixels=2 * WIDTH * HEIGHT / 1e6))
+    assert run(project, "data")[0] == 0
+    assert project.refused() == []
+
+
+def test_videos_above_the_limit_are_refused_with_the_param_that_raises_it(tmp_path):
+    project = make_project(tmp_path)
+    project.change(lambda section: section.update(max_megapixels=0.001))
+    with chdir(project.root):
+        files = data.file_sets(open_profile("coco"))
+        (videos,) = (spec for spec in files.sets if spec.name == "s1m-180")
+        with pytest.raises(
+            DataError, match=r"1\.avi: .*64 x 48 pixels.* raise data.max_megapixels"
+        ):
+            files.load(videos)
 
 
 def test_a_rerun_gives_the_same_bytes(project, run):

@@ -12,9 +12,9 @@ from PIL import Image
 from places import REAL
 
 from datastill.coco.format import image_id
+from datastill.coco.image_header import PixelLimit
 from datastill.errors import DataError
 from datastill.images.load import Refusal
-from datastill.sources import video_decoding
 from datastill.sources.video_decoding import Choice, all_frames, random_frames
 from datastill.sources.video_frames import extract_frames, find_videos
 
@@ -493,8 +493,14 @@ def test_a_file_that_claims_more_frames_than_bytes_is_refused_before_they_are_li
     assert re.search(reason, str(refusal))
 
 
-def test_frames_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
-    write_video(tmp_path / "a.mp4")
-    monkeypatch.setattr(video_decoding, "MOST_PIXELS", 10)
-    with pytest.raises(DataError, match=r"has frames of .* pixels; make them smaller"):
-        next(all_frames(tmp_path / "a.mp4"))
+def test_frames_of_too_many_pixels_are_refused(library, tmp_path, extract):
+    (library / "list.txt").write_text("01.mkv\n")
+    limit = PixelLimit(6143e-6, "the.param")
+    images, (refusal,) = extract(library / "list.txt", tmp_path / "s1m", limit=limit)
+    assert images == []
+    assert refusal.reason == (
+        "has frames of 96 x 64 pixels, more than 6,143; make it smaller or cut it up, or raise "
+        "the.param"
+    )
+    limit = PixelLimit(6144e-6)
+    assert len(extract(library / "list.txt", tmp_path / "s1m", limit=limit)[0]) == 1

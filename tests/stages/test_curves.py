@@ -103,7 +103,7 @@ def test_dvc_draws_every_curve_of_a_profile_and_shows_summaries_as_metrics(profi
     answer = project.run("dvc", "plots", "show", "--json", "pipelines/boxes/dvc.yaml")
     drawn = json.loads(answer.stdout)
     assert "errors" not in drawn, answer.stderr
-    curve = "work/boxes/curves/"
+    curve = "results/boxes/curves/"
     assert sorted(name.removeprefix(curve) for name in drawn["data"] if curve in name) == [
         "loss/co-35.json", "loss/co-35_co-80.json", "precision-recall/co-35.json",
         "precision-recall/co-35_co-80.json", "sensitivity/co-35_co-80.json",

@@ -44,7 +44,7 @@ def test_the_table_has_a_line_per_row_of_the_section(reproduced):
 def test_the_same_line_writes_the_page_with_what_each_training_took(reproduced):
     page = Page((reproduced.root / "work/miniature/report.html").read_text())
     assert page.all("section", id="verdict")
-    assert len(re.findall(r"\d\.\d\d GiB", page.text)) == len(ROWS)
+    assert len(re.findall(r"\d\.\d\d GB", page.text)) == len(ROWS)
 
 
 def test_a_second_repro_runs_nothing(reproduced):

@@ -17,6 +17,10 @@ Labels = Annotated[
     ),
 ]
 
+LabelOnly = Annotated[
+    int | None, Option(help="Instead of --unlabelled: keep labels of only this many images.")
+]
+
 Backbone = Annotated[
     str | None,
     Option(help="Default: mobilenet_v2 on a CPU, resnet50 on a GPU."),
@@ -50,6 +54,10 @@ QuarterTurns = Annotated[
     ),
 ]
 
+MaxMegapixels = Annotated[
+    float | None,
+    Option(help="Refuse images and videos of more pixels, in millions; default: 100."),
+]
 
 MinScore = Annotated[
     float | None,
@@ -79,9 +87,7 @@ def new(  # noqa: PLR0913  # an option per input
         Path | None,
         Option(help="A folder of images or of videos, one video, or a text file of videos."),
     ] = None,
-    label_only: Annotated[
-        int | None, Option(help="Instead of --unlabelled: keep labels of only this many images.")
-    ] = None,
+    label_only: LabelOnly = None,
     val: Annotated[Path | None, Option(help="Labels to test on, as --labelled.")] = None,
     val_images: Annotated[
         Path | None, Option(help="The folder of val's images, if not that of --images.")
@@ -102,12 +108,14 @@ def new(  # noqa: PLR0913  # an option per input
     rounds: Rounds = 1,
     no_flip: NoFlip = False,
     quarter_turns: QuarterTurns = False,
+    max_megapixels: MaxMegapixels = None,
     seed: Annotated[int, Option(min=0, help="Seed of the split, frames and rows.")] = 0,
 ) -> None:
     """Create a profile of your own data, with settings chosen from the data."""
     own = lazy_import("commands.own_data.inputs")
     division = own.Division(val_fraction, val_count, label_only, seed)
-    inputs = own.Inputs(labelled, images, unlabelled, val, val_images, division, task)
+    files = (labelled, images, unlabelled, val, val_images)
+    inputs = own.Inputs(*files, division, task, max_megapixels)
     command = lazy_import("commands.own_data.new")
     wishes = command.Wishes(backbone, iterations, per_video, rounds, not no_flip, quarter_turns)
     echo(command.run(name, inputs, wishes))

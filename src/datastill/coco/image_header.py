@@ -1,12 +1,17 @@
 """Headers of image files: the formats that are read, and the sizes of the images."""
 
+import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import putchunk
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from datastill.errors import DataError
 from datastill.io import check_file
@@ -16,24 +21,45 @@ AVIF = features.check("avif")  # from Pillow 11.3 on, if it was built so
 _FORMATS = (
     "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", *(["AVIF"] if AVIF else []),
 )  # fmt: skip
-MOST_PIXELS = 100_000_000  # of an image; a file of a few bytes may decode to more
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which only warns of up to twice as many
+_PNG_HEADER = 33  # bytes of the signature and the first chunk
+_EXIF_CHUNKS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # of PNG: those that may hold EXIF or XMP
 _PILLOW_ERRORS = (
     OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError,
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class PixelLimit:
+    """The most megapixels of an image that is decoded: a file of a few bytes may hold many.
+
+    key  the param or option that raises the limit, if one does
+    """
+
+    megapixels: float = 100
+    key: str | None = None
+
+    def check(self, size: tuple[int, int], subject: str = "it has") -> None:
+        """Raise DataError if an image of `size` (width, height) has more pixels."""
+        if size[0] * size[1] > (most := self.megapixels * 1e6):
+            actual = f"{subject} {size[0]:,} x {size[1]:,} pixels, more than {most:,.0f}"
+            more = f", or raise {self.key}" if self.key else ""
+            raise DataError(f"{actual}; make it smaller or cut it up{more}")
+
+
+DEFAULT_LIMIT = PixelLimit()
+
+
 @contextmanager
-def opened(source: Path | IO[bytes]) -> Iterator[Image.Image]:
+def opened(source: Path | IO[bytes]) -> Iterator[ImageFile]:
     """Open an image file, of which only the header is read yet.
 
-    Raises DataError if it is no image, has more than MOST_PIXELS or, inside the block, is damaged.
+    Raises DataError if it is no image or, inside the block, is damaged.
     """
     try:
         if isinstance(source, Path):
             check_file(source)
         with Image.open(source, formats=_FORMATS) as image:
-            _check_pixels(image)
             yield image
     except UnidentifiedImageError:
         raise DataError("no readable image: unknown format") from None
@@ -47,25 +73,45 @@ def image_size(path: Path) -> tuple[int, int]:
         return upright_size(image)
 
 
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return the (width, height) of the image as it is displayed."""
-    return image.size[::-1] if orientation(image) in range(5, 9) else image.size
+def upright_size(image: ImageFile) -> tuple[int, int]:
+    """Return the (width, height) of the image as it is displayed; decodes no pixels."""
+    width, height = image.size
+    if isinstance(image, TiffImageFile):  # whose size Pillow turns now or when it decodes
+        width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+    return (height, width) if _orientation(image) in range(5, 9) else (width, height)
 
 
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) if EXIF is absent, damaged or already applied."""
-    if image.format in {"PNG", "TIFF"}:  # EXIF may follow the pixels in a PNG
-        image.load()
-    if image.format == "TIFF":  # which Pillow rotates while loading
-        return 1
+def orientation(image: ImageFile) -> int:
+    """Return the EXIF orientation of the decoded pixels, 1 (upright) if there is none.
+
+    It is 1 too if EXIF is damaged, and of a TIFF, which Pillow turns; no pixels are decoded.
+    """
+    return 1 if isinstance(image, TiffImageFile) else _orientation(image)
+
+
+def _orientation(image: ImageFile) -> int:
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif = _png_exif(image) if image.format == "PNG" else image.getexif()
+        return int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # Pillow's parser may raise anything; the image may be whole
         return 1
 
 
-def _check_pixels(image: Image.Image) -> None:
-    """Raise DataError before an image of too many pixels is decoded."""
-    if image.width * image.height > MOST_PIXELS:
-        size = f"{image.width:,} x {image.height:,} pixels"
-        raise DataError(f"it has {size}, more than {MOST_PIXELS:,}; make it smaller or cut it up")
+def _png_exif(image: ImageFile) -> Image.Exif:
+    """Return the EXIF of a PNG: of a copy with one pixel, as it may follow the pixels."""
+    Image.new("L", (1, 1)).save(one := io.BytesIO(), "PNG")
+    chunks, file = io.BytesIO(), cast("IO[bytes]", image.fp)
+    file.seek(_PNG_HEADER)
+    pixels = False
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        pixels |= kind == b"IDAT"
+        if kind == b"IEND" or (pixels and kind == b"fcTL"):  # the next frame: Pillow ends here
+            break
+        if kind in _EXIF_CHUNKS:
+            putchunk(chunks, kind, file.read(length))
+            length = 0
+        file.seek(length + 4, io.SEEK_CUR)  # and the checksum
+    header, pixel = one.getvalue()[:_PNG_HEADER], one.getvalue()[_PNG_HEADER:]
+    with Image.open(io.BytesIO(header + chunks.getvalue() + pixel), formats=["PNG"]) as copy:
+        return copy.getexif()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,12 +21,13 @@ from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
 from datastill.io import digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.project.profile import Profile
-from datastill.project.records import read_facts
+from datastill.project.records import read_facts, read_model_card
 from datastill.project.rows import DistilledRow
 from datastill.tracking.champion import promote, registered_name
 from datastill.tracking.run_record import current_metrics
 from datastill.tracking.store import without_password
 
+ANNOTATIONS = "annotations.json"
 # in a model's card, besides AP
 _MEASURED = ("interval", *NAMES, "pixel_intervals", "images", "families", "instances", "with_views")
 
@@ -76,10 +78,12 @@ def best(profile: Profile) -> str:
 def write_model(profile: Profile, row: str, folder: Path) -> Path:
     """Write weights and card to `folder`; the card is written last, to mark it complete.
 
-    Raises DataError if that is the folder of a training run, which has a card of its own.
+    Raises DataError if files of these names are there already, unless an export wrote them.
     """
-    if folder.resolve().parent == profile.model(row).resolve().parent:
-        raise DataError(f"{folder}: expected another folder than that of a training run")
+    others = [name for name in (CARD, WEIGHTS, ANNOTATIONS) if (folder / name).exists()]
+    if others and not _is_export(folder):
+        reason = f"{others[0]} is there, and no export wrote it; export to another folder"
+        raise DataError(f"{folder}: {reason}")
     card = model_card(profile, row)
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (CARD, export_onnx.FILE):
@@ -87,6 +91,12 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
     shutil.copyfile(profile.weights(row), folder / WEIGHTS)
     write_text(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return folder
+
+
+def _is_export(folder: Path) -> bool:
+    with suppress(DataError):
+        return bool(read_model_card(folder / CARD))
+    return False
 
 
 def model_card(profile: Profile, row: str) -> dict[str, Any]:
@@ -148,8 +158,8 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     }
     categories = [{"supercategory": each["name"], **each} for each in generated.categories]
     content = {"info": info, "licenses": [], **vars(generated), "categories": categories}
-    write_text(folder / "annotations.json", json.dumps(content, separators=(",", ":")))
-    return folder / "annotations.json"
+    write_text(folder / ANNOTATIONS, json.dumps(content, separators=(",", ":")))
+    return folder / ANNOTATIONS
 
 
 def _prepare_yolo(profile: Profile, row: str, folder: Path) -> None:

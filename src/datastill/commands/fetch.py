@@ -24,7 +24,7 @@ from datastill.sources.published_sets import (
     write_source,
 )
 
-_MIB, _GIB = 2**20, 2**30
+_MIB = 2**20
 _COCO_SOURCE = source_note(
     "COCO: photographs of everyday scenes with 80 categories of objects, and keypoints of people",
     "https://cocodataset.org",
@@ -166,7 +166,7 @@ def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:
 
 def _require_space(folder: Path, needed: int) -> None:
     if needed > (free := shutil.disk_usage(folder).free):
-        sizes = f"{needed / _GIB:.1f} GiB of disk needed, {free / _GIB:.1f} GiB free"
+        sizes = f"{needed / 1e9:.1f} GB of disk needed, {free / 1e9:.1f} GB free"
         advice = "free disk space, fetch less or name another folder with --to"
         raise DataError(f"{folder}: {sizes}; {advice}")
 

@@ -35,7 +35,7 @@ from datastill.project.profile import Profile
 from datastill.report.render import Column, text_grid, word
 from datastill.scheduler.benchmark import Speed
 from datastill.sources.files import AnnotatedFiles, VideoFiles
-from datastill.stages.data import excerpt, file_sets, find_all_leaks
+from datastill.stages.data import excerpt, file_sets, find_all_leaks, pixel_limit
 from datastill.stages.ensemble import member_rows
 from datastill.stages.train import count_processes, starting_weights
 from datastill.training.distributed import check_shares
@@ -146,7 +146,9 @@ def _check_leaks(
     manifest = None
     if files := {image["file_name"]: image for image in images}:
         with Steps("opening every image", len(files)) as steps:
-            examined = findings.attempt(examine, profile.images, [*files.values()], steps.advance)
+            examined = findings.attempt(
+                examine, profile.images, [*files.values()], steps.advance, pixel_limit(data)
+            )
         manifest, refused = examined or (None, [])
         findings.refuse("images that do not open", refused)
     if VAL not in findings.sets:

@@ -14,7 +14,14 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
-from datastill.coco.image_header import AVIF, MOST_PIXELS, opened, orientation, upright_size
+from datastill.coco.image_header import (
+    AVIF,
+    DEFAULT_LIMIT,
+    PixelLimit,
+    opened,
+    orientation,
+    upright_size,
+)
 from datastill.errors import DataError
 from datastill.io import check_file
 from datastill.progress import note_once
@@ -35,14 +42,15 @@ class Room:
     """Room for the pixels of all threads of a process together; small images need none."""
 
     def __init__(self, most: int, small: int) -> None:
-        self._left, self._small, self._changed = most, small, Condition()
+        self._most, self._left, self._small, self._changed = most, most, small, Condition()
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room for an image of so many `pixels`, at most all there is."""
+        """Wait until there is room for an image of so many `pixels`, or for all there is."""
         if pixels <= self._small:
             yield
             return
+        pixels = min(pixels, self._most)
         with self._changed:
             self._changed.wait_for(lambda: self._left >= pixels)
             self._left -= pixels
@@ -54,7 +62,7 @@ class Room:
                 self._changed.notify_all()
 
 
-_room = Room(MOST_PIXELS, 12_000_000)
+_room = Room(100_000_000, 12_000_000)
 
 
 @dataclass(frozen=True)
@@ -107,22 +115,29 @@ def image_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def decode_image(content: bytes, size: tuple[int, int] | None = None) -> Tensor:
+def decode_image(
+    content: bytes, size: tuple[int, int] | None = None, limit: PixelLimit | None = None
+) -> Tensor:
     """Return an image file's pixels as RGB (3, h, w) uint8.
 
     They are rotated as the EXIF orientation says, unless only the unrotated image has the `size`
     (width, height) that its annotations are for. Raises DataError if `content` is not a whole
-    image or of another size.
+    image and, before its pixels are decoded, if it is of another size or has more of them than
+    `limit`: without it any number of an image of known `size`, or else as many as by default.
     """
     if not content:
         raise DataError("no readable image: the file is empty")
-    with opened(io.BytesIO(content)) as image, _room.taken(image.width * image.height):
-        upright = upright_size(image)
-        if size and image.size != size != upright:
+    with opened(io.BytesIO(content)) as image:
+        upright, turned = upright_size(image), orientation(image)
+        stored = upright[::-1] if turned in range(5, 9) else upright
+        if limit or not size:
+            (limit or DEFAULT_LIMIT).check(upright)
+        if size and stored != size != upright:
             actual, annotated = ("{} x {}".format(*each) for each in (upright, size))
             raise DataError(f"the image is {actual}, its annotations are for {annotated}")
-        turn = _TO_UPRIGHT.get(orientation(image)) if size in (None, upright) else None
-        pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
+        turn = _TO_UPRIGHT.get(turned) if size in (None, upright) else None
+        with _room.taken(upright[0] * upright[1]):
+            pixels = np.array(_rgb(image if turn is None else image.transpose(turn)))
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 

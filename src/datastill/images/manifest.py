@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Record, write_coco
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.errors import DataError
 from datastill.images.load import Refusal, decode_image, image_bytes, image_path
 from datastill.images.perceptual_hash import perceptual_hash
@@ -19,28 +20,32 @@ COLUMNS = ("file_name", "size", "digest", "likeness", "brightness")
 
 
 def examine(
-    root: Path, images: Sequence[Record], advance: Callable[[int], None]
+    root: Path,
+    images: Sequence[Record],
+    advance: Callable[[int], None],
+    limit: PixelLimit = DEFAULT_LIMIT,
 ) -> tuple[pd.DataFrame, list[Refusal]]:
     """Open every image; return the manifest of the readable ones, and the others.
 
     The manifest has a row per image: file_name, size in bytes, SHA-256 digest, perceptual hash
-    (likeness) and mean brightness (0 to 255). `advance` is called for every image. Raises DataError
-    if a file name is not below `root`.
+    (likeness) and mean brightness (0 to 255). Images of more pixels than `limit` are among the
+    others. `advance` is called for every image. Raises DataError if a file name is not below
+    `root`.
     """
     rows: list[Record] = []
     refused: list[Refusal] = []
     with Threads() as pool:
-        for result in pool.map(partial(_examine_one, root), images):
+        for result in pool.map(partial(_examine_one, root, limit), images):
             (refused if isinstance(result, Refusal) else rows).append(result)  # type: ignore[arg-type]
             advance(1)
     return pd.DataFrame(rows, columns=list(COLUMNS)), refused
 
 
-def _examine_one(root: Path, image: Record) -> Record | Refusal:
+def _examine_one(root: Path, limit: PixelLimit, image: Record) -> Record | Refusal:
     path = image_path(root, image["file_name"])
     try:
         content = image_bytes(path)
-        pixels = decode_image(content, (image["width"], image["height"]))
+        pixels = decode_image(content, (image["width"], image["height"]), limit)
     except OSError as error:
         return Refusal(image["file_name"], f"no readable file: {error.strerror}")
     except DataError as error:

@@ -1,6 +1,5 @@
 """Trained models ready to predict: from weights, or from a self-contained folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from datastill.coco.results import coco_results
 from datastill.errors import DataError
 from datastill.inference.multi_transform import predict
 from datastill.inference.views import Inference, ViewSettings, build_inference, parse_settings
-from datastill.io import digest
+from datastill.io import digest, read_json
 from datastill.model.checkpoint import load_detector
 from datastill.model.detector import Detector
 from datastill.model.precision import best_device
@@ -74,16 +73,12 @@ def load_folder(folder: Path) -> ReadyModel:
     """
     path, weights = folder / CARD, folder / WEIGHTS
     advice = "`datastill export ROW` makes model folders"
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; {advice}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected the card of a model, found no JSON: {error}") from None
+    card = read_json(path, "the card of a model", advice)
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise DataError(f"{path}: expected the card of an exported model, found another; {advice}")
     if not weights.is_file():
         raise DataError(f"{weights}: no such file; export the model again")
-    if digest(weights) != card["lineage"]["weights"]:
+    lineage = card.get("lineage")
+    if not isinstance(lineage, dict) or digest(weights) != lineage.get("weights"):
         raise DataError(f"{weights}: not the weights of its card; export the model again")
     return load_weights(weights, parse_settings(card.get("views"), f"{path}: views"))

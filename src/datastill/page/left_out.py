@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from datastill.coco.image_header import image_size
+from datastill.coco.image_header import DEFAULT_LIMIT, image_size
 from datastill.errors import DataError
 from datastill.images.load import image_path
 from datastill.page.blocks import Entry, Gallery, Group, Picture, Section, Table, Text
@@ -69,7 +69,8 @@ def _listing(run: FinishedRun, table: pd.DataFrame) -> Iterator[Any]:
 
 def _picture(run: FinishedRun, file_name: str) -> str | None:
     try:
-        width, height = image_size(image_path(run.files.images, file_name))
+        width, height = size = image_size(image_path(run.files.images, file_name))
+        DEFAULT_LIMIT.check(size)
     except (DataError, OSError, ValueError):
         return None
     record = {"file_name": file_name, "width": width, "height": height}

@@ -83,4 +83,4 @@ def _memory(run: FinishedRun, row: str) -> str:
     if usage.get("card") != digest(run.files.model(row) / "card.json"):
         return "-"
     sizes = {"": usage["peak_bytes"], " on the GPU": usage.get("peak_gpu_bytes")}
-    return ", ".join(f"{n / 2**30:.2f} GiB{where}" for where, n in sizes.items() if n)
+    return ", ".join(f"{n / 1e9:.2f} GB{where}" for where, n in sizes.items() if n)

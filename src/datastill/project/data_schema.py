@@ -7,6 +7,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from datastill.project.section import Natural, Positive, Section, SetName
 
+MOST_MEGAPIXELS = 10_000  # that a limit may allow
+
 
 class DrawnImages(Section):
     """A set to draw: `images` is the paper's number, divided by `scale.images`."""
@@ -154,6 +156,7 @@ class FileData(Section):
     leaks_reason  why they are allowed
     keypoint_margin  around the keypoints of an object that has no box, as a fraction of the longer
                   side of their extent; at least 10 pixels
+    max_megapixels  of an image or a video's frames; those with more are refused undecoded
     """
 
     source: Literal["files"]
@@ -162,6 +165,7 @@ class FileData(Section):
     leaks: Literal["refuse", "drop", "allow"]
     leaks_reason: str | None = None
     keypoint_margin: Annotated[float, Field(ge=0)] = 0.15
+    max_megapixels: Annotated[float, Field(gt=0, le=MOST_MEGAPIXELS)] = 100
     sets: dict[SetName, FileSet]
     val: Annotated[Annotations, Discriminator(_kind_of_val)]
 

@@ -97,7 +97,7 @@ class Profile:
         return self.results / "metrics" / f"{row}.json"
 
     def curve(self, name: str, row: str) -> Path:
-        return self.work / "curves" / name / f"{row}.json"
+        return self.results / "curves" / name / f"{row}.json"
 
     def summary(self, row: str) -> Path:
         """Return the few numbers of a row that DVC compares."""

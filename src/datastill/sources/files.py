@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Record, Task
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.coco.normalize import learned_categories, normalize, read_published
 from datastill.coco.subsets import subset
 from datastill.errors import DataError
 from datastill.images.folders import Folder, folder_images, locate, real_path
-from datastill.images.load import Refusal, read_image
+from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import examine
 from datastill.images.perceptual_hash import perceptual_hash, repeats
 from datastill.images.sizes import complete_sizes
@@ -97,6 +98,7 @@ class FileSets:
     images  base folder of every `file_name`, with links to image folders, and video frames
     sets    val among them
     keypoint_margin  of boxes around the keypoints of annotations without a box (`keypoint_box`)
+    limit   of the pixels of an image or a frame
     """
 
     root: Path
@@ -105,6 +107,7 @@ class FileSets:
     val: AnnotatedFiles
     sets: Sequence[FileSet]
     keypoint_margin: float
+    limit: PixelLimit = DEFAULT_LIMIT
     _published: _Published = field(default_factory=_Published)
     _images: dict[str, list[Record]] = field(default_factory=dict)  # of the sets that were read
 
@@ -175,7 +178,7 @@ class FileSets:
         if spec.part is None:
             return present, refused
         identities = tuple(tuple(image.items()) for image in present.images)
-        manifest = _manifest(self.images.absolute(), identities)
+        manifest = _manifest(self.images.absolute(), identities, self.limit)
         try:
             taken = take_span(present, spec.part, manifest)
         except DataError as error:
@@ -235,10 +238,12 @@ class FileSets:
         source, folder, per_video = self.root / spec.videos, self.images / spec.name, spec.per_video
         total = per_video * len(find_videos(source)[1])
         with Steps(f"frames of {spec.name}", total) as steps:
-            images, refused = extract_frames(source, folder, spec.seed, steps.advance, per_video)
+            images, refused = extract_frames(
+                source, folder, spec.seed, steps.advance, per_video, self.limit
+            )
         if spec.repeats == "drop":
-            paths = (self.images / image["file_name"] for image in images)
-            hashes = [perceptual_hash(read_image(path).permute(1, 2, 0).numpy()) for path in paths]
+            pixels = (load_image(self.images, image).permute(1, 2, 0) for image in images)
+            hashes = [perceptual_hash(each.numpy()) for each in pixels]
             shown = list(zip(images, repeats(hashes, _SAME_FRAME), strict=True))
             pairs = ((image["file_name"], images[i]["file_name"]) for image, i in shown if i >= 0)
             refused += [Refusal(name, f"shows the same as {earlier}") for name, earlier in pairs]
@@ -254,10 +259,12 @@ class FileSets:
 
 
 @cache
-def _manifest(root: Path, images: tuple[tuple[tuple[str, object], ...], ...]) -> pd.DataFrame:
+def _manifest(
+    root: Path, images: tuple[tuple[tuple[str, object], ...], ...], limit: PixelLimit
+) -> pd.DataFrame:
     """Return the manifest of `images`, computed once for all parts of them."""
     with Steps("searching for near-duplicates", len(images)) as steps:
-        return examine(root, [dict(image) for image in images], steps.advance)[0]
+        return examine(root, [dict(image) for image in images], steps.advance, limit)[0]
 
 
 def _folders(spec: FileSet) -> Sequence[str]:

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from datastill.coco.image_header import MOST_PIXELS
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.errors import DataError
 from datastill.sources.mp4_header import check_claim
 
@@ -66,20 +66,21 @@ class Choice:
 
 
 def random_frames(
-    path: Path, choices: Sequence[Choice]
+    path: Path, choices: Sequence[Choice], limit: PixelLimit = DEFAULT_LIMIT
 ) -> Iterator[tuple[Choice, Frame | DataError]]:
     """Yield in any order frames of the video `path`, uniform over its frames, or why there is none.
 
     A frame is decided only by its choice. The packets list the frames; those from the last keyframe
     to the chosen one are decoded. If the packets are unreliable or the decoded frames differ from
     the list, the choice is among all that decode undamaged, counted once for all `choices`. The
-    error is that the file is absent, empty, not a video or too short.
+    error is that the file is absent, empty, not a video or too short, or that its frames have more
+    pixels than `limit`.
     """
     left = dict.fromkeys(choices)
     try:
         _check_present(path)
         for find in (_sought, _counted):
-            for choice, frame in find(path, [*left]):
+            for choice, frame in find(path, [*left], limit):
                 del left[choice]
                 yield choice, frame
     except av.FFmpegError as error:
@@ -132,11 +133,13 @@ def _check_present(path: Path) -> None:
     check_claim(path)
 
 
-def _counted(path: Path, choices: Sequence[Choice]) -> Iterator[tuple[Choice, Frame | DataError]]:
+def _counted(
+    path: Path, choices: Sequence[Choice], limit: PixelLimit
+) -> Iterator[tuple[Choice, Frame | DataError]]:
     """Choose among all frames that decode."""
     if not choices:
         return
-    with _opened(path) as (container, stream):
+    with _opened(path, limit) as (container, stream):
         count = sum(1 for _ in _decoded(container, stream))
     if not count:
         raise DataError(f"{path}: the video has no frame that decodes; download it again")
@@ -146,16 +149,18 @@ def _counted(path: Path, choices: Sequence[Choice]) -> Iterator[tuple[Choice, Fr
             wanted.setdefault(choice.index(count), []).append(choice)
         except DataError as error:
             yield choice, error
-    with _opened(path) as (container, stream):
+    with _opened(path, limit) as (container, stream):
         for index, frame in enumerate(_decoded(container, stream)):
             if index in wanted:
                 image = _upright(frame)
                 yield from ((choice, Frame(image, index, count)) for choice in wanted[index])
 
 
-def _sought(path: Path, choices: Sequence[Choice]) -> Iterator[tuple[Choice, Frame | DataError]]:
+def _sought(
+    path: Path, choices: Sequence[Choice], limit: PixelLimit
+) -> Iterator[tuple[Choice, Frame | DataError]]:
     """Choose among the frames that the packets list; yield nothing if they are unreliable."""
-    with suppress(av.FFmpegError), _opened(path) as (container, stream):
+    with suppress(av.FFmpegError), _opened(path, limit) as (container, stream):
         times, keyframes = _announced(container, stream)
         for choice in choices if times else ():
             try:
@@ -228,8 +233,13 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream, except cover art; raises DataError if there is none."""
+def _opened(
+    path: Path, limit: PixelLimit = DEFAULT_LIMIT
+) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open the first video stream, except cover art.
+
+    Raises DataError if there is none or its frames have more pixels than `limit`.
+    """
     name, cover = f"file:{path}", Disposition.attached_pic
     with av.open(name, container_options=_OPTIONS, metadata_errors="replace") as container:
         streams = [s for s in container.streams.video if not s.disposition & cover]
@@ -237,10 +247,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise DataError(f"{path}: expected a video stream, found none; take it off the list")
         if not streams[0].codec_context:
             raise DataError(f"{path}: FFmpeg has no decoder for its video stream; convert it")
-        width, height = streams[0].codec_context.width, streams[0].codec_context.height
-        if width * height > MOST_PIXELS:
-            size = f"{width:,} x {height:,} pixels"
-            raise DataError(f"{path}: has frames of {size}; make them smaller")
+        size = streams[0].codec_context.width, streams[0].codec_context.height
+        limit.check(size, f"{path}: has frames of")
         streams[0].codec_context.thread_count = 1  # videos are decoded in parallel already
         yield container, streams[0]
 

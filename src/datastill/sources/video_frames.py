@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from datastill.coco.format import Record, image_id
-from datastill.coco.image_header import opened
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit, opened
 from datastill.errors import DataError
 from datastill.images.folders import VIDEO_KINDS
 from datastill.images.load import Refusal, printable
@@ -54,15 +54,20 @@ def _listed(source: Path) -> set[str]:
     return {path.as_posix() for path in paths}
 
 
-def extract_frames(
-    source: Path, folder: Path, seed: int, advance: Callable[[int], None], per_video: int = 1
+def extract_frames(  # noqa: PLR0913  # a limit for safety, the others for meaning
+    source: Path,
+    folder: Path,
+    seed: int,
+    advance: Callable[[int], None],
+    per_video: int = 1,
+    limit: PixelLimit = DEFAULT_LIMIT,
 ) -> tuple[list[Record], list[Refusal]]:
     """Store random frames of every video of `source` as JPEGs in `folder`, unless they exist.
 
     Returns in the order of `find_videos` the COCO images, whose `file_name` starts with the name of
     `folder` and which also have `video` and `frame` (its index), and the videos with fewer frames
-    than requested. The number of workers, processes that import the calling script again, changes
-    nothing. `advance` is called with 1 for every requested frame.
+    than requested or with frames above the `limit`. The number of workers, processes that import
+    the calling script again, changes nothing. `advance` is called with 1 for every requested frame.
     """
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +83,7 @@ def extract_frames(
     context.set_forkserver_preload([__name__])
     videos = [[*chosen] for _, chosen in groupby(missing.items(), lambda item: item[0].name)]
     with Processes(os.cpu_count(), context) as pool:
-        results = chain.from_iterable(pool.map(partial(_extract, root), videos))
+        results = chain.from_iterable(pool.map(partial(_extract, root, limit), videos))
         for choice, result in results:
             if isinstance(result, Refusal):
                 refusals[choice.name] = result
@@ -89,12 +94,12 @@ def extract_frames(
 
 
 def _extract(
-    root: Path, chosen: Sequence[tuple[Choice, Path]]
+    root: Path, limit: PixelLimit, chosen: Sequence[tuple[Choice, Path]]
 ) -> list[tuple[Choice, Record | Refusal]]:
     """Write frames of one video, each with its origin in one file, so that it is opened once."""
     paths, name = dict(chosen), chosen[0][0].name
     results: dict[Choice, Record | Refusal] = {}
-    for choice, frame in random_frames(root / name, [*paths]):
+    for choice, frame in random_frames(root / name, [*paths], limit):
         if isinstance(frame, DataError):
             reason = str(frame).removeprefix(f"{root / name}: ")
             results[choice] = Refusal(printable(name), reason)

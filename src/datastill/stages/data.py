@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.coco.subsets import subset, union
 from datastill.errors import DataError
 from datastill.images.contact_sheet import write_contact_sheet
@@ -36,7 +37,9 @@ def run(profile: Profile) -> None:
     refused = [(name, refusal) for name, (_, lost) in loaded.items() for refusal in lost]
     images = {image["file_name"]: image for coco in sets.values() for image in coco.images}
     with Steps("examining images", len(images)) as steps:
-        manifest, unreadable = examine(profile.images, list(images.values()), steps.advance)
+        manifest, unreadable = examine(
+            profile.images, list(images.values()), steps.advance, pixel_limit(data)
+        )
     refused += _leave_out(sets, unreadable)
     leaks, allowed = find_all_leaks(data, sets, manifest)
     refused += _leave_out_leaks(sets, leaks)
@@ -212,4 +215,11 @@ def file_sets(profile: Profile) -> FileSets:
             sets.append(VideoFiles(name, **spec.model_dump()))
     root = Path(data.root).expanduser()
     task, margin = profile.params.task, data.keypoint_margin
-    return FileSets(root, profile.images, task, annotated[VAL], sets, margin)
+    return FileSets(root, profile.images, task, annotated[VAL], sets, margin, pixel_limit(data))
+
+
+def pixel_limit(data: schema.Data) -> PixelLimit:
+    """Return the limit on the pixels of an image that the section `data` sets."""
+    if isinstance(data, schema.FileData):
+        return PixelLimit(data.max_megapixels, "data.max_megapixels")
+    return DEFAULT_LIMIT

@@ -97,9 +97,10 @@ def _content(image: str) -> bytes:
 
 
 def _pixels(content: bytes) -> int:
-    from datastill.coco.image_header import opened
+    from datastill.coco.image_header import DEFAULT_LIMIT, opened
 
     with opened(io.BytesIO(content)) as image:
+        DEFAULT_LIMIT.check(image.size)
         return image.width * image.height
 
 

@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from own_files import LABELS, OTHERS, refused, write_images
+from own_files import LABELS, OTHERS, refused, whole, write_images
+from PIL import Image
 
 
 def test_missing_images_are_counted_and_the_first_is_named(project, run):
@@ -55,6 +56,9 @@ def test_a_folder_of_unlabelled_images_must_hold_some_and_others_than_the_labell
         (("--val-images", "mine/photos"), "--val-images: expected --val too"),
         (("--label-only", "3"), "expected --unlabelled or --label-only, found both"),
         (("--task", "masks"), "--task: expected keypoints or boxes"),
+        (("--max-megapixels", "0"), "--max-megapixels: expected a number above 0, at most 10,000"),
+        (("--max-megapixels", "20000"), "at most 10,000, found 20000"),
+        (("--max-megapixels", "nan"), "at most 10,000, found nan"),
     ],
 )
 def test_a_division_that_cannot_be_is_refused(project, run, arguments, expected):
@@ -67,3 +71,26 @@ def test_labels_for_all_need_a_number_that_leaves_some_unlabelled(project, run):
     for number in ("0", "15", "99"):
         said = refused(project, run, *LABELS, "--label-only", number, "--val-count", "5")
         assert f"--label-only {number}: expected fewer than the 15 images" in said
+
+
+def test_images_above_the_limit_are_refused_with_the_option_that_raises_it(project, run):
+    assert "max_megapixels" not in whole(run, *OTHERS)
+    assert project.params().data.max_megapixels == 100
+    text = (project.root / "pipelines/own/params.yaml").read_text()
+    assert "max_megapixels" not in text
+    Image.new("RGB", (100, 100)).save(project.mine / "others/large.png")
+    limit = ("--max-megapixels", "0.0099")
+    code, said = run("new", "small", *LABELS, *OTHERS, *limit)
+    assert code == 0
+    assert (
+        "unlabelled: 1 images would be refused, such as others/large.png: it has 100 x 100 pixels, "
+        "more than 9,900; make it smaller or cut it up, or raise --max-megapixels"
+    ) in said
+    assert project.params("small").data.max_megapixels == 0.0099
+    code, said = run("new", "large", *LABELS, *OTHERS, "--max-megapixels", "0.01")
+    assert code == 0
+    assert "refused" not in said
+    limit = ("--max-megapixels", "0.003")
+    assert "none of 20 images can be used" in refused(
+        project, run, *LABELS, *OTHERS, *limit, name="no"
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Task
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
@@ -26,6 +27,7 @@ from datastill.images.manifest import COLUMNS, examine
 from datastill.images.sizes import complete_sizes
 from datastill.images.splits import Span
 from datastill.progress import Steps
+from datastill.project.data_schema import MOST_MEGAPIXELS
 from datastill.sources.video_frames import find_videos
 
 GAP = 0.02  # of a recording's images, between val and the others
@@ -97,6 +99,12 @@ class Inputs:
     val_images: Path | None
     division: Division
     task: Task | None
+    max_megapixels: float | None = None
+
+    @property
+    def limit(self) -> PixelLimit:
+        """The limit on the pixels of an image."""
+        return PixelLimit(self.max_megapixels or DEFAULT_LIMIT.megapixels, "--max-megapixels")
 
     def check(self) -> None:
         """Raise ParamsError if options contradict each other."""
@@ -104,7 +112,10 @@ class Inputs:
         val, val_images, unlabelled, fraction, count, label_only = (
             option is not None for option in options
         )
+        most = DEFAULT_LIMIT.megapixels if self.max_megapixels is None else self.max_megapixels
         contradictions = {
+            "--max-megapixels: expected a number above 0, at most "
+            f"{MOST_MEGAPIXELS:,}, found {most:g}": not 0 < most <= MOST_MEGAPIXELS,
             "--task: expected keypoints or boxes": self.task not in {None, "keypoints", "boxes"},
             "--val has its own labels: omit --val-fraction and --val-count": (
                 val and (fraction or count)
@@ -151,10 +162,12 @@ def usable_labels(path: Path, coco: Coco, task: Task, images: Path | None = None
         raise DataError(f"{path}: {error}") from None
 
 
-def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> InspectedSet:
+def open_labelled(
+    name: str, labels: Path, coco: Coco, folder: Path, limit: PixelLimit = DEFAULT_LIMIT
+) -> InspectedSet:
     """Open the images listed in `labels`; raises DataError if some are not in `folder`.
 
-    Links that lead out of it are refused, with their images.
+    Links that lead out of it are refused, with their images, and images above the `limit`.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found none")
@@ -171,11 +184,13 @@ def open_labelled(name: str, labels: Path, coco: Coco, folder: Path) -> Inspecte
             f"{labels}: {absent}, such as {first}; add them, or remove them from the labels\n  "
             + absence(lost[0].file_name, opened)
         )
-    inspected = _open_images(name, located, resolved)
+    inspected = _open_images(name, located, resolved, limit)
     return replace(inspected, refused=missing + inspected.refused)
 
 
-def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
+def open_unlabelled(
+    source: Path, labelled: InspectedSet, limit: PixelLimit = DEFAULT_LIMIT
+) -> InspectedSet:
     """Open the images of a folder, or count the videos of a folder, a list or a single file.
 
     Raises DataError if `source` has neither images nor videos, or both.
@@ -198,7 +213,7 @@ def open_unlabelled(source: Path, labelled: InspectedSet) -> InspectedSet:
         first = f"; {refused[0].file_name}: {refused[0].reason}" if refused else ""
         others = f"; {note}" if (note := other_files(Folder(folder, folder.name))) else ""
         raise DataError(f"{source}: expected images or videos, found none{first}{others}")
-    opened = _open_images("unlabelled", Coco(records, [], categories), folder)
+    opened = _open_images("unlabelled", Coco(records, [], categories), folder, limit)
     return replace(opened, refused=refused + opened.refused)
 
 
@@ -207,12 +222,12 @@ def common_folder(folders: Sequence[Path]) -> str:
     return os.path.commonpath([os.path.normpath(folder.absolute()) for folder in folders])
 
 
-def _open_images(name: str, coco: Coco, folder: Path) -> InspectedSet:
+def _open_images(name: str, coco: Coco, folder: Path, limit: PixelLimit) -> InspectedSet:
     # Named below the root of the file system: links into DVC's cache leave the folder.
     above = f"{folder.parent.relative_to(folder.anchor).as_posix()}/".removeprefix("./")
     anchored = [{**image, "file_name": above + image["file_name"]} for image in coco.images]
     with Steps(f"opening {name}", len(anchored)) as steps:
-        manifest, unusable = examine(Path(folder.anchor), anchored, steps.advance)
+        manifest, unusable = examine(Path(folder.anchor), anchored, steps.advance, limit)
     refused = [replace(each, file_name=each.file_name.removeprefix(above)) for each in unusable]
     if coco.images and len(refused) == len(coco.images):
         first = f"{refused[0].file_name}: {refused[0].reason}"

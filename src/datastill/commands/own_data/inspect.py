@@ -47,7 +47,7 @@ def inspect(inputs: Inputs) -> Inspection:
     labels = read_labels(inputs.labelled)
     task: Task = inputs.task or ("keypoints" if labels.keypoint_names() else "boxes")
     usable = usable_labels(inputs.labelled, labels, task, inputs.images)
-    whole = open_labelled("labelled", inputs.labelled, usable, inputs.images)
+    whole = open_labelled("labelled", inputs.labelled, usable, inputs.images, inputs.limit)
     sets, notes = {"labelled": whole}, [*_left_out(labels, usable)]
     if inputs.val:
         sets["val"] = _open_val(inputs, inputs.val, labels, task)
@@ -59,7 +59,7 @@ def inspect(inputs: Inputs) -> Inspection:
         part = take_span(whole.coco, span, whole.manifest)
         sets[name] = replace(whole, coco=part, refused=whole.refused if name == "labelled" else [])
     if inputs.unlabelled:
-        everything = open_unlabelled(inputs.unlabelled, whole)
+        everything = open_unlabelled(inputs.unlabelled, whole, inputs.limit)
         sets["unlabelled"] = _without(inputs.unlabelled, everything, labelled)
         if left_out := len(everything.coco.images) - len(sets["unlabelled"].coco.images):
             notes.append(f"{left_out:,} images in {inputs.unlabelled} are labelled ones")
@@ -137,7 +137,8 @@ def _open_val(inputs: Inputs, path: Path, labels: Coco, task: Task) -> Inspected
             "name and keypoints for the same category"
         )
     folder = inputs.val_images or inputs.images
-    return open_labelled("val", path, usable_labels(path, val_labels, task, folder), folder)
+    usable = usable_labels(path, val_labels, task, folder)
+    return open_labelled("val", path, usable, folder, inputs.limit)
 
 
 def _categories(coco: Coco, task: Task) -> dict[int, tuple[str, tuple[str, ...]]]:
