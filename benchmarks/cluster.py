@@ -63,8 +63,8 @@ def main() -> None:
     weights, threads = arguments.weights.absolute(), torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        drawn = DrawnSet(1, "benchmark", arguments.images, "everyday")
-        images = draw_set(drawn, RenderSettings(root, (320, 240), 0), lambda _: None).images
+        drawn = DrawnSet(1, "benchmark", arguments.images, "everyday", "benchmark", 0)
+        images = draw_set(drawn, RenderSettings(root, (320, 240)), lambda _: None).images
         actor = ActorSpec(weights, root, HOW, threads=1)
         sides: dict[str, Find] = {
             "one process, one thread": local(weights, root, 1),

@@ -69,8 +69,9 @@ def peer_loader(root: Path, annotations: Path, workers: int) -> DataLoader:
 
 def drawn(folder: Path, images: int) -> tuple[Path, Path]:
     """Draw images of COCO's commonest size; return their root and their annotations."""
-    settings = RenderSettings(folder, (640, 480), 0)
-    coco = draw_set(DrawnSet(1, "benchmark", images, "everyday"), settings, lambda _: None)
+    settings = RenderSettings(folder, (640, 480))
+    benchmark = DrawnSet(1, "benchmark", images, "everyday", "benchmark", 0)
+    coco = draw_set(benchmark, settings, lambda _: None)
     path = folder / "annotations.json"
     path.write_text(json.dumps(vars(coco)))
     return folder, path

@@ -18,6 +18,7 @@ READERS = {  # of text or tables that datastill did not make in this process
     "project/measured_claims.py": "the reader of our tables for the claims",
 }
 OURS = {  # written by this process, this package or the program that is asked
+    "coco/image_records.py": "records of this process",
     "sources/published_sets.py": "a list in the package",
     "report/paper.py": "a table in the package",
     "distill/ray_engine.py": "a task of this process",

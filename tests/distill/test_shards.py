@@ -1,7 +1,10 @@
+import os
+import subprocess
+
 import pyarrow.parquet as pq
 import pytest
 
-from datastill.distill.shards import SCHEMA, Candidates, cut
+from datastill.distill.shards import SCHEMA, Candidates, cut, delete_abandoned
 from datastill.errors import DataError
 from datastill.images.load import Refusal
 
@@ -98,3 +101,28 @@ def test_no_more_than_some_shards_are_held_at_once(tmp_path, listed, table):
     for shard in shards:
         shard.write(table([(100, 0.5, BOX, [0.1, 0.2])]))
     assert max(map(len, Candidates(shards).tables())) <= 64
+
+
+@pytest.mark.parametrize(
+    "notes", [b"[[", b"{}", b'"text"', b"5", b"[1]", b'[["a"]]', b'[["a", 1]]']
+)
+def test_a_shard_whose_list_of_unreadable_images_is_damaged_is_named(shard, table, notes):
+    candidates = table([(100, 0.5, BOX, [0.1])])
+    shard.path.parent.mkdir()
+    pq.write_table(candidates.replace_schema_metadata({b"datastill.refused": notes}), shard.path)
+    with pytest.raises(DataError, match=rf"{shard.path}: damaged .*delete it"):
+        shard.read(["score"])
+
+
+def test_what_killed_processes_began_to_write_is_deleted_and_nothing_else(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    names = [f"1.parquet.{dead.pid}.partial", f"2.parquet.{os.getpid()}.partial", "3.parquet"]
+    for name in names:
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / f"4.parquet.{dead.pid}.partial").write_text("")  # perhaps of another machine
+    delete_abandoned(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names[1:], f"4.parquet.{dead.pid}.partial"}
+    delete_abandoned(tmp_path / "none")

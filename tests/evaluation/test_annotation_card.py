@@ -15,7 +15,7 @@ def test_drift_compares_widths_heights_and_brightness_as_the_files_have_them():
     ]
     table = pa.table({"score": [0.25, 0.75]})
     candidates = SimpleNamespace(tables=lambda *columns: [table.select(list(columns))])
-    stats = _stats(annotated, images, {3: 2, 8: 0}, candidates, 5)
+    stats = _stats(annotated, images, [3, 3], candidates, 5)
     assert stats.widths.tolist() == [40, 70]
     assert stats.heights.tolist() == [90, 30]
     assert stats.brightness.tolist() == [12.5, 200]

@@ -2,6 +2,7 @@ import csv
 import hashlib
 import io
 import re
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -211,3 +212,17 @@ def test_a_damaged_manifest_says_which_stage_to_run_again(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"manifest\.csv: expected the table .* again"):
         read_column(path, "digest")
+
+
+def test_a_column_is_read_in_the_manifests_order_for_a_fraction_of_a_dicts_memory(tmp_path):
+    lines = [{"file_name": f"ö/{i:06}.png", "digest": f"{i % 97:064x}"} for i in range(20_000)]
+    pd.DataFrame(lines[::-1]).to_csv(tmp_path / "manifest.csv", index=False)
+    tracemalloc.start()
+    column = read_column(tmp_path / "manifest.csv", "digest")
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken / len(lines) < 110  # bytes; 280 in a dict
+    assert [*column] == [line["file_name"] for line in lines[::-1]]
+    assert all(column[line["file_name"]] == line["digest"] for line in lines[::7])
+    assert "ö/none.png" not in column
+    assert len(column) == len(lines)

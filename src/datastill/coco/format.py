@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,7 +63,7 @@ class Coco:
     categories   {"id", "name"(, "keypoints", "skeleton")}
     """
 
-    images: list[Record]
+    images: Sequence[Record]
     annotations: list[Record]
     categories: list[Record]
 

@@ -10,7 +10,7 @@ def subset(coco: Coco, images: Sequence[Record]) -> Coco:
     """Return `coco` with only these of its `images` and their annotations."""
     kept = {image["id"] for image in images}
     annotations = [a for a in coco.annotations if a["image_id"] in kept]
-    return Coco(list(images), annotations, coco.categories)
+    return Coco(images, annotations, coco.categories)
 
 
 def trainable(coco: Coco, task: str, *, negatives: str = "drop") -> Coco:

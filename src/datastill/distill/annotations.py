@@ -1,6 +1,6 @@
 """Generated annotations (section 4), and the evidence for every decision."""
 
-from collections import Counter
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +49,7 @@ def with_verdicts(candidates: pa.Table, selection: Selection, rule: str) -> pa.T
 
 
 _GROUP = 2_500  # candidates per write: few for memory
+_BATCH = 250  # annotations that exist as Python's numbers: several kilobytes each
 _REPEATED = ["image_id", "category_id", "views", "rule", "threshold", "accepted", "ignored"]
 
 
@@ -92,8 +93,9 @@ def generate(tables: Iterable[pa.Table], area_shares: Mapping[int, float]) -> It
     numbers = count(1)
     for table in tables:
         annotated = table.filter(pc.or_(table["accepted"], table["ignored"]))
-        fields = _fields(annotated, area_shares) if len(annotated) else {}
-        yield from ({"id": next(numbers), **record} for record in to_records(fields))
+        for start in range(0, len(annotated), _BATCH):
+            fields = _fields(annotated.slice(start, _BATCH), area_shares)
+            yield from ({"id": next(numbers), **record} for record in to_records(fields))
 
 
 def _fields(verdicts: pa.Table, area_shares: Mapping[int, float]) -> dict[str, list[Any]]:
@@ -126,12 +128,15 @@ def _keypoints(points: NDArray[np.float64], kept: Flags) -> list[list[float]]:
 
 @dataclass
 class Tally:
-    """Counts of the annotations written, and the `records` of some images."""
+    """Counts of the annotations written, and the `records` of some images.
+
+    image_ids  of every instance; Python's integers would take four times more
+    """
 
     instances: int = 0
     ignored: int = 0
     keypoints: int = 0
-    images: Counter[int] = field(default_factory=Counter)  # instances by image id
+    image_ids: "array[int]" = field(default_factory=lambda: array("q"))
     records: list[Record] = field(default_factory=list)
 
     def counted(self, records: Iterator[Record], remembered: set[int]) -> Iterator[Record]:
@@ -140,7 +145,8 @@ class Tally:
             self.ignored += record["iscrowd"]
             self.instances += not record["iscrowd"]
             self.keypoints += record.get("num_keypoints", 0)
-            self.images[record["image_id"]] += not record["iscrowd"]
+            if not record["iscrowd"]:
+                self.image_ids.append(record["image_id"])
             if record["image_id"] in remembered:
                 self.records.append(record)
             yield record

@@ -39,7 +39,7 @@ class Annotator:
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:
         """Write a shard; return its number of images, or an error."""
-        shard = Shard(tuple(json.loads(task["images"])), Path(task["path"]))
+        shard = Shard(json.loads(task["images"]), Path(task["path"]))
         try:
             if not shard.is_done:  # Ray repeats the task of an actor that died
                 annotate_shard(self._teacher, shard, load(shard, self._root))
@@ -59,7 +59,7 @@ def find_on_cluster(
     Raises ParamsError if Ray is not installed, DataError if a shard cannot be written.
     """
     tasks = [
-        {"path": str(shard.path.absolute()), "images": json.dumps(shard.images)}
+        {"path": str(shard.path.absolute()), "images": json.dumps([*shard.images])}
         for shard in shards
         if not shard.is_done
     ]

@@ -4,10 +4,13 @@ A shard's path depends on its images and on everything that decides their candid
 views, code and image content. Interrupted, distributed or repeated runs write the same shards.
 """
 
+import ctypes
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +27,7 @@ from datastill.images.load import Refusal
 from datastill.io import atomic
 
 SIZE = 32  # images whose inference is lost on an interruption
+_WRITING = 60  # seconds, far more than writing a shard takes
 _REFUSED = b"datastill.refused"  # the key of a shard's metadata that lists unreadable images
 
 SCHEMA = pa.schema(
@@ -45,7 +49,7 @@ SCHEMA = pa.schema(
 class Shard:
     """Some of the images, and the file of their candidates."""
 
-    images: tuple[Record, ...]
+    images: Sequence[Record]
     path: Path
 
     @property
@@ -68,18 +72,45 @@ class Shard:
                 pa.OSFile(str(self.path)) as source,
                 pq.ParquetFile(source, page_checksum_verification=True) as file,
             ):
-                return file.read(columns, use_threads=False)  # too small to distribute
-        except (pa.ArrowException, OSError) as error:
+                table = file.read(columns, use_threads=False)  # too small to distribute
+                refusals(table)
+        except (pa.ArrowException, OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(
                 f"{self.path}: damaged ({reason}); delete it to infer on its images again"
             ) from None
+        return table
 
 
 def refusals(candidates: pa.Table) -> list[Refusal]:
-    """Return the images that could not be read, from a table of `Shard.read`."""
-    notes = (candidates.schema.metadata or {}).get(_REFUSED, b"[]")
-    return [Refusal(*pair) for pair in json.loads(notes)]
+    """Return the images that could not be read; raises ValueError if their list is damaged."""
+    pairs = json.loads((candidates.schema.metadata or {}).get(_REFUSED, b"[]"))
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        if not isinstance(pair, list) or [*map(type, pair)] != [str, str]:
+            raise ValueError(f"{pair!r} among the unreadable images")
+    return [Refusal(*pair) for pair in pairs]
+
+
+def delete_abandoned(folder: Path) -> None:
+    """Delete what killed processes began to write in a folder of shards.
+
+    A file that changed within _WRITING is left, as a process of another machine may write it.
+    """
+    for path in folder.glob("*.parquet.[0-9]*.partial"):
+        owner = path.suffixes[-2].removeprefix(".")
+        with suppress(FileNotFoundError):  # finished meanwhile
+            if time.time() - path.stat().st_mtime > _WRITING and not _is_alive(int(owner)):
+                path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def to_list_column(values: NDArray[Any]) -> pa.ListArray:
@@ -102,12 +133,20 @@ def cut(
     digests  of the image files, by file name
     """
     for start in range(0, len(images), size):
-        part = tuple(images[start : start + size])
+        part = images[start : start + size]
         content = [(image["id"], digests.get(image["file_name"], "")) for image in part]
         key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
         yield Shard(part, folder / f"{start:09d}-{key}.parquet")
 
 
+def return_freed_memory() -> None:
+    """Return to the system what this process has freed, which Arrow and glibc keep."""
+    pa.default_memory_pool().release_unused()
+    if hasattr(_C, "malloc_trim"):
+        _C.malloc_trim(0)
+
+
+_C = ctypes.CDLL(None)
 _SHARDS_PER_TABLE = 64  # few for memory, many for speed
 
 
@@ -130,6 +169,7 @@ class Candidates:
         for start in range(0, len(self.shards), _SHARDS_PER_TABLE):
             shards = self.shards[start : start + _SHARDS_PER_TABLE]
             yield pa.concat_tables([shard.read(list(columns) or None) for shard in shards])
+            return_freed_memory()
 
     def refused(self) -> list[Refusal]:
         """Return the images that could not be read."""
@@ -137,6 +177,9 @@ class Candidates:
 
     @cached_property
     def _scores_and_refusals(self) -> tuple[pa.Table, list[Refusal]]:
-        tables = [shard.read(["score"]) for shard in self.shards]
-        refused = [refusal for table in tables for refusal in refusals(table)]
-        return pa.concat_tables(tables or [SCHEMA.empty_table()]), refused
+        tables, refused = [SCHEMA.empty_table().select(["score"])], list[Refusal]()
+        for shard in self.shards:
+            table = shard.read(["score"])
+            refused += refusals(table)
+            tables.append(table.replace_schema_metadata())
+        return pa.concat_tables(tables).combine_chunks(), refused

@@ -1,6 +1,5 @@
 """The card of a row's generated annotations: counts, thresholds, quality, sensitivity and drift."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datastill.coco.format import Coco, Record, Task
+from datastill.coco.image_records import image_ids
 from datastill.coco.metadata import build_metadata
 from datastill.coco.results import to_records, xywh
 from datastill.coco.subsets import subset
@@ -51,8 +51,8 @@ class AnnotatedRow:
     rules: Mapping[str, Any]
     labelled: Coco
     unlabelled: Coco
-    readable: list[Record]
-    images: list[Record]
+    readable: Sequence[Record]
+    images: Sequence[Record]
     refused: list[Refusal]
     candidates: Candidates
     sample: Candidates
@@ -66,7 +66,7 @@ class AnnotatedRow:
     @cached_property
     def expected(self) -> ExpectedQuality | None:
         """The expected quality of the annotations, None if none of `held_out` has a candidate."""
-        images = {image["id"] for image in self.images}
+        images = image_ids(self.images)
         judged = judge_sample(self.held_out_candidates, self.selection, self.held_out, self.task)
         evidence = read_evidence(self.candidates, self.selection, images, judged.categories)
         return expect(judged, evidence)
@@ -108,7 +108,7 @@ def _counts(annotated: AnnotatedRow) -> dict[str, Any]:
     tally, readable = annotated.tally, len(annotated.readable)
     counts = {
         "images": len(annotated.images),
-        "images_without_annotations": readable - sum(n > 0 for n in tally.images.values()),
+        "images_without_annotations": readable - len(np.unique(tally.image_ids)),
         "instances": tally.instances,
         "ignored": tally.ignored,
         "instances_per_image": round(tally.instances / readable, 4),
@@ -247,11 +247,11 @@ def _annotations(candidates: Candidates, needed: NDArray[np.float64]) -> Iterato
 def _drift(annotated: AnnotatedRow) -> dict[str, Any]:
     annotations = (a for a in annotated.labelled.annotations if not a["iscrowd"])
     counted = (a for a in annotations if annotated.boxes or a["num_keypoints"])
-    by_image = Counter(a["image_id"] for a in counted)
+    instances = [a["image_id"] for a in counted]
     labelled, sample, readable = annotated.labelled.images, annotated.sample, annotated.readable
     return drift(
-        _stats(annotated, labelled, by_image, sample, sample.images),
-        _stats(annotated, readable, annotated.tally.images, annotated.candidates, len(readable)),
+        _stats(annotated, labelled, instances, sample, sample.images),
+        _stats(annotated, readable, annotated.tally.image_ids, annotated.candidates, len(readable)),
         None if annotated.boxes else annotated.selection.instance.value,
     )
 
@@ -259,16 +259,19 @@ def _drift(annotated: AnnotatedRow) -> dict[str, Any]:
 def _stats(
     annotated: AnnotatedRow,
     images: Sequence[Record],
-    instances: Mapping[int, int],
+    instances: Sequence[int],
     candidates: Candidates,
     inferred: int,
 ) -> SetStats:
-    (scores,) = read_columns(candidates, "score")
+    """Return the statistics of `images`; `instances` are the image ids of their annotations."""
+    ids, annotated_ids = image_ids(images), np.sort(np.array(instances, dtype=np.int64))
+    first, end = (np.searchsorted(annotated_ids, ids, side) for side in ("left", "right"))
+    (scores,), values = read_columns(candidates, "score"), annotated.brightness
     return SetStats(
-        widths=np.array([image["width"] for image in images], dtype=float),
-        heights=np.array([image["height"] for image in images], dtype=float),
-        brightness=np.array([float(annotated.brightness[i["file_name"]]) for i in images]),
-        instances=np.array([instances[image["id"]] for image in images], dtype=np.int64),
+        widths=np.fromiter((image["width"] for image in images), float),
+        heights=np.fromiter((image["height"] for image in images), float),
+        brightness=np.fromiter((float(values[image["file_name"]]) for image in images), float),
+        instances=end - first,
         scores=scores,
         inferred=inferred,
     )

@@ -5,12 +5,12 @@ candidate is right is fitted to the sample as a logistic function of the evidenc
 averaged over the annotations.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from datastill.coco.format import Coco, Task
 from datastill.coco.metadata import build_metadata
@@ -90,19 +90,23 @@ class Sample:
 
 
 def read_evidence(
-    candidates: Tables, selection: Selection, images: Collection[int], categories: Sequence[int]
+    candidates: Tables, selection: Selection, images: ArrayLike, categories: Sequence[int]
 ) -> Evidence:
     """Return the evidence for the candidates in the `images`, ids; `categories` are sorted ids."""
-    values, category, accepted = [np.empty((0, 3))], [np.empty(0, int)], [np.empty(0, bool)]
+    total, count = sum(map(len, candidates.tables("score"))), 0
+    values, category = np.empty((total, 3)), np.empty(total, np.int64)  # filled in place: joining
+    accepted = np.empty(total, np.bool_)  # parts would double them
     for table in candidates.tables("image_id", "category_id", "score", "keypoints", "views"):
-        inside = np.isin(table["image_id"].to_numpy(), [*images])
+        inside = np.isin(table["image_id"].to_numpy(), images)
         probabilities, scores = keypoint_array(table)[..., 2], _logit(table["score"].to_numpy())
         views = np.log(table["views"].to_numpy())
         other = _logit(probabilities.mean(axis=1)) if probabilities.size else views
-        values.append(np.column_stack([np.ones(len(scores)), scores, other])[inside])
-        category.append(np.searchsorted(categories, table["category_id"].to_numpy()[inside]))
-        accepted.append(selection.keeps(table)[inside])
-    return Evidence(np.concatenate(values), np.concatenate(category), np.concatenate(accepted))
+        part = slice(count, count + int(inside.sum()))
+        values[part] = np.column_stack([np.ones(len(scores)), scores, other])[inside]
+        category[part] = np.searchsorted(categories, table["category_id"].to_numpy()[inside])
+        accepted[part] = selection.keeps(table)[inside]
+        count = part.stop
+    return Evidence(values[:count], category[:count], accepted[:count])
 
 
 def judge_sample(

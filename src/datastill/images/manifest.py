@@ -2,10 +2,12 @@
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from datastill.coco.format import Coco, Record, write_coco
@@ -59,31 +61,59 @@ def _examine_one(root: Path, limit: PixelLimit, image: Record) -> Record | Refus
     }
 
 
-def read_column(path: Path, column: str) -> dict[str, str]:
-    """Return a manifest's column, as text by file name.
+class Column(Mapping[str, str]):
+    """Text by file name, in the manifest's order: arrays, for a third of what a dict takes."""
 
-    Raises DataError if `path` is absent or damaged.
+    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
+        remaining, nothing = iter(rows), np.empty(0, "S1")
+        names, values = [nothing], [nothing]
+        while batch := [*islice(remaining, 1000)]:
+            for parts, texts in zip((names, values), zip(*batch, strict=True), strict=True):
+                parts.append(np.char.encode(texts, "utf-8"))
+        self._names, self._values = np.concatenate(names), np.concatenate(values)
+        self._order = np.argsort(self._names, kind="stable")
+
+    def __getitem__(self, name: str) -> str:
+        key = name.encode()
+        place = np.searchsorted(self._names, key, "right", self._order) - 1  # of equals the last
+        if place < 0 or self._names[self._order[place]] != key:
+            raise KeyError(name)
+        return self._values[self._order[place]].decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode() for name in self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def read_column(path: Path, column: str) -> Column:
+    """Return a manifest's column; raises DataError if `path` is absent or damaged.
 
     Row by row: pandas takes half a kilobyte more per image.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
-            values = {row["file_name"]: row[column] for row in table}
+            values = Column(_present(row, column) for row in table)
             if column not in (table.fieldnames or ()):
                 raise KeyError(column)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; the data stage writes it") from None
     except (OSError, KeyError, ValueError, csv.Error) as error:
-        values = {"": f"no {error}"}
-    lacking = [name for name, value in values.items() if not name or not value]
-    if lacking:
-        reason = f"{lacking[0]!r} without {column}" if lacking[0] else values[""]
         raise DataError(
-            f"{path}: expected the table that stage data writes, found {reason}; run that stage "
+            f"{path}: expected the table that stage data writes, found no {error}; run that stage "
             "again"
-        )
+        ) from None
     return values
+
+
+def _present(row: Mapping[str, str], column: str) -> tuple[str, str]:
+    """Return a file name and its value in `column`; raises ValueError if either is empty."""
+    name, value = row["file_name"], row[column]
+    if not name or not value:
+        raise ValueError(f"{column} of {name!r}")
+    return name, value
 
 
 def write_sets(

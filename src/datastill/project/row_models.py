@@ -1,11 +1,13 @@
 """Models of rows: their metadata, and a teacher's inference and unlabelled images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from datastill.coco.format import Coco, read_coco
+from datastill.coco.image_records import ImageRecords
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
@@ -44,15 +46,16 @@ def teacher_inference(
 def unlabelled_subset(profile: Profile, row: str) -> Coco:
     """Return the unlabelled set of `row`, or the random fraction of it that the row specifies.
 
-    With the same seed, a smaller fraction is a subset of every larger one.
+    With the same seed, a smaller fraction is a subset of every larger one. Its images are compact,
+    as there may be many.
     """
     spec = distilled(profile, row)
     whole = load(profile, spec.unlabelled)
     if spec.ablation.fraction is None:
-        return whole
+        return replace(whole, images=ImageRecords(whole.images))
     order = np.random.default_rng([spec.seed, 4]).permutation(len(whole.images))
     chosen = sorted(order[: max(1, round(spec.ablation.fraction * len(order)))].tolist())
-    return subset(whole, [whole.images[i] for i in chosen])
+    return subset(whole, ImageRecords(whole.images[i] for i in chosen))
 
 
 def load_model(profile: Profile, row: str, metadata: Metadata) -> Detector:

@@ -5,17 +5,26 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import compress
 
+import numpy as np
 import pandas as pd
 import torch
 
 from datastill.coco.format import Coco, Record, read_coco, write_coco
+from datastill.coco.image_records import ImageRecords, image_ids
 from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.subsets import subset
 from datastill.distill.annotations import EvidenceFile, generate, with_verdicts
 from datastill.distill.candidates import Teacher, find_candidates
 from datastill.distill.ray_engine import ActorSpec, find_on_cluster
-from datastill.distill.shards import Candidates, Shard, cut
+from datastill.distill.shards import (
+    Candidates,
+    Shard,
+    cut,
+    delete_abandoned,
+    return_freed_memory,
+)
 from datastill.distill.thresholds import Rules, Selection, box_density, keypoint_density, select
 from datastill.errors import DataError
 from datastill.evaluation.annotation_card import AnnotatedRow, annotation_card
@@ -25,7 +34,7 @@ from datastill.images.load import Refusal, load_image
 from datastill.images.manifest import read_column
 from datastill.inference.views import Inference
 from datastill.io import digest, write_text
-from datastill.progress import Steps
+from datastill.progress import Steps, on_one_line
 from datastill.project.image_sets import VAL, load
 from datastill.project.profile import Profile
 from datastill.project.provenance import code_version, environment, fingerprint, inference_code
@@ -51,6 +60,7 @@ def run(profile: Profile, row: str) -> str:
     inference = teacher_inference(profile, row, build_metadata(labelled, task))
     annotated = _annotated(profile, row, labelled, held_out, inference)
     _check_expected(annotated)
+    return_freed_memory()
     _write(profile, annotated)
     provenance = {
         "annotations": digest(profile.annotations(row)),
@@ -72,7 +82,7 @@ def _annotated(
     single_scale = teacher_inference(profile, row, metadata, single_scale=True)
     refused = _refused(profile, row, candidates)
     unreadable = {refusal.file_name for refusal in refused}
-    readable = [image for image in unlabelled.images if image["file_name"] not in unreadable]
+    readable = ImageRecords(i for i in unlabelled.images if i["file_name"] not in unreadable)
     rules = profile.params.selection(row)
     selection = select(candidates, len(readable), density, _thresholds_by(rules))
     return AnnotatedRow(
@@ -96,7 +106,11 @@ def _annotated(
 
 
 def find(
-    profile: Profile, teacher: str, metadata: Metadata, inference: Inference, images: list[Record]
+    profile: Profile,
+    teacher: str,
+    metadata: Metadata,
+    inference: Inference,
+    images: Sequence[Record],
 ) -> Candidates:
     """Return the candidates of `teacher` in `images`; only missing shards need inference."""
     shards = _shards(profile, teacher, inference, images)
@@ -113,6 +127,7 @@ def find(
             find_on_cluster(actor, shards, steps.advance)
         else:
             find_candidates(Teacher(detector, inference), shards, profile.images, steps.advance)
+    return_freed_memory()
     return Candidates(shards)
 
 
@@ -122,7 +137,9 @@ def _shards(
     weights, key = profile.weights(teacher), "none"
     if weights.is_file():
         key = fingerprint([digest(weights), asdict(inference), inference_code()])[:16]
-    return list(cut(images, read_column(profile.manifest, "digest"), profile.work / "shards" / key))
+    folder = profile.work / "shards" / key
+    delete_abandoned(folder)
+    return list(cut(images, read_column(profile.manifest, "digest"), folder))
 
 
 def _delete_outdated(profile: Profile, candidates: Candidates) -> bool:
@@ -149,7 +166,7 @@ def _opens(profile: Profile, image: Record) -> bool:
     return True
 
 
-def _some(images: list[Record]) -> list[Record]:
+def _some(images: Sequence[Record]) -> Sequence[Record]:
     """Return SAMPLE of the images at most, evenly spread."""
     return images[:: -(-len(images) // SAMPLE)]
 
@@ -203,30 +220,31 @@ def _refused(profile: Profile, row: str, candidates: Candidates) -> list[Refusal
 
 
 def _kept_images(
-    images_without: str, images: list[Record], candidates: Candidates, selection: Selection
-) -> list[Record]:
+    images_without: str, images: Sequence[Record], candidates: Candidates, selection: Selection
+) -> Sequence[Record]:
     if images_without == "keep":
         return images
-    annotated: set[int] = set()
-    for table in candidates.tables("image_id", "category_id", "score"):
-        annotated |= set(table["image_id"].to_numpy()[selection.keeps(table)].tolist())
-    return [image for image in images if image["id"] in annotated]
+    tables = candidates.tables("image_id", "category_id", "score")
+    annotated = [np.unique(t["image_id"].to_numpy()[selection.keeps(t)]) for t in tables]
+    kept = np.isin(image_ids(images), np.concatenate(annotated))
+    return ImageRecords(compress(images, kept))
 
 
 def _write(profile: Profile, annotated: AnnotatedRow) -> None:
     """Write annotations and evidence, in one pass over the shards; fill the tally."""
     images = annotated.images
     remembered = images if annotated.unlabelled.annotations else images[:SHOWN]
-    kept, remembered_ids = ({image["id"] for image in each} for each in (images, remembered))
+    dropped = {*np.setdiff1d(image_ids(annotated.readable), image_ids(images)).tolist()}
     rule = profile.params.select.instances
     with EvidenceFile.create(profile.evidence(annotated.row)) as evidence:
         tables = annotated.candidates.tables()
         verdicts = (evidence.add(with_verdicts(t, annotated.selection, rule)) for t in tables)
         records = generate(verdicts, annotated.density.area_shares)
-        records = (record for record in records if record["image_id"] in kept)
-        counted = annotated.tally.counted(records, remembered_ids)
+        records = (record for record in records if record["image_id"] not in dropped)
+        counted = annotated.tally.counted(records, {*image_ids(remembered).tolist()})
         coco = Coco(images, [], annotated.unlabelled.categories)
         write_coco(profile.annotations(annotated.row), coco, counted)
+    return_freed_memory()
 
 
 def _like_val(profile: Profile, annotated: AnnotatedRow) -> dict[str, int]:
@@ -246,7 +264,7 @@ def _report(profile: Profile, annotated: AnnotatedRow, provenance: dict[str, obj
     write_contact_sheet(profile.sheet(row), profile.images, shown, profile.params.task)
     card = annotation_card(annotated)
     for warning in card["warnings"]:
-        _log.warning(warning)
+        _log.warning(on_one_line(warning))
     card |= {"like_val": _like_val(profile, annotated), "provenance": provenance}
     text = json.dumps(card, indent=2) + "\n"
     write_text(profile.annotation_card(row), text)
