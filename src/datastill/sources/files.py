@@ -109,7 +109,7 @@ class FileSets:
     keypoint_margin: float
     limit: PixelLimit = DEFAULT_LIMIT
     _published: _Published = field(default_factory=_Published)
-    _images: dict[str, list[Record]] = field(default_factory=dict)  # of the sets that were read
+    _images: dict[str, Sequence[Record]] = field(default_factory=dict)  # of the sets that were read
 
     @cached_property
     def categories(self) -> list[Record]:

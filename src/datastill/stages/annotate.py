@@ -226,7 +226,7 @@ def _kept_images(
         return images
     tables = candidates.tables("image_id", "category_id", "score")
     annotated = [np.unique(t["image_id"].to_numpy()[selection.keeps(t)]) for t in tables]
-    kept = np.isin(image_ids(images), np.concatenate(annotated))
+    kept = np.isin(image_ids(images), np.concatenate([*annotated, np.empty(0, np.int64)]))
     return ImageRecords(compress(images, kept))
 
 
