@@ -84,7 +84,7 @@ class Shard:
 
 def refusals(candidates: pa.Table) -> list[Refusal]:
     """Return the images that could not be read; raises ValueError if their list is damaged."""
-    pairs = json.loads((candidates.schema.metadata or {}).get(_REFUSED, b"[]"))
+    pairs = json.loads((candidates.schema.metadata or {}).get(_REFUSED, b"null"))
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not isinstance(pair, list) or [*map(type, pair)] != [str, str]:
             raise ValueError(f"{pair!r} among the unreadable images")

@@ -24,6 +24,7 @@ from datastill.evaluation.resampling import image_families
 
 RESAMPLES = 300
 _STEPS = 25  # of Newton's method at most
+_CHUNK = 50_000  # candidates at a time, as there may be many
 _CLIP = 1e-4  # of probabilities before logarithms; and of the last step
 _RIDGE = 1e-8  # a constant column of the evidence, such as that of one view, then changes nothing
 
@@ -194,16 +195,21 @@ def _estimate(
         sums = np.bincount(category, values, len(sample.categories))
         return np.append(sums, sums.sum())
 
+    accepted, correct, expected = np.zeros((3, len(sample.categories) + 1))
     weight, truth = weights[sample.family], weights @ sample.truth
     slopes, offsets = _fit(sample, weight, prior)
-    probability = _logistic(candidates.values @ slopes + offsets[candidates.category])
-    right = probability if generator is None else generator.random(len(probability)) < probability
+    for start in range(0, len(candidates.category), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        category, annotated = candidates.category[part], candidates.accepted[part]
+        probability = _logistic(candidates.values[part] @ slopes + offsets[category])
+        drawn = None if generator is None else generator.random(len(probability)) < probability
+        accepted += totals(annotated, category)
+        correct += totals((probability if drawn is None else drawn) * annotated, category)
+        expected += totals(probability, category)
     detected = totals(weight * sample.right, sample.evidence.category) + prior[0]
     share = detected / (np.append(truth, truth.sum()) + prior.sum())
-    accepted = totals(candidates.accepted, candidates.category)
-    correct = totals(right * candidates.accepted, candidates.category)
     with np.errstate(invalid="ignore"):
-        recall = correct * share / totals(probability, candidates.category)
+        recall = correct * share / expected
         precision = correct / accepted
     return np.stack([precision, np.where(accepted, np.minimum(recall, 1), np.nan)])
 
