@@ -1,8 +1,9 @@
-"""Atomic writes, file digests, and JSON that others wrote."""
+"""Atomic writes, file digests, JSON that others wrote, and whether a writer is alive."""
 
 import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,17 @@ def atomic(path: Path, suffix: str = ".partial") -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def is_alive(process: int) -> bool:
+    """Return whether a process of this machine has that number."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Command `export`: what leaves the project can be used without it, and says where it is from."""
 
+import errno
 import json
 import pickletools
 import shutil
@@ -15,6 +16,7 @@ from datastill.coco.normalize import read_published
 from datastill.commands import export
 from datastill.commands.predictors import find_predictor
 from datastill.errors import DataError, ParamsError
+from datastill.inference.predictor import load_folder
 from datastill.io import digest
 from datastill.model.checkpoint import load_detector, save_weights
 from datastill.project.profile import open_profile
@@ -52,6 +54,22 @@ def test_files_that_no_export_wrote_are_kept(profile, tmp_path):
             export.run(profile, "student", folder, champion=False)
         assert (folder / name).read_bytes() == kept
     assert [path.name for path in tmp_path.iterdir()] == ["annotations.json"]
+
+
+def test_an_export_that_was_interrupted_is_refused_and_can_be_repeated(
+    profile, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export.shutil, "copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            export.run(profile, "student", tmp_path / "student", champion=False)
+    with pytest.raises(DataError, match="no such file; export the model again"):
+        load_folder(tmp_path / "student")
+    export.run(profile, "student", tmp_path / "student", champion=False)
+    assert load_folder(tmp_path / "student").metadata.categories
 
 
 def test_mlflow_is_told_what_was_measured_and_nothing_of_other_weights(profile):

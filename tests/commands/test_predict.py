@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
 import datastill as datastill_package
@@ -124,6 +125,18 @@ def test_bad_images_are_named_and_the_rest_is_done(command, tmp_path):
     for name in ("b.jpg: no readable", "c.png: no readable", "nowhere.jpg: no such file"):
         assert name in told
     assert "d.txt" not in told
+
+
+def test_the_user_says_how_large_an_image_may_be(command, tmp_path):
+    path = str(tmp_path / "large.png")
+    Image.fromarray(np.zeros((90, 120, 3), np.uint8)).save(path)
+    code, _, said = command("student", path, "--max-megapixels", "0.010799")
+    assert (code, "it has 120 x 90 pixels, more than 10,799; " in said) == (1, True)
+    assert "or raise --max-megapixels" in said
+    assert command("student", path, "--max-megapixels", "0.0108")[0] == 0
+    for wrong in ("nan", "0", "20000"):
+        code, _, said = command("student", path, "--max-megapixels", wrong)
+        assert (code, "--max-megapixels: expected a number above 0" in said) == (1, True)
 
 
 def test_where_no_image_can_be_read_nothing_is_written(command, tmp_path):

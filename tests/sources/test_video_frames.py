@@ -499,8 +499,7 @@ def test_frames_of_too_many_pixels_are_refused(library, tmp_path, extract):
     images, (refusal,) = extract(library / "list.txt", tmp_path / "s1m", limit=limit)
     assert images == []
     assert refusal.reason == (
-        "has frames of 96 x 64 pixels, more than 6,143; make it smaller or cut it up, or raise "
-        "the.param"
+        "it has 96 x 64 pixels, more than 6,143; make its frames smaller, or raise the.param"
     )
     limit = PixelLimit(6144e-6)
     assert len(extract(library / "list.txt", tmp_path / "s1m", limit=limit)[0]) == 1

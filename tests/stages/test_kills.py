@@ -18,7 +18,7 @@ from datastill.tracking.store import Store
 KILLS = int(os.environ.get("DATASTILL_KILLS", "3"))
 SEED = int(os.environ.get("DATASTILL_KILLS_SEED", "0"))
 RUN = ("datastill", "run", "--jobs", "2")
-FOLDERS = ("annotations", "curves", "data", "detections", "images", "models", "shards")
+FOLDERS = ("annotations", "data", "detections", "images", "models", "shards")
 # What the clock and chance decide, in the folder of a model; no stage reads it.
 OF_THE_CLOCK = {"card.json": {"seconds", "attempt"}, "journal.jsonl": {"time"}}
 

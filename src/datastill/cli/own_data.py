@@ -56,7 +56,7 @@ QuarterTurns = Annotated[
 
 MaxMegapixels = Annotated[
     float | None,
-    Option(help="Refuse images and videos of more pixels, in millions; default: 100."),
+    Option(help="Refuse images, and videos with frames, of more million pixels; default: 100."),
 ]
 
 MinScore = Annotated[
@@ -170,6 +170,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
         Option(file_okay=False, help="Folder for images or videos with predictions drawn."),
     ] = None,
     min_score: MinScore = None,
+    max_megapixels: MaxMegapixels = None,
     profile: Profile = "miniature",
 ) -> None:
     """Run a trained model on images: boxes, scores and keypoints as COCO results."""
@@ -177,9 +178,10 @@ def predict(  # noqa: PLR0913  # an option per input and output
         raise ParamsError(f"--views: expected a number or all, found {views!r}")
     command = lazy_import("commands.predict")
     command.find_files(images, to)  # rejects what cannot be done before the model is loaded
+    limit = lazy_import("coco.image_header").option_limit(max_megapixels, "--max-megapixels")
     count = None if views == "all" else int(views)
     predictor = lazy_import("commands.predictors").find_predictor(model, profile, count, min_score)
-    typer.echo(command.run(predictor, images, to, draw))  # JSON
+    typer.echo(command.run(predictor, images, to, draw, limit))  # JSON
 
 
 @app.command()

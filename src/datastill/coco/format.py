@@ -87,17 +87,18 @@ def image_id(file_name: str) -> int:
 def read_coco(path: Path) -> Coco:
     """Read COCO JSON that datastill wrote.
 
-    Raises DataError, naming the file, if it is absent, malformed or annotates an unlisted image.
+    Raises DataError, naming the file, if it is absent or malformed, or if an annotation is of an
+    image or a category that it does not list.
     """
     advice = "`datastill annotate` writes it" if path.parent.name == "annotations" else _WRITER
     coco = parse_coco(path, read_json(path, "COCO JSON", advice), f"{advice} again")
-    for fault in _faults(coco):
+    if fault := next(_faults(coco), None):
         raise DataError(f"{path}: {fault}; {advice} again")
     return coco
 
 
 def _faults(coco: Coco) -> Iterator[str]:
-    """Yield each record that lacks what datastill writes; a caller stops at the first."""
+    """Yield a record that lacks what datastill writes; what follows the first relies on it."""
     for section, fields in _FIELDS.items():
         for record in getattr(coco, section):
             wrong = [key for key, kinds in fields.items() if not _fits(record, key, kinds)]
@@ -146,7 +147,7 @@ def parse_coco(path: Path, content: Any, advice: str) -> Coco:
     for name in names:
         for number, record in enumerate(sections[name], start=1):
             if not isinstance(record, dict) or "id" not in record:
-                lacking = f"expected an id in all {name}, found none in number {number:,}"
+                lacking = f"expected an id in all {name}, but number {number:,} of them has none"
                 raise DataError(f"{path}: {lacking}; {advice}")
     return Coco(*(sections[name] for name in names))
 

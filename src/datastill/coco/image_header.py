@@ -13,7 +13,7 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import putchunk
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
-from datastill.errors import DataError
+from datastill.errors import DataError, ParamsError
 from datastill.io import check_file
 
 # The formats of Pillow that data sets use, with any suffix; for EPS it would run a program.
@@ -39,15 +39,26 @@ class PixelLimit:
     megapixels: float = 100
     key: str | None = None
 
-    def check(self, size: tuple[int, int], subject: str = "it has") -> None:
-        """Raise DataError if an image of `size` (width, height) has more pixels."""
-        if size[0] * size[1] > (most := self.megapixels * 1e6):
-            actual = f"{subject} {size[0]:,} x {size[1]:,} pixels, more than {most:,.0f}"
+    def check(self, size: tuple[int, int], advice: str = "make it smaller or cut it up") -> None:
+        """Raise DataError, with `advice`, if an image of `size` (width, height) has more pixels."""
+        if size[0] * size[1] > (most := round(self.megapixels * 1e6)):
             more = f", or raise {self.key}" if self.key else ""
-            raise DataError(f"{actual}; make it smaller or cut it up{more}")
+            actual = f"{size[0]:,} x {size[1]:,} pixels, more than {most:,}"
+            raise DataError(f"it has {actual}; {advice}{more}")
 
 
 DEFAULT_LIMIT = PixelLimit()
+MOST_MEGAPIXELS = 10_000  # that a limit may allow
+
+
+def option_limit(megapixels: float | None, option: str) -> PixelLimit:
+    """Return the limit that a command's option sets, if given; raises ParamsError."""
+    if megapixels is None:
+        megapixels = DEFAULT_LIMIT.megapixels
+    if not 0 < megapixels <= MOST_MEGAPIXELS:
+        expected = f"a number above 0, at most {MOST_MEGAPIXELS:,}"
+        raise ParamsError(f"{option}: expected {expected}, found {megapixels:g}")
+    return PixelLimit(megapixels, option)
 
 
 @contextmanager
@@ -70,23 +81,20 @@ def opened(source: Path | IO[bytes]) -> Iterator[ImageFile]:
 def image_size(path: Path) -> tuple[int, int]:
     """Return the upright (width, height) that an image's header has; raises DataError."""
     with opened(path) as image:
-        return upright_size(image)
+        return layout(image)[0]
 
 
-def upright_size(image: ImageFile) -> tuple[int, int]:
-    """Return the (width, height) of the image as it is displayed; decodes no pixels."""
-    width, height = image.size
-    if isinstance(image, TiffImageFile):  # whose size Pillow turns now or when it decodes
-        width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
-    return (height, width) if _orientation(image) in range(5, 9) else (width, height)
+def layout(image: ImageFile) -> tuple[tuple[int, int], int]:
+    """Return an image's upright (width, height), and the EXIF orientation of its decoded pixels.
 
-
-def orientation(image: ImageFile) -> int:
-    """Return the EXIF orientation of the decoded pixels, 1 (upright) if there is none.
-
-    It is 1 too if EXIF is damaged, and of a TIFF, which Pillow turns; no pixels are decoded.
+    That is 1 (upright) if EXIF is absent or damaged, and of a TIFF, which Pillow turns as it
+    decodes. No pixels are decoded here.
     """
-    return 1 if isinstance(image, TiffImageFile) else _orientation(image)
+    (width, height), orientation = image.size, _orientation(image)
+    is_turned = orientation in range(5, 9)
+    if isinstance(image, TiffImageFile):  # whose size Pillow may have turned already
+        width, height, orientation = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH], 1
+    return (height, width) if is_turned else (width, height), orientation
 
 
 def _orientation(image: ImageFile) -> int:
@@ -98,7 +106,7 @@ def _orientation(image: ImageFile) -> int:
 
 
 def _png_exif(image: ImageFile) -> Image.Exif:
-    """Return the EXIF of a PNG: of a copy with one pixel, as it may follow the pixels."""
+    """Return a PNG's EXIF, which may follow its pixels: that of a copy with a single pixel."""
     Image.new("L", (1, 1)).save(one := io.BytesIO(), "PNG")
     chunks, file = io.BytesIO(), cast("IO[bytes]", image.fp)
     file.seek(_PNG_HEADER)

@@ -15,7 +15,7 @@ _BLOCK = 128  # records; small, as a single record costs reading its whole block
 
 
 class ImageRecords(Sequence[Record]):
-    """A read-only sequence of records: compressed JSON, for a twentieth of what dicts take.
+    """A read-only sequence of records: compressed JSON, for less than a tenth of what dicts take.
 
     A slice shares the content. Every reading makes new dicts, with the keys in their order.
     """

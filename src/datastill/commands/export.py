@@ -18,7 +18,7 @@ from datastill.commands.restore import restore
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
 from datastill.inference.predictor import CARD, FORMAT, WEIGHTS, card_categories
-from datastill.io import digest, write_text
+from datastill.io import atomic, digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.project.profile import Profile
 from datastill.project.records import read_facts, read_model_card
@@ -76,7 +76,7 @@ def best(profile: Profile) -> str:
 
 
 def write_model(profile: Profile, row: str, folder: Path) -> Path:
-    """Write weights and card to `folder`; the card is written last, to mark it complete.
+    """Write card and weights to `folder`, which is a model's once they are those of its card.
 
     Raises DataError if files of these names are there already, unless an export wrote them.
     """
@@ -86,10 +86,10 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
         raise DataError(f"{folder}: {reason}")
     card = model_card(profile, row)
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (CARD, export_onnx.FILE):
-        (folder / stale).unlink(missing_ok=True)
-    shutil.copyfile(profile.weights(row), folder / WEIGHTS)
+    (folder / export_onnx.FILE).unlink(missing_ok=True)
     write_text(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    with atomic(folder / WEIGHTS) as partial:
+        shutil.copyfile(profile.weights(row), partial)
     return folder
 
 

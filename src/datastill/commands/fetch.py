@@ -24,7 +24,7 @@ from datastill.sources.published_sets import (
     write_source,
 )
 
-_MIB = 2**20
+_MB = 10**6
 _COCO_SOURCE = source_note(
     "COCO: photographs of everyday scenes with 80 categories of objects, and keypoints of people",
     "https://cocodataset.org",
@@ -122,16 +122,16 @@ def _link(archive: Archive, sources: Sequence[Path], folder: Path) -> None:
 def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     if count := _unpacked_files(archive, folder):
         return f"{archive.name}: already there, {count} files"
-    with _Mebibytes(f"downloading {archive.name}, MiB", archive.size // _MIB) as steps:
+    with _Megabytes(f"downloading {archive.name}, MB", archive.size // _MB) as steps:
         file = download(archive, folder, steps)
-    with _Mebibytes(f"verifying {archive.name}, MiB", archive.size // _MIB) as steps:
+    with _Megabytes(f"verifying {archive.name}, MB", archive.size // _MB) as steps:
         verify(archive, file, steps)
     listed = safe_members(file)
     total = sum(member.file_size for member in listed)
     names = [member.filename for member in listed if not member.is_dir()]
     paths = [folder / name for name in names]
     _require_space(folder, total - sum(path.stat().st_size for path in paths if path.exists()))
-    with _Mebibytes(f"unpacking {archive.name}, MiB", total // _MIB) as steps:
+    with _Megabytes(f"unpacking {archive.name}, MB", total // _MB) as steps:
         unpack(file, listed, folder, steps)
     files = [str(PurePosixPath(name)) for name in names]
     note = {"size": archive.size, "digest": archive.digest, "files": files}
@@ -141,17 +141,17 @@ def _fetch(archive: Archive, folder: Path, keep: bool) -> str:
     return f"{archive.name}: {len(files)} files, {archive.digest} as published"
 
 
-class _Mebibytes(Steps):
-    """Counts bytes as steps of a MiB; those of the first call were done by an earlier run."""
+class _Megabytes(Steps):
+    """Counts bytes as steps of a MB; those of the first call were done by an earlier run."""
 
     _last: int | None = None
 
     def __call__(self, done: int) -> None:
         if self._last is None:
-            self.start_at(done // _MIB)
+            self.start_at(done // _MB)
         else:
-            self.advance(done // _MIB - self._last)
-        self._last = done // _MIB
+            self.advance(done // _MB - self._last)
+        self._last = done // _MB
 
 
 def _estimate(missing: Sequence[Archive], folder: Path, keep: bool) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from datastill.coco.format import Record, image_id
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.coco.metadata import Metadata
 from datastill.commands.predictors import Predictor
 from datastill.errors import DataError, ParamsError
@@ -20,20 +21,27 @@ _BATCH = 8  # images in memory
 _log = logging.getLogger(__name__)
 
 
-def run(predictor: Predictor, names: Sequence[str], to: Path | None, draw: Path | None) -> str:
+def run(
+    predictor: Predictor,
+    names: Sequence[str],
+    to: Path | None,
+    draw: Path | None,
+    limit: PixelLimit = DEFAULT_LIMIT,
+) -> str:
     """Predict on all images that are named or in named folders, or on videos; return what to print.
 
     That is the path of the results or, without a file `to` for them, the results. Pictures of the
-    visible ones go to the folder `draw`, if any. An image that cannot be read is named in a
-    warning. For videos, `to` is a folder; `predict_videos` says what it gets. Raises DataError if
-    nothing can be read, and then writes nothing; ParamsError for images together with videos.
+    visible ones go to the folder `draw`, if any. An image that cannot be read, or is above the
+    `limit`, is named in a warning. For videos, `to` is a folder; `predict_videos` says
+    what it gets. Raises DataError if nothing can be read, and then writes nothing; ParamsError for
+    images together with videos.
     """
     files, videos = find_files(names, to)
     if videos and to:
         from datastill.commands import predict_videos  # imports FFmpeg and OpenCV
 
         return predict_videos.run(predictor, videos, to, draw)
-    predictions = list(_predict(predictor, files, draw))
+    predictions = list(_predict(predictor, files, draw, limit))
     if not predictions:
         raise DataError(f"expected images, found none that can be read in {', '.join(names)}")
     results = [
@@ -66,13 +74,13 @@ def find_files(names: Sequence[str], to: Path | None) -> tuple[list[str], list[P
 
 
 def _predict(
-    predictor: Predictor, files: Sequence[str], draw: Path | None
+    predictor: Predictor, files: Sequence[str], draw: Path | None, limit: PixelLimit
 ) -> Iterator[tuple[Record, list[Record]]]:
     """Yield every readable image and its objects; draw them if there is a folder for it."""
     with Steps("predicting", len(files)) as steps:
         for start in range(0, len(files), _BATCH):
             batch = files[start : start + _BATCH]
-            pixels = dict(_read(batch))
+            pixels = dict(_read(batch, limit))
             predictions = predictor.predict(list(pixels.values()))
             for (file, image), objects in zip(pixels.items(), predictions, strict=True):
                 size = {"width": image.shape[-1], "height": image.shape[-2]}
@@ -93,12 +101,12 @@ def _files(name: str) -> Iterator[str]:
     yield from (path.as_posix() for path in images or videos)
 
 
-def _read(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+def _read(files: Sequence[str], limit: PixelLimit) -> Iterator[tuple[str, Tensor]]:
     for file in files:
         try:
             if not Path(file).exists():
                 raise DataError(f"{file}: no such file or folder")
-            yield file, read_image(Path(file))
+            yield file, read_image(Path(file), limit=limit)
         except DataError as error:
             _log.warning("left out: %s", error)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from datastill.errors import DatastillError, ParamsError
+from datastill.io import is_alive
 from datastill.project.git import git
 from datastill.project.lock_backup import DVC_LOCKS
 from datastill.project.profile import (
@@ -118,7 +119,7 @@ def _size(path: Path) -> int:
 @contextmanager
 def _idle(work: Path) -> Iterator[None]:
     """Keep `datastill run` from starting; raises DatastillError while a stage below `work` runs."""
-    if users := [pid for pid in _dvc_processes(work.absolute()) if _is_alive(pid)]:
+    if users := [pid for pid in _dvc_processes(work.absolute()) if is_alive(pid)]:
         raise DatastillError(f"{work}: DVC runs a stage of this profile (process {users[0]})")
     if not work.is_dir():
         yield
@@ -147,13 +148,3 @@ def _dvc_processes(work: Path) -> Iterator[int]:
     for path, user in writers + readers:
         if Path(path).is_relative_to(work):
             yield user["pid"]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        pass
-    return True

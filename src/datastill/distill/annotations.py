@@ -133,17 +133,19 @@ class Tally:
     image_ids  of every instance; Python's integers would take four times more
     """
 
-    instances: int = 0
     ignored: int = 0
     keypoints: int = 0
     image_ids: "array[int]" = field(default_factory=lambda: array("q"))
     records: list[Record] = field(default_factory=list)
 
+    @property
+    def instances(self) -> int:
+        return len(self.image_ids)
+
     def counted(self, records: Iterator[Record], remembered: set[int]) -> Iterator[Record]:
         """Yield `records`; keep those on images of the ids `remembered`."""
         for record in records:
             self.ignored += record["iscrowd"]
-            self.instances += not record["iscrowd"]
             self.keypoints += record.get("num_keypoints", 0)
             if not record["iscrowd"]:
                 self.image_ids.append(record["image_id"])

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from datastill.coco.format import Record
 from datastill.errors import DataError
 from datastill.images.load import Refusal
-from datastill.io import atomic
+from datastill.io import atomic, is_alive, parse_json
 
 SIZE = 32  # images whose inference is lost on an interruption
 _WRITING = 60  # seconds, far more than writing a shard takes
@@ -84,7 +84,10 @@ class Shard:
 
 def refusals(candidates: pa.Table) -> list[Refusal]:
     """Return the images that could not be read; raises ValueError if their list is damaged."""
-    pairs = json.loads((candidates.schema.metadata or {}).get(_REFUSED, b"null"))
+    notes = (candidates.schema.metadata or {}).get(_REFUSED)
+    if notes is None:
+        raise ValueError("no list of unreadable images")
+    pairs = parse_json(notes.decode())
     for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not isinstance(pair, list) or [*map(type, pair)] != [str, str]:
             raise ValueError(f"{pair!r} among the unreadable images")
@@ -98,19 +101,9 @@ def delete_abandoned(folder: Path) -> None:
     """
     for path in folder.glob("*.parquet.[0-9]*.partial"):
         owner = path.suffixes[-2].removeprefix(".")
-        with suppress(FileNotFoundError):  # finished meanwhile
-            if time.time() - path.stat().st_mtime > _WRITING and not _is_alive(int(owner)):
+        with suppress(OSError, ValueError):  # finished meanwhile, another user's, not one of ours
+            if time.time() - path.stat().st_mtime > _WRITING and not is_alive(int(owner)):
                 path.unlink()
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
-        return True
-    return True
 
 
 def to_list_column(values: NDArray[Any]) -> pa.ListArray:

@@ -14,14 +14,7 @@ from PIL.Image import Transpose
 from torch import Tensor
 
 from datastill.coco.format import Record
-from datastill.coco.image_header import (
-    AVIF,
-    DEFAULT_LIMIT,
-    PixelLimit,
-    opened,
-    orientation,
-    upright_size,
-)
+from datastill.coco.image_header import AVIF, DEFAULT_LIMIT, PixelLimit, layout, opened
 from datastill.errors import DataError
 from datastill.io import check_file
 from datastill.progress import note_once
@@ -97,10 +90,12 @@ def load_image(root: Path, record: Record) -> Tensor:
     return read_image(image_path(root, record["file_name"]), (record["width"], record["height"]))
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> Tensor:
+def read_image(
+    path: Path, size: tuple[int, int] | None = None, limit: PixelLimit | None = None
+) -> Tensor:
     """Read an image file as `decode_image` does; raises DataError naming it and what is wrong."""
     try:
-        return decode_image(image_bytes(path), size)
+        return decode_image(image_bytes(path), size, limit)
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; `datastill data` makes the image sets") from None
     except OSError as error:
@@ -123,12 +118,12 @@ def decode_image(
     They are rotated as the EXIF orientation says, unless only the unrotated image has the `size`
     (width, height) that its annotations are for. Raises DataError if `content` is not a whole
     image and, before its pixels are decoded, if it is of another size or has more of them than
-    `limit`: without it any number of an image of known `size`, or else as many as by default.
+    `limit`. Without one, an image of a known `size` may have any number, others DEFAULT_LIMIT.
     """
     if not content:
         raise DataError("no readable image: the file is empty")
     with opened(io.BytesIO(content)) as image:
-        upright, turned = upright_size(image), orientation(image)
+        upright, turned = layout(image)
         stored = upright[::-1] if turned in range(5, 9) else upright
         if limit or not size:
             (limit or DEFAULT_LIMIT).check(upright)

@@ -152,9 +152,8 @@ class Chain:
         """Return what `stage` read besides source; add a break for each that no stage wrote."""
         files = [file for path, file in stage.reads.items() if not path.startswith("src/")]
         odd = [file.path for file in files if not self._lock.has_written(file.path)]
-        self.breaks += [
-            f"{path}: {stage.name} read it, and no stage has written it" for path in odd
-        ]
+        advice = f"{stage.name} read it, and no stage has written it; `dvc repro` makes it"
+        self.breaks += [f"{path}: {advice}" for path in odd]
         return files
 
     def code_of(self, stage: Stage) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datastill.errors import DataError
 from datastill.io import digest, read_json
 from datastill.lineage.dvc_lock import FOLDER, File
 from datastill.lineage.git_history import folder_digest
@@ -46,7 +47,10 @@ def image_files(manifest: Path, root: Path) -> list[File]:
     from datastill.images.manifest import read_column
 
     digests = read_column(manifest, "digest")
-    return [File(str(image_path(root, name)), "", sha256) for name, sha256 in digests.items()]
+    try:
+        return [File(str(image_path(root, name)), "", sha256) for name, sha256 in digests.items()]
+    except ValueError as error:  # no file can have that name
+        raise DataError(f"{manifest}: {error}; run the stage data again") from None
 
 
 def _in_place(file: File) -> Iterator[Verdict]:

@@ -26,7 +26,7 @@ def misfits(raw: Any) -> Iterator[Problem]:
             yield "tables", f"task {task} has no {name}"
     compared = [name for name in _names(raw, "tables") if name in ("table1", "table4")]
     if compared and _part(raw, "distilled") == {}:
-        yield "distilled", f"there is no row for {compared[0]} to compare with its teacher"
+        yield "distilled", f"there is no row for {compared[0]} to compare with its teacher; add one"
     yield from _too_many_views(raw)
     yield from _unlike_their_teacher(raw)
     yield from _teachers_of_another_task(raw)

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from datastill.coco.image_header import DEFAULT_LIMIT, MOST_MEGAPIXELS
 from datastill.project.section import Natural, Positive, Section, SetName
-
-MOST_MEGAPIXELS = 10_000  # that a limit may allow
 
 
 class DrawnImages(Section):
@@ -165,7 +164,7 @@ class FileData(Section):
     leaks: Literal["refuse", "drop", "allow"]
     leaks_reason: str | None = None
     keypoint_margin: Annotated[float, Field(ge=0)] = 0.15
-    max_megapixels: Annotated[float, Field(gt=0, le=MOST_MEGAPIXELS)] = 100
+    max_megapixels: Annotated[float, Field(gt=0, le=MOST_MEGAPIXELS)] = DEFAULT_LIMIT.megapixels
     sets: dict[SetName, FileSet]
     val: Annotated[Annotations, Discriminator(_kind_of_val)]
 

@@ -248,7 +248,10 @@ def _opened(
         if not streams[0].codec_context:
             raise DataError(f"{path}: FFmpeg has no decoder for its video stream; convert it")
         size = streams[0].codec_context.width, streams[0].codec_context.height
-        limit.check(size, f"{path}: has frames of")
+        try:
+            limit.check(size, "make its frames smaller")
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
         streams[0].codec_context.thread_count = 1  # videos are decoded in parallel already
         yield container, streams[0]
 

@@ -148,6 +148,8 @@ def _delete_outdated(profile: Profile, candidates: Candidates) -> bool:
     A disk may have been unavailable. An image that is still damaged stays refused.
     """
     refused = {refusal.file_name for refusal in candidates.refused()}
+    if not refused:
+        return False
     outdated = [
         shard
         for shard in candidates.shards

@@ -14,6 +14,8 @@ from datastill.project.records import read_facts
 from datastill.project.rows import DistilledRow
 from datastill.training.metrics_log import read_metrics_log
 
+MOST_STEPS = 500  # of a training run; the journal in its folder has all
+
 Points = Sequence[Mapping[str, float | None]]  # of a curve, all with the same keys
 
 
@@ -32,14 +34,16 @@ def run(profile: Profile) -> None:
             curves["sensitivity"] = _by_level(card["sensitivity"])
             summary |= _annotated(card)
         for curve, points in curves.items():
-            write_text(profile.curve(curve, row), json.dumps(points, indent=0) + "\n")
+            lines = ",\n".join(map(json.dumps, points))
+            write_text(profile.curve(curve, row), f"[\n{lines}\n]\n")
         write_text(profile.summary(row), json.dumps(summary, indent=2) + "\n")
 
 
 def _losses(profile: Profile, row: str) -> Points:
-    """Return the losses and learning rate of every logged step."""
-    log = read_metrics_log(profile.model(row) / "journal.jsonl")
-    return [{name: value for name, value in entry.items() if name != "time"} for entry in log]
+    """Return the losses and learning rate of MOST_STEPS logged steps at most, evenly spread."""
+    log = [*read_metrics_log(profile.model(row) / "journal.jsonl")]
+    shown = log[:: -(-len(log) // MOST_STEPS) or 1]
+    return [{name: value for name, value in entry.items() if name != "time"} for entry in shown]
 
 
 def _detected(profile: Profile, row: str, val: Coco) -> Points:

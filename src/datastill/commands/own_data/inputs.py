@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from datastill.coco.format import Coco, Task
-from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
+from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit, option_limit
 from datastill.coco.normalize import learned_categories, normalize
 from datastill.coco.subsets import subset
 from datastill.errors import DataError, ParamsError
@@ -27,7 +27,6 @@ from datastill.images.manifest import COLUMNS, examine
 from datastill.images.sizes import complete_sizes
 from datastill.images.splits import Span
 from datastill.progress import Steps
-from datastill.project.data_schema import MOST_MEGAPIXELS
 from datastill.sources.video_frames import find_videos
 
 GAP = 0.02  # of a recording's images, between val and the others
@@ -103,19 +102,17 @@ class Inputs:
 
     @property
     def limit(self) -> PixelLimit:
-        """The limit on the pixels of an image."""
-        return PixelLimit(self.max_megapixels or DEFAULT_LIMIT.megapixels, "--max-megapixels")
+        """The limit on the pixels of an image; raises ParamsError."""
+        return option_limit(self.max_megapixels, "--max-megapixels")
 
     def check(self) -> None:
-        """Raise ParamsError if options contradict each other."""
+        """Raise ParamsError if options contradict each other or a limit is none."""
+        _ = self.limit
         options = (self.val, self.val_images, self.unlabelled, *astuple(self.division)[:3])
         val, val_images, unlabelled, fraction, count, label_only = (
             option is not None for option in options
         )
-        most = DEFAULT_LIMIT.megapixels if self.max_megapixels is None else self.max_megapixels
         contradictions = {
-            "--max-megapixels: expected a number above 0, at most "
-            f"{MOST_MEGAPIXELS:,}, found {most:g}": not 0 < most <= MOST_MEGAPIXELS,
             "--task: expected keypoints or boxes": self.task not in {None, "keypoints", "boxes"},
             "--val has its own labels: omit --val-fraction and --val-count": (
                 val and (fraction or count)
