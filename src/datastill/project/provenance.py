@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -78,5 +79,12 @@ def fingerprint(facts: Any) -> str:
 
 
 def _processor() -> str:
+    """Return the name of the CPU, on Linux with its generation, on which rounding depends."""
     cpu = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return str(cpu.get("cpu_name") or platform.processor() or platform.machine())
+    name = str(cpu.get("cpu_name") or platform.processor() or platform.machine())
+    facts = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    numbers = re.findall(
+        r"^(family|model)\s*: (\d+)$", facts.replace("cpu family", "family"), re.MULTILINE
+    )
+    generation = ", ".join(" ".join(pair) for pair in numbers[:2])
+    return f"{name} ({generation})" if generation else name
