@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ from datastill.progress import note_once
 from datastill.project import provenance
 from datastill.project.profile import open_profile
 from datastill.stages import train
+
+CPUS = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
 
 
 @pytest.fixture
@@ -32,6 +36,13 @@ def test_a_folder_of_another_repository_has_no_commit_of_its_own(tmp_path, monke
         monkeypatch.chdir(folder)
         assert (provenance.code_version() != "unknown") == known
         assert ("the repository here is another" in caplog.text) != known
+
+
+@pytest.mark.skipif("cpu family" not in CPUS, reason="this system does not number its CPUs")
+def test_the_generation_of_the_cpu_is_named_as_two_of_one_name_round_differently():
+    keys = ("cpu family", "model")
+    family, model = (re.search(rf"^{key}\s*: (\d+)$", CPUS, re.MULTILINE)[1] for key in keys)
+    assert provenance._processor().endswith(f" (family {family}, model {model})")
 
 
 def test_without_a_repository_the_commit_is_unknown_and_that_is_said(tmp_path, monkeypatch, caplog):

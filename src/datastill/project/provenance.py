@@ -83,8 +83,7 @@ def _processor() -> str:
     cpu = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     name = str(cpu.get("cpu_name") or platform.processor() or platform.machine())
     facts = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    numbers = re.findall(
-        r"^(family|model)\s*: (\d+)$", facts.replace("cpu family", "family"), re.MULTILINE
-    )
-    generation = ", ".join(" ".join(pair) for pair in numbers[:2])
+    first, _, _ = facts.replace("cpu family", "family").partition("\n\n")
+    numbers = re.findall(r"^(family|model)\s*: (\d+)$", first, re.MULTILINE)
+    generation = ", ".join(" ".join(pair) for pair in numbers)
     return f"{name} ({generation})" if generation else name
