@@ -388,7 +388,8 @@ def test_a_file_that_a_table_read_and_no_stage_wrote_breaks_the_chain(clone):
     told, ok = chain("miniature", LINE)
     assert not ok
     assert told["breaks"] == [
-        f"work/miniature/dta/val.json: {name} read it, and no stage has written it"
+        f"work/miniature/dta/val.json: {name} read it, and no stage has written it; "
+        "`dvc repro` makes it"
     ]
 
 
