@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from places import ROOT
 from datastill.cli import main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell sets it in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
