@@ -56,7 +56,7 @@ QuarterTurns = Annotated[
 
 MaxMegapixels = Annotated[
     float | None,
-    Option(help="Refuse images, and videos with frames, of more million pixels; default: 100."),
+    Option(help="Refuse images of more than this many million pixels; default: 100."),
 ]
 
 MinScore = Annotated[
