@@ -1,4 +1,4 @@
-"""How much faster are 18 views of an image than 18 full passes of the detector?
+"""Speed of 18 views of an image against 18 full passes of the detector.
 
 The peer is the loop one would write first: every view of every image through torchvision's whole
 forward pass, the heatmaps at the plain pass's boxes taken from the same features, and the same

@@ -1,10 +1,10 @@
-"""How much faster do two workers of a Ray cluster annotate than one, on this very machine?
+"""Speed of two workers of a Ray cluster against one, on one machine.
 
 The peers are the local engine with one thread, as much as each worker has, and with all threads.
 The same images, weights and 18 views for all, shards of eight images; every side starts with an
 empty folder, and the candidates that it writes are compared byte for byte. What a side needs until
-its first shard is there (a cluster, its workers and their imports) is told by itself; the rates are
-those of the images after it. The last line is the ratio of two workers to one.
+its first shard is there (a cluster, its workers and their imports) is reported separately; the
+rates are those of the images after it. The last line is the ratio of two workers to one.
 """
 
 from __future__ import annotations

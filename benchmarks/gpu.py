@@ -1,4 +1,4 @@
-"""What does the paper's detector, a ResNet-50 at 800 pixels, reach on this machine?
+"""Speed and agreement of the paper's detector, a ResNet-50 at 800 pixels, on this machine.
 
     uv run python benchmarks/gpu.py > gpu.json
 

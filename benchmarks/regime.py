@@ -4,7 +4,7 @@
 
 trains and tests the rows of the miniature with each of the params KEY (dotted) set to VALUE (YAML),
 on sets drawn from seed DRAW, and appends a line per row to results/regime/sweep.csv. `co-115-twice`
-trains twice as long as the others, `*-truth` on the true labels of both sets. What is no param,
+trains twice as long as the others, `*-truth` on the true labels of both sets. What is not a param,
 such as the share of positive RoIs in model/backbones.py, is edited by hand and named by NAME.
 """
 

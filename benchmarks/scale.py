@@ -1,4 +1,4 @@
-"""Does annotating stay within its memory, and choosing again within seconds, for many images?
+"""Memory of annotating, and time of selecting again, for many images.
 
 Each size is the whole stage `annotate` in a process of its own, on real image files of which many
 are links to the same few. A stand-in for the teacher's inference finds four people in every image;

@@ -118,7 +118,7 @@ def test_results_pass_with_their_claims_and_pages(pages):
     assert text.splitlines() == [
         "ok   claim few-labels: expected reproduced, found reproduced",
         "ok   claim order: expected reproduced, found reproduced",
-        "ok   claim boxes: expected cannot be told, found cannot be told",
+        "ok   claim boxes: expected inconclusive, found inconclusive",
         *(
             f"ok   {block}: expected what `datastill readme` writes, found the same"
             for block in (
@@ -176,7 +176,7 @@ def test_another_verdict_fails_and_so_does_the_sentence_that_is_made_from_it(pag
     edit_cell("few-labels", "student", "gain_p", lambda _: "0.0600")
     edit_cell("few-labels", "student", "gain_verdict", lambda _: "not distinguishable")
     assert failures() == [
-        "claim few-labels: expected reproduced, found cannot be told",
+        "claim few-labels: expected reproduced, found inconclusive",
         *(
             f"claim few-labels in {page}: expected what `datastill readme` writes, "
             "found another sentence"

@@ -97,4 +97,4 @@ def test_the_commands_take_chance_from_the_profile_that_is_named(committed, data
     for command in (("accept",), ("check", "--against", "HEAD")):
         answer = datastill(*command, "--spread", "miniature")
         assert answer.returncode == 1
-        assert "no training run has two seeds" in answer.stderr
+        assert "no row was trained with two seeds" in answer.stderr

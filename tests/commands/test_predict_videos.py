@@ -112,7 +112,7 @@ def decoded_until_damage(path):
     ("arguments", "message"),
     [
         (["clip.mkv"], "a folder --to for tables"),
-        (["clip.mkv", "{hand}", "--to", "t"], "expected images alone, or videos alone"),
+        (["clip.mkv", "{hand}", "--to", "t"], "expected only images, or only videos"),
         (["clip.mkv", "again/clip.mkv", "--to", "t"], "two videos are named clip.mkv"),
         (["text.mp4", "--to", "t"], "text.mp4: expected a video, found nothing that FFmpeg reads"),
         (["gone.mp4", "--to", "t"], "gone.mp4: no such video"),

@@ -114,7 +114,7 @@ def test_a_profile_that_runs_is_refused(trial, datastill):
         locks.write_text(json.dumps(held))
         answer = datastill("rm", "own", "--yes")
         assert answer.returncode == 1
-        assert f"DVC runs a stage of this profile (process {os.getpid()})" in answer.stderr
+        assert f"DVC is running a stage of this profile (process {os.getpid()})" in answer.stderr
     assert left() == [*FOLDERS]
     locks.write_text(json.dumps({"write": {str(trial / "work/other"): user}}))
     assert datastill("rm", "own", "--yes").returncode == 0

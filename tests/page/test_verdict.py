@@ -15,7 +15,7 @@ def line(gain, verdict, control=math.nan):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (line(3.14, "gain"), "a + b: unlabelled images brought +3.1 AP [2.1, 4.1] over the same"),
+        (line(3.14, "gain"), "a + b: unlabelled images brought +3.1 AP [2.1, 4.1] over an"),
         (line(-3.14, "loss"), "a + b: unlabelled images lowered AP, by -3.1 [-4.1, -2.1] against"),
         (
             line(0.5, "not distinguishable"),
@@ -30,7 +30,7 @@ def test_the_verdict_is_written_from_the_numbers_over_the_control_if_there_is_on
 
 def test_a_shorter_training_is_said_to_be_shorter():
     assert sentence(line(3, "gain"), is_equal=False).endswith(
-        "over a shorter training without them."
+        "over a shorter training run without them."
     )
 
 

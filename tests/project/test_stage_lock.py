@@ -33,7 +33,7 @@ def test_the_second_at_a_row_is_refused_with_the_first_ones_process_and_others_g
             with lock_stage(profile, stage, row):
                 pass
     for part in (
-        f"process {os.getpid()} still runs `datastill train co-35`",
+        f"process {os.getpid()} is still running `datastill train co-35`",
         f"`kill {os.getpid()}`",
     ):
         assert part in str(refused.value)

@@ -37,11 +37,11 @@ def test_fewer_pixels_of_error_are_a_gain_and_never_within_a_limit_of_ap():
         ([UP], "reproduced"),
         ([UP, UP], "reproduced"),
         ([UP, UNSURE], "in part"),
-        ([UNSURE], "cannot be told"),
-        ([UNSURE, WIDE], "cannot be told"),
+        ([UNSURE], "inconclusive"),
+        ([UNSURE, WIDE], "inconclusive"),
         ([UP, DOWN], "not reproduced"),
         ([UNSURE, DOWN], "not reproduced"),
-        ([WITHOUT_P], "cannot be told"),
+        ([WITHOUT_P], "inconclusive"),
     ],
 )
 def test_a_gain_is_reproduced_where_every_p_value_and_sign_say_so(cells, expected):
@@ -55,9 +55,9 @@ def test_a_gain_is_reproduced_where_every_p_value_and_sign_say_so(cells, expecte
     [
         ([SAME], "reproduced", "equal"),
         ([SMALL], "reproduced", "equal"),
-        ([SAME, WIDE], "cannot be told", "cannot be told"),
-        ([UNSURE], "cannot be told", "cannot be told"),
-        ([SMALL, WIDE], "cannot be told", "cannot be told"),
+        ([SAME, WIDE], "inconclusive", "inconclusive"),
+        ([UNSURE], "inconclusive", "inconclusive"),
+        ([SMALL, WIDE], "inconclusive", "inconclusive"),
         ([UP], "not reproduced", "different"),
         ([WIDE, DOWN], "not reproduced", "different"),
         ([SAME, DOWN], "not reproduced", "different"),

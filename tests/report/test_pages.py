@@ -37,6 +37,11 @@ def test_markdown_has_a_titled_table_per_section(as_published, unions, paper):
     assert "Distillation reaches" not in text  # the upper bounds are shorter than the students
 
 
+def test_sets_named_labelled_and_unlabelled_are_titled_as_images(result):
+    rows = [result("labelled", range(1, 11)), result("labelled+unlabelled", range(1, 16))]
+    assert "**1a: labelled images, unlabelled images**" in to_markdown(table1(rows, {}))
+
+
 def test_a_sentence_has_the_share_of_the_gap_with_its_interval(result, unions):
     rows = [
         result("co-35", range(1, 11)),
@@ -58,8 +63,8 @@ def test_the_page_says_what_its_intervals_hold(result):
     alone = to_markdown(table1(rows, {}))
     assert "cover the sampling of val images;" in alone
     assert alone.endswith(
-        "They do not cover the variation between seeds. All rows train for as many iterations, so "
-        "each gain is over a control.\n"
+        "They do not cover the variation between seeds. All rows of a section train for the same "
+        "number of iterations, so each gain is over a control.\n"
     )
     lent = BetweenSeeds(SeedVariance(0.44, 10), SeedVariance(0.61, 8))
     single = to_markdown(table1(rows, {}, sampling=Sampling(50, lent)))
@@ -70,7 +75,7 @@ def test_the_page_says_what_its_intervals_hold(result):
     assert "paired over the images and the seeds" in several
     assert "borrowed" not in several
     longer = [rows[0], result("a+b", range(1, 17), iterations=360000)]
-    assert "for as many iterations, so" not in to_markdown(table1(longer, {}))
+    assert "the same number of iterations, so" not in to_markdown(table1(longer, {}))
 
 
 def test_markdown_puts_the_paper_beside_ours(small):

@@ -158,7 +158,7 @@ def test_the_page_shows_them_in_short_and_says_how_to_read_them(off):
 def test_intervals_of_errors_that_lack_the_borrowed_variance_say_so(off):
     rows = [off("a", spread(9, 0)), off("a+b", spread(5, 1))]
     lent = BetweenSeeds(SeedVariance(2.0, 10), SeedVariance(5.0, 6))
-    said = "Intervals of RMSE do not cover the variation between seeds."
+    said = "Intervals and verdicts of RMSE do not cover the variation between seeds."
     assert said in to_markdown(table1(rows, {}, sampling=Sampling(50, lent)))
     several = [*rows, off("a", spread(9, 2), seed=1), off("a+b", spread(5, 3), seed=1)]
     assert said not in to_markdown(table1(several, {}))

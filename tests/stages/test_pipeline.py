@@ -142,7 +142,7 @@ def test_training_that_outlives_dvc_keeps_its_successor_out_and_killed_resumes_t
     process.wait()  # a zombie would still hold DVC's own lock
     refused = reproduced.run(*repro)
     assert refused.returncode != 0
-    assert f"process {pid} still runs `datastill train co-35`" in refused.stderr
+    assert f"process {pid} is still running `datastill train co-35`" in refused.stderr
     assert "Traceback" not in refused.stderr
     kill_all(reproduced.root)
     process.communicate()

@@ -49,7 +49,7 @@ boxes:
     student: {table: results/boxes/table4.csv, where: {iterations: 900000}, column: gain}
   rule: gain
   paper: 1.8
-  verdict: cannot be told
+  verdict: inconclusive
   readme: true
 """
 PAGE = "# Title\n\n{}\n\nWords.\n"

@@ -189,7 +189,7 @@ def test_a_database_that_is_none_or_stays_locked_is_one_message(tmp_path, monkey
     database = tmp_path / "mlflow.db"
     database.write_bytes(b"no database at all" * 100)
     garbage = Store(f"sqlite:///{database}", "datastill/a", 30)
-    with pytest.raises(DatastillError, match=r"mlflow\.db: no usable SQLite file: file is not"):
+    with pytest.raises(DatastillError, match=r"mlflow\.db: not a usable SQLite file: file is not"):
         mirror(garbage, RECORD)
     monkeypatch.setattr("datastill.tracking.store._PATIENCE_SECONDS", 0.1)
     with FileLock(f"{database}.lock"), pytest.raises(DatastillError, match=r"locked for 0\.1 s"):

@@ -27,7 +27,8 @@ Backbone = Annotated[
 ]
 
 Iterations = Annotated[
-    int | None, Option(min=1, help="Steps of the teacher; default: by the number of images.")
+    int | None,
+    Option(min=1, help="Iterations of the teacher; default: chosen from the number of images."),
 ]
 
 PerVideo = Annotated[int, Option(min=1, help="Frames to take from each unlabelled video.")]
@@ -64,8 +65,8 @@ MinScore = Annotated[
     Option(
         min=0,
         max=1,
-        help="Draw, and write for videos, from this score on. Default: the score from which on "
-        "the model predicts as many objects on val as there are; 0.5 if it is not evaluated.",
+        help="Lowest score to draw and, for videos, to write. Default: the score at which the "
+        "model predicts as many objects on val as there are; 0.5 if it has not been evaluated.",
     ),
 ]
 
@@ -88,7 +89,9 @@ def new(  # noqa: PLR0913  # an option per input
         Option(help="A folder of images or of videos, one video, or a text file of videos."),
     ] = None,
     label_only: LabelOnly = None,
-    val: Annotated[Path | None, Option(help="Labels to test on, as --labelled.")] = None,
+    val: Annotated[
+        Path | None, Option(help="Labels to test on, in any format that --labelled takes.")
+    ] = None,
     val_images: Annotated[
         Path | None, Option(help="The folder of val's images, if not that of --images.")
     ] = None,
@@ -125,7 +128,7 @@ def new(  # noqa: PLR0913  # an option per input
 def rm(
     name: Annotated[str, Argument(help="A profile: the name of a folder in pipelines/.")],
     yes: Annotated[bool, Option("--yes", help="Remove it without asking.")] = False,
-    force: Annotated[bool, Option("--force", help="Also files that git has.")] = False,
+    force: Annotated[bool, Option("--force", help="Also remove files that git tracks.")] = False,
 ) -> None:
     """Remove a profile with its work, results and MLflow runs; your data stay."""
     trial = lazy_import("commands.rm").find_trial(name, force)
@@ -173,7 +176,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
     max_megapixels: MaxMegapixels = None,
     profile: Profile = "miniature",
 ) -> None:
-    """Run a trained model on images: boxes, scores and keypoints as COCO results."""
+    """Run a trained model on images (to COCO results) or videos (to CSV)."""
     if views != "all" and not views.isdecimal():
         raise ParamsError(f"--views: expected a number or all, found {views!r}")
     command = lazy_import("commands.predict")

@@ -36,7 +36,9 @@ app.add_typer(fetch, name="fetch")
 @app.command()
 def plan(
     profile: ProfileArgument = "miniature",
-    pixels: Annotated[bool, Option(help="Open all images and look for val's.")] = True,
+    pixels: Annotated[
+        bool, Option(help="Open every image, and search the other sets for val's.")
+    ] = True,
     probe_seconds: Annotated[
         float, Option(help="Seconds for timing the backbones; 0 skips it.")
     ] = 15.0,
@@ -166,10 +168,11 @@ def run(
     jobs: Annotated[int, Option(min=1, help="Stages at a time, spread over the GPUs.")] = 2,
     dry: Annotated[bool, Option("--dry", help="Only list what would run.")] = False,
     seeds: Annotated[
-        str, Option(help="Such as 0,1,2: write and run PROFILE-seeds, a row per seed.")
+        str,
+        Option(help="Such as 0,1,2: write and run PROFILE-seeds, with every row once per seed."),
     ] = "",
 ) -> None:
-    """Run the stages that are out of date, several at a time; dvc repro runs one by one."""
+    """Run the stages that are out of date, several at a time; dvc repro runs one at a time."""
     echo(call("commands.run", profile, jobs, dry, seeds))
 
 

@@ -28,7 +28,7 @@ def check(
     ] = None,
     seeds: SeedProfile = None,
 ) -> None:
-    """Check results against expected.yaml, claims and READMEs, or a revision; exit 1 if not."""
+    """Check results against expected.yaml, claims and READMEs, or a revision; exit 1 on failure."""
     if seeds and not against:
         raise ParamsError(
             "--spread is for --against REV; without it the tolerances are those of expected.yaml, "
@@ -59,7 +59,7 @@ def readme(
 @app.command()
 def trace(
     result: Annotated[
-        str, Argument(help="A row, or a row of a table: results/miniature/table1.csv:co-35.")
+        str, Argument(help="A row, or a line of a table: results/miniature/table1.csv:co-35.")
     ],
     profile: Profile = "miniature",
     verify: Annotated[

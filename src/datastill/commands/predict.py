@@ -67,7 +67,9 @@ def find_files(names: Sequence[str], to: Path | None) -> tuple[list[str], list[P
     files = list(dict.fromkeys(file for name in names for file in _files(name)))
     videos = [Path(file) for file in files if Path(file).suffix.lower() in VIDEO_KINDS]
     if videos and (len(videos) < len(files) or to is None or to.is_file()):
-        raise ParamsError("expected images alone, or videos alone and a folder --to for tables")
+        raise ParamsError(
+            "expected only images, or only videos with a folder as --to for their tables"
+        )
     if not videos and to and to.is_dir():
         raise ParamsError(f"--to: expected a file for the results of images, found folder {to}")
     return ([], videos) if videos else (files, [])

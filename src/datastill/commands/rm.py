@@ -120,7 +120,10 @@ def _size(path: Path) -> int:
 def _idle(work: Path) -> Iterator[None]:
     """Keep `datastill run` from starting; raises DatastillError while a stage below `work` runs."""
     if users := [pid for pid in _dvc_processes(work.absolute()) if is_alive(pid)]:
-        raise DatastillError(f"{work}: DVC runs a stage of this profile (process {users[0]})")
+        raise DatastillError(
+            f"{work}: DVC is running a stage of this profile (process {users[0]}); wait for it to "
+            "end"
+        )
     if not work.is_dir():
         yield
         return
@@ -141,7 +144,7 @@ def _dvc_processes(work: Path) -> Iterator[int]:
     except ValueError:
         raise DatastillError(
             f"{DVC_LOCKS}: expected JSON, found a part of it: DVC is writing its lock; try again, "
-            "or remove the file if no DVC runs"
+            "or remove the file if DVC is not running"
         ) from None
     writers = [*locks.get("write", {}).items()]
     readers = [(path, user) for path, users in locks.get("read", {}).items() for user in users]

@@ -28,16 +28,16 @@ def seed_profile(profile: Profile, name: str | None) -> Profile:
         if params_path(other).is_file():
             return open_profile(other)
     raise DataError(
-        f"{params.params_file}: no training run has two seeds, so how far chance moves it is "
-        f"unknown; run `datastill run {params.profile} --seeds 0,1,2`, or name with --spread a "
-        "profile that has rows which differ only in their seeds"
+        f"{params.params_file}: no row was trained with two seeds, so its variation by chance is "
+        f"unknown; run `datastill run {params.profile} --seeds 0,1,2`, or name a profile whose "
+        "rows differ only in their seeds with --spread"
     )
 
 
 def variance_of(profile: Profile, metric: str) -> SeedVariance:
     """Return the variance of `metric` between rows of a profile that differ only in their seeds.
 
-    Raises DataError if no training run has two such seeds, or a row was not evaluated.
+    Raises DataError if no row was trained with two seeds, or one was not evaluated.
     """
     values = {
         training: [
@@ -50,8 +50,8 @@ def variance_of(profile: Profile, metric: str) -> SeedVariance:
     variance = seed_variance(values)
     if not variance.degrees:
         raise DataError(
-            f"{profile.results}: no training run has two seeds with {metric}, so how far chance "
-            "moves it is unknown; name with --spread a profile that has"
+            f"{profile.results}: no row was trained with two seeds and measured by {metric}, so "
+            "its variation by chance is unknown; name a profile that has such rows with --spread"
         )
     return variance
 

@@ -129,7 +129,7 @@ def category_warnings(
         f"to match the labelled set, accepted at a score below {UNSURE:g}": [
             f"{name} ({t.value:.2f})" for name, t in kept.items() if t.value < UNSURE
         ],
-        "so rare among the labelled that none is wanted in as few images": [
+        "too rare in the labelled set to expect one in so few images, so none is annotated": [
             name for name in names if name in labelled and name not in thresholds
         ],
         "without a labelled instance, so none is annotated": [

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import time
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def return_freed_memory() -> None:
 
 
 _C = ctypes.CDLL(None)
-_SHARDS_PER_TABLE = 64  # few for memory, many for speed
+_SHARDS_PER_TABLE = 16  # few for memory, many for speed
 
 
 class Candidates:
@@ -170,9 +171,9 @@ class Candidates:
 
     @cached_property
     def _scores_and_refusals(self) -> tuple[pa.Table, list[Refusal]]:
-        tables, refused = [SCHEMA.empty_table().select(["score"])], list[Refusal]()
+        scores, refused = array("d"), list[Refusal]()
         for shard in self.shards:
             table = shard.read(["score"])
             refused += refusals(table)
-            tables.append(table.replace_schema_metadata())
-        return pa.concat_tables(tables).combine_chunks(), refused
+            scores.frombytes(table["score"].to_numpy().tobytes())
+        return pa.table({"score": np.asarray(scores)}), refused

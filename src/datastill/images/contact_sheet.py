@@ -1,6 +1,6 @@
 """Contact sheets: tiled images with their boxes, category names, scores and skeletons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -27,13 +27,13 @@ _BOXES = (
 def write_contact_sheet(path: Path, root: Path, coco: Coco, task: Task) -> None:
     """Write a sheet of the first images of `coco` (files below `root`) with annotations."""
     objects, first = coco.by_image(), coco.images[:SHOWN]
-    pixels = [load_image(root, image).permute(1, 2, 0).numpy() for image in first]
+    pixels = (load_image(root, image).permute(1, 2, 0).numpy() for image in first)
     annotations = [objects[image["id"]] for image in first]
     write_png(path, contact_sheet(pixels, annotations, build_metadata(coco, task)))
 
 
 def contact_sheet(
-    images: Sequence[Image],
+    images: Iterable[Image],
     annotations: Sequence[Sequence[Record]],
     metadata: Metadata,
     columns: int = 6,
@@ -43,11 +43,13 @@ def contact_sheet(
     Left limbs are orange, right ones blue; a hidden keypoint (v = 1) is a ring. A box has the
     annotation's "score" and, without keypoints, the name and the colour of its category.
     """
-    cells = [_cell(*pair, metadata) for pair in zip(images, annotations, strict=True)]
-    blank = np.full((CELL[1], CELL[0], 3), 255, np.uint8)
-    cells += [blank] * (-len(cells) % columns)
-    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
-    return np.vstack(rows) if rows else blank
+    width, height = CELL
+    rows = max(1, -(-len(annotations) // columns))
+    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    for place, pair in enumerate(zip(images, annotations, strict=True)):
+        top, left = height * (place // columns), width * (place % columns)
+        sheet[top : top + height, left : left + width] = _cell(*pair, metadata)
+    return sheet
 
 
 def _cell(image: Image, annotations: Sequence[Record], metadata: Metadata) -> Image:

@@ -243,4 +243,6 @@ def other_files(folder: Folder) -> str | None:
 
 def missing_images(root: Path, coco: Coco) -> list[str]:
     """Return the file names of the set's images that are not below `root`."""
-    return [i["file_name"] for i in coco.images if not (root / i["file_name"]).is_file()]
+    names = (image["file_name"] for image in coco.images)
+    # root / name would intern the name as long as its record lives, in a table that never shrinks
+    return [name for name in names if not Path(f"{root}/{name}").is_file()]

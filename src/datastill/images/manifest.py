@@ -102,8 +102,8 @@ def read_column(path: Path, column: str) -> Column:
         raise DataError(f"{path}: no such file; the data stage writes it") from None
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(
-            f"{path}: expected the table that stage data writes, found no {error}; run that stage "
-            "again"
+            f"{path}: expected the table that stage `data` writes; cannot read {error}; run that "
+            "stage again"
         ) from None
     return values
 

@@ -31,7 +31,7 @@ def complete_sizes(source: Path, coco: Coco, folders: Sequence[Path]) -> Coco:
     if missing:
         first = f"{missing[0].file_name}: {missing[0].reason}"
         raise DataError(f"{len(missing):,} images without width and height are not there, {first}")
-    note_once(f"{source}: {len(lacking):,} images lack width or height; their files tell them")
+    note_once(f"{source}: {len(lacking):,} images lack width or height; taken from the files")
     sizes = {image["id"]: _size(folders, image["file_name"]) for image in located.images}
     images = [
         {**image, "width": sizes[image["id"]][0], "height": sizes[image["id"]][1]}

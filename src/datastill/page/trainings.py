@@ -30,7 +30,7 @@ def trainings_section(run: FinishedRun) -> Section:
     )
     table = Group("All rows", [Table(headings, rows, note)], open=len(rows) <= 12)
     intro = "Losses, learning rates, times and memory."
-    return Section("trainings", "Trainings", intro, [*groups, table])
+    return Section("trainings", "Training runs", intro, [*groups, table])
 
 
 def _charts(run: FinishedRun, setting: Setting) -> Iterator[Chart]:

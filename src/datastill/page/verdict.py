@@ -14,11 +14,11 @@ from datastill.report.pages import (
     ABLATION_PAGE,
     EQUAL,
     PAGE,
-    PIXELS,
     TITLES,
     describe_ap,
     gaps,
     note,
+    pixels_note,
 )
 from datastill.report.render import Record, shown
 
@@ -48,9 +48,7 @@ def verdict_section(run: FinishedRun) -> Section:
         blocks += [_grid(run, section), *(Text(gap) for gap in gaps(section))]
     alike = (table.groupby("table")["iterations"].nunique() == 1).all()
     reading = [note(table) + (EQUAL if alike else "")]
-    if "rmse" in table and table["rmse"].notna().any():
-        reading.append(PIXELS)
-    reading += describe_ap(run.val, run.task)
+    reading += [*pixels_note(table), *describe_ap(run.val, run.task)]
     if len(run.settings) > SETTINGS:
         reading.append(f"What follows shows the first {SETTINGS} of {len(run.settings)} settings.")
     blocks += [Text(text, tone="note") for text in reading]
@@ -89,7 +87,7 @@ def _is_equal(section: pd.DataFrame, line: Record) -> bool:
 def sentence(line: Record, is_equal: bool = True) -> str:
     """Return the verdict on one student, whose gain is over a training as long if `is_equal`."""
     gain, verdict = effect(line)
-    training = f"{'the same' if is_equal else 'a shorter'} training without them"
+    training = f"{'an equally long' if is_equal else 'a shorter'} training run without them"
     sets, change = _sets(line), gain.replace(f"{_SPACE}AP", "")
     if verdict == "gain":
         return f"{sets}: unlabelled images brought {gain} over {training}."

@@ -40,8 +40,8 @@ def lock_stage(profile: Profile, stage: str, name: str = "") -> Iterator[None]:
         words = f"{name}{profile.option}" if stage != "report" else profile.params.profile
         command = f"datastill {stage} {words}".replace("  ", " ").rstrip()
         raise DatastillError(
-            f"{path}: process {process} still runs `{command}`; end it with `kill {process}`, then "
-            "run the same command again to resume"
+            f"{path}: process {process} is still running `{command}`; end it with "
+            f"`kill {process}`, then run the same command again to resume"
         ) from None
     with held:
         write_text(owner, f"{os.getpid()}\n")

@@ -104,7 +104,9 @@ def iterations(results: Sequence[Result]) -> Iterator[ComparedResult]:
     by_method = [r for r in results if not r.ablation]
     students = _largest_group(by_method, "labelled", "unlabelled", "teacher")
     if len({r.iterations for r in students}) < 2:
-        raise DataError("table 2: expected a student of several iterations, found none")
+        raise DataError(
+            "table 2: expected a student trained for several numbers of iterations, found none"
+        )
     teacher = students[0].teacher
     baseline = next((r for r in results if r.row == teacher), None)
     if baseline is None:
@@ -151,7 +153,10 @@ def fractions(results: Sequence[Result]) -> Iterator[ComparedResult]:
     length = round(longest.iterations / (1 + longest.ablation["fraction"]))
     controls = _supervised(results, students[0])
     if length not in controls:
-        raise DataError(f"figure 5: expected {students[0].labelled} for {length} iterations as 0")
+        raise DataError(
+            f"figure 5: expected a row supervised on {students[0].labelled} for {length:,} "
+            "iterations, the point at fraction 0, found none"
+        )
     figure = published("figure5_unlabelled_fraction")
     paper = dict(zip(figure["fraction"], figure["ap"], strict=True))
     yield ComparedResult(controls[length], x=0.0, paper={"ap": paper[0.0]})

@@ -13,7 +13,7 @@ from datastill.report.render import COUNTS
 
 LIMIT = 1.0  # AP: an interval within ± LIMIT counts as no difference
 REPRODUCED, IN_PART, NOT = "reproduced", "in part", "not reproduced"
-UNKNOWN = "cannot be told"
+UNKNOWN = "inconclusive"
 EQUAL, DIFFERENT = "equal", "different"
 VERDICTS = (REPRODUCED, IN_PART, NOT, UNKNOWN, EQUAL, DIFFERENT)
 

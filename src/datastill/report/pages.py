@@ -26,7 +26,8 @@ from datastill.report.render import (
 TITLES = {
     "table2": "Table 2: number of iterations",
     "table3": "Table 3: multi-transform inference at test time",
-    "figure5": "Figure 5: fraction of unlabelled images (batches 1 : fraction, longer by as much)",
+    "figure5": "Figure 5: fraction of unlabelled images "
+    "(batches of labelled : unlabelled = 1 : fraction)",
     "figure6": "Figure 6: quality of the teacher",
     "beyond": "Beyond the paper: one departure from the method per row",
 }
@@ -37,15 +38,18 @@ NOTE = (
     "the table (Holm), is 0.05 or more."
 )
 SEEDS_NOTE = " The standard deviation between seeds is {sd}{source}."
-EQUAL = " All rows train for as many iterations, so each gain is over a control."
+EQUAL = (
+    " All rows of a section train for the same number of iterations, so each gain is over a "
+    "control."
+)
 PIXELS = (
     "RMSE is the root-mean-square error of the labelled keypoints of detected objects in pixels of "
     "the original image: lower is better, so an improvement is a negative gain. PCK@0.1 is the "
     "percentage of all labelled keypoints, missed objects included, whose error is at most a tenth "
-    "of the diagonal of the object's box. Gains in RMSE are paired and corrected as those in AP "
-    "are, among themselves."
+    "of the diagonal of the object's box. Gains in RMSE are paired as those in AP are, and "
+    "corrected separately from them."
 )
-PIXELS_OF_IMAGES = " Intervals of RMSE do not cover the variation between seeds."
+PIXELS_OF_IMAGES = " Intervals and verdicts of RMSE do not cover the variation between seeds."
 SIGMAS = {  # by their source
     "coco": "AP is by OKS with COCO's sigmas.",
     "given": "AP is by OKS with the sigmas that the data give.",
@@ -53,7 +57,7 @@ SIGMAS = {  # by their source
     "of these keypoints are unknown, so AP may be high despite visible errors and is not "
     "comparable with that of other data.",
 }
-CONTROL = " Control: the same labels for as many iterations, without generated annotations."
+CONTROL = " Control: the same labels and number of iterations, without generated annotations."
 
 
 def training(line: Record) -> str:
@@ -179,7 +183,9 @@ def _lines(section: pd.DataFrame, several_backbones: bool) -> Iterator[str]:
 def title(section: pd.DataFrame) -> str:
     """Return what a section compares, such as "1a: co-35 labelled, co-80 unlabelled"."""
     line = section[section["role"] == "distilled"].iloc[0]
-    return f"{line['table']}: {line['labelled']} labelled, {line['unlabelled']} unlabelled"
+    kinds = ("labelled", "unlabelled")  # also the names of the sets of `datastill new`
+    sets = (f"{line[kind]} {'images' if line[kind] == kind else kind}" for kind in kinds)
+    return f"{line['table']}: {', '.join(sets)}"
 
 
 def gaps(section: pd.DataFrame) -> Iterator[str]:
@@ -201,6 +207,11 @@ def _comparison_parts(table: pd.DataFrame) -> Iterator[str]:
         yield from (f"**{title(section)}**", markdown_grid(page, section), *gaps(section))
     lengths = table.groupby("table")["iterations"].nunique()
     yield note(table) + (EQUAL if (lengths == 1).all() else "")
+    yield from pixels_note(table)
+
+
+def pixels_note(table: pd.DataFrame) -> Iterator[str]:
+    """Yield what RMSE and PCK mean, if the table has them."""
     if "rmse" in table and table["rmse"].notna().any():
         borrowed = table["seed_sd"].notna().all() and not several_seeds(table)
         yield PIXELS + (PIXELS_OF_IMAGES if borrowed else "")

@@ -140,7 +140,7 @@ def _receive(archive: Archive, part: _Part, progress: Progress) -> str:
             _append(archive, part, response, progress)
     except requests.RequestException as error:
         if isinstance(error, ValueError):  # such as a scheme that is neither http nor https
-            raise DataError(f"{archive.url}: cannot be downloaded from: {error}") from None
+            raise DataError(f"{archive.url}: cannot be downloaded: {error}") from None
         return _cause(error)
     return "the connection ended early"
 

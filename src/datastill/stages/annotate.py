@@ -126,6 +126,7 @@ def find(
             actor = ActorSpec(weights, root, inference, torch.get_num_threads())
             find_on_cluster(actor, shards, steps.advance)
         else:
+            return_freed_memory()
             find_candidates(Teacher(detector, inference), shards, profile.images, steps.advance)
     return_freed_memory()
     return Candidates(shards)

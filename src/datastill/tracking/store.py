@@ -119,7 +119,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
         raise DatastillError(f"{database}: locked for {_PATIENCE_SECONDS} s; {advice}") from None
     except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = "move it away, then `datastill track sync` makes another"
-        raise DatastillError(f"{database}: no usable SQLite file: {error}; {advice}") from None
+        raise DatastillError(f"{database}: not a usable SQLite file: {error}; {advice}") from None
     except MlflowException as error:
         raise DatastillError(f"MLflow: {without_password(str(error))}") from error
 

@@ -17,7 +17,7 @@ def test_what_was_found_and_chosen_and_what_goes_on_is_said(project, run):
         "labelled: short side 48 to 48 pixels, median 48; long side 64 to 64, median 64",
         "instances: person 15; 5.0 of 17 keypoints marked on each",
         "val: AP is by OKS with COCO's sigmas",
-        "val: with 4 images, a gain below about 22 AP cannot be told from chance",
+        "val: with 4 images, a gain below about 22 AP cannot be distinguished from chance",
         "boxes then measure",
         "datastill plan own",
         "dvc repro pipelines/own/dvc.yaml",

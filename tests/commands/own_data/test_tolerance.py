@@ -53,7 +53,7 @@ def one_id(content):
 
 NOTES = {
     rooted: "category 0 is left out",
-    unsized: "20 images lack width or height; their files tell them",
+    unsized: "20 images lack width or height; taken from the files",
     as_text: "numbers such as id '0' of images are read as whole numbers",
     not_marked: None,
     boxless: "20 annotations have no box; theirs is the extent of the keypoints",

@@ -64,7 +64,7 @@ def _least_gain(val: InspectedSet) -> str:
     families = len({image.get("family", image["id"]) for image in images})
     least = min(100, _SPREAD / math.sqrt(families))
     kind = "images" if families == len(images) else "independent images"
-    lost = f"a gain below about {least:.0f} AP cannot be told from chance"
+    lost = f"a gain below about {least:.0f} AP cannot be distinguished from chance"
     return f"val: with {families:,} {kind}, {lost}"
 
 
