@@ -109,6 +109,16 @@ def test_a_malformed_file_is_named(voc, old, new, message):
         read_published(file.parent)
 
 
+def test_two_files_of_one_image_are_named(voc):
+    folder = voc(a=voc_object("cell", 1, 1, 9, 9), b="", c="")
+    copied = (folder / "a.xml").read_text()
+    (folder / "c.xml").write_text(copied)
+    with pytest.raises(
+        DataError, match=r"a.xml and c.xml have the same <filename>, a.jpg; correct"
+    ):
+        read_published(folder)
+
+
 def test_real_cells_are_those_of_the_same_set_as_coco():
     if not (REAL / "blood-cells-voc").is_dir():
         pytest.skip(f"no real blood cells in {REAL}")

@@ -227,6 +227,7 @@ def test_a_malformed_pose_is_named(yolo, line, expected):
             "expected a YOLO data.yaml with the names .* found the keys bodyparts",
         ),
         ("names: cat\n", "names: expected a list of classes, found 'cat'"),
+        ("names: {0: cat, 3: cat}\n", "expected a name of its own for .* 'cat' 2 times; rename"),
         ("names: [cat]\ntrain: labels\n", "expected images with label files"),
         ("names: [\n", "expected YAML"),
         (POSE.replace("[3, 3]", "[3, 4]"), r"kpt_shape: expected \[keypoints, 2 or 3\]"),

@@ -260,6 +260,20 @@ def test_grey_of_fewer_bits_than_its_file_has_room_for_is_not_dark(root, most, d
     assert (f"below {2**depth:,} are read as {depth} bits" in caplog.text) == (depth < 16)
 
 
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.linspace(0, 1, 54, dtype=np.float32), "0 to 1 in mode F"),
+        (np.linspace(0, 70_000, 54).astype(np.int32), "0 to 70000 in mode I"),
+        (np.linspace(-1024, 3071, 54).astype(np.int32), "-1024 to 3071 in mode I"),
+    ],
+)
+def test_grey_of_an_unknown_scale_is_refused_instead_of_clipped(root, values, found):
+    Image.fromarray(values.reshape(6, 9)).save(root / "a.tif")
+    with pytest.raises(DataError, match=f"a.tif: expected grey values of 8 or 16 bits, .*{found}"):
+        read_image(root / "a.tif")
+
+
 def cut(kind):
     """An image file that ends before its pixels do."""
     content = encoded(picture(60, 90), kind)

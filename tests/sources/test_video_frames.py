@@ -422,7 +422,7 @@ def test_neither_workers_nor_order_change_a_frame(tmp_path, library, extract):
     assert contents(tmp_path / "a" / "s1m") == contents(tmp_path / "b" / "s1m")
 
 
-def test_a_run_goes_on_where_it_was_stopped_and_opens_no_video_twice(tmp_path, library, extract):
+def test_a_run_goes_on_where_it_was_stopped_and_stores_no_frame_twice(tmp_path, library, extract):
     def stop(_):
         raise KeyboardInterrupt
 
@@ -432,15 +432,13 @@ def test_a_run_goes_on_where_it_was_stopped_and_opens_no_video_twice(tmp_path, l
         extract(library, folder, workers=1, advance=stop)
     for name in sorted(contents(folder))[4:]:  # how much further it came is chance
         (folder / name).unlink()
-    kept = contents(folder)
+    kept = {path: path.stat().st_ino for path in folder.iterdir()}
     assert kept
     for image in expected[0]:
-        video = library / image["video"]
-        if Path(image["file_name"]).name in kept:
-            video.write_bytes(bytes(video.stat().st_size))
-        else:
-            (folder.parent / f"{image['file_name']}.partial").write_bytes(b"a torn image")
+        if (stored := folder.parent / image["file_name"]) not in kept:
+            Path(f"{stored}.partial").write_bytes(b"a torn image")
     assert extract(library, folder) == expected
+    assert {path: path.stat().st_ino for path in kept} == kept
     assert contents(folder) == contents(whole)
 
 
@@ -451,6 +449,12 @@ def test_another_seed_or_video_of_that_name_gives_another_image(tmp_path, librar
     write_video(library / "05.mkv", times=[0])
     changed, _ = extract(library, tmp_path / "s1m")
     assert [a["video"] for a, b in zip(images, changed, strict=True) if a != b] == ["05.mkv"]
+    of_one_size = library / "05.mkv"
+    content = bytearray(of_one_size.read_bytes())
+    content[-1] ^= 1
+    of_one_size.write_bytes(content)
+    other, _ = extract(library, tmp_path / "s1m")
+    assert [a["video"] for a, b in zip(changed, other, strict=True) if a != b] == ["05.mkv"]
 
 
 def test_a_listed_video_that_is_absent_is_refused(library, tmp_path, extract):

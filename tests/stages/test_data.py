@@ -1,11 +1,16 @@
 """Sets that stage `data` draws."""
 
+import json
+from pathlib import Path
+
 import pytest
+from hands import COUNTS, own_params
 from raw_params import accepted, read
 
+from datastill.errors import DataError
 from datastill.project.profile import Profile
 from datastill.sources.synthetic_sets import DrawnSet
-from datastill.stages.data import draw, drawn_sets
+from datastill.stages.data import draw, drawn_sets, run
 
 
 @pytest.fixture
@@ -50,3 +55,17 @@ def test_the_seed_of_a_set_decides_its_pixels_and_nothing_else_does(small):
 
 def test_sets_of_files_are_not_drawn(tmp_path):
     assert drawn_sets(Profile(accepted(tmp_path, read("pipelines/coco/params.yaml")))) == []
+
+
+def test_a_val_of_crowds_alone_is_refused_before_anything_is_trained(
+    tmp_path, monkeypatch, write_hands
+):
+    monkeypatch.chdir(tmp_path)
+    for number, (name, count) in enumerate(COUNTS.items()):
+        write_hands(Path("hands"), name, count, 100 * number + 1)
+    content = json.loads(Path("hands/val.json").read_text())
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    Path("hands/val.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="val: none of 12 images has an object to find"):
+        run(Profile(accepted(tmp_path, own_params())))

@@ -157,6 +157,25 @@ def test_training_that_outlives_dvc_keeps_its_successor_out_and_killed_resumes_t
     assert [run["row"] for run in mirrored(reproduced)].count("co-35") == 1
 
 
+def test_training_writes_into_no_file_that_dvc_has_linked(copy, datastill):
+    """With `cache.type hardlink` the files of a model are also those of DVC's cache."""
+    cache = copy.root / "cache"
+    cache.mkdir()
+    for file in (copy.root / "work/miniature/models/co-35").iterdir():
+        (cache / file.name).hardlink_to(file)
+    before = {file.name: file.read_bytes() for file in cache.iterdir()}
+    assert datastill("train", "co-35", cwd=copy.root).returncode == 0
+    assert {file.name: file.read_bytes() for file in cache.iterdir()} == before
+
+
+def test_rows_evaluated_on_another_val_make_no_table(copy, datastill):
+    val = copy.root / "work/miniature/data/val.json"
+    val.write_text(f"{val.read_text()}\n")
+    answer = datastill("tables", cwd=copy.root)
+    assert answer.returncode == 1
+    assert "co-35: evaluated on another val; run `datastill evaluate co-35` again" in answer.stderr
+
+
 def test_check_passes_on_what_is_true_and_names_the_row_that_is_not(reproduced, datastill):
     expected = reproduced.root / "results/miniature/expected.yaml"
     metrics = json.loads((reproduced.root / "results/miniature/metrics/co-35.json").read_text())

@@ -1,5 +1,6 @@
 """Pascal VOC XML, read as COCO."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -38,6 +39,7 @@ def read_pascal_voc(path: Path) -> Coco:
             f"{path}: lists {len(stems):,} images, but {folder} lacks the XML files of "
             f"{len(absent):,}, such as {absent[0]}.xml; complete the folder or shorten the list"
         )
+    _check_distinct(folder, {stem: files[stem][0]["file_name"] for stem in stems})
     names = sorted({each.name for _, objects in files.values() for each in objects})
     ids = {name: number for number, name in enumerate(names, start=1)}
     chosen = [files[stem] for stem in stems]
@@ -49,6 +51,17 @@ def read_pascal_voc(path: Path) -> Coco:
     ]  # fmt: skip
     categories = [{"id": number, "name": name} for name, number in ids.items()]
     return Coco([image for image, _ in chosen], annotations, categories)
+
+
+def _check_distinct(folder: Path, images: Mapping[str, str]) -> None:
+    """Raise DataError if two XML files are of one image; `images` are file names by stem."""
+    first: dict[str, str] = {}
+    for stem, name in images.items():
+        if first.setdefault(name, stem) != stem:
+            raise DataError(
+                f"{folder}: {first[name]}.xml and {stem}.xml have the same <filename>, {name}; "
+                "correct or remove one of them"
+            )
 
 
 def _listed(path: Path) -> list[str]:

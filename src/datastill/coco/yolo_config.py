@@ -1,5 +1,6 @@
 """Classes and keypoints of a YOLO data set: its `data.yaml`, or a list of classes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as excerpt
@@ -78,7 +79,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _read_config(path: Path) -> YoloConfig:
     if path.name in CLASS_LISTS:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        return YoloConfig(path, dict(enumerate(line.strip() for line in lines if line.strip())))
+        names = dict(enumerate(line.strip() for line in lines if line.strip()))
+        return YoloConfig(path, _distinct(path, names))
     content = _read_yaml(path)
     if "names" not in content:
         keys = ", ".join(map(str, [*content][:5])) or "none"
@@ -90,11 +92,21 @@ def _read_config(path: Path) -> YoloConfig:
     classes = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(classes, dict) or not classes or not all(map(_is_class, classes)):
         raise DataError(f"{path}: names: expected a list of classes, found {excerpt(names)}")
-    classes = {number: str(name) for number, name in classes.items()}
+    classes = _distinct(path, {number: str(name) for number, name in classes.items()})
     given = [content[key] for key in ("train", "val") if content.get(key)]
     splits = [str(s) for split in given for s in (split if isinstance(split, list) else [split])]
     config = (path, classes, str(content.get("path") or "."), tuple(splits))
     return YoloConfig(*config, *(_pose(path, content) if "kpt_shape" in content else ()))
+
+
+def _distinct(path: Path, classes: dict[int, str]) -> dict[int, str]:
+    """Return `classes`; raises DataError if two of them have one name."""
+    if repeated := [name for name, count in Counter(classes.values()).items() if count > 1]:
+        raise DataError(
+            f"{path}: expected a name of its own for every class, found {repeated[0]!r} "
+            f"{[*classes.values()].count(repeated[0])} times; rename or merge these classes"
+        )
+    return classes
 
 
 def _is_class(number: Any) -> bool:

@@ -137,10 +137,16 @@ def decode_image(
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if not image.mode.startswith("I"):
+    if not image.mode.startswith(("I", "F")):
         return image.convert("RGB")
     # More than 8 bits of grey, which Pillow's own conversion would clip.
-    grey = np.asarray(image).astype(np.int64).clip(0, 2**16 - 1)
+    grey = np.asarray(image)
+    if image.mode == "F" or grey.min() < 0 or grey.max() >= 2**16:
+        raise DataError(
+            f"expected grey values of 8 or 16 bits, found {grey.min():g} to {grey.max():g} in mode "
+            f"{image.mode}; convert the image"
+        )
+    grey = grey.astype(np.int64)
     depth = next(bits for bits in _DEPTHS if grey.max() < 2**bits)
     if depth < 16:
         note_once(f"images of 16 bits whose values end below {2**depth:,} are read as {depth} bits")

@@ -26,6 +26,7 @@ _OPTIONS = {
     "format_whitelist": "mov,avi,matroska,mpeg,mpegts,mpegvideo,asf,flv,ogg",
     "protocol_whitelist": "file",
 }
+_END = 2**16  # bytes
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,28 @@ class Choice:
         number = int.from_bytes(self._digest(self.seed, self.name))
         return first + number % (end - first)  # uniform, as `number` is one of 2 ** 256
 
-    def key(self, video: Path) -> str:
-        """Return the name the frame is stored under; other videos of that name get other names."""
-        size = video.stat().st_size if video.is_file() else 0
-        return self._digest(self.name, size, self.seed).hex()[:16]
+    def key(self, content: str) -> str:
+        """Return the name the frame is stored under, of a video whose `content` is identified."""
+        return self._digest(self.name, content, self.seed).hex()[:16]
 
     def _digest(self, *fields: object) -> bytes:
         part = [f"{self.part}/{self.parts}"] if self.parts > 1 else []
         text = "\0".join(map(str, [*fields, *part]))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def identify(video: Path) -> str:
+    """Return a digest of a video's size and both ends, "" if it cannot be read."""
+    if not video.is_file():
+        return ""
+    try:
+        with video.open("rb") as file:
+            size, ends = video.stat().st_size, file.read(_END)
+            file.seek(max(len(ends), size - _END))
+            ends += file.read(_END)
+    except OSError:
+        return ""
+    return hashlib.sha256(b"%d " % size + ends).hexdigest()
 
 
 def random_frames(

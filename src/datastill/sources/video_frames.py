@@ -17,7 +17,7 @@ from datastill.images.folders import VIDEO_KINDS
 from datastill.images.load import Refusal, printable
 from datastill.images.pools import Processes
 from datastill.io import atomic, parse_json
-from datastill.sources.video_decoding import Choice, random_frames
+from datastill.sources.video_decoding import Choice, identify, random_frames
 
 
 def find_videos(source: Path) -> tuple[Path, list[str]]:
@@ -72,7 +72,8 @@ def extract_frames(  # noqa: PLR0913  # a limit for safety, the others for meani
     root, names = find_videos(source)
     folder.mkdir(parents=True, exist_ok=True)
     choices = [Choice(name, seed, part, per_video) for name in names for part in range(per_video)]
-    paths = {choice: folder / f"{choice.key(root / choice.name)}.jpg" for choice in choices}
+    contents = {name: identify(root / name) for name in names}
+    paths = {choice: folder / f"{choice.key(contents[choice.name])}.jpg" for choice in choices}
     images = {choice: image for choice, path in paths.items() if (image := _stored(path))}
     for _ in images:
         advance(1)

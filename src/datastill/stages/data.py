@@ -8,7 +8,7 @@ import pandas as pd
 
 from datastill.coco.format import Coco
 from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
-from datastill.coco.subsets import subset, union
+from datastill.coco.subsets import subset, trainable, union
 from datastill.errors import DataError
 from datastill.images.contact_sheet import write_contact_sheet
 from datastill.images.families import mark_families
@@ -43,6 +43,8 @@ def run(profile: Profile) -> None:
     refused += _leave_out(sets, unreadable)
     leaks, allowed = find_all_leaks(data, sets, manifest)
     refused += _leave_out_leaks(sets, leaks)
+    if not trainable(sets[VAL], profile.params.task).images:
+        raise DataError(f"{VAL}: none of {len(sets[VAL].images):,} images has an object to find")
     sets[VAL] = mark_families(sets[VAL], manifest)
     if isinstance(data, schema.FileData):
         _add_digests(sets, manifest)

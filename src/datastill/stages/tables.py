@@ -6,10 +6,10 @@ from typing import Any
 from datastill.coco.format import Coco, Record, read_coco
 from datastill.coco.metadata import build_metadata
 from datastill.coco.results import read_results
-from datastill.errors import ParamsError
+from datastill.errors import DataError, ParamsError
 from datastill.evaluation.bootstrap import match
 from datastill.evaluation.pixel_errors import pixel_errors
-from datastill.io import write_text
+from datastill.io import digest, write_text
 from datastill.project.data_schema import Union
 from datastill.project.profile import Profile
 from datastill.project.records import read_facts
@@ -66,8 +66,11 @@ def _sampling(params: Params) -> Sampling:
 
 
 def _results(profile: Profile, val: Coco, sigmas: Sequence[float] | None) -> list[Result]:
-    """Return every row with its metrics and its detections matched with `val`."""
-    task = profile.params.task
+    """Return every row with its metrics and its detections matched with `val`.
+
+    Raises DataError if a row was evaluated on another val.
+    """
+    task, measured_on = profile.params.task, digest(profile.image_set("val"))
 
     def detections(row: str, *, all_views: bool = False) -> list[Record]:
         path = profile.detections(row, all_views=all_views)
@@ -76,6 +79,11 @@ def _results(profile: Profile, val: Coco, sigmas: Sequence[float] | None) -> lis
 
     def result(row: str, spec: Mapping[str, Any]) -> Result:
         metrics, single_scale = read_metrics(profile, row), detections(row)
+        if metrics.get("provenance", {}).get("val", measured_on) != measured_on:
+            raise DataError(
+                f"{row}: evaluated on another val; run `datastill evaluate {row}{profile.option}` "
+                "again"
+            )
         views = detections(row, all_views=True) if "with_views" in metrics else None
         return Result.of(
             spec,
@@ -91,6 +99,6 @@ def _results(profile: Profile, val: Coco, sigmas: Sequence[float] | None) -> lis
     return [result(row, spec.model_dump(exclude_none=True)) for row, spec in rows]
 
 
-def read_metrics(profile: Profile, row: str) -> dict[str, float]:
+def read_metrics(profile: Profile, row: str) -> dict[str, Any]:
     """Return the metrics of `row`; raises DataError if it was not evaluated."""
     return read_facts(profile.require(profile.metrics(row), "evaluate", row))

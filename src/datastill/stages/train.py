@@ -18,7 +18,7 @@ from datastill.coco.metadata import Metadata, build_metadata
 from datastill.coco.results import COCO_DETECTIONS, max_detections
 from datastill.coco.subsets import trainable
 from datastill.errors import DataError, TrainingError
-from datastill.io import digest, write_text
+from datastill.io import atomic, digest, write_text
 from datastill.model.backbones import published_detector
 from datastill.model.checkpoint import load_into, save_weights
 from datastill.model.detector import Detector, build_detector, count_parameters
@@ -103,7 +103,8 @@ def _run_here(profile: Profile, row: str, fabric: Fabric) -> None:
     weights_card |= {"start": starting_weights(profile, row)}
     save_weights(profile.weights(row), detector, weights_card)
     write_text(profile.model(row) / "card.json", json.dumps(card, indent=2))
-    shutil.copy(settings.folder / "journal.jsonl", profile.model(row) / "journal.jsonl")
+    with atomic(profile.model(row) / "journal.jsonl") as partial:  # never through a link of DVC's
+        shutil.copyfile(settings.folder / "journal.jsonl", partial)
     shutil.rmtree(settings.folder)
     mirror_row(profile, row)
 
