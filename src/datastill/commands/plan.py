@@ -19,6 +19,7 @@ from datastill.coco.subsets import trainable, union
 from datastill.commands.estimate import Costs, describe_batch, time_backbones
 from datastill.commands.predictors import folder_predictor
 from datastill.commands.restore import load_restored
+from datastill.commands.set_checks import without_objects
 from datastill.errors import DatastillError
 from datastill.images.leaks import Leak
 from datastill.images.load import Refusal
@@ -82,6 +83,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
         _unite(data, findings)
     else:
         _load_drawn(profile, findings)
+    findings.faults += without_objects(profile.params, findings.sets)
     _check_initial_weights(profile, findings)
     for name in profile.params.ensembles:
         findings.attempt(member_rows, profile, name)
