@@ -1,11 +1,12 @@
 """Checks of labelled image sets before a stage runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from datastill.coco.format import Coco, Task
 from datastill.coco.subsets import trainable
 from datastill.project.image_sets import VAL
 from datastill.project.schema import Params
+from datastill.sources.files import AnnotatedFiles, FileSet
 
 
 def without_objects(params: Params, sets: Mapping[str, Coco]) -> Iterator[str]:
@@ -22,3 +23,22 @@ def lacking(coco: Coco, task: Task) -> str | None:
     crowds = sum(a["iscrowd"] for a in coco.annotations)
     but = f" but {crowds:,} crowds (iscrowd 1)" if crowds else ""
     return f"expected {task} on its images, found none on {len(coco.images):,}{but}"
+
+
+def unused_labels(specs: Iterable[FileSet], counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield a note for each file whose last images are after the blocks of all its sets.
+
+    `counts` has the number of images of each set before its part is taken.
+    """
+    by_file: dict[str, list[tuple[int, str]]] = {}
+    for spec in specs:
+        if isinstance(spec, AnnotatedFiles) and (count := counts.get(spec.name)):
+            block = spec.part.block if spec.part else None
+            ends = by_file.setdefault(spec.annotations, [])
+            ends.append((block[1] if block else count, spec.name))
+    for path, ends in by_file.items():
+        end, name = max(ends)
+        if (unused := counts[name] - end) > 0:
+            key = "data.val" if name == VAL else f"data.sets.{name}"
+            text = f"{unused:,} of {counts[name]:,} images of {path} are in no set"
+            yield f"{text}; {key}.part.block ends at {end:,}: change the blocks to use them"
