@@ -506,3 +506,27 @@ def test_drawn_sets_are_counted(tmp_path, plan):
     assert code == 0
     assert part(text, "Image sets")[1] == ["co-35", "2", "2", "3", "2", "10", "1", "person"]
     assert "not drawn" not in text
+
+
+def test_a_val_of_crowds_alone_is_a_fault_before_any_training(project, plan):
+    def crowd(content):
+        for annotation in content["annotations"]:
+            annotation["iscrowd"] = 1
+
+    annotate(project, "person_keypoints_val2017", crowd)
+    code, text = plan(project, "--no-pixels")
+    assert code == 1
+    assert "val: expected keypoints on its images, found none on 2 but 5 crowds" in text
+    assert text.endswith("wrong: 1\n")
+
+
+def test_labels_of_a_row_without_an_object_of_the_task_are_a_fault(project, plan):
+    def bare(content):
+        for annotation in content["annotations"]:
+            annotation |= {"keypoints": [0] * 51, "num_keypoints": 0}
+
+    annotate(project, "person_keypoints_val2014", bare)
+    code, text = plan(project, "--no-pixels")
+    assert code == 1
+    assert "co-35: expected keypoints on its images, found none on 4" in text
+    assert text.endswith("wrong: 1\n")

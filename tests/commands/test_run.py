@@ -105,6 +105,16 @@ def test_what_is_up_to_date_or_follows_what_did_not_change_is_left_alone(small):
     assert up_to_date(small)
 
 
+def test_a_project_that_dvc_cannot_write_to_is_one_sentence_that_names_the_place(small):
+    folder = small.root / ".dvc/tmp"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.touch()
+    answer = small.run("datastill", "run", "--dry")
+    assert answer.returncode == 1
+    (told,) = answer.stderr.splitlines()
+    assert f"dvc dag --dot dvc.yaml failed: {folder}: File exists; DVC has to write" in told
+
+
 @pytest.mark.slow
 def test_a_lock_file_cut_short_by_a_kill_is_what_it_was_before_the_last_stage(small):
     assert small.run("dvc", "repro").returncode == 0

@@ -1,11 +1,14 @@
 """Files that are read, and every wrong key at once."""
 
 import pytest
+from dvc.utils.serialize import parse_yaml
 from places import ROOT
 from raw_params import read, refusal
 
 from datastill.errors import ParamsError
-from datastill.project.loading import load_params
+from datastill.project.loading import load_params, read_yaml
+from datastill.project.records import read_lock
+from datastill.project.template import plain_yaml
 
 PROFILES = [ROOT, *sorted((ROOT / "pipelines").glob("*"))]
 
@@ -135,3 +138,69 @@ def test_text_in_another_encoding_is_one_message(tmp_path):
     path.write_bytes("scale: 1 # größe".encode("latin-1"))
     with pytest.raises(ParamsError, match="is not YAML"):
         load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("010", "write 10, or '010' in quotes"),
+        ("-025", "write -25, "),
+        ("08", "write 8, "),
+        ("0o17", "write 15, "),
+        ("1:30", "write a number without colons, or '1:30'"),
+        ("1:30.5", "write a number without colons, "),
+        ("1e3", "write 1.0e+3, "),
+        ("2.5e-3", None),
+        ("Yes", "write true, "),
+        ("off", "write false, "),
+        ("0x1F", None),
+        ("1_000", None),
+        ("0", None),
+        ("'010'", None),
+        ("on_time", None),
+    ],
+)
+def test_a_value_is_read_as_dvc_reads_it_or_refused(tmp_path, wrong, advice):
+    path = tmp_path / "params.yaml"
+    path.write_text(text := f"seed: 1\nlist:\n  - {wrong}\n")
+    if advice is None:
+        assert read_yaml(path) == parse_yaml(text, path)
+        return
+    with pytest.raises(ParamsError) as refused:
+        read_yaml(path)
+    assert str(refused.value).startswith(f"{path}: line 3: ")
+    assert advice in str(refused.value)
+
+
+def test_the_seed_and_the_warmup_with_leading_zeros_and_a_repeated_key_are_refused_at_once(
+    tmp_path,
+):
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text()
+    text = text.replace("warmup: 25 ", "warmup: 025 ").replace("seed: 11", "seed: 010")
+    path.write_text(f"{text}\nscale: {{images: 3, iterations: 4}}\n")
+    with pytest.raises(ParamsError) as refused:
+        load_params(path)
+    for message in ("010 differently; write 10", "025 differently; write 25", "scale is also in"):
+        assert message in str(refused.value)
+
+
+def test_keys_that_an_anchor_gives_and_a_section_overrides_are_no_repetition(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: &a {seed: 1, side: 2}\nb: {<<: *a, seed: 3}\nc: {inner: *a}\n")
+    assert read_yaml(path)["b"] == {"seed": 3, "side": 2}
+
+
+@pytest.mark.parametrize("name", ["08", "1e3", "0o17", "010", "yes", "1:30", "photos"])
+def test_names_that_datastill_writes_are_text_for_dvc_too(tmp_path, name):
+    path = tmp_path / "params.yaml"
+    path.write_text(text := plain_yaml({name: [name]}))
+    assert read_yaml(path) == parse_yaml(text, path) == {name: [name]}
+
+
+def test_a_lock_file_may_hold_what_dvc_alone_writes(tmp_path):
+    path = tmp_path / "dvc.lock"
+    path.write_text("schema: '2.0'\nstages:\n  a:\n    cmd: yes\n")
+    with pytest.raises(ParamsError, match="write true"):
+        read_yaml(path)
+    assert "stages" in read_lock(path)

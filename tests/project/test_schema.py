@@ -10,6 +10,7 @@ from datastill.model.backbones import BACKBONES
 from datastill.project.data_schema import original_set
 from datastill.project.loading import load_params
 from datastill.project.rows import Backbone
+from datastill.project.section import MAX_SEED
 
 
 def test_sets_and_iterations_are_the_papers_at_the_scale():
@@ -184,3 +185,15 @@ def test_what_a_row_cannot_do_is_refused(tmp_path, ablation, message):
     raw = read()
     raw["supervised"]["co-35"]["ablation"] = ablation
     assert message in refusal(tmp_path, raw)
+
+
+@pytest.mark.parametrize("path", [("supervised", "co-35"), ("initial",)])
+def test_a_seed_above_what_every_generator_takes_is_refused(tmp_path, path):
+    raw = read()
+    section = raw
+    for key in path:
+        section = section[key]
+    section["seed"] = MAX_SEED
+    accepted(tmp_path, raw)
+    section["seed"] = 99999999999999999999
+    assert f"has 1 wrong key\n  {'.'.join(path)}.seed: " in refusal(tmp_path, raw)

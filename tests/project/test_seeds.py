@@ -123,7 +123,7 @@ def test_a_teacher_that_is_not_trained_here_is_the_same_for_every_seed(seeded):
     assert after.teachers.exported == {"ready": "folder"}
 
 
-@pytest.mark.parametrize("seeds", [[0, 0], [-1], []])
+@pytest.mark.parametrize("seeds", [[0, 0], [-1], [], [0, 10**20]])
 def test_seeds_that_are_none_are_refused(seeds):
     with pytest.raises(ParamsError, match="--seeds: expected different numbers"):
         with_seeds(ROOT / "params.yaml", seeds, "more")

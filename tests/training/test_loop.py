@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from places import ROOT
 
 from datastill.errors import DataError, TrainingError
+from datastill.project.section import MAX_SEED
 from datastill.training.loop import resume_at, train
 from datastill.training.metrics_log import read_metrics_log
 
@@ -249,3 +250,8 @@ def test_an_image_that_is_gone_is_named(prepare, tmp_path):
         image.unlink()
     with pytest.raises(DataError, match=r"\d\.png: no such image"):
         run(training)
+
+
+def test_the_largest_seed_of_params_yaml_trains_in_many_passes(prepare, tmp_path):
+    training = prepare(tmp_path, iterations=1, batch=16, micro_batch_size=1, seed=MAX_SEED)
+    assert run(training)[0] == [0]

@@ -19,6 +19,7 @@ from datastill.coco.subsets import trainable, union
 from datastill.commands.estimate import Costs, describe_batch, time_backbones
 from datastill.commands.predictors import folder_predictor
 from datastill.commands.restore import load_restored
+from datastill.commands.set_checks import unused_labels, without_objects
 from datastill.errors import DatastillError
 from datastill.images.leaks import Leak
 from datastill.images.load import Refusal
@@ -82,6 +83,7 @@ def run(profile: Profile, pixels: bool, probe_seconds: float) -> tuple[str, bool
         _unite(data, findings)
     else:
         _load_drawn(profile, findings)
+    findings.faults += without_objects(profile.params, findings.sets)
     _check_initial_weights(profile, findings)
     for name in profile.params.ensembles:
         findings.attempt(member_rows, profile, name)
@@ -119,7 +121,7 @@ def _load_drawn(profile: Profile, findings: Findings) -> None:
 
 def _load_files(profile: Profile, findings: Findings) -> list[Record]:
     """Load the sets as stage `data` would; return the images that exist."""
-    files, images = file_sets(profile), list[Record]()
+    files, images, counts = file_sets(profile), list[Record](), dict[str, int]()
     for spec in files.sets:
         if isinstance(spec, VideoFiles):
             if count := findings.attempt(files.count_videos, spec):
@@ -132,10 +134,13 @@ def _load_files(profile: Profile, findings: Findings) -> list[Record]:
             loaded = findings.attempt(files.locate, spec, listed)
         coco, refused = loaded or (listed, [])
         images += loaded[0].images if loaded else []
+        if listed:
+            counts[spec.name] = len(listed.images) - len(refused)
         findings.refuse(f"{spec.name}: images that are missing or unreadable", refused)
         if coco:
             findings.sets[spec.name] = coco
             findings.faults += [f"{spec.name}: {fault}" for fault in lint(coco)]
+    findings.notes += unused_labels(files.sets, counts)
     return images
 
 

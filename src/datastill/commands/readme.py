@@ -13,16 +13,17 @@ README, RESULTS = Path("README.md"), Path("results/README.md")
 
 
 def run() -> str:
-    """Renew every block and return a line for each; a block that is current stays as it is.
+    """Renew every block and return a line for each, or one that says that there is none.
 
-    Raises DataError if the cell of a claim or the file of a block does not exist.
+    A block that is current stays as it is. Raises DataError if the cell of a claim or the file of a
+    block does not exist.
     """
     claims = [measured(name, spec) for name, spec in claim_specs().items()]
     lines = []
     for page, name, _ in blocks():
         renewed = update_block(page, name, content(page, name, claims))
         lines.append(f"{'renewed' if renewed else 'current'} {page}: {name}")
-    return "\n".join(lines)
+    return "\n".join(lines) or f"nothing to renew: no generated block in {README} or {RESULTS}"
 
 
 def blocks() -> Iterator[tuple[Path, str, str]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from datastill.coco.image_header import DEFAULT_LIMIT, MOST_MEGAPIXELS
-from datastill.project.section import Natural, Positive, Section, SetName
+from datastill.project.section import Natural, Positive, Section, Seed, SetName
 
 
 class DrawnImages(Section):
@@ -20,7 +20,7 @@ class Redrawn(Section):
     """A set that chance chose, drawn again from another seed: drawings, a part, video frames."""
 
     redraws: str
-    seed: Natural
+    seed: Seed
 
 
 class Union(Section):
@@ -55,7 +55,7 @@ class Part(Section):
            of their own, since a recording's all look alike
     """
 
-    seed: Natural
+    seed: Seed
     skip: Natural
     take: Positive | None
     block: Annotated[list[Natural], Field(min_length=2, max_length=2)] | None = None
@@ -91,7 +91,7 @@ class Videos(Section):
 
     videos: str
     per_video: Positive
-    seed: Natural
+    seed: Seed
     repeats: Literal["keep", "drop"]
     count: Positive | None
 

@@ -12,6 +12,7 @@ from datastill.errors import ParamsError
 from datastill.io import check_extent
 from datastill.project.checks import Problem, misfits
 from datastill.project.schema import Expected, Params
+from datastill.project.yaml_rules import disagreements
 
 RENAMED = {
     "initial": {"base_rate": "base_lr"},
@@ -45,16 +46,23 @@ def load_expected(path: Path) -> Expected:
     return validated(path, Expected, read_yaml(path))
 
 
-def read_yaml(path: Path) -> Any:
-    """Return the content of `path`; raises ParamsError if it is absent or not YAML."""
+def read_yaml(path: Path, by_hand: bool = True) -> Any:
+    """Return the content of `path`; raises ParamsError if it is absent or not YAML.
+
+    Also if it is written `by_hand` and DVC would read it differently.
+    """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_Loader)
         check_extent(content)
-        return content
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run datastill in the project's root") from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ParamsError(f"{path} is not YAML: {error}") from None
+    if by_hand and (faults := sorted(disagreements(yaml.compose(text, Loader=_Loader)))):
+        lines = [f"line {line}: {reason}" for line, reason in faults]
+        raise ParamsError(f"{path}: " + "\n  ".join(lines))
+    return content
 
 
 def validated(

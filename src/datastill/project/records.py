@@ -184,7 +184,8 @@ def read_lock(path: Path) -> dict[str, Any]:
     from datastill.project.loading import read_yaml  # not for the served model
 
     advice = f"`git checkout {path}` restores it, `dvc repro` writes it"
-    return _checked(str(path), read_yaml(path), LockFile, "DVC's lock file", advice)
+    content = read_yaml(path, by_hand=False)
+    return _checked(str(path), content, LockFile, "DVC's lock file", advice)
 
 
 def parse_metrics(text: bytes, source: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from datastill.model.backbones import BACKBONES
-from datastill.project.section import Natural, Positive, Section, Share
+from datastill.project.section import Positive, Section, Seed, Share
 
 Backbone = Literal[*BACKBONES]  # type: ignore[valid-type]
 
@@ -43,7 +43,7 @@ class SupervisedRow(Section):
     labelled: str
     backbone: Backbone
     iterations: Positive
-    seed: Natural
+    seed: Seed
     ablation: Ablation = Ablation()
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from datastill.evaluation.regression import Expectation
 from datastill.model.backbones import PUBLISHED
 from datastill.project.data_schema import Data, original_set
 from datastill.project.rows import Ablation, DistilledRow, Ensemble, SupervisedRow
-from datastill.project.section import Name, Natural, Positive, PositiveFloat, Section, Share
+from datastill.project.section import Name, Natural, Positive, PositiveFloat, Section, Seed, Share
 
 if TYPE_CHECKING:
     from datastill.inference.views import ViewSettings
@@ -47,7 +47,7 @@ class Initial(Section):
     batch: Positive
     base_lr: PositiveFloat
     warmup: Natural
-    seed: Natural
+    seed: Seed
 
 
 class Train(Section):

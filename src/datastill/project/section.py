@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
+MAX_SEED = 10**13  # torch's has 64 bits, and a training run multiplies its own by 1,000,003
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 # The name of a row is also a command-line argument, a DVC key and a folder; that of a set, a file.

@@ -7,6 +7,7 @@ from typing import Any
 from datastill.errors import ParamsError
 from datastill.project.data_schema import original_set
 from datastill.project.loading import load_params, read_yaml
+from datastill.project.section import MAX_SEED
 from datastill.project.template import plain_yaml
 
 _SETS = ("labelled", "unlabelled")
@@ -17,12 +18,13 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
 
     A row of seed 1 has teachers of seed 1 and sets drawn from seed 1 (drawings, random parts of
     files and video frames, except `val`), so the variance includes that of the data. Raises
-    ParamsError if `path` is wrong, a seed is negative or repeated, or two rows already differ only
-    in their seed.
+    ParamsError if `path` is wrong, a seed is negative, too large or repeated, or two rows already
+    differ only in their seed.
     """
     params = load_params(path)
-    if len(set(seeds)) < len(seeds) or min(seeds, default=-1) < 0:
-        raise ParamsError(f"--seeds: expected different numbers from 0 on, found {[*seeds]}")
+    if len(set(seeds)) < len(seeds) or not seeds or min(seeds) < 0 or max(seeds) > MAX_SEED:
+        expected = f"different numbers from 0 to {MAX_SEED}"
+        raise ParamsError(f"--seeds: expected {expected}, found {[*seeds]}")
     raw = read_yaml(path)
     _refuse_several(path, raw)
     raw |= {"profile": name, "root": "../..", "params_file": f"pipelines/{name}/params.yaml"}

@@ -12,6 +12,7 @@ import yaml
 
 from datastill.progress import escaped
 from datastill.project.release import RELEASE
+from datastill.project.yaml_rules import differs
 
 _MATCH = "match # paper: match the keypoints per instance; or match_by_type, fixed, agreement"
 _OF_TASK = {
@@ -82,10 +83,17 @@ def _block(value: Any) -> str:
 
 
 class _Nested(yaml.SafeDumper):
-    """Indents lists below their key."""
+    """Indents lists below their key, and quotes the text that DVC would read as a number."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = "'" if differs(data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Nested.add_representer(str, _Nested.represent_str)

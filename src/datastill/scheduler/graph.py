@@ -11,6 +11,7 @@ from pathlib import Path
 from datastill.errors import DatastillError
 
 DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+_UNWRITABLE = re.compile(r"unexpected error - \[Errno \d+\] (.+): '(.+)'$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ def run_dvc(*arguments: str, folder: Path | None = None) -> str:
     answer = subprocess.run([*DVC, *arguments], cwd=folder, capture_output=True, text=True)
     if answer.returncode:
         reason, advice = answer.stderr.strip(), ""
+        if unwritable := _UNWRITABLE.search(reason):
+            reason = f"{unwritable[2]}: {unwritable[1]}"
+            advice = "; DVC has to write there, even to list stages: fix permissions"
         if "git repository" in reason.lower():
             advice = "; DVC works in a git repository: `git init` makes this folder one"
         raise DatastillError(f"dvc {' '.join(arguments)} failed: {reason}{advice}")

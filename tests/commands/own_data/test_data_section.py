@@ -108,6 +108,22 @@ def test_where_the_project_itself_is_among_the_data_dvc_watches_the_labels_alone
     assert run("data", "--profile", "own")[0] == 0
 
 
+def test_folders_behind_links_are_not_watched_by_dvc_and_the_labels_are(project, run, tmp_path):
+    for name in ("photos", "others"):
+        shutil.move(project.mine / name, tmp_path / name)
+        (project.mine / name).symlink_to(tmp_path / name)
+    said = whole(run, *OTHERS)
+    assert project.params().data.watched == "mine/labels.json"
+    assert "DVC watches only mine/labels.json; after other changes: dvc repro -fs" in said
+
+
+def test_a_link_that_stays_among_the_data_leaves_them_watched(project, run):
+    shutil.move(project.mine / "others", project.mine / "raw")
+    (project.mine / "others").symlink_to("raw")
+    assert "DVC watches only" not in whole(run, *OTHERS)
+    assert project.params().data.watched == "mine"
+
+
 @pytest.mark.slow
 def test_dvc_makes_the_sets_again_when_params_or_labels_change(project, run, under_dvc):
     shutil.copytree(under_dvc, project.root, dirs_exist_ok=True)

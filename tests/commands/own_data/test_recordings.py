@@ -46,6 +46,21 @@ def test_a_recording_is_split_by_time_with_a_gap_and_keeps_its_labels(recording,
     assert pictures(recording.set("labelled")) == list(range(34))
 
 
+def test_frames_of_a_recording_that_are_labelled_later_are_noted_by_plan(recording, run):
+    whole(run, *OTHERS)
+    quick = ("plan", "own", "--no-pixels", "--probe-seconds", "0")
+    assert "are in no set" not in run(*quick)[1]
+    later = range(COUNT, COUNT + 3)
+    for number in later:
+        Image.fromarray(picture(number)).save(recording.mine / f"photos/{number}.jpg")
+    write(recording.mine / "labels.json", labels([*range(COUNT), *later]))
+    _, said = run(*quick)
+    note = "3 of 43 images of labels.json are in no set; data.val.part.block ends at 40"
+    assert said.count(note) == 1
+    (recording.mine / "photos/42.jpg").unlink()  # an image that is not there has no place
+    assert "2 of 42 images of labels.json are in no set" in run(*quick)[1]
+
+
 def test_few_labels_of_a_recording_are_any_frames_before_the_gap(recording, run):
     whole(run, "--label-only", "5", "--val-fraction", "0.25")
     assert run("data", "--profile", "own")[0] == 0

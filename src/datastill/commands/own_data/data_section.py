@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +58,16 @@ def _below(root: Path, path: Path) -> str:
 
 
 def _watchable(root: Path) -> bool:
-    """Return whether DVC can watch `root`: it has neither the project nor too many files in it."""
+    """Return whether DVC can watch `root`: it has neither the project nor too many files in it.
+
+    DVC follows no link to a folder, so none may lead out of it.
+    """
     if Path.cwd().is_relative_to(root.absolute()) or root == Path.home():
         return False
-    files = (name for _, _, names in os.walk(root) for name in names)
-    return next(islice(files, _MAX_WATCHED, None), None) is None
+    files, real = 0, root.resolve()
+    for folder, folders, names in os.walk(root):
+        files += len(names)
+        inside = all(Path(folder, each).resolve().is_relative_to(real) for each in folders)
+        if files > _MAX_WATCHED or not inside:
+            return False
+    return True

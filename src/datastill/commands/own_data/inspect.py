@@ -10,7 +10,7 @@ import pandas as pd
 from datastill.coco.format import Coco, Task
 from datastill.coco.lint import lint
 from datastill.coco.normalize import read_labels
-from datastill.coco.subsets import subset, trainable
+from datastill.coco.subsets import subset
 from datastill.commands.own_data.inputs import (
     Inputs,
     InspectedSet,
@@ -18,6 +18,7 @@ from datastill.commands.own_data.inputs import (
     open_unlabelled,
     usable_labels,
 )
+from datastill.commands.set_checks import lacking
 from datastill.errors import DataError
 from datastill.images.folders import Folder, other_files
 from datastill.images.leaks import find_leaks
@@ -184,9 +185,6 @@ def _without(
 
 def _check_trainable(name: str, coco: Coco, task: Task) -> None:
     """Raise DataError if a labelled set has nothing to learn from; crowds do not count."""
-    if not trainable(coco, task).images:
-        crowds = sum(a["iscrowd"] for a in coco.annotations)
-        but = f" but {crowds:,} crowds (iscrowd 1)" if crowds else ""
-        lacking = f"expected {task} on its images, found none on {len(coco.images):,}{but}"
+    if fault := lacking(coco, task):
         advice = "choose another --seed or a larger fraction, or label more"
-        raise DataError(f"{name}: {lacking}; {advice}")
+        raise DataError(f"{name}: {fault}; {advice}")
