@@ -89,9 +89,7 @@ def new(  # noqa: PLR0913  # an option per input
         Option(help="A folder of images or of videos, one video, or a text file of videos."),
     ] = None,
     label_only: LabelOnly = None,
-    val: Annotated[
-        Path | None, Option(help="Labels to test on, in any format that --labelled takes.")
-    ] = None,
+    val: Annotated[Path | None, Option(help="Labels to test on, formats as --labelled.")] = None,
     val_images: Annotated[
         Path | None, Option(help="The folder of val's images, if not that of --images.")
     ] = None,
