@@ -84,6 +84,18 @@ def test_what_cannot_be_shown_is_one_sentence(edit, sentence, untrained, datasti
     assert not untrained.report.exists()
 
 
+def test_numbers_measured_before_val_changed_are_refused(untrained, datastill):
+    val = untrained.image_set("val")
+    content = json.loads(val.read_text())
+    content["annotations"].pop()
+    write_text(val, json.dumps(content, separators=(",", ":")))
+    answer = datastill("report")
+    assert answer.returncode == 1
+    assert "metrics/teacher.json: measured on val " in answer.stderr
+    assert "`datastill run miniature` measures again" in answer.stderr
+    assert not untrained.report.exists()
+
+
 def test_a_row_that_has_not_run_is_named(untrained, datastill):
     _without_row(untrained)
     _without_table(untrained)

@@ -161,7 +161,8 @@ def write_rows(files, val, task):
         metrics = {
             "row": row, "task": task, "ap": 40.0, "interval": [30.0, 50.0], "images": 20,
             "ap50": 60.0, "ap75": 40.0, "ap_large": 50.0, "ap_medium": None, "instances": 20,
-            "provenance": {**MACHINE, "weights": digest(weights), "fingerprint": "f", "val": "v"},
+            "provenance": {**MACHINE, "weights": digest(weights), "fingerprint": "f",
+                           "val": digest(files.image_set("val"))},
         }  # fmt: skip
         write_text(files.metrics(row), json.dumps(metrics | by_keypoint))
         model = {"iterations": 3, "seconds": 60, "parameters": 9, "precision": "32-true",

@@ -10,7 +10,7 @@ from places import ROOT
 
 from datastill.io import digest
 from datastill.project.profile import open_profile
-from datastill.tracking.run_record import check, read_record, report_record
+from datastill.tracking.run_record import check, current_metrics, read_record, report_record
 
 CARD = {
     "fingerprint": "f1", "attempt": "a1", "row": {}, "train": {}, "iterations": 500,
@@ -44,11 +44,11 @@ def profile(tmp_path, monkeypatch):
     return opened
 
 
-def measure(profile, row, ap):
+def measure(profile, row, ap, val="v"):
     metrics = {"task": "keypoints", "row": row, "ap": ap, "interval": [ap - 2, ap + 2]}
     weights = digest(profile.weights(row))
     metrics |= {"images": 9, "instances": 12}
-    metrics["provenance"] = MACHINE | {"weights": weights, "fingerprint": "f1", "val": "v"}
+    metrics["provenance"] = MACHINE | {"weights": weights, "fingerprint": "f1", "val": val}
     profile.metrics(row).parent.mkdir(parents=True, exist_ok=True)
     profile.metrics(row).write_text(json.dumps(metrics))
 
@@ -84,6 +84,16 @@ def test_a_gain_over_other_weights_than_were_measured_is_unknown(profile):
     assert record.metrics["val/keypoints/ap"] == 25.53
     assert "val/keypoints/gain" not in record.metrics
     assert record.description.endswith("AP 25.53 [23.53, 27.53].")
+
+
+def test_what_was_measured_on_another_val_is_not_current(profile):
+    val = profile.image_set("val")
+    val.parent.mkdir()
+    val.write_text("{}")
+    measure(profile, "co-35", 21.0, val=digest(val))
+    assert current_metrics(profile, "co-35")["ap"] == 21.0
+    val.write_text('{"images": []}')
+    assert current_metrics(profile, "co-35") == {}
 
 
 def test_the_description_is_the_row_in_a_sentence_and_then_its_result(profile):

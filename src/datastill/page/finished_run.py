@@ -15,6 +15,7 @@ from datastill.coco.streaming import read_section, sample_images
 from datastill.errors import DataError
 from datastill.evaluation.image_pairs import ImagePairs, image_pairs
 from datastill.images.manifest import read_column
+from datastill.io import digest
 from datastill.report.tables import TABLES
 
 SAMPLED = 2000  # unlabelled images that the page looks at, at most, of each set
@@ -90,14 +91,27 @@ class FinishedRun:
     @cached_property
     def val(self) -> Coco:
         """Val with its truth; raises DataError without either."""
-        path = self.files.image_set("val")
-        advice = f"`datastill run {self.name}` makes it, `dvc pull` fetches it from a remote"
-        if not path.is_file():
-            raise DataError(f"{path}: no such file, and a report shows its images; {advice}")
-        val = read_coco(path)
+        val = read_coco(self._val_file)
         if not val.annotations:
-            raise DataError(f"{path}: has no annotations, so nothing was measured; {advice}")
+            raise DataError(
+                f"{self._val_file}: has no annotations, so nothing was measured; {self._advice}"
+            )
         return val
+
+    @property
+    def _val_file(self) -> Path:
+        path = self.files.image_set("val")
+        if not path.is_file():
+            raise DataError(f"{path}: no such file, and a report shows its images; {self._advice}")
+        return path
+
+    @property
+    def _advice(self) -> str:
+        return f"`datastill run {self.name}` makes it, `dvc pull` fetches it from a remote"
+
+    @cached_property
+    def _val_digest(self) -> str:
+        return digest(self._val_file)
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -142,7 +156,15 @@ class FinishedRun:
         return {name: values[name] for name in names if name in values}
 
     def metrics(self, row: str) -> dict[str, Any]:
-        return self.read(self.files.metrics(row))
+        """Return what was measured of `row`; raises DataError if that was on another val."""
+        metrics = self.read(path := self.files.metrics(row))
+        measured = metrics.get("provenance", {}).get("val")  # early versions recorded none
+        if measured not in (None, self._val_digest):
+            raise DataError(
+                f"{path}: measured on val {measured[:8]}, {self._val_file} is "
+                f"{self._val_digest[:8]}; `datastill run {self.name}` measures again"
+            )
+        return metrics
 
     def annotation_card(self, row: str) -> dict[str, Any]:
         return self.read(self.files.annotation_card(row))

@@ -158,7 +158,7 @@ def _description(profile: Profile, row: str, iterations: int, measured: Mapping[
 
 
 def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
-    """Return AP, its gain and pixel errors, {} if the metrics are of other weights."""
+    """Return AP, its gain and pixel errors, {} if the metrics are of other weights or val."""
     if not (metrics := current_metrics(profile, row)):
         return {}
     views, (low, high) = metrics.get("with_views") or {}, metrics["interval"]
@@ -173,10 +173,16 @@ def _val_metrics(profile: Profile, row: str) -> dict[str, float]:
 
 
 def current_metrics(profile: Profile, row: str) -> dict[str, Any]:
-    """Return the metrics of exactly these weights of `row`, {} if they are not evaluated."""
-    metrics, weights = read_facts(profile.metrics(row)), profile.weights(row)
-    current = weights.is_file() and metrics.get("provenance", {}).get("weights") == digest(weights)
-    return metrics if current else {}
+    """Return the metrics of exactly these weights of `row` on this val, {} if there are none.
+
+    Without its file, val is that of the metrics.
+    """
+    metrics, weights, val = (
+        read_facts(profile.metrics(row)), profile.weights(row), profile.image_set("val"),
+    )  # fmt: skip
+    made = metrics.get("provenance", {})
+    current = weights.is_file() and made.get("weights") == digest(weights)
+    return metrics if current and (not val.is_file() or made["val"] == digest(val)) else {}
 
 
 def _annotation_metrics(profile: Profile, row: str) -> dict[str, float]:
