@@ -163,6 +163,18 @@ def test_the_best_row_is_that_with_the_highest_ap(profile, tmp_path):
     assert card_of(tmp_path / "best")["name"] == max(aps, key=aps.get)
 
 
+def test_in_a_clone_without_weights_the_best_row_asks_for_them(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    clone = open_profile("miniature")
+    with pytest.raises(DataError, match="no row is evaluated; run `datastill evaluate ROW` first"):
+        export.best(clone)
+    shutil.copytree(ROOT / "results/miniature", "results/miniature")
+    message = r"weights\.safetensors: no such file, .*`dvc pull dvc\.yaml` or `dvc repro dvc\.yaml`"
+    with pytest.raises(DataError, match=message):
+        export.best(clone)
+
+
 def test_numbers_of_other_weights_are_none_of_this_models(profile, tmp_path):
     kept = profile.metrics("teacher").read_text()
     metrics = json.loads(kept)

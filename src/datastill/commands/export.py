@@ -66,10 +66,16 @@ def run(  # noqa: PLR0913  # an argument per option
 
 
 def best(profile: Profile) -> str:
-    """Return the row with the highest AP on val; raises DataError if none is evaluated."""
+    """Return the row with the highest AP on val; raises DataError if none is evaluated here."""
     rows = profile.params.rows()
     aps = {row: metrics["ap"] for row in rows if (metrics := current_metrics(profile, row))}
     if not aps:
+        measured = [row for row in rows if profile.metrics(row).is_file()]
+        absent = [path for row in measured if not (path := profile.weights(row)).is_file()]
+        if absent:
+            pipeline = Path(profile.params.params_file).with_name("dvc.yaml")
+            advice = f"run `dvc pull {pipeline}` or `dvc repro {pipeline}`"
+            raise DataError(f"{absent[0]}: no such file, only its metrics are here; {advice}")
         command = f"datastill evaluate ROW{profile.option}"
         raise DataError(f"{profile.results}: no row is evaluated; run `{command}` first")
     return max(aps, key=lambda row: aps[row])
