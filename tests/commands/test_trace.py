@@ -365,6 +365,29 @@ def test_a_model_trained_again_since_its_evaluation_breaks_the_chain(clone, trai
     ]
 
 
+def test_initial_weights_replaced_in_place_break_the_chain(clone):
+    weights, card = Path("mine.safetensors"), Path("work/miniature/models/co-35/card.json")
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    train = lock["stages"]["supervised@co-35"]["params"]["params.yaml"]["train"]
+    train["initial_files"] = {"small": str(weights)}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    weights.write_bytes(b"former")
+    former = hashlib.sha256(b"former").hexdigest()
+    evaluated = json.loads(Path("results/miniature/metrics/co-35.json").read_text())
+    card.parent.mkdir(parents=True)
+    fingerprint = evaluated["provenance"]["fingerprint"]
+    card.write_text(json.dumps({"fingerprint": fingerprint, "initial": former}))
+    assert chain("miniature", "co-35_co-80")[1]
+    weights.write_bytes(b"latter")
+    told, ok = chain("miniature", "co-35_co-80")
+    assert not ok
+    assert told["breaks"] == [
+        f"mine.safetensors: the model of co-35 started from {former[:8]}, the file here is "
+        f"{hashlib.sha256(b'latter').hexdigest()[:8]}; bring back the former file, or train co-35 "
+        "again"
+    ]
+
+
 def test_stages_that_met_different_files_under_one_name_break_the_chain(clone):
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     (dep,) = [

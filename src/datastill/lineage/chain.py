@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill.errors import DataError
+from datastill.io import digest
 from datastill.lineage.dvc_lock import File, Lock, Stage
 from datastill.lineage.git_history import commit_of
 from datastill.project.data_schema import original_set
@@ -42,6 +43,7 @@ class Chain:
 
     def __init__(self, profile: Profile, lock: Lock) -> None:
         self._profile, self._lock, self._commit_of = profile, lock, cache(commit_of)
+        self._digest = cache(digest)
         self.breaks: list[str] = []
         tables = [stage.params for name, stage in lock.stages.items() if name.startswith("tables")]
         self.rows = {**tables[0]["supervised"], **tables[0]["distilled"]} if tables else {}
@@ -81,6 +83,7 @@ class Chain:
             spec, train = stage.params[f"{role}.{name}"], stage.params["train"]
             made = self._card(self._profile.metrics(name))["provenance"]
             self._compare_with_model(name, made["fingerprint"])
+            self._compare_with_initial(name, spec, train)
             facts = {key: spec[key] for key in ROW_FACTS if key in spec}
             facts["steps"] = max(1, round(spec["iterations"] / stage.params["scale.iterations"]))
             facts |= {key: train[key] for key in TRAIN_FACTS} | {"fingerprint": made["fingerprint"]}
@@ -98,6 +101,22 @@ class Chain:
             self.breaks.append(
                 f"{path.parent}: the metrics are of training {evaluated[:8]}, the model here is of "
                 f"{trained[:8]}; `dvc repro` makes everything that depends on it again"
+            )
+
+    def _compare_with_initial(
+        self, row: str, spec: Mapping[str, Any], train: Mapping[str, Any]
+    ) -> None:
+        """Add a break if the file of its initial weights is not the one the model started from."""
+        start = (spec.get("ablation") or {}).get("start") or train["start"]
+        file = train.get("initial_files", {}).get(spec["backbone"])
+        started = read_facts(self._profile.model(row) / "card.json").get("initial")
+        if not (file and started and start in ("initial", "coco")):
+            return
+        path = Path(file).expanduser()
+        if path.is_file() and (present := self._digest(path)) != started:
+            self.breaks.append(
+                f"{path}: the model of {row} started from {started[:8]}, the file here is "
+                f"{present[:8]}; bring back the former file, or train {row} again"
             )
 
     def _ready(self, name: str) -> tuple[Stage, str] | None:
