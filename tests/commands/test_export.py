@@ -260,6 +260,25 @@ def test_generated_annotations_are_also_a_yolo_data_set(profile, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_another_row_exported_to_the_folder_replaces_all_that_the_former_export_wrote(
+    profile, tmp_path
+):
+    (tmp_path / "notes.txt").write_text("mine")
+    for yolo in (True, False):  # the same annotations stay
+        export.run(profile, "student", tmp_path, champion=False, yolo=yolo)
+        assert (tmp_path / "yolo/data.yaml").is_file()
+    export.run(profile, "teacher", tmp_path, champion=False)
+    kept = {"card.json", "weights.safetensors", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    others = {"annotations.json": "mine", "yolo/data.yaml": "train: images"}
+    export.run(profile, "student", tmp_path, champion=False)
+    for name, text in others.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    export.run(profile, "teacher", tmp_path, champion=False)
+    assert {name: (tmp_path / name).read_text() for name in others} == others
+
+
 def test_numbers_from_before_val_was_corrected_are_none_of_this_models(profile, tmp_path):
     val = profile.image_set("val")
     kept = val.read_text()

@@ -63,6 +63,12 @@ def check_writable(folder: Path, coco: Coco, images: Path) -> None:
     _check_images(coco, images)
 
 
+def remove_yolo(folder: Path) -> None:
+    """Remove `folder` if it is a data set that `write_yolo` wrote."""
+    if _is_written(folder / _CONFIG):
+        _remove(folder)
+
+
 def _is_written(config: Path) -> bool:
     """Return whether `write_yolo` wrote the file."""
     return config.is_file() and config.read_bytes().startswith(_MARK.encode())
