@@ -15,9 +15,9 @@ from pycocotools.coco import COCO
 import datastill as datastill_package
 from datastill.coco.format import image_id
 from datastill.commands.export import write_model
-from datastill.commands.predict import run
+from datastill.commands.predict import find_files, run
 from datastill.commands.predictors import find_predictor
-from datastill.errors import DataError
+from datastill.errors import DataError, ParamsError
 from datastill.images.load import read_image
 from datastill.inference.multi_transform import predict as predict_directly
 from datastill.inference.views import Inference, View, all_views, build_inference
@@ -145,6 +145,15 @@ def test_where_no_image_can_be_read_nothing_is_written(command, tmp_path):
     assert code == 1
     assert "expected images, found none that can be read" in told
     assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.parametrize("to", ["a.jpg", "a.PNG", "a.mp4", "image"])
+def test_results_do_not_replace_an_image(tmp_path, monkeypatch, to):
+    """Such as the first of `--to *.jpg`, or an input."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParamsError, match=f"--to: expected .*, found an image or video: .*{to}"):
+        find_files(["b.jpg", "image"], tmp_path / to)
+    assert find_files(["b.jpg"], Path("results.json")) == (["b.jpg"], [])
 
 
 def test_pictures_show_what_was_found(profile, command, tmp_path):

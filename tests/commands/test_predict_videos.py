@@ -111,7 +111,7 @@ def decoded_until_damage(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["clip.mkv"], "a folder --to for tables"),
+        (["clip.mkv"], "a folder as --to for their tables"),
         (["clip.mkv", "{hand}", "--to", "t"], "expected only images, or only videos"),
         (["clip.mkv", "again/clip.mkv", "--to", "t"], "two videos are named clip.mkv"),
         (["text.mp4", "--to", "t"], "text.mp4: expected a video, found nothing that FFmpeg reads"),

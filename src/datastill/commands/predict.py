@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from os.path import realpath
 from pathlib import Path
 
 from torch import Tensor
@@ -70,9 +71,19 @@ def find_files(names: Sequence[str], to: Path | None) -> tuple[list[str], list[P
         raise ParamsError(
             "expected only images, or only videos with a folder as --to for their tables"
         )
+    if to and not to.is_dir() and _is_input(to, names):
+        raise ParamsError(
+            f"--to: expected a file for the results or a folder, found an image or video: {to}"
+        )
     if not videos and to and to.is_dir():
         raise ParamsError(f"--to: expected a file for the results of images, found folder {to}")
     return ([], videos) if videos else (files, [])
+
+
+def _is_input(to: Path, names: Sequence[str]) -> bool:
+    """Return whether `to` is among `names`, or looks like the first image of a `*.jpg`."""
+    kinds = (*IMAGE_KINDS, *VIDEO_KINDS)
+    return to.suffix.lower() in kinds or realpath(to) in map(realpath, names)
 
 
 def _predict(
