@@ -156,6 +156,15 @@ def test_results_do_not_replace_an_image(tmp_path, monkeypatch, to):
     assert find_files(["b.jpg"], Path("results.json")) == (["b.jpg"], [])
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder of Linux")
+@pytest.mark.parametrize("option", ["--to=/proc/x/y.json", "--to=/proc/y.json", "--draw=/proc/x"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(command, option):
+    code, _, said = command("teacher", f"{HANDS}/041.jpg", option)
+    assert code == 1
+    assert "datastill: /proc" in said
+    assert "folder cannot be made or written to: No such file or directory; choose" in said
+
+
 def test_pictures_show_what_was_found(profile, command, tmp_path):
     _, out, _ = command("teacher", f"{HANDS}/041.jpg", "--draw", tmp_path / "drawn")
     (path,) = (tmp_path / "drawn").iterdir()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from os.path import realpath
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from torch import Tensor
 
@@ -34,10 +35,12 @@ def run(
     That is the path of the results or, without a file `to` for them, the results. Pictures of the
     visible ones go to the folder `draw`, if any. An image that cannot be read, or is above the
     `limit`, is named in a warning. For videos, `to` is a folder; `predict_videos` says
-    what it gets. Raises DataError if nothing can be read, and then writes nothing; ParamsError for
-    images together with videos.
+    what it gets. Raises DataError if nothing can be read, and then writes no file; ParamsError for
+    images together with videos, or a folder that cannot be written to.
     """
     files, videos = find_files(names, to)
+    for folder in filter(None, (to if videos else to and to.parent, draw)):
+        _make_folder(folder)
     if videos and to:
         from datastill.commands import predict_videos  # imports FFmpeg and OpenCV
 
@@ -84,6 +87,17 @@ def _is_input(to: Path, names: Sequence[str]) -> bool:
     """Return whether `to` is among `names`, or looks like the first image of a `*.jpg`."""
     kinds = (*IMAGE_KINDS, *VIDEO_KINDS)
     return to.suffix.lower() in kinds or realpath(to) in map(realpath, names)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and write to it, before hours of predictions; raises ParamsError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = f"this folder cannot be made or written to: {error.strerror}"
+        raise ParamsError(f"{folder}: {reason}; choose another") from None
 
 
 def _predict(
