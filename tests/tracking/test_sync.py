@@ -42,6 +42,12 @@ def test_another_attempt_or_fingerprint_supersedes_the_run(store, client):
     assert {run["row"] for run in runs(store)} == {"co-35", "other"}
 
 
+def test_in_a_shared_store_a_run_of_no_known_project_stays(store, client):
+    former = mirror(store, RECORD)
+    latter = mirror(store, replace(RECORD, attempt="a2", project="p"))
+    assert [run["run_id"] for run in runs(store) if run["row"] == "co-35"] == [former, latter]
+
+
 def test_a_run_of_an_earlier_version_is_superseded_and_leaves_no_name_of_a_metric(store, client):
     """Earlier versions kept their state in visible tags and had spaces in names of metrics."""
     identity = {"row": "co-35", **RECORD.identity(), "datastill.mirrored": '{"loss": 20}'}

@@ -21,6 +21,7 @@ from datastill.project.profile import Profile
 from datastill.project.records import read_facts
 from datastill.project.rows import Ablation, DistilledRow
 from datastill.project.stage_lock import is_locked
+from datastill.tracking.project_id import project_id
 from datastill.training.metrics_log import read_metrics_log
 
 REPORT = "report of all rows"  # the run with the page: no row has a space in its name
@@ -49,6 +50,7 @@ class RunRecord:
 
     row          also the run's name
     attempt      id of one training run: kept across crashes and resumes, new for a forced rerun
+    project      id of the project in a store that it shares, "" in one of its own
     description  of the row and its result, in sentences
     history      points of the metrics log: "step", metrics and, if known, "time" (Unix seconds)
     metrics      the final ones, such as "val/keypoints/ap"
@@ -59,6 +61,7 @@ class RunRecord:
     row: str
     fingerprint: str
     attempt: str = ""
+    project: str = ""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, object] = field(default_factory=dict)
@@ -96,6 +99,7 @@ def read_record(profile: Profile, row: str) -> RunRecord:
         row=row,
         fingerprint=card["fingerprint"],
         attempt=card["attempt"],
+        project=project_id(profile),
         description=_description(profile, row, card["iterations"], measured),
         tags=_tags(profile, row, card),
         params=_flat({key: card[key] for key in ("row", "train", "iterations", "parameters")}),
@@ -116,9 +120,12 @@ def _status(profile: Profile, row: str) -> str:
 
 def report_record(profile: Profile) -> RunRecord:
     """Return the record of the profile's page: a run of its own, which holds that file."""
+    project = project_id(profile)
     return RunRecord(
         row=REPORT,
         fingerprint=REPORT,
+        attempt=project,
+        project=project,
         description=f"The page that compares all rows is {profile.report.name}, an artifact.",
         tags={"role": "report"},
         artifacts={profile.report.name: profile.report},

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param, Run
 
 # The one internal tag, as JSON; MLflow's page hides tags with its prefix. Of a run: `fingerprint`
-# and `attempt`, `steps` {metric: last step held}, `artifacts` {name: digest} and `note` as sent.
-# Runs of earlier versions lack it: they are superseded.
+# and `attempt`, `project`, `steps` {metric: last step held}, `artifacts` {name: digest} and `note`
+# as sent. Runs of earlier versions lack it, or `project`: they are superseded in a store of the
+# project's own, and stay in a shared one.
 STATE = "mlflow.datastill"
 NOTE = "mlflow.note.content"  # the description on the run's page, which people may edit
 PARAM_LENGTH = 6000  # characters of a param that MLflow stores
@@ -37,7 +38,7 @@ def mirror(store: Store, record: RunRecord) -> str:
     check(record)
     with opened(store) as client:
         run = _claim(client, experiment_id(client, store), record)
-        run_id, state = str(run.info.run_id), _state(run)
+        run_id, state = str(run.info.run_id), {"project": record.project} | _state(run)
         points = _new_points(run, record, state.get("steps", {}))
         metrics = points + _new_metrics(run, record)
         client.log_batch(run_id, metrics=metrics, params=_new_params(run, record))
@@ -60,14 +61,19 @@ def mirror(store: Store, record: RunRecord) -> str:
 
 
 def _claim(client: "MlflowClient", experiment: str, record: RunRecord) -> "Run":
-    """Return the row's one live run, created if there is none; delete those it supersedes."""
+    """Return the row's one live run, created if there is none; delete those it supersedes.
+
+    A run of the same training is the row's, whichever project made it; others are deleted only if
+    this project made them.
+    """
     order = ["attributes.start_time ASC"]
     held = client.search_runs([experiment], f"tags.row = '{record.row}'", order_by=order)
     own = [run for run in held if record.identity().items() <= _state(run).items()][:1]
     for run in held:
-        if run not in own:
+        if run not in own and _state(run).get("project", "") == record.project:
             client.delete_run(run.info.run_id)
-    tags = {"row": record.row, STATE: json.dumps(record.identity())}
+    state = record.identity() | {"project": record.project}
+    tags = {"row": record.row, STATE: json.dumps(state)}
     return own[0] if own else client.create_run(experiment, _time(record, 0), tags, record.row)
 
 
