@@ -12,6 +12,7 @@ from raw_params import read
 from datastill.commands import track
 from datastill.project.profile import open_profile
 from datastill.tracking.project_id import project_id
+from datastill.tracking.removal import forget, tracked
 from datastill.tracking.run_record import REPORT
 from datastill.tracking.store import Store, opened
 
@@ -66,6 +67,21 @@ def test_a_training_that_another_project_has_mirrored_is_not_mirrored_twice(tmp_
     _, store = sync(tmp_path / "a", uri, "a1")
     sync(tmp_path / "pulled", uri, "a1")
     assert len(runs_of(store, "co-35")) == 1
+
+
+def test_a_profile_removed_from_a_shared_store_takes_only_its_own_runs(tmp_path, uri):
+    _, store = sync(tmp_path / "a", uri, "a1")
+    sync(tmp_path / "b", uri, "b1")
+    with chdir(tmp_path / "a"):
+        profile = open_profile("miniature")
+        said = [f"MLflow: 2 runs of experiment {store.experiment}; 2 of other projects stay"]
+        assert tracked(profile) == said
+        forget(profile)
+        assert tracked(profile) == []
+    assert pages(store) == {"the page of b1"}
+    with chdir(tmp_path / "b"):
+        forget(profile)
+    assert runs(store) == []
 
 
 def test_a_store_in_the_projects_own_folder_needs_no_id(tmp_path):

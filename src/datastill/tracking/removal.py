@@ -1,25 +1,42 @@
-"""Removal of a profile from MLflow: its experiment with all runs, and its registered model."""
+"""Removal of a profile from MLflow: its runs, and the experiment and registered model of these."""
 
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from datastill.project.profile import Profile
 from datastill.tracking.champion import registered_name
+from datastill.tracking.project_id import project_id
 from datastill.tracking.store import Store, opened
+from datastill.tracking.sync import project_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What MLflow holds of a profile, by id, and how many runs of other projects beside it."""
+
+    experiment: str | None
+    runs: list[str]
+    others: int
+    models: list[str]
 
 
 def tracked(profile: Profile) -> list[str]:
     """Return a line for each thing that MLflow holds of a profile, except files of artifacts."""
-    store, lines = Store.of(profile), []
+    store = Store.of(profile)
     if store.database and not store.database.is_file():
         return []
     with opened(store) as client:
-        experiment = client.get_experiment_by_name(store.experiment)
-        if experiment and experiment.lifecycle_stage == "active":
-            runs = client.search_runs([experiment.experiment_id])
-            lines.append(f"MLflow: experiment {store.experiment} with {len(runs)} runs")
-        if client.search_registered_models(f"name = '{registered_name(profile)}'"):
-            lines.append(f"MLflow: registered model {registered_name(profile)}")
-    return lines
+        held = _held(client, store, profile)
+    lines = [f"MLflow: registered model {name}" for name in held.models]
+    if held.others:
+        text = f"MLflow: {len(held.runs)} runs of experiment {store.experiment}; {held.others} of "
+        return [f"{text}other projects stay", *lines] if held.runs else lines
+    text = f"MLflow: experiment {store.experiment} with {len(held.runs)} runs"
+    return [text, *lines] if held.experiment else lines
 
 
 def forget(profile: Profile) -> None:
@@ -29,10 +46,28 @@ def forget(profile: Profile) -> None:
     """
     store = Store.of(profile)
     with opened(store) as client:
-        experiment = client.get_experiment_by_name(store.experiment)
-        if experiment and experiment.lifecycle_stage == "active":
+        held = _held(client, store, profile)
+        if held.others:
+            for run in held.runs:
+                client.delete_run(run)
+        elif held.experiment:
             former = f"{store.experiment} removed {time.time_ns()}"  # else a new one restores it
-            client.rename_experiment(experiment.experiment_id, former)
-            client.delete_experiment(experiment.experiment_id)
-        for model in client.search_registered_models(f"name = '{registered_name(profile)}'"):
-            client.delete_registered_model(model.name)
+            client.rename_experiment(held.experiment, former)
+            client.delete_experiment(held.experiment)
+        for name in held.models:
+            client.delete_registered_model(name)
+
+
+def _held(client: "MlflowClient", store: Store, profile: Profile) -> _Held:
+    found, project = client.get_experiment_by_name(store.experiment), project_id(profile)
+    experiment = found.experiment_id if found and found.lifecycle_stage == "active" else None
+    runs = client.search_runs([experiment]) if experiment else []
+    own = [str(run.info.run_id) for run in runs if not project or project_of(run) == project]
+    models = [
+        model.name
+        for model in client.search_registered_models(f"name = '{registered_name(profile)}'")
+        if not project
+        or {version.run_id for version in client.search_model_versions(f"name = '{model.name}'")}
+        <= {*own}
+    ]
+    return _Held(experiment, own, len(runs) - len(own), models)

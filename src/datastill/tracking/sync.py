@@ -70,11 +70,16 @@ def _claim(client: "MlflowClient", experiment: str, record: RunRecord) -> "Run":
     held = client.search_runs([experiment], f"tags.row = '{record.row}'", order_by=order)
     own = [run for run in held if record.identity().items() <= _state(run).items()][:1]
     for run in held:
-        if run not in own and _state(run).get("project", "") == record.project:
+        if run not in own and project_of(run) == record.project:
             client.delete_run(run.info.run_id)
     state = record.identity() | {"project": record.project}
     tags = {"row": record.row, STATE: json.dumps(state)}
     return own[0] if own else client.create_run(experiment, _time(record, 0), tags, record.row)
+
+
+def project_of(run: "Run") -> str:
+    """Return the id of the project that made a run, "" if that has a store of its own."""
+    return str(_state(run).get("project", ""))
 
 
 def _state(run: "Run") -> dict[str, Any]:
