@@ -21,7 +21,7 @@ from datastill.project.profile import Profile, open_profile
 
 
 def test_a_profile_of_single_seeds_cannot_say_what_chance_does(clone):
-    with pytest.raises(DataError, match="no training run has two seeds"):
+    with pytest.raises(DataError, match="no row was trained with two seeds"):
         accept.run(open_profile("miniature"), "miniature")
 
 
@@ -48,7 +48,7 @@ def test_students_of_different_teachers_are_no_seeds_of_each_other(clone):
     Path("params.yaml").write_text(yaml.safe_dump(params))
     for row in ("weak", "of-weak"):
         shutil.copy(SEEDS / "co-35_seed-0.json", f"results/miniature/metrics/{row}.json")
-    with pytest.raises(DataError, match="no training run has two seeds"):
+    with pytest.raises(DataError, match="no row was trained with two seeds"):
         accept.run(open_profile("miniature"), "miniature")
 
 

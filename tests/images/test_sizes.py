@@ -33,7 +33,9 @@ def test_unknown_sizes_are_those_of_the_files(tmp_path, coco, unsized, caplog):
     completed = complete_sizes(tmp_path, content, [tmp_path / "none", tmp_path])
     assert sizes(completed) == [(40, 30)] * 4 + [(50, 30)]
     assert [i["file_name"] for i in completed.images] == [i["file_name"] for i in content.images]
-    assert caplog.text.count(f"{tmp_path}: 4 images lack width or height; their files tell") == 1
+    assert (
+        caplog.text.count(f"{tmp_path}: 4 images lack width or height; taken from the files") == 1
+    )
 
 
 def test_known_sizes_open_no_folder(tmp_path, coco):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Held:
+class _Contents:
     """What MLflow holds of a profile, by id, and how many runs of other projects beside it."""
 
     experiment: str | None
@@ -30,13 +30,14 @@ def tracked(profile: Profile) -> list[str]:
     if store.database and not store.database.is_file():
         return []
     with opened(store) as client:
-        held = _held(client, store, profile)
-    lines = [f"MLflow: registered model {name}" for name in held.models]
-    if held.others:
-        text = f"MLflow: {len(held.runs)} runs of experiment {store.experiment}; {held.others} of "
-        return [f"{text}other projects stay", *lines] if held.runs else lines
-    text = f"MLflow: experiment {store.experiment} with {len(held.runs)} runs"
-    return [text, *lines] if held.experiment else lines
+        contents = _contents(client, store, profile)
+    models = [f"MLflow: registered model {name}" for name in contents.models]
+    count, others = len(contents.runs), contents.others
+    if others:
+        text = f"MLflow: {count} runs of experiment {store.experiment}; {others} of other projects"
+        return [f"{text} stay", *models] if count else models
+    text = f"MLflow: experiment {store.experiment} with {count} runs"
+    return [text, *models] if contents.experiment else models
 
 
 def forget(profile: Profile) -> None:
@@ -46,21 +47,21 @@ def forget(profile: Profile) -> None:
     """
     store = Store.of(profile)
     with opened(store) as client:
-        held = _held(client, store, profile)
-        if held.others:
-            for run in held.runs:
+        contents = _contents(client, store, profile)
+        if contents.others:
+            for run in contents.runs:
                 client.delete_run(run)
-        elif held.experiment:
+        elif contents.experiment:
             former = f"{store.experiment} removed {time.time_ns()}"  # else a new one restores it
-            client.rename_experiment(held.experiment, former)
-            client.delete_experiment(held.experiment)
-        for name in held.models:
+            client.rename_experiment(contents.experiment, former)
+            client.delete_experiment(contents.experiment)
+        for name in contents.models:
             client.delete_registered_model(name)
 
 
-def _held(client: "MlflowClient", store: Store, profile: Profile) -> _Held:
-    found, project = client.get_experiment_by_name(store.experiment), project_id(profile)
-    experiment = found.experiment_id if found and found.lifecycle_stage == "active" else None
+def _contents(client: "MlflowClient", store: Store, profile: Profile) -> _Contents:
+    named, project = client.get_experiment_by_name(store.experiment), project_id(profile)
+    experiment = named.experiment_id if named and named.lifecycle_stage == "active" else None
     runs = client.search_runs([experiment]) if experiment else []
     own = [str(run.info.run_id) for run in runs if not project or project_of(run) == project]
     models = [
@@ -70,4 +71,4 @@ def _held(client: "MlflowClient", store: Store, profile: Profile) -> _Held:
         or {version.run_id for version in client.search_model_versions(f"name = '{model.name}'")}
         <= {*own}
     ]
-    return _Held(experiment, own, len(runs) - len(own), models)
+    return _Contents(experiment, own, len(runs) - len(own), models)
