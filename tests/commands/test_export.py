@@ -56,6 +56,12 @@ def test_files_that_no_export_wrote_are_kept(profile, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["annotations.json"]
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder of Linux")
+def test_a_folder_that_cannot_be_made_is_refused(profile):
+    with pytest.raises(ParamsError, match="/proc/x: this folder cannot be made or written to: No"):
+        export.run(profile, "student", Path("/proc/x"), champion=False)
+
+
 def test_an_export_that_was_interrupted_is_refused_and_can_be_repeated(
     profile, tmp_path, monkeypatch
 ):
