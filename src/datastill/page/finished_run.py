@@ -16,6 +16,7 @@ from datastill.errors import DataError
 from datastill.evaluation.image_pairs import ImagePairs, image_pairs
 from datastill.images.manifest import read_column
 from datastill.io import digest
+from datastill.page.blocks import Group
 from datastill.report.tables import TABLES
 
 SAMPLED = 2000  # unlabelled images that the page looks at, at most, of each set
@@ -220,3 +221,12 @@ class FinishedRun:
         roles["student"] = row
         files = {role: self.files.detections(name) for role, name in roles.items()}
         return {role: name for role, name in roles.items() if files[role].is_file()}
+
+
+def setting_groups(run: FinishedRun, blocks: Callable[[Setting], Iterable[Any]]) -> list[Group]:
+    """Return the blocks of each setting that is shown and has any, the first setting's open."""
+    return [
+        Group(setting.title, shown, open=number == 0)
+        for number, setting in enumerate(run.settings[:SETTINGS])
+        if (shown := [*blocks(setting)])
+    ]
