@@ -191,29 +191,26 @@ class FinishedRun:
     @cached_property
     def settings(self) -> list[Setting]:
         """The settings in the order of their rows, each by its first student without ablation."""
-        settings: dict[tuple[str, str], Setting] = {}
+        settings: dict[str, Setting] = {}
         for row, spec in self.specs.items():
             if spec.get("unlabelled") and not spec.get("ablation"):
-                names = tuple(self.original(spec[key]) for key in ("labelled", "unlabelled"))
-                key = (names[0], names[1])
-                if key not in settings:
-                    title, mark = " + ".join(key), f"s{len(settings) + 1}"
-                    roles = self._roles(row, spec)
-                    settings[key] = Setting(
-                        title, mark, spec["labelled"], spec["unlabelled"], spec["teacher"], row,
-                        roles,
+                title = " + ".join(self.original(spec[key]) for key in ("labelled", "unlabelled"))
+                if title not in settings:
+                    settings[title] = Setting(
+                        title, f"s{len(settings) + 1}", spec["labelled"], spec["unlabelled"],
+                        spec["teacher"], row, self._roles(row, spec),
                     )  # fmt: skip
         return [*settings.values()]
 
     def _roles(self, row: str, spec: Mapping[str, Any]) -> dict[str, str]:
         alike = ("labelled", "backbone", "iterations", "seed")
-        controls = [
+        controls = (
             name
             for name, other in self.specs.items()
             if not other.get("unlabelled") and not other.get("ablation")
             and all(other[key] == spec[key] for key in alike)
-        ]  # fmt: skip
-        control, teacher = next(iter(controls), None), spec["teacher"]
+        )  # fmt: skip
+        control, teacher = next(controls, None), spec["teacher"]
         if teacher == control:
             roles = {"teacher and control": teacher}
         else:
