@@ -1,8 +1,6 @@
 import hashlib
 import io
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import namedtuple
 from dataclasses import replace
@@ -227,20 +225,6 @@ def test_every_archive_of_coco_has_a_size_and_a_digest():
         algorithm, _, digest = archive.digest.partition(":")
         assert len(digest) == 2 * hashlib.new(algorithm).digest_size
         assert archive.size > 10**6
-
-
-def test_help_names_the_options_and_imports_nothing_heavy():
-    script = (
-        "import sys; import datastill.cli as cli\n"
-        "try: cli.app(['fetch', 'coco', '--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'mlflow', 'pandas', 'requests'}\n"
-        "sys.exit(bool(heavy & set(sys.modules)))"
-    )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert answer.returncode == 0
-    for option in ("--to", "--only", "--keep", "--base-url"):
-        assert option in answer.stdout
 
 
 def test_an_empty_address_is_not_taken_for_the_official_one(datastill, tmp_path):
