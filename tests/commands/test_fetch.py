@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from file_server import refuse
 from filelock import FileLock
 
 from datastill.commands import fetch
@@ -57,16 +58,6 @@ def files(folder):
         for path in Path(folder).rglob("*")
         if path.is_file() and path.suffix in (".jpg", ".json", ".zip", ".partial", ".bad")
     }
-
-
-def refuse(result, *parts):
-    """Expect exit 1 and one message with all of `parts`."""
-    code, _, errors = result
-    assert code == 1
-    assert errors.count("datastill: ") == 1
-    assert "Traceback" not in errors
-    for part in parts:
-        assert part in errors.splitlines()[-1]
 
 
 def test_fetch_unpacks_all_and_asks_for_nothing_twice(coco, datastill_fetch):
