@@ -1,14 +1,13 @@
 import hashlib
 import io
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from file_server import refuse
 from filelock import FileLock
 
 from datastill.commands import fetch
@@ -59,16 +58,6 @@ def files(folder):
         for path in Path(folder).rglob("*")
         if path.is_file() and path.suffix in (".jpg", ".json", ".zip", ".partial", ".bad")
     }
-
-
-def refuse(result, *parts):
-    """Expect exit 1 and one message with all of `parts`."""
-    code, _, errors = result
-    assert code == 1
-    assert errors.count("datastill: ") == 1
-    assert "Traceback" not in errors
-    for part in parts:
-        assert part in errors.splitlines()[-1]
 
 
 def test_fetch_unpacks_all_and_asks_for_nothing_twice(coco, datastill_fetch):
@@ -227,20 +216,6 @@ def test_every_archive_of_coco_has_a_size_and_a_digest():
         algorithm, _, digest = archive.digest.partition(":")
         assert len(digest) == 2 * hashlib.new(algorithm).digest_size
         assert archive.size > 10**6
-
-
-def test_help_names_the_options_and_imports_nothing_heavy():
-    script = (
-        "import sys; import datastill.cli as cli\n"
-        "try: cli.app(['fetch', 'coco', '--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'mlflow', 'pandas', 'requests'}\n"
-        "sys.exit(bool(heavy & set(sys.modules)))"
-    )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert answer.returncode == 0
-    for option in ("--to", "--only", "--keep", "--base-url"):
-        assert option in answer.stdout
 
 
 def test_an_empty_address_is_not_taken_for_the_official_one(datastill, tmp_path):

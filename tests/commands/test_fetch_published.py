@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from file_server import refuse
 
 from datastill.commands import fetch
 from datastill.sources import download
@@ -58,16 +59,6 @@ def contents(folder="data/cells"):
     own = (".fetch.lock", "SOURCE.txt")
     files = [p for p in Path(folder).rglob("*") if p.is_file() and p.name not in own]
     return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
-
-
-def refuse(result, *parts):
-    """Expect exit 1 and one message with all of `parts`."""
-    code, _, errors = result
-    assert code == 1
-    assert errors.count("datastill: ") == 1
-    assert "Traceback" not in errors
-    for part in parts:
-        assert part in errors.splitlines()[-1]
 
 
 def test_files_come_once_with_their_licence_and_citation(published, fetch_cells):

@@ -243,15 +243,6 @@ def test_without_pixels_faults_of_the_files_are_named_and_those_inside_images_ar
     assert text.endswith(f"\n\nwrong: {len(FAULTS) - 2}\n")
 
 
-def test_without_pixels_no_image_is_opened(project, plan):
-    for path in (project / "coco").rglob("*.jpg"):
-        path.write_text("no image at all")
-    code, text = plan(project, "--no-pixels")
-    assert code == 0
-    assert text.endswith("nothing is wrong\n")
-    assert plan(project)[0] == 1
-
-
 def test_images_above_the_limit_are_named_with_the_param_that_raises_it(project, plan):
     limit = (WIDTH * HEIGHT - 1) / 1e6
     change(project, lambda params: params["data"].update(max_megapixels=limit))

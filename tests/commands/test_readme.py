@@ -132,4 +132,4 @@ def test_a_page_in_another_encoding_is_one_message(pages, datastill):
     for command in ("readme", "check"):
         answer = datastill(command)
         assert answer.returncode == 1
-        assert "README.md: expected UTF-8" in answer.stderr
+        assert "README.md: expected UTF-8, found" in answer.stderr

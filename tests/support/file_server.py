@@ -1,4 +1,4 @@
-"""A web server of one folder, which knows nothing of ranges."""
+"""A web server of one folder, which knows nothing of ranges, and what `fetch` refuses."""
 
 import threading
 from functools import partial
@@ -35,3 +35,13 @@ def web(tmp_path, monkeypatch):
     yield server
     server.shutdown()
     server.server_close()
+
+
+def refuse(result, *parts):
+    """Expect exit 1 and one message with all of `parts`."""
+    code, _, errors = result
+    assert code == 1
+    assert errors.count("datastill: ") == 1
+    assert "Traceback" not in errors
+    for part in parts:
+        assert part in errors.splitlines()[-1]

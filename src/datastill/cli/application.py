@@ -110,10 +110,9 @@ class _Escaped(logging.Formatter):
 
 def main() -> None:
     """Run the command line; a user error prints one message, without a traceback, and exits 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        if type(handler) is logging.StreamHandler:
-            handler.setFormatter(_Escaped("%(levelname)s: %(message)s"))
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Escaped("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("datastill").setLevel(logging.INFO)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it

@@ -24,6 +24,9 @@ From = Annotated[
     list[Path] | None,
     Option("--from", help="Take the files from this folder, not the server; repeatable."),
 ]
+CocoServer = Annotated[
+    str | None, Option(help="A mirror of images.cocodataset.org; also verified.")
+]
 RawServer = Annotated[
     str | None, Option(help="A mirror of raw.githubusercontent.com; also verified.")
 ]
@@ -54,9 +57,7 @@ def coco(
         list[str] | None, Option(help="Only this archive, such as val2017; repeatable.")
     ] = None,
     keep: Annotated[bool, Option(help="Keep the archives after unpacking.")] = False,
-    base_url: Annotated[
-        str | None, Option(help="A mirror of images.cocodataset.org; also verified.")
-    ] = None,
+    base_url: CocoServer = None,
 ) -> None:
     """Download, verify and unpack COCO (41 GB), resuming where a killed run stopped."""
     echo(lazy_import("commands.fetch").run(to, only or [], keep, base_url))
@@ -66,9 +67,7 @@ def coco(
 def people(
     to: Annotated[Path, Option(help="The folder to unpack into.")] = Path("data/coco"),
     source: From = None,
-    base_url: Annotated[
-        str | None, Option(help="A mirror of images.cocodataset.org; also verified.")
-    ] = None,
+    base_url: CocoServer = None,
 ) -> None:
     """Download COCO's val2017 and its annotations (1.1 GB), resuming a killed run."""
     archives = ["val2017", "annotations_trainval2017"]

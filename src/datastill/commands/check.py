@@ -49,7 +49,7 @@ def _expected(profile: Profile) -> list[Finding]:
     expected = load_expected(profile.results / "expected.yaml")
     rows = [row for row in profile.params.rows() if profile.metrics(row).is_file()]
     metrics = {row: read_metrics(profile, row) for row in rows}
-    findings = check_values(expected.expectations(), metrics)
+    findings = check_values(expected.values, metrics)
     return findings + check_orders(expected.orders, metrics)
 
 

@@ -15,6 +15,7 @@ from datastill.coco.metadata import card_metadata
 from datastill.coco.yolo_writer import check_writable, remove_yolo, write_yolo
 from datastill.commands import export_onnx
 from datastill.commands.evaluated import match_thresholds
+from datastill.commands.output_folder import make_folder
 from datastill.commands.restore import restore
 from datastill.errors import DataError
 from datastill.evaluation.pixel_errors import NAMES
@@ -95,7 +96,7 @@ def write_model(profile: Profile, row: str, folder: Path) -> Path:
         reason = f"{others[0]} is there, and no export wrote it; export to another folder"
         raise DataError(f"{folder}: {reason}")
     card = model_card(profile, row)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / export_onnx.FILE).unlink(missing_ok=True)
     if _annotations(former) != _annotations(card):
         _remove_annotations(folder)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from datastill.commands.output_folder import make_folder
 from datastill.errors import ParamsError
 from datastill.io import write_text
 from datastill.project.git import git
@@ -51,7 +52,7 @@ def run(folder: Path) -> str:
     """
     _check(folder.resolve())
     is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         git("-C", str(folder), "init", "-q", strict=True)
         run_dvc("init", "-q", folder=folder)

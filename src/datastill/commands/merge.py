@@ -10,6 +10,7 @@ import pandas as pd
 from datastill.coco.format import write_coco
 from datastill.coco.merge import Merged, Naming, merge
 from datastill.coco.normalize import read_foreign
+from datastill.commands.output_folder import make_folder
 from datastill.commands.own_data.inputs import common_folder, usable_labels
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import Folder
@@ -39,6 +40,7 @@ def run(
     if not coco.annotations:
         raise DataError(f"{to}: expected labels, found only untouched generated ones")
     usable_labels(to, coco, "keypoints" if coco.keypoint_names() else "boxes")
+    make_folder(to.parent)
     table = to.with_suffix(".conflicts.csv")
     if merged.conflicts:
         write_text(table, pd.DataFrame(merged.conflicts).to_csv(index=False))

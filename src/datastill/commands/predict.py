@@ -5,13 +5,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from os.path import realpath
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from torch import Tensor
 
 from datastill.coco.format import Record, image_id
 from datastill.coco.image_header import DEFAULT_LIMIT, PixelLimit
 from datastill.coco.metadata import Metadata
+from datastill.commands.output_folder import make_folder
 from datastill.commands.predictors import Predictor
 from datastill.errors import DataError, ParamsError
 from datastill.images.folders import VIDEO_KINDS
@@ -40,7 +40,7 @@ def run(
     """
     files, videos = find_files(names, to)
     for folder in filter(None, (to if videos else to and to.parent, draw)):
-        _make_folder(folder)
+        make_folder(folder)
     if videos and to:
         from datastill.commands import predict_videos  # imports FFmpeg and OpenCV
 
@@ -87,17 +87,6 @@ def _is_input(to: Path, names: Sequence[str]) -> bool:
     """Return whether `to` is among `names`, or looks like the first image of a `*.jpg`."""
     kinds = (*IMAGE_KINDS, *VIDEO_KINDS)
     return to.suffix.lower() in kinds or realpath(to) in map(realpath, names)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make `folder` and write to it, before hours of predictions; raises ParamsError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = f"this folder cannot be made or written to: {error.strerror}"
-        raise ParamsError(f"{folder}: {reason}; choose another") from None
 
 
 def _predict(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datastill.commands.output_folder import make_folder
 from datastill.errors import ParamsError
 from datastill.model.classifier import Classifier
 from datastill.model.pretrained import accuracies, initial_weights, save_initial
@@ -49,6 +50,8 @@ def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
     initial = profile.params.initial
     if initial is None:
         raise ParamsError(f"{profile.params.params_file}: section `initial` is null: nothing to do")
+    path = target or initial_weights(backbone)
+    make_folder(path.parent)
     torch.manual_seed(initial.seed)
     classifier = Classifier(backbone, {name: len(words) for name, words in QUESTIONS.items()})
     total = initial.pictures + initial.held_out
@@ -62,7 +65,6 @@ def run(profile: Profile, backbone: str, target: Path | None = None) -> str:
     _train(profile, classifier, PictureMinibatches(pictures, answers, sampler), settings)
     held_out = slice(initial.pictures, None)
     right = accuracies(classifier.cpu().eval(), pictures[held_out], answers[held_out])
-    path = target or initial_weights(backbone)
     card = {
         "backbone": backbone,
         "initial": initial.model_dump(),

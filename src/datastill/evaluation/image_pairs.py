@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask
 
 from datastill.coco.format import Coco, Record
 
@@ -97,7 +98,7 @@ def similarity(
     if not detections or not truths:
         return np.zeros((len(detections), len(truths)))
     if sigmas is None:
-        return _iou(_boxes(detections), _boxes(truths))
+        return _iou(detections, truths)
     marked = keypoints(truths)[..., 2] > 0
     each = keypoint_similarity(detections, truths, sigmas)
     return np.asarray(each.mean(axis=2, where=marked[None]))
@@ -136,23 +137,10 @@ def _share_inside(detection: Record, region: Record) -> float:
     if "keypoints" in detection:
         points = keypoints([detection])[0, :, :2] - (x, y)
         return float(((points >= 0) & (points <= (width, height))).all(axis=1).mean())
-    left, top, across, down = detection["bbox"]
-    shared = [
-        min(left + across, x + width) - max(left, x),
-        min(top + down, y + height) - max(top, y),
-    ]
-    return float(np.prod(np.maximum(shared, 0)) / max(across * down, 1e-9))
+    return float(_iou([detection], [region], of_union=False)[0, 0])
 
 
-def _boxes(records: Sequence[Record]) -> Numbers:
-    return np.array([record["bbox"] for record in records], dtype=float)
-
-
-def _iou(first: Numbers, second: Numbers) -> Numbers:
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    ends = [each[:, :2] + each[:, 2:] for each in (first, second)]
-    high = np.minimum(ends[0][:, None], ends[1][None])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = [np.prod(each[:, 2:], axis=1) for each in (first, second)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9))
+def _iou(detections: Sequence[Record], truths: Sequence[Record], of_union: bool = True) -> Numbers:
+    """Return the shared area of boxes as a share of their union, else of the detection, (d, t)."""
+    boxes = (np.array([each["bbox"] for each in side], float) for side in (detections, truths))
+    return np.asarray(mask.iou(*boxes, np.full(len(truths), not of_union)))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from datastill.errors import DataError
 
@@ -13,8 +13,7 @@ Metrics = Mapping[str, Mapping[str, Any]]  # row: metric: value
 ROUNDING = 1e-9  # 30.1 is within 30 ± 0.1, despite binary fractions
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(Protocol):
     """A value and its tolerance, both ways."""
 
     value: float

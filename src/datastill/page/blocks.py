@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from markupsafe import Markup
 
@@ -16,7 +16,6 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class Text:
     """A paragraph; `tone`: lead, note or none."""
 
-    kind: ClassVar = "text"
     text: str
     tone: str = ""
 
@@ -28,7 +27,6 @@ class Table:
     slider  name of the rows' variable, if a slider is to go through them; `start` is its row
     """
 
-    kind: ClassVar = "table"
     headings: Sequence[str]
     rows: Sequence[Sequence[Any]]
     caption: str = ""
@@ -41,7 +39,6 @@ class Table:
 class Chart:
     """A chart and what it shows."""
 
-    kind: ClassVar = "chart"
     svg: Markup
     caption: str
     wide: bool = False
@@ -72,7 +69,6 @@ class Entry:
 class Gallery:
     """Entries under one heading; `columns` is the number of pictures of the widest entry."""
 
-    kind: ClassVar = "gallery"
     title: str
     caption: str
     entries: Sequence[Entry]
@@ -86,7 +82,6 @@ class Gallery:
 class Download:
     """A file within the page."""
 
-    kind: ClassVar = "download"
     file_name: str
     label: str
     uri: str
@@ -96,7 +91,6 @@ class Download:
 class Code:
     """Text in a typewriter face."""
 
-    kind: ClassVar = "code"
     text: str
 
 
@@ -104,7 +98,6 @@ class Code:
 class Group:
     """Blocks under a heading; one that is not `open` shows only that until clicked."""
 
-    kind: ClassVar = "group"
     title: str
     blocks: Sequence[Any]
     open: bool = True

@@ -8,7 +8,7 @@ from datastill.evaluation.box_errors import box_errors
 from datastill.evaluation.image_pairs import NEAR
 from datastill.evaluation.keypoint_errors import KINDS, keypoint_errors
 from datastill.page.blocks import Chart, Group, Section, Table
-from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.finished_run import FinishedRun, Setting, setting_groups
 from datastill.page.side_by_side import counted_pairs
 from datastill.page.svg_charts import bars, stacked
 
@@ -27,15 +27,9 @@ _BOXES = (
 
 def error_section(run: FinishedRun) -> Section:
     """Return the error kinds of each setting's models."""
-    blocks = _keypoints if run.metadata.sigmas else _boxes
-    groups = [
-        Group(setting.title, [*blocks(run, setting)], open=number == 0)
-        for number, setting in enumerate(run.settings[:SETTINGS])
-        if setting.roles
-    ]
-    return Section(
-        "errors", "Kinds of errors", _KEYPOINTS if run.metadata.sigmas else _BOXES, groups
-    )
+    blocks, intro = (_keypoints, _KEYPOINTS) if run.metadata.sigmas else (_boxes, _BOXES)
+    groups = setting_groups(run, lambda setting: blocks(run, setting) if setting.roles else ())
+    return Section("errors", "Kinds of errors", intro, groups)
 
 
 def _keypoints(run: FinishedRun, setting: Setting) -> Iterator[Any]:

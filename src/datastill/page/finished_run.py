@@ -16,6 +16,7 @@ from datastill.errors import DataError
 from datastill.evaluation.image_pairs import ImagePairs, image_pairs
 from datastill.images.manifest import read_column
 from datastill.io import digest
+from datastill.page.blocks import Group
 from datastill.report.tables import TABLES
 
 SAMPLED = 2000  # unlabelled images that the page looks at, at most, of each set
@@ -190,29 +191,26 @@ class FinishedRun:
     @cached_property
     def settings(self) -> list[Setting]:
         """The settings in the order of their rows, each by its first student without ablation."""
-        settings: dict[tuple[str, str], Setting] = {}
+        settings: dict[str, Setting] = {}
         for row, spec in self.specs.items():
             if spec.get("unlabelled") and not spec.get("ablation"):
-                names = tuple(self.original(spec[key]) for key in ("labelled", "unlabelled"))
-                key = (names[0], names[1])
-                if key not in settings:
-                    title, mark = " + ".join(key), f"s{len(settings) + 1}"
-                    roles = self._roles(row, spec)
-                    settings[key] = Setting(
-                        title, mark, spec["labelled"], spec["unlabelled"], spec["teacher"], row,
-                        roles,
+                title = " + ".join(self.original(spec[key]) for key in ("labelled", "unlabelled"))
+                if title not in settings:
+                    settings[title] = Setting(
+                        title, f"s{len(settings) + 1}", spec["labelled"], spec["unlabelled"],
+                        spec["teacher"], row, self._roles(row, spec),
                     )  # fmt: skip
         return [*settings.values()]
 
     def _roles(self, row: str, spec: Mapping[str, Any]) -> dict[str, str]:
         alike = ("labelled", "backbone", "iterations", "seed")
-        controls = [
+        controls = (
             name
             for name, other in self.specs.items()
             if not other.get("unlabelled") and not other.get("ablation")
             and all(other[key] == spec[key] for key in alike)
-        ]  # fmt: skip
-        control, teacher = next(iter(controls), None), spec["teacher"]
+        )  # fmt: skip
+        control, teacher = next(controls, None), spec["teacher"]
         if teacher == control:
             roles = {"teacher and control": teacher}
         else:
@@ -220,3 +218,12 @@ class FinishedRun:
         roles["student"] = row
         files = {role: self.files.detections(name) for role, name in roles.items()}
         return {role: name for role, name in roles.items() if files[role].is_file()}
+
+
+def setting_groups(run: FinishedRun, blocks: Callable[[Setting], Iterable[Any]]) -> list[Group]:
+    """Return the blocks of each setting that is shown and has any, the first setting's open."""
+    return [
+        Group(setting.title, shown, open=number == 0)
+        for number, setting in enumerate(run.settings[:SETTINGS])
+        if (shown := [*blocks(setting)])
+    ]

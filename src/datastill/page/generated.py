@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from datastill.page.blocks import Chart, Group, Section, Table, Text, fraction
+from datastill.page.blocks import Chart, Section, Table, Text, fraction
 from datastill.page.evidence_reader import BINS, score_counts
-from datastill.page.finished_run import SAMPLED, SETTINGS, FinishedRun, Setting
+from datastill.page.finished_run import SAMPLED, FinishedRun, Setting, setting_groups
 from datastill.page.galleries import galleries
 from datastill.page.svg_charts import ROLES, histogram
 
@@ -17,10 +17,7 @@ _EXPECTED = (
 
 def generated_section(run: FinishedRun) -> Section:
     """Return what the teacher wrote on the unlabelled images, a group per setting."""
-    groups = [
-        Group(setting.title, [*_blocks(run, setting)], open=number == 0)
-        for number, setting in enumerate(run.settings[:SETTINGS])
-    ]
+    groups = setting_groups(run, lambda setting: _blocks(run, setting))
     intro = (
         "What the teacher wrote on the unlabelled images. Numbers count all of them; pictures are "
         f"from a fixed sample of at most {SAMPLED:,} images of each set."

@@ -10,8 +10,8 @@ from datastill.coco.format import Coco, Record
 from datastill.coco.subsets import subset
 from datastill.evaluation.coco_ap import prepared, silence
 from datastill.evaluation.detection_curves import precision_by_recall
-from datastill.page.blocks import Chart, Group, Section
-from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.blocks import Chart, Section
+from datastill.page.finished_run import SETTINGS, FinishedRun, Setting, setting_groups
 from datastill.page.svg_charts import bars, curves, dots
 
 _SIZES = {"ap_small": "small", "ap_medium": "medium", "ap_large": "large"}
@@ -35,11 +35,9 @@ def measures_section(run: FinishedRun) -> Section:
     shown, groups = run.settings[:SETTINGS], dict(_groups(run))
     rows = dict.fromkeys(row for setting in shown for row in setting.roles.values())
     measured = {row: _measure(run, row, groups) for row in rows}
-    blocks = [
-        Group(setting.title, [*_charts(run, setting, measured)], open=number == 0)
-        for number, setting in enumerate(shown)
-        if setting.roles
-    ]
+    blocks = setting_groups(
+        run, lambda setting: _charts(run, setting, measured) if setting.roles else ()
+    )
     intro = (
         "On all of val, for one training run per role: the first seed's. Small groups of objects "
         "are noisy; those of fewer than ten are left out."

@@ -8,8 +8,8 @@ import numpy as np
 from datastill.coco.format import Record
 from datastill.distill.drift import LARGE
 from datastill.evaluation.image_pairs import Numbers
-from datastill.page.blocks import Chart, Entry, Gallery, Group, Picture, Section, Table, Text
-from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.blocks import Chart, Entry, Gallery, Picture, Section, Table, Text
+from datastill.page.finished_run import FinishedRun, Setting, setting_groups
 from datastill.page.pictures import thumbnail
 from datastill.page.svg_charts import ROLES, histogram
 
@@ -24,10 +24,7 @@ _MEASURES = {
 
 def drift_section(run: FinishedRun) -> Section:
     """Return how the unlabelled images differ from the labelled ones, a group per setting."""
-    groups = [
-        Group(setting.title, [*_blocks(run, setting)], open=number == 0)
-        for number, setting in enumerate(run.settings[:SETTINGS])
-    ]
+    groups = setting_groups(run, lambda setting: _blocks(run, setting))
     intro = (
         "How the unlabelled images differ from the labelled ones. Thresholds that match the "
         "labelled set's density assume that both show as many objects per image."

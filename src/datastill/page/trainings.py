@@ -7,7 +7,7 @@ import numpy as np
 
 from datastill.io import digest
 from datastill.page.blocks import Chart, Group, Section, Table
-from datastill.page.finished_run import SETTINGS, FinishedRun, Setting
+from datastill.page.finished_run import FinishedRun, Setting, setting_groups
 from datastill.page.svg_charts import curves
 from datastill.training.metrics_log import read_metrics_log
 
@@ -16,11 +16,7 @@ _POINTS = 120  # of a curve: logged steps are averaged in as many groups
 
 def trainings_section(run: FinishedRun) -> Section:
     """Return curves per setting and a table of all rows."""
-    groups = [
-        Group(setting.title, charts, open=number == 0)
-        for number, setting in enumerate(run.settings[:SETTINGS])
-        if (charts := [*_charts(run, setting)])
-    ]
+    groups = setting_groups(run, lambda setting: _charts(run, setting))
     rows = [line for row in run.specs if (line := _line(run, row))]
     headings = ["row", "iterations", "minutes", "peak memory", "parameters", "precision"]
     headings += ["device", "threads"]

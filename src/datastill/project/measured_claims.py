@@ -1,7 +1,7 @@
 """Claims with the numbers of the tables, and the metrics of their rows, that they rest on."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from datastill.errors import DataError
@@ -30,8 +30,9 @@ def measured(name: str, spec: ClaimSpec) -> Claim:
     try:
         if spec.by_seed and spec.rule != "order":
             raise DataError(f"by_seed: only 'order' is judged in each seed, not {spec.rule!r}")
-        cells, quoted = _cells(spec.cells), _cells(spec.quoted)
-        seeds = _by_seed(spec.cells) if spec.by_seed else {}
+        read = [*_read(spec.cells)]
+        cells, quoted = ({n: cell for n, _, cell in each} for each in (read, _read(spec.quoted)))
+        seeds = _by_seed(read) if spec.by_seed else {}
         claim = Claim(
             name, spec.says, spec.rule, str(spec.paper), cells, quoted, seeds, spec.readme
         )
@@ -40,10 +41,6 @@ def measured(name: str, spec: ClaimSpec) -> Claim:
     except DataError as error:
         raise DataError(f"{CLAIMS}: claim {name}: {error}") from None
     return claim
-
-
-def _cells(specs: Mapping[str, CellSpec]) -> dict[str, Cell]:
-    return {name: cell for name, _, cell in _read(specs)}
 
 
 def _read(specs: Mapping[str, CellSpec]) -> Iterator[tuple[str, Line, Cell]]:
@@ -67,20 +64,18 @@ def _lines(table: Path) -> list[Line]:
     return lines
 
 
-def _by_seed(specs: Mapping[str, CellSpec]) -> dict[int, list[float]]:
+def _by_seed(read: Sequence[tuple[str, Line, Cell]]) -> dict[int, list[float]]:
     """Return the values of the cells by seed."""
-    values = [
-        _seeds(open_profile(specs[name].table.split("/")[1]), line, cell)
-        for name, line, cell in _read(specs)
-    ]
+    values = [_seeds(line, cell) for _, line, cell in read]
     if differing := [seeds for seeds in values if seeds.keys() != values[0].keys()]:
         both = " and ".join(str(sorted(seeds)) for seeds in (values[0], differing[0]))
         raise DataError(f"by_seed: expected the same seeds for every cell, found {both}")
     return {seed: [seeds[seed] for seeds in values] for seed in sorted(values[0])}
 
 
-def _seeds(profile: Profile, line: Line, cell: Cell) -> dict[int, float]:
+def _seeds(line: Line, cell: Cell) -> dict[int, float]:
     """Return the metric of a cell by seed of the rows that its line averages."""
+    profile = open_profile(Path(cell.table).parent.name)
     rows = line["rows"].split() if "rows" in line else _rows(profile, line)
     several = line.get("test_views", "1") != "1"
     seeds: dict[int, float] = {}

@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from datastill.coco.format import Task
 from datastill.errors import ParamsError
-from datastill.evaluation.regression import Expectation
 from datastill.model.backbones import PUBLISHED
 from datastill.project.data_schema import Data, original_set
 from datastill.project.rows import Ablation, DistilledRow, Ensemble, SupervisedRow
@@ -292,9 +291,3 @@ class Expected(Section):
 
     values: dict[str, dict[str, Value]]
     orders: list[str]
-
-    def expectations(self) -> dict[str, dict[str, Expectation]]:
-        return {
-            row: {name: Expectation(v.value, v.tolerance) for name, v in metrics.items()}
-            for row, metrics in self.values.items()
-        }

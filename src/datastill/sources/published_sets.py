@@ -49,11 +49,6 @@ class PublishedSet:
     citation: str
     files: tuple[PublishedFile, ...]
 
-    @property
-    def size(self) -> int:
-        """All its bytes."""
-        return sum(file.size for file in self.files)
-
     def source(self) -> str:
         """Return what the set is, where it is from, its licence and how to cite it."""
         page = f"https://github.com/{self.repository}/tree/{self.commit}/{self.folder}".rstrip("/")

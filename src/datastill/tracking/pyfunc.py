@@ -4,8 +4,7 @@ import base64
 import binascii
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ class Served(PythonModel):
         cannot be read has {"error": sentence} in place of its list. If none can be, or all have too
         many pixels together, a sentence is the answer to the whole request.
         """
+        from datastill.errors import DatastillError
         from datastill.images.load import decode_image
 
         faults: dict[int, str] = {}
@@ -48,23 +48,14 @@ class Served(PythonModel):
         images = _tried(decode_image, {number: contents[number] for number in pixels}, faults)
         if faults and not images:
             raise MlflowException.invalid_parameter_value(faults[min(faults)])
-        with _answered():
-            views = (params or {}).get("views", 1) or None
+        views = (params or {}).get("views", 1) or None
+        try:
             objects = self._model.predict([*images.values()], views)
+        except DatastillError as error:  # the server answers with status 400 and the text
+            raise MlflowException.invalid_parameter_value(str(error)) from None
         answers: dict[int, _Answer] = dict(zip(images, objects, strict=True))
         answers |= {number: {"error": sentence} for number, sentence in faults.items()}
         return [answers[number] for number in sorted(answers)]
-
-
-@contextmanager
-def _answered() -> Iterator[None]:
-    """Turn our errors into MLflow's, which its server answers with status 400 and their text."""
-    from datastill.errors import DatastillError
-
-    try:
-        yield
-    except DatastillError as error:
-        raise MlflowException.invalid_parameter_value(str(error)) from None
 
 
 def _tried(

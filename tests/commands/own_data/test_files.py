@@ -43,11 +43,12 @@ def test_names_that_match_nothing_are_shown_beside_what_is_there(project, run):
     assert "most like it: '0.jpg'" in said
 
 
-def test_one_image_that_is_absent_is_shown_with_the_names_like_it(project, run):
+def test_absent_images_are_counted_and_the_first_is_shown_with_the_names_like_it(project, run):
     (project.mine / "photos/7.jpg").rename(project.mine / "photos/7.jpeg")
+    (project.mine / "photos/9.jpg").unlink()
     code, said = run("new", "own", *LABELS, *OTHERS)
     assert code == 1
-    assert "1 of 20 images are not in mine/photos, such as 7.jpg: no such file in" in said
+    assert "mine/labels.json: 2 of 20 images are not in mine/photos, such as 7.jpg: no such" in said
     assert "most like it: '7.jpeg'" in said
 
 

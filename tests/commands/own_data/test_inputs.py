@@ -7,16 +7,7 @@ from own_files import LABELS, OTHERS, refused, whole, write_images
 from PIL import Image
 
 
-def test_missing_images_are_counted_and_the_first_is_named(project, run):
-    for number in (4, 9):
-        (project.mine / f"photos/{number}.jpg").unlink()
-    said = refused(project, run, *LABELS, *OTHERS)
-    assert "mine/labels.json: 2 of 20 images are not in mine/photos, such as 4.jpg" in said
-
-
-def test_a_folder_without_any_of_the_images_is_said_to_be_one(project, run):
-    said = refused(project, run, *LABELS[:2], "--images", "mine/others", *OTHERS)
-    assert "none of 20 images is there" in said
+def test_a_folder_that_is_absent_is_refused(project, run):
     said = refused(project, run, *LABELS[:2], "--images", "mine/nowhere", *OTHERS)
     assert "mine/nowhere: expected a folder of images, found none" in said
 

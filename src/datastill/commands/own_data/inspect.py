@@ -21,7 +21,7 @@ from datastill.commands.own_data.inputs import (
 from datastill.commands.set_checks import lacking
 from datastill.errors import DataError
 from datastill.images.folders import Folder, other_files
-from datastill.images.leaks import find_leaks
+from datastill.images.leaks import Leak, find_leaks
 from datastill.images.recordings import alike, recorded_groups
 from datastill.images.splits import Span, take_span
 
@@ -52,7 +52,7 @@ def inspect(inputs: Inputs) -> Inspection:
     sets, notes = {"labelled": whole}, [*_left_out(labels, usable)]
     if inputs.val:
         sets["val"] = _open_val(inputs, inputs.val, labels, task)
-        notes += _resembling(whole, sets["val"])
+        notes += _resembling(sets)
     labelled = [*sets.values()]
     frames = _count_frames(whole)
     spans = inputs.division.spans(len(whole.coco.images), inputs.val is not None, frames > 0)
@@ -94,15 +94,7 @@ def _describe_blocks(reason: str, spans: Mapping[str, Span]) -> str:
 
 def _resembling_in_recording(sets: Mapping[str, InspectedSet]) -> Iterator[str]:
     """Note images that look like val's and stay; raises DataError if an image is in both."""
-    manifest = pd.concat([each.manifest for each in sets.values()]).drop_duplicates("file_name")
-    others = {name: each.coco for name, each in sets.items() if name != "val"}
-    leaks = find_leaks(sets["val"].coco, others, manifest)
-    if same := [leak for leak in leaks if not leak.similar]:
-        first = f"{same[0].file_name} {same[0].reason}"
-        raise DataError(
-            f"{len(same):,} images are in val and in another set, such as {first}; the AP on "
-            "training images means nothing: remove them from one"
-        )
+    leaks = _similar_to_val(sets, "in val and in another set")
     if counts := Counter(leak.set for leak in leaks):
         shown = " and ".join(f"{count:,} {name}" for name, count in counts.items())
         yield f"{shown} images look like val's, as frames of one recording do: leaks: allow"
@@ -148,21 +140,28 @@ def _categories(coco: Coco, task: Task) -> dict[int, tuple[str, tuple[str, ...]]
     return {c["id"]: (c["name"], (*c["keypoints"],)) for c in coco.categories if c.get("keypoints")}
 
 
-def _resembling(whole: InspectedSet, val: InspectedSet) -> Iterator[str]:
+def _resembling(sets: Mapping[str, InspectedSet]) -> Iterator[str]:
     """Note labelled images that resemble val; raises DataError if an image is in both."""
-    manifest = pd.concat([whole.manifest, val.manifest])
-    leaks = find_leaks(val.coco, {"labelled": whole.coco}, manifest)
-    if identical := [leak for leak in leaks if not leak.similar]:
-        first = f"{identical[0].file_name} {identical[0].reason}"
-        raise DataError(
-            f"{len(identical):,} images are both labelled and in val, such as {first}; the AP on "
-            "training images means nothing: remove them from one, or omit --val to split the labels"
-        )
-    if leaks:
+    advice = ", or omit --val to split the labels"
+    if leaks := _similar_to_val(sets, "both labelled and in val", advice):
         first = f"{leaks[0].file_name} {leaks[0].reason}"
         yield f"{len(leaks):,} labelled images resemble val and will be left out, such as {first}"
-        if len(leaks) > len(whole.coco.images) / 2:
+        if len(leaks) > len(sets["labelled"].coco.images) / 2:
             yield "if val and labelled are of one recording, write leaks: allow and a leaks_reason"
+
+
+def _similar_to_val(sets: Mapping[str, InspectedSet], where: str, advice: str = "") -> list[Leak]:
+    """Return the images that look like val's; raises DataError if an image is in both."""
+    manifest = pd.concat([each.manifest for each in sets.values()]).drop_duplicates("file_name")
+    others = {name: each.coco for name, each in sets.items() if name != "val"}
+    leaks = find_leaks(sets["val"].coco, others, manifest)
+    if same := [leak for leak in leaks if not leak.similar]:
+        first = f"{same[0].file_name} {same[0].reason}"
+        raise DataError(
+            f"{len(same):,} images are {where}, such as {first}; the AP on training images means "
+            f"nothing: remove them from one{advice}"
+        )
+    return leaks
 
 
 def _without(
