@@ -74,6 +74,7 @@ def test_wrong_params_cost_one_message_exit_1_and_start_nothing(datastill, tmp_p
         (("check", "--against", "HEAD"), "not a git repository"),
         (("trace", "co-35"), "dvc.lock: no such file"),
         (("run",), "dvc.yaml: no such file"),
+        (("run", "--seeds", ""), "--seeds: expected numbers such as 0,1,2, found ''"),
         (("report",), "table1.csv: no such file, rows not evaluated yet: co-35, co-115, "),
     ],
 )

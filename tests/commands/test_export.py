@@ -4,6 +4,7 @@ import errno
 import json
 import pickletools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,14 @@ def test_the_card_names_everything_the_model_came_from_by_digest(profile, export
     }
     assert lineage["code"] == trained["code"]
     assert lineage["fingerprint"] == trained["fingerprint"]
+
+
+def test_the_card_is_of_the_row_as_it_was_trained(profile, exported, tmp_path):
+    params = profile.params
+    student = params.distilled["student"].model_copy(update={"seed": 7, "teacher": "student"})
+    changed = replace(profile, params=params.model_copy(update={"distilled": {"student": student}}))
+    export.write_model(changed, "student", tmp_path / "changed")
+    assert card_of(tmp_path / "changed")["lineage"] == card_of(exported)["lineage"]
 
 
 def test_generated_annotations_are_coco_for_annotation_tools(profile, exported):

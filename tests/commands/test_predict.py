@@ -156,6 +156,41 @@ def test_results_do_not_replace_an_image(tmp_path, monkeypatch, to):
     assert find_files(["b.jpg"], Path("results.json")) == (["b.jpg"], [])
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg"])
+@pytest.mark.parametrize("named", ["in/{}", "in", "link/{}"])
+def test_nothing_is_drawn_over_an_input_or_beside_it(tmp_path, monkeypatch, name, named):
+    """A video would be lost, and pictures be images for the next prediction on their folder."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in", "link", "other"):
+        Path(folder).mkdir()
+    Path("in", name).touch()
+    Path("link", name).symlink_to(Path("in", name).absolute())
+    to = Path("tables") if name == "a.mp4" else Path("results.json")
+    with pytest.raises(ParamsError, match=f"--draw: in has .*{name}, .*choose a folder of its own"):
+        find_files([named.format(name)], to, Path("in"))
+    assert any(find_files([named.format(name)], to, Path("other")))
+
+
+@pytest.mark.parametrize(
+    ("to", "foreign", "ours"),
+    [
+        ("x.json", '{"images": []}', ["[]\n", '[{"image_id": 7, "file_name": "a.jpg"}]']),
+        ("x/a.csv", "frame,time\n0,0.0\n", ["scorer,datastill,", "frame,category,x,y,"]),
+    ],
+)
+def test_results_replace_former_ones_and_no_other_file(tmp_path, monkeypatch, to, foreign, ours):
+    """Such as labels, or the times of a video's frames."""
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    name, asked = ("a.jpg", Path(to)) if to == "x.json" else ("a.mp4", Path("x"))
+    for text in ["", *ours]:
+        Path(to).write_text(text)
+        assert any(find_files([name], asked))
+    Path(to).write_text(foreign)
+    with pytest.raises(ParamsError, match=f"--to: {to} is there, and no prediction wrote it"):
+        find_files([name], asked)
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder of Linux")
 @pytest.mark.parametrize("option", ["--to=/proc/x/y.json", "--to=/proc/y.json", "--draw=/proc/x"])
 def test_a_folder_that_cannot_be_made_is_one_sentence(command, option):

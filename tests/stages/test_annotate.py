@@ -226,6 +226,16 @@ def test_why_tells_of_every_candidate_what_was_decided_and_draws_it(reproduced, 
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_why_does_not_draw_what_other_weights_see(copy, datastill):
+    """Such as those of a teacher trained again since it annotated."""
+    models = copy.root / "work/miniature/models"
+    shutil.copy(models / ROW / "weights.safetensors", models / "co-35")
+    answer = datastill("why", ROW, int(evidence(copy)["image_id"].iloc[0]), cwd=copy.root)
+    assert answer.returncode == 1
+    assert f"other weights than these decided on the candidates of {ROW}; run" in answer.stderr
+    assert not (copy.root / "work/miniature/why").exists()
+
+
 def test_why_of_an_image_that_is_not_there_is_one_message(reproduced, datastill):
     answer = datastill("why", ROW, 7, cwd=reproduced.root)
     assert answer.returncode == 1

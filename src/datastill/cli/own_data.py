@@ -178,7 +178,7 @@ def predict(  # noqa: PLR0913  # an option per input and output
     if views != "all" and not views.isdecimal():
         raise ParamsError(f"--views: expected a number or all, found {views!r}")
     command = lazy_import("commands.predict")
-    command.find_files(images, to)  # rejects what cannot be done before the model is loaded
+    command.find_files(images, to, draw)  # rejects what cannot be done before the model is loaded
     limit = lazy_import("coco.image_header").option_limit(max_megapixels, "--max-megapixels")
     count = None if views == "all" else int(views)
     predictor = lazy_import("commands.predictors").find_predictor(model, profile, count, min_score)

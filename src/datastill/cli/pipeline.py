@@ -167,9 +167,9 @@ def run(
     jobs: Annotated[int, Option(min=1, help="Stages at a time, spread over the GPUs.")] = 2,
     dry: Annotated[bool, Option("--dry", help="Only list what would run.")] = False,
     seeds: Annotated[
-        str,
+        str | None,
         Option(help="Such as 0,1,2: write and run PROFILE-seeds, with every row once per seed."),
-    ] = "",
+    ] = None,
 ) -> None:
     """Run the stages that are out of date, several at a time; dvc repro runs one at a time."""
     echo(call("commands.run", profile, jobs, dry, seeds))

@@ -14,8 +14,9 @@ from datastill.errors import DataError
 from datastill.images.contact_sheet import Image, write_png
 from datastill.images.load import load_image
 from datastill.inference.multi_transform import mean_heatmaps, view_boxes
+from datastill.io import digest
 from datastill.project.profile import Profile
-from datastill.project.records import read_evidence
+from datastill.project.records import read_evidence, read_facts
 from datastill.project.row_models import (
     distilled,
     load_model,
@@ -32,12 +33,14 @@ _NOTHING = np.zeros(0, np.float32)
 def run(profile: Profile, row: str, image_id: int) -> str:
     """Return the candidates of an image as text; write them as a picture too.
 
-    Raises DataError if the row has not been annotated or has no such image.
+    Raises DataError if the row has no such image, or has not been annotated by its teacher as it is
+    now.
     """
     spec = distilled(profile, row)
     image = _image(profile, row, image_id)
     profile.require(profile.annotations(row), "annotate", row)
     advice = f"run `datastill annotate {row}{profile.option}` again"
+    _check_teacher(profile, row, advice)
     candidates = read_evidence(profile.evidence(row), image_id, advice)
     metadata = row_metadata(profile, row)
     lines = [f"{image['file_name']}: {len(candidates)} candidates of teacher {spec.teacher}"]
@@ -46,6 +49,15 @@ def run(profile: Profile, row: str, image_id: int) -> str:
     path = profile.work / "why" / f"{row}-{image_id}.png"
     write_png(path, _picture(profile, row, metadata, load_image(profile.images, image), candidates))
     return "\n".join([*lines, "", str(path)])
+
+
+def _check_teacher(profile: Profile, row: str, advice: str) -> None:
+    """Raise DataError if the teacher's weights are not those that generated the annotations."""
+    weights = profile.weights(distilled(profile, row).teacher)
+    made = read_facts(profile.annotation_card(row)).get("provenance", {})
+    if made and weights.is_file() and digest(weights) != made["teacher_weights"]:
+        reason = f"other weights than these decided on the candidates of {row}"
+        raise DataError(f"{weights}: {reason}; {advice}")
 
 
 def _image(profile: Profile, row: str, image_id: int) -> Record:

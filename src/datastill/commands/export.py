@@ -24,7 +24,7 @@ from datastill.io import atomic, digest, write_text
 from datastill.model.checkpoint import load_detector
 from datastill.project.profile import Profile
 from datastill.project.records import read_facts, read_model_card
-from datastill.project.rows import DistilledRow
+from datastill.project.rows import DistilledRow, as_trained
 from datastill.tracking.champion import promote, registered_name
 from datastill.tracking.run_record import current_metrics
 from datastill.tracking.store import without_password
@@ -151,7 +151,9 @@ def model_card(profile: Profile, row: str) -> dict[str, Any]:
 
 
 def _lineage(profile: Profile, row: str) -> dict[str, Any]:
-    spec, trained = profile.params.row(row), read_facts(profile.model(row) / "card.json")
+    """Return what the model was made from; what is not known of that training is None."""
+    trained = read_facts(profile.model(row) / "card.json")
+    spec, inputs = as_trained(profile.params.row(row), trained), trained.get("inputs", {})
     sets = {spec.labelled, "val"}
     lineage = {
         "weights": digest(profile.weights(row)),
@@ -162,14 +164,17 @@ def _lineage(profile: Profile, row: str) -> dict[str, Any]:
     }
     if isinstance(spec, DistilledRow):
         sets |= {spec.unlabelled}
-        provenance = read_facts(profile.annotation_card(row)).get("provenance", {})
+        made = read_facts(profile.annotation_card(row)).get("provenance", {})
+        its_own = made.get("annotations") == inputs.get("generated")
         lineage |= {
             "teacher": spec.teacher,
-            "teacher_weights": provenance.get("teacher_weights"),
-            "annotations": trained.get("inputs", {}).get("generated"),
+            "teacher_weights": made.get("teacher_weights") if its_own else None,
+            "annotations": inputs.get("generated"),
         }
     paths = ((name, profile.image_set(name)) for name in sorted(sets))
-    return lineage | {"image_sets": {name: digest(path) for name, path in paths if path.is_file()}}
+    digests = {name: digest(path) for name, path in paths if path.is_file()}
+    learned = {spec.labelled: inputs["labelled"]} if "labelled" in inputs else {}
+    return lineage | {"image_sets": digests | learned}
 
 
 def write_annotations(profile: Profile, row: str, folder: Path) -> Path:

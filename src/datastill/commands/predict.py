@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from os.path import realpath
 from pathlib import Path
@@ -20,6 +22,9 @@ from datastill.io import write_text
 from datastill.progress import Steps
 
 _BATCH = 8  # images in memory
+_WRITTEN = re.compile(  # the beginning of results, and of both kinds of tables
+    r'\[(?:\]|\{"image_id": \d+, "file_name": )|scorer,datastill,|frame,category,x,y,|$'
+)
 _log = logging.getLogger(__name__)
 
 
@@ -35,16 +40,16 @@ def run(
     That is the path of the results or, without a file `to` for them, the results. Pictures of the
     visible ones go to the folder `draw`, if any. An image that cannot be read, or is above the
     `limit`, is named in a warning. For videos, `to` is a folder; `predict_videos` says
-    what it gets. Raises DataError if nothing can be read, and then writes no file; ParamsError for
-    images together with videos, or a folder that cannot be written to.
+    what it gets. Raises DataError if nothing can be read, and then writes no file; ParamsError as
+    `find_files` does, or for a folder that cannot be written to.
     """
-    files, videos = find_files(names, to)
+    files, videos = find_files(names, to, draw)
     for folder in filter(None, (to if videos else to and to.parent, draw)):
         make_folder(folder)
     if videos and to:
         from datastill.commands import predict_videos  # imports FFmpeg and OpenCV
 
-        return predict_videos.run(predictor, videos, to, draw)
+        return predict_videos.run(predictor, by_name(videos), to, draw)
     predictions = list(_predict(predictor, files, draw, limit))
     if not predictions:
         raise DataError(f"expected images, found none that can be read in {', '.join(names)}")
@@ -63,10 +68,13 @@ def run(
     return f"{len(results)} objects on {len(images)} images: {to}; the images: {beside}"
 
 
-def find_files(names: Sequence[str], to: Path | None) -> tuple[list[str], list[Path]]:
+def find_files(
+    names: Sequence[str], to: Path | None, draw: Path | None = None
+) -> tuple[list[str], list[Path]]:
     """Return the images that are named or in named folders, or else the videos.
 
-    Raises ParamsError if both are named, or if `to` does not suit them.
+    Raises ParamsError if both are named, if `to` does not suit them or has files of these names
+    that no prediction wrote, or if one of them is in the folder `draw`.
     """
     files = list(dict.fromkeys(file for name in names for file in _files(name)))
     videos = [Path(file) for file in files if Path(file).suffix.lower() in VIDEO_KINDS]
@@ -80,7 +88,39 @@ def find_files(names: Sequence[str], to: Path | None) -> tuple[list[str], list[P
         )
     if not videos and to and to.is_dir():
         raise ParamsError(f"--to: expected a file for the results of images, found folder {to}")
+    if draw and (inside := [file for file in files if realpath(draw) in _folders(file)]):
+        raise ParamsError(
+            f"--draw: {draw} has {inside[0]}, to predict on, and would have what is drawn beside "
+            "it or in its place; choose a folder of its own"
+        )
+    tables = [to / f"{name}.csv" for name in by_name(videos)] if to and videos else []
+    for path in tables or filter(None, [to]):
+        if path.is_file() and not _WRITTEN.match(_beginning(path)):
+            raise ParamsError(f"--to: {path} is there, and no prediction wrote it; choose another")
     return ([], videos) if videos else (files, [])
+
+
+def by_name(videos: Sequence[Path]) -> dict[str, Path]:
+    """Return the videos by the name of what is written for them.
+
+    It has the video's suffix if another video differs from it in nothing else. Raises ParamsError
+    if two videos have one name.
+    """
+    stems = Counter(video.stem for video in videos)
+    names = [video.stem if stems[video.stem] == 1 else video.name for video in videos]
+    if twice := [name for name, number in Counter(names).items() if number > 1]:
+        raise ParamsError(f"two videos are named {twice[0]}: predict on one of them at a time")
+    return dict(zip(names, videos, strict=True))
+
+
+def _folders(file: str) -> set[str]:
+    """Return the folder of `file`, and that of the file it links to."""
+    return {realpath(Path(file).parent), str(Path(realpath(file)).parent)}
+
+
+def _beginning(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(100)
 
 
 def _is_input(to: Path, names: Sequence[str]) -> bool:

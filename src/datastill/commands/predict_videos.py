@@ -2,8 +2,7 @@
 
 import csv
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import islice
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from datastill.coco.format import Record
 from datastill.coco.metadata import Metadata
 from datastill.commands.predictors import Predictor
-from datastill.errors import DataError, ParamsError
+from datastill.errors import DataError
 from datastill.images.contact_sheet import draw_annotations
 from datastill.io import atomic
 from datastill.progress import Steps
@@ -30,20 +29,15 @@ _BOX_COLUMNS = ("frame", "category", "x", "y", "width", "height", "score")
 Image = NDArray[np.uint8]
 
 
-def run(predictor: Predictor, videos: Sequence[Path], to: Path, draw: Path | None) -> str:
-    """Write `to`/NAME.csv of every video, and `draw`/NAME.mp4 if there is such a folder.
+def run(predictor: Predictor, videos: Mapping[str, Path], to: Path, draw: Path | None) -> str:
+    """Write `to`/NAME.csv of every video by NAME, and `draw`/NAME.mp4 if there is such a folder.
 
-    NAME has the video's suffix if another video differs from it in nothing else. Keypoints become
-    DeepLabCut's table, a row per frame: the frame's best object, nan without a visible one. Boxes
-    become a row per visible box. Returns a line per video. Raises ParamsError if two videos have
-    one name, DataError for one without frames; the tables before it stay.
+    Keypoints become DeepLabCut's table, a row per frame: the frame's best object, nan without a
+    visible one. Boxes become a row per visible box. Returns a line per video. Raises DataError for
+    a video without frames; the tables before it stay.
     """
-    stems = Counter(video.stem for video in videos)
-    names = [video.stem if stems[video.stem] == 1 else video.name for video in videos]
-    if twice := [name for name, number in Counter(names).items() if number > 1]:
-        raise ParamsError(f"two videos are named {twice[0]}: predict on one of them at a time")
     lines = []
-    for video, name in zip(videos, names, strict=True):
+    for name, video in videos.items():
         table, drawn = to / f"{name}.csv", draw and draw / f"{name}.mp4"
         frames, seen = _write(predictor, video, table, drawn)
         lines.append(f"{table}: {frames} frames, {seen} with an object")

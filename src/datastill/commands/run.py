@@ -14,13 +14,13 @@ from datastill.scheduler.graph import Graph, read_graph
 from datastill.scheduler.runner import THREADS, Runner, devices, threads
 
 
-def run(profile: Profile, jobs: int, dry: bool, seeds: str = "") -> str:
+def run(profile: Profile, jobs: int, dry: bool, seeds: str | None = None) -> str:
     """Run what is out of date in a profile, `jobs` stages at a time; `dry` only lists it.
 
     `seeds`, such as "0,1,2", first writes a profile with every row once per seed and runs that
     instead. Raises DatastillError if a stage fails, once those running beside it have ended.
     """
-    profile = _write_seeded(profile, seeds) if seeds else profile
+    profile = profile if seeds is None else _write_seeded(profile, seeds)
     dvc_yaml = _dvc_yaml(params_path(profile.params.profile), "run datastill in the project's root")
     if dry:
         return _preview(read_graph(dvc_yaml), jobs)

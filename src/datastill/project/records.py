@@ -108,6 +108,7 @@ class TrainingCard(_Record):
     fingerprint: str | None = None
     attempt: str | None = None
     code: str | None = None
+    row: dict[str, Any] = {}
     inputs: dict[str, Any] = {}
 
 

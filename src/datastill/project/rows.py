@@ -1,8 +1,10 @@
 """Rows of params.yaml: one model each, trained on human and possibly generated annotations."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from datastill.model.backbones import BACKBONES
 from datastill.project.section import Positive, Section, Seed, Share
@@ -63,6 +65,17 @@ class DistilledRow(SupervisedRow):
 
     unlabelled: str
     teacher: str
+
+
+def as_trained(row: SupervisedRow, card: Mapping[str, Any]) -> SupervisedRow:
+    """Return `row` as the `card` of its model has it: params.yaml may have changed since.
+
+    A card of an earlier version, which has no such row, leaves it as it is.
+    """
+    trained = card.get("row", {})
+    with suppress(ValidationError):
+        return (DistilledRow if "teacher" in trained else SupervisedRow).model_validate(trained)
+    return row
 
 
 class Ensemble(Section):
