@@ -151,7 +151,10 @@ def main() -> None:
     for images in arguments.sizes:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, "--here", str(images), "--params", str(params)]
-            answer = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE)
+            environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}  # as cli/application.py sets it
+            answer = subprocess.run(
+                command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE
+            )
         found = json.loads(answer.stdout.splitlines()[-1])
         peaks.append(found["peak"])
         print(

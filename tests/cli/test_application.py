@@ -1,3 +1,4 @@
+import platform
 import resource
 import shutil
 import subprocess
@@ -35,6 +36,24 @@ def test_help_imports_nothing_that_is_slow_to_import():
         "sys.exit(bool({'torch', 'mlflow', 'pandas', 'pydantic', 'requests'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+def test_threads_share_one_arena():
+    script = (
+        "import ctypes, sys, threading; from datastill.cli import main\n"
+        "sys.argv = ['datastill', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "both = threading.Barrier(2)\n"
+        "def allocate(): both.wait(); held = bytearray(100_000); both.wait()\n"
+        "threads = [threading.Thread(target=allocate) for _ in range(2)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, 'stdout')); libc.fflush(None)\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert answer.stdout.count("<heap nr=") == 1
 
 
 def test_wrong_params_cost_one_message_exit_1_and_start_nothing(datastill, tmp_path):

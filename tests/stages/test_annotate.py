@@ -1,9 +1,7 @@
 """Annotating again, and asking why, after a real `dvc repro`: through the command line."""
 
 import json
-import platform
 import shutil
-import sys
 from collections import Counter
 
 import numpy as np
@@ -19,7 +17,6 @@ from datastill.project.row_models import row_metadata, teacher_inference, unlabe
 from datastill.stages import annotate as annotate_stage
 
 ROW = "co-35_co-80"
-THREADS = 8
 
 
 def evidence(project):
@@ -46,37 +43,6 @@ def annotate(copy, datastill):
 def shards(project):
     files = sorted((project.root / "work/miniature/shards").rglob("*.parquet"))
     return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
-
-
-SHOW_ARENAS = f"""
-import ctypes, sys, threading
-from datastill.cli.application import main
-
-sys.argv = ["datastill", "annotate", "{ROW}"]
-try:
-    main()
-except SystemExit as ended:
-    assert not ended.code
-barrier = threading.Barrier({THREADS})
-def allocate():
-    barrier.wait()
-    held = bytearray(100_000)
-    barrier.wait()
-threads = [threading.Thread(target=allocate) for _ in range({THREADS})]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-libc = ctypes.CDLL(None)
-libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
-libc.fflush(None)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
-def test_threads_get_no_arenas_of_their_own_which_fragment(copy):
-    answer = copy.run(sys.executable, "-c", SHOW_ARENAS)
-    assert 0 < answer.stdout.count("<heap nr=") < THREADS
 
 
 def test_another_rule_decides_anew_and_looks_at_no_image(copy, annotate):

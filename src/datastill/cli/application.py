@@ -1,12 +1,13 @@
 """The typer application, lazy calls of stages and commands, and one message per user error."""
 
+import ctypes
 import errno
 import gc
 import importlib
 import logging
 import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 _IN_THE_WAY = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 Profile = Annotated[
     str, Option("--profile", "-p", help="miniature, or the name of a folder in pipelines/.")
@@ -110,6 +112,7 @@ class _Escaped(logging.Formatter):
 
 def main() -> None:
     """Run the command line; a user error prints one message, without a traceback, and exits 1."""
+    _allocate_from_one_arena()
     handler = logging.StreamHandler()
     handler.setFormatter(_Escaped("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -130,6 +133,13 @@ def main() -> None:
         _fail(f"{where}{error.strerror}; {advice}, then run the same command again")
     finally:
         _prepare_exit()
+
+
+def _allocate_from_one_arena() -> None:
+    """Let all threads share one arena: those that glibc gives each of them fragment."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # where libc is not glibc
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _prepare_exit() -> None:

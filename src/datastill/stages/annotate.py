@@ -1,6 +1,5 @@
 """Stage `annotate`: a row's generated annotations from a teacher's ensembled predictions."""
 
-import ctypes
 import json
 import logging
 from collections import Counter
@@ -44,7 +43,6 @@ from datastill.project.rows import DistilledRow, SupervisedRow
 from datastill.project.schema import Select
 
 SAMPLE = 128  # labelled images, at most, that a teacher predicts on for comparison; as many of val
-_M_ARENA_MAX = -8  # of glibc's malloc.h
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +54,6 @@ def run(profile: Profile, row: str) -> str:
     it: below `select.min_expected_precision`, if given, the stage stops before it writes anything.
     Warns of every shortfall.
     """
-    _allocate_from_one_arena()
     task, spec, code = profile.params.task, distilled(profile, row), code_version()
     labelled = load(profile, spec.labelled)
     held_out = _held_out(profile, spec.teacher, {spec.labelled: labelled})
@@ -72,13 +69,6 @@ def run(profile: Profile, row: str) -> str:
         "code": code,
     }
     return _report(profile, annotated, provenance | environment())
-
-
-def _allocate_from_one_arena() -> None:
-    """Keep memory the same for any number of images: glibc gives threads arenas that fragment."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def _annotated(
