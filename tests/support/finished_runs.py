@@ -67,7 +67,7 @@ class Folder:
         return self.work / f"{row}.detections.json"
 
     def metrics(self, row):
-        return self.work / f"{row}.metrics.json"
+        return self.work / "metrics" / f"{row}.json"
 
     def usage(self, row):
         return self.work / "usage" / f"{row}.json"
