@@ -286,3 +286,20 @@ def test_another_row_exported_to_the_folder_replaces_all_that_the_former_export_
         (tmp_path / name).write_text(text)
     export.run(profile, "teacher", tmp_path, champion=False)
     assert {name: (tmp_path / name).read_text() for name in others} == others
+
+
+def test_numbers_from_before_val_was_corrected_are_none_of_this_models(profile, tmp_path):
+    val = profile.image_set("val")
+    kept = val.read_text()
+    content = json.loads(kept)
+    content["annotations"].pop()
+    val.write_text(json.dumps(content, separators=(",", ":")))
+    try:
+        export.run(profile, "student", tmp_path / "student", champion=False)
+        with pytest.raises(DataError, match="its AP is not known; run `datastill evaluate"):
+            export.run(profile, "student", tmp_path / "student", champion=True)
+        assert not [name for name in read_record(profile, "student").metrics if name[:4] == "val/"]
+    finally:
+        val.write_text(kept)
+    card = card_of(tmp_path / "student")
+    assert (card["measured"], card["thresholds"]) == ({}, {})
