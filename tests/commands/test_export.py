@@ -288,6 +288,19 @@ def test_another_row_exported_to_the_folder_replaces_all_that_the_former_export_
     assert {name: (tmp_path / name).read_text() for name in others} == others
 
 
+def test_annotations_that_the_model_did_not_learn_from_are_told_apart(profile, tmp_path):
+    path = profile.annotations("student")
+    kept = path.read_text()
+    assert "made anew" not in export.run(profile, "student", tmp_path, champion=False)
+    path.write_text(kept + "\n")
+    try:
+        said = export.run(profile, "student", tmp_path, champion=False)
+        assert "its generated annotations, made anew since this model was trained" in said
+        assert card_of(tmp_path)["lineage"]["annotations"] != digest(path)
+    finally:
+        path.write_text(kept)
+
+
 def test_numbers_from_before_val_was_corrected_are_none_of_this_models(profile, tmp_path):
     val = profile.image_set("val")
     kept = val.read_text()

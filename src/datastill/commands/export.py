@@ -60,7 +60,8 @@ def run(  # noqa: PLR0913  # an argument per option
     if onnx:
         lines.append(export_onnx.run(folder))
     if profile.annotations(name).is_file():
-        lines.append(f"{write_annotations(profile, name, folder)}: its generated annotations")
+        path, newer = write_annotations(profile, name, folder), _newer(profile, name, folder)
+        lines.append(f"{path}: its generated annotations{newer}")
     if yolo:
         lines.append(write_yolo_set(profile, name, folder / YOLO))
     if champion:
@@ -192,6 +193,15 @@ def write_annotations(profile: Profile, row: str, folder: Path) -> Path:
     content = {"info": info, "licenses": [], **vars(generated), "categories": categories}
     write_text(folder / ANNOTATIONS, json.dumps(content, separators=(",", ":")))
     return folder / ANNOTATIONS
+
+
+def _newer(profile: Profile, row: str, folder: Path) -> str:
+    """Return a note if the row's annotations are not those that the exported model learned from."""
+    learned = _annotations(read_model_card(folder / CARD))
+    if learned in (None, digest(profile.annotations(row))):
+        return ""
+    again = f"`datastill run {profile.params.profile}` trains one on them"
+    return f", made anew since this model was trained; {again}"
 
 
 def _prepare_yolo(profile: Profile, row: str, folder: Path) -> None:

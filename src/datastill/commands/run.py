@@ -9,7 +9,7 @@ from datastill.errors import DatastillError, ParamsError
 from datastill.io import write_text
 from datastill.project.lock_backup import restore_lock
 from datastill.project.profile import Profile, open_profile, params_path
-from datastill.project.seeds import with_seeds
+from datastill.project.seeds import is_unedited, with_seeds
 from datastill.scheduler.graph import Graph, read_graph
 from datastill.scheduler.runner import THREADS, Runner, devices, threads
 
@@ -51,8 +51,9 @@ def _write_seeded(profile: Profile, seeds: str) -> Profile:
     path = params_path(f"{profile.params.profile}-seeds")
     dvc_yaml = _dvc_yaml(source, "the new profile could not run")
     text = with_seeds(source, numbers, path.parent.name)
-    if path.is_file() and not path.read_text().startswith("# Made by `datastill run"):
-        raise ParamsError(f"{path}: was not written by --seeds; rename that profile")
+    if path.is_file() and not is_unedited(path.read_text("utf-8", "replace")):
+        was = "was not written by --seeds, or has been edited since"
+        raise ParamsError(f"{path}: {was}; rename that profile or move it away")
     write_text(path, text)
     shutil.copy(dvc_yaml, path.with_name("dvc.yaml"))
     return open_profile(path.parent.name)

@@ -1,5 +1,6 @@
 """A profile with every row once per seed, to measure the variance between seeds."""
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,19 @@ def with_seeds(path: Path, seeds: Sequence[int], name: str) -> str:
     tested = raw["evaluate"]["with_views"]
     raw["evaluate"]["with_views"] = [f"{row}_seed-{seed}" for row in tested for seed in seeds]
     command = f"datastill run {params.profile} --seeds {','.join(map(str, seeds))}"
-    return f"# Made by `{command}`: its rows with each of these seeds.\n{plain_yaml(raw)}"
+    made, text = f"# Made by `{command}`: its rows with each of these seeds.", plain_yaml(raw)
+    edited = f"# That replaces this file unless it is edited; sha256 of the rest: {_digest(text)}"
+    return f"{made}\n{edited}\n{text}"
+
+
+def is_unedited(text: str) -> bool:
+    """Return whether `text` is as `with_seeds` wrote it."""
+    lines = text.split("\n", 2)
+    return len(lines) == 3 and lines[1].endswith(_digest(lines[2]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _redraw(data: dict[str, Any], seeds: Sequence[int]) -> dict[int, set[str]]:
